@@ -1,16 +1,18 @@
-//! The scenario `chaos`: sessions that come and go for hours in every way that there is, and faults of every kind. It is made
-//! from a seed, and the same seed makes the same on every machine and in every version; a test holds it.
+//! The scenario `chaos`: six hours of sessions with every kind of end and anomaly, and faults of every kind.
+//!
+//! It is generated from a seed. The same seed gives the same scenario on every machine and in every version, as a test
+//! checks.
 //!
 //! ```text
-//!   place 1   ├─ life ─┤ ├──── life ────┤ ├ life ┤ ├───────── life ─ …     lives: how each comes and goes
-//!   place 2   ─── life ───┤  ├─ life ─┤ ├────── life ──────┤ ├─ life …     odd: what replies say of it that is not so
+//!   slot 1      ├─ session ─┤ ├─── session ───┤ ├ session ┤ ├──── session ─ …    sessions: lifetimes and ends
+//!   slot 2      ── session ──┤  ├─ session ─┤ ├───── session ──────┤ ├─ sess …   anomalies: false and odd fields
 //!      ⋮
-//!   faults         ▒▒          ▒      ▒▒▒        ▒▒                        faults: short, and all get over them
-//!   bulk ends                    ↓                     ↓
+//!   faults           ▒▒          ▒      ▒▒▒        ▒▒                            faults: short, with time to recover
+//!   bulk ends                      ↓                     ↓
 //! ```
 //!
-//! As many places as sessions are to live at a time; in each, one session follows the other. 404 and 410 are among no faults:
-//! they are the API's word that a session is gone, and sessions that vanish have them.
+//! Each slot holds one session after another, so the number of slots is the number of live sessions. No fault is a 404
+//! or 410, because these mean that a session does not exist. Only sessions that vanish get a 404.
 
 mod anomalies;
 mod faults;
@@ -24,29 +26,29 @@ use super::scenario::Scenario;
 use super::scenario_time::{HumanDuration, Offset};
 use sessions::SessionSlot;
 
-/// What it is called.
+/// The name of the scenario.
 pub const SCENARIO_NAME: &str = "chaos";
-/// The seed of which it is made if none is given.
+/// The default seed.
 pub const DEFAULT_SEED: u64 = 6;
-/// So many sessions live at a time if nothing else is said.
+/// The default number of live sessions.
 pub const DEFAULT_LIVE_SESSIONS: usize = 36;
 
-/// In microseconds, as all times here.
+/// One second in microseconds, the unit of all times in this module.
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
-/// When no more sessions come.
+/// The time after which no session starts and no fault begins.
 const END_MICROS: i64 = 6 * 60 * MINUTE;
-/// No more sessions than these come, even if that is before it is over.
+/// The most sessions, even if they end before [`END_MICROS`].
 const MAX_SESSIONS: usize = 50_000;
-/// The API's clock is up to so far from the machine's.
+/// The largest difference between the server's clock and the machine's.
 const MAX_SKEW_MICROS: i64 = 10 * MINUTE;
 
-/// What each row of numbers is for; places have those from [`FIRST_SLOT_STREAM`] on.
+/// The random number streams. The slots use those from [`FIRST_SLOT_STREAM`] on.
 const SCENARIO_STREAM: u64 = 0;
 const FAULTS_STREAM: u64 = 1;
 const FIRST_SLOT_STREAM: u64 = 1000;
 
-/// The scenario that `seed` makes, with so many sessions `living` at a time.
+/// Returns the scenario of `seed` with `live_sessions` live sessions at any time.
 #[must_use]
 pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
     let mut rng = SeededRng::new(seed, SCENARIO_STREAM);
@@ -61,10 +63,10 @@ pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
         })
         .collect();
     let mut sessions = Vec::new();
-    // One of each place in turn, so that what is too many is missing at the end and not in the last places.
+    // Each round adds one session per slot, so that the limit cuts the end of the scenario, not the last slots.
     while !session_slots.is_empty() && sessions.len() < MAX_SESSIONS.max(live_sessions) {
         sessions.extend(session_slots.iter_mut().map(SessionSlot::next_session));
-        session_slots.retain(|place| place.free_at < END_MICROS);
+        session_slots.retain(|slot| slot.free_at < END_MICROS);
     }
     let slots = u32::try_from(live_sessions).unwrap_or(u32::MAX);
     Scenario {
@@ -79,7 +81,7 @@ pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
     }
 }
 
-/// When several sessions end at once.
+/// Returns the times at which several sessions end at once.
 fn bulk_end_times(rng: &mut SeededRng) -> Vec<i64> {
     let mut at = 0;
     std::iter::from_fn(|| {

@@ -1,6 +1,6 @@
-//! What can be seen into a session: its live view, and the log of what clients did in it.
+//! The endpoints `debug` (live view) and `logs` of a session.
 //!
-//! There is no browser, so there is one page, and the only activity is what its proxy carries.
+//! No browser exists, so a session has exactly one page, and its log contains only its proxy traffic.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -12,12 +12,12 @@ use super::sim_session::stable_uuid;
 use super::world::World;
 
 impl World {
-    /// What `GET /v1/sessions/{id}/debug` answers, and the live view's URL in it, whose key is `signing_key`; `None` if
-    /// the API does not know the session.
+    /// Returns the body of `GET /v1/sessions/{id}/debug`, and the live view's URL in it. All live-view URLs contain
+    /// `signing_key`. Returns `None` if the API does not know the session.
     ///
     /// # Errors
-    /// Of a session that has ended. What the API answers then, no source says; 409 is its answer elsewhere to what a
-    /// session's state does not allow.
+    /// 409 if the session has ended. No source documents the API's response to this; elsewhere it answers 409 where a
+    /// session's state does not allow a request.
     pub(super) fn live_urls(
         &self,
         id: &str,
@@ -31,8 +31,8 @@ impl World {
             return Some(Err(Box::new(ErrorResponse::new(StatusCode::CONFLICT).with_message(message))));
         }
         let page = stable_uuid(id, 1).replace('-', "").to_uppercase();
-        let key = format!("signingKey={signing_key}");
-        let socket = format!("{}/debug/{id}/devtools/page/{page}?{key}", session.connect_host);
+        let query = format!("signingKey={signing_key}");
+        let socket = format!("{}/debug/{id}/devtools/page/{page}?{query}", session.connect_host);
         let view = |name: &str| format!("https://www.browserbase.com/{name}/inspector.html?wss={socket}");
         let (devtools, fullscreen) = (view("devtools"), view("devtools-fullscreen"));
         let has_loaded_page = session.spec.proxy.iter().any(|traffic| traffic.from <= at);
@@ -41,7 +41,7 @@ impl World {
         let urls = json!({
             "debuggerFullscreenUrl": fullscreen,
             "debuggerUrl": devtools,
-            "wsUrl": format!("wss://{}/debug/{id}?{key}", session.connect_host),
+            "wsUrl": format!("wss://{}/debug/{id}?{query}", session.connect_host),
             "pages": [{
                 "id": page,
                 "url": url,
@@ -54,8 +54,8 @@ impl World {
         Some(Ok((urls, fullscreen)))
     }
 
-    /// What `GET /v1/sessions/{id}/logs` answers: a navigation as each of its proxy's traffics begins. `None` if the API
-    /// does not know the session.
+    /// Returns the body of `GET /v1/sessions/{id}/logs`: a navigation at the start of each stretch of proxy traffic.
+    /// Returns `None` if the API does not know the session.
     pub(super) fn logs(&self, id: &str, at: Offset) -> Option<Value> {
         let session = self.session(id)?;
         let snapshot = session.snapshot(at)?;

@@ -1,45 +1,47 @@
-//! What a scenario expects of whoever watches it, as written. Nothing here reads it but the check that it can be met at
-//! all; the whole-program tests hold a program against it.
+//! Expectations: the reports that a scenario expects of a program that watches it.
+//!
+//! The module parses expectations and rejects those that no program could meet. It never watches anything:
+//! `tests/program/scenarios.rs` compares keepwatch with them.
 
 use serde::Deserialize;
 
 use super::scenario_time::HumanDuration;
 
-/// What is expected of one session, or of what concerns all.
+/// The reports expected about one session, or about all of them together.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expectation {
-    /// The name or the id of a session with an id of its own; all that concerns no session alone, if left out.
+    /// The name or id of a session with an explicit id. `None` means the events that belong to no single session.
     pub session: Option<String>,
-    /// From the start: by then all of it holds. What must not be is held against all of that time.
+    /// The time from the start by which everything holds. Absent events and phrases are absent for all of it.
     pub within: HumanDuration,
-    /// Whether the reader copies its connect URL, several times.
+    /// True if the watcher copies the session's connect URL, several times.
     pub copied: bool,
-    /// Whether the reader releases it.
+    /// True if the watcher releases the session.
     pub released: bool,
-    /// The status that is seen last.
+    /// The last status seen.
     pub status: Option<String>,
-    /// Names of events that come in this order; others may lie between.
+    /// Names of events that occur in this order, possibly with others in between.
     pub events: Vec<String>,
-    /// Names of events that do not come.
+    /// Names of events that do not occur.
     #[serde(rename = "never")]
     pub absent_events: Vec<String>,
-    /// The name of the verdict; `none` if there must not be one.
+    /// The name of the verdict, or [`NO_VERDICT`].
     pub verdict: Option<String>,
-    /// What the events' sentences and the verdict's words say, word for word.
+    /// Exact text in the sentences of the events or in the verdict.
     pub phrases: Vec<String>,
-    /// What they do not say.
+    /// Text that is in none of them.
     #[serde(rename = "unsaid")]
     pub absent_phrases: Vec<String>,
-    /// What is on the screen, 120 columns by 40 rows, with this session selected.
+    /// Text on the screen, 120 columns by 40 rows, with this session selected.
     pub screen: Vec<String>,
 }
 
-/// The verdict of what must not have one.
+/// The `verdict` of a session that must not have one.
 pub const NO_VERDICT: &str = "none";
 
 impl Expectation {
-    /// Whether it holds only if something does not come: then it is known only when the time is over.
+    /// Returns true if it requires that something does not happen, which is certain only at the end of `within`.
     #[must_use]
     pub fn requires_absence(&self) -> bool {
         !self.absent_events.is_empty()
@@ -47,7 +49,7 @@ impl Expectation {
             || self.verdict.as_deref() == Some(NO_VERDICT)
     }
 
-    /// What is wrong with it, whatever the sessions are.
+    /// Checks the rules that do not depend on the scenario's sessions. Returns an error message.
     pub(super) fn validate(&self) -> Result<(), String> {
         let subject = self.session.as_deref().unwrap_or("all sessions");
         if self.within.0.is_zero() {
@@ -63,8 +65,8 @@ impl Expectation {
                 "what is expected has `copied`, `released`, `status`, `verdict` or `screen` only with a `session`".into(),
             );
         }
-        if let Some(twice) = self.events.iter().find(|event| self.absent_events.contains(event)) {
-            return Err(format!("“{twice}” of {subject} is expected, and is not to come"));
+        if let Some(event) = self.events.iter().find(|event| self.absent_events.contains(event)) {
+            return Err(format!("“{event}” of {subject} is expected, and is not to come"));
         }
         Ok(())
     }

@@ -1,4 +1,7 @@
-//! What goes wrong in a scenario: when, for which requests, and how.
+//! Faults: failures that the simulator injects, each with its window, its requests and its response.
+//!
+//! The module parses faults and never applies them: `state` picks the fault of a request, and `server` sends its
+//! response.
 
 use std::time::Duration;
 
@@ -10,29 +13,29 @@ use serde_json::Value;
 use super::scenario_session::Window;
 use super::scenario_time::{HumanDuration, Offset};
 
-/// The words that say on which requests a fault is; no session is named so.
+/// The words for requests in a fault's `on`. A session cannot have one of them as its name.
 pub(super) const RESERVED_NAMES: [&str; 8] =
     ["all", "list", "retrieve", "create", "release", "debug", "logs", "projects"];
 
-/// A fault, checked.
+/// A parsed and checked fault.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "RawFault")]
 pub struct Fault {
-    /// While it lasts.
+    /// The window in which the fault is active.
     pub window: Window,
-    /// On which requests.
+    /// The requests that it affects.
     pub target: FaultTarget,
-    /// On how many of them, from the first; on all if `None`.
+    /// The number of requests that it affects, from the first. `None` means all.
     pub count: Option<u32>,
-    /// How much later the answer comes, in real time.
+    /// The extra real time before the response.
     pub delay: Duration,
-    /// How many blanks stand before the body.
+    /// The number of spaces before the body.
     pub padding: usize,
-    /// What is answered.
+    /// The response.
     pub response: FaultResponse,
 }
 
-/// The requests that a fault is on.
+/// The requests that a fault affects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum FaultTarget {
@@ -57,39 +60,39 @@ pub enum FaultTarget {
     Session(String),
 }
 
-/// What a fault answers.
+/// The response to a request that a fault affects.
 #[derive(Clone, Debug)]
 pub enum FaultResponse {
-    /// What would have been answered without it, only late or padded.
+    /// The normal response, late or padded.
     Normal,
-    /// An error, in the API's shape.
+    /// An error in the API's format.
     Error(Box<ErrorResponse>),
-    /// Nothing, and the connection stays open.
+    /// No response. The connection stays open.
     Hang,
-    /// A gateway's page, with status 200.
+    /// A gateway's web page, with status 200.
     Html,
-    /// The first half of the body; then the connection closes.
+    /// The first half of the normal body. Then the connection closes.
     Truncated,
-    /// The connection closes without a reply.
+    /// No response. The connection closes.
     Dropped,
 }
 
-/// An error reply.
+/// An error response.
 #[derive(Clone, Debug)]
 pub struct ErrorResponse {
-    /// Its HTTP status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// Its `message`, which need not be a string; else one that fits the status.
+    /// The body's `message`, which need not be a string. `None` means one that fits the status.
     pub message: Option<Value>,
-    /// Its `code`.
+    /// The body's `code`.
     pub code: Option<Value>,
-    /// When to try again.
+    /// The retry delay and the format of its header.
     pub retry_after: Option<(Duration, RetryAfterFormat)>,
     /// Further headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The ways to say when to try again.
+/// The formats of a retry delay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RetryAfterFormat {
@@ -103,19 +106,19 @@ pub enum RetryAfterFormat {
 }
 
 impl Fault {
-    /// `what` for the requests `on`, from the start and for good.
+    /// Returns a fault that gives `response` to `target` for the whole timeline.
     #[must_use]
     pub fn new(target: FaultTarget, response: FaultResponse) -> Self {
         Self { window: Window::default(), target, count: None, delay: Duration::ZERO, padding: 0, response }
     }
 
-    /// An error with `status` and a message that fits it.
+    /// Returns a fault that answers `target` with an error.
     #[must_use]
     pub fn with_status(target: FaultTarget, status: StatusCode) -> Self {
         Self::new(target, FaultResponse::Error(Box::new(ErrorResponse::new(status))))
     }
 
-    /// What it is, in a word.
+    /// Returns a one-word description.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match &self.response {
@@ -129,7 +132,7 @@ impl Fault {
         }
     }
 
-    /// Only for the first `count` requests.
+    /// Returns the fault limited to the first `count` requests.
     #[must_use]
     pub fn limited_to(self, count: u32) -> Self {
         Self { count: Some(count), ..self }
@@ -137,20 +140,20 @@ impl Fault {
 }
 
 impl ErrorResponse {
-    /// An error with `status` and a message that fits it.
+    /// Returns an error with `status` and a message that fits it.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self { status, message: None, code: None, retry_after: None, headers: Vec::new() }
     }
 
-    /// The same, with the methods that may be used instead.
+    /// Adds the `Allow` header with the permitted methods.
     #[must_use]
     pub(super) fn with_allowed_methods(mut self, methods: &'static str) -> Self {
         self.headers.push((ALLOW, HeaderValue::from_static(methods)));
         self
     }
 
-    /// The same, with `message`.
+    /// Returns the same error with `message`.
     #[must_use]
     pub fn with_message(self, message: impl Into<Value>) -> Self {
         Self { message: Some(message.into()), ..self }
@@ -173,7 +176,7 @@ impl From<String> for FaultTarget {
     }
 }
 
-/// A fault as the file has it.
+/// A fault as written in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFault {

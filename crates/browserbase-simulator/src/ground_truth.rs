@@ -1,8 +1,11 @@
-//! What really happened to each session, and why: what the API tells nobody, so that whoever watches can be judged by it.
-//! It follows from the plans as they stand; what a test alters afterwards is told as altered. Pure.
+//! The ground truth: the events of each session with their true times and causes, which the API does not reveal. It
+//! serves to check the reports of a program that watches.
 //!
-//! `docs/simulator-truth.md` documents its lines, and a test holds them to it. Fields may be added; none is renamed, removed
-//! or given another meaning.
+//! It is pure and derived from the current fields of the sessions. After a [`Control`](crate::Control) changes a
+//! session, its past events change, too.
+//!
+//! `docs/simulator-truth.md` documents the lines, and a test compares them with it. A version may add fields, but never
+//! renames or removes one or changes its meaning.
 
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
@@ -13,75 +16,76 @@ use super::sim_session::SimSession;
 use super::world::World;
 use keepwatch_core::clock::Timestamp;
 
-/// The version of the lines.
+/// The version of the format of the lines.
 pub const VERSION: u32 = 1;
 
-/// Something that happened to a session.
+/// An event in the life of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruthEvent {
-    /// When.
+    /// The time of the event.
     pub at: Offset,
-    /// From when on a client could know: not before the API knows the session. Facts are in this order.
+    /// The first offset at which a client could learn of it: not before the API knows the session. Events are in this
+    /// order.
     pub known_at: Offset,
-    /// The session.
+    /// The session's id.
     pub id: String,
-    /// What.
+    /// The event.
     pub kind: TruthEventKind,
 }
 
-/// What can happen to a session.
+/// The kinds of events in the ground truth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TruthEventKind {
-    /// The API knows it.
+    /// The API knows the session from now on.
     Appeared {
-        /// Its true `createdAt` and `startedAt`.
+        /// The true `createdAt` and `startedAt`.
         created: Offset,
-        /// Its true `expiresAt`.
+        /// The true `expiresAt`.
         expires: Offset,
-        /// Its true `keepAlive`.
+        /// The true `keepAlive`.
         keep_alive: bool,
     },
-    /// It turned from PENDING to RUNNING.
+    /// The session turned from PENDING to RUNNING.
     Started,
-    /// Until then no list has it, though it is there.
+    /// No list contains the session for a while, though it can be retrieved.
     Unlisted {
-        /// The first moment after it.
+        /// The end of that window, excluded.
         until: Offset,
     },
-    /// Until then replies say of these fields what is not so.
+    /// Responses give false values of some fields, or lack them, for a while.
     Overridden {
-        /// The first moment after it.
+        /// The end of that window, excluded.
         until: Offset,
-        /// The API's names of them.
+        /// The API's names of the fields.
         fields: Vec<String>,
     },
-    /// It ended.
+    /// The session ended.
     Ended {
-        /// As what.
+        /// The final status.
         status: FinalStatus,
-        /// Why.
+        /// The cause of the end.
         cause: EndCause,
-        /// The `endedAt` that replies state; `None` if they leave it out.
+        /// The `endedAt` in responses. `None` if they lack it.
         stated_ended_at: Option<Offset>,
-        /// What had passed its proxy.
+        /// The bytes that had passed through its proxy.
         proxy_bytes: u64,
     },
-    /// The API knows it no more.
+    /// The API answers 404 from now on.
     Vanished,
 }
 
 impl World {
-    /// What happened within `span`, in the order in which it could be known.
+    /// Returns the events within `window`, in the order in which a client could learn of them.
     #[must_use]
     pub fn ground_truth(&self, window: Window) -> Vec<TruthEvent> {
         let events = self.sessions.iter().flat_map(SimSession::truth_events);
-        let mut facts: Vec<TruthEvent> = events.filter(|fact| window.contains(fact.known_at)).collect();
-        let sort_key = |fact: &TruthEvent| {
-            let comes_later = !matches!(fact.kind, TruthEventKind::Appeared { .. });
-            (fact.known_at, comes_later, fact.at)
+        let mut events: Vec<TruthEvent> = events.filter(|event| window.contains(event.known_at)).collect();
+        let sort_key = |event: &TruthEvent| {
+            let is_later = !matches!(event.kind, TruthEventKind::Appeared { .. });
+            (event.known_at, is_later, event.at)
         };
-        facts.sort_by(|one, other| sort_key(one).cmp(&sort_key(other)).then_with(|| one.id.cmp(&other.id)));
-        facts
+        events.sort_by(|one, other| sort_key(one).cmp(&sort_key(other)).then_with(|| one.id.cmp(&other.id)));
+        events
     }
 }
 
@@ -103,8 +107,11 @@ impl SimSession {
         if end.is_none_or(|end| self.starts_at() < end.at) {
             events.push(event(self.starts_at(), TruthEventKind::Started));
         }
-        events
-            .extend(spec.unlisted.iter().map(|it| event(it.from, TruthEventKind::Unlisted { until: it.to })));
+        events.extend(
+            spec.unlisted
+                .iter()
+                .map(|window| event(window.from, TruthEventKind::Unlisted { until: window.to })),
+        );
         events.extend(spec.overrides.iter().map(|field_override| {
             let mut fields: Vec<String> =
                 field_override.set.keys().chain(&field_override.omit).cloned().collect();
@@ -117,30 +124,31 @@ impl SimSession {
         if let Some(end) = end {
             let stated_ended_at = (!end.omit_ended_at).then_some(end.ended_at.unwrap_or(end.at));
             let snapshot = self.snapshot(end.at.max(spec.appears));
-            let proxy_bytes = snapshot.map_or(0, |standing| standing.proxy_bytes);
-            let what = TruthEventKind::Ended {
+            let proxy_bytes = snapshot.map_or(0, |snapshot| snapshot.proxy_bytes);
+            let kind = TruthEventKind::Ended {
                 status: end.status,
                 cause: end.cause(),
                 stated_ended_at,
                 proxy_bytes,
             };
-            events.push(event(end.at, what));
+            events.push(event(end.at, kind));
         }
-        events.retain(|fact| fact.at < vanishes_at);
+        events.retain(|event| event.at < vanishes_at);
         events.extend(spec.vanishes.map(|at| event(at, TruthEventKind::Vanished)));
         events
     }
 }
 
 impl TruthEvent {
-    /// As a line of NDJSON, without the line feed, of a server whose clock showed `start` at the start.
+    /// Formats the event as a line of NDJSON, without the line feed. `start` is the server clock's reading at the
+    /// simulator's start.
     #[must_use]
     pub fn to_ndjson(&self, start: Timestamp) -> String {
         let date = |at: Offset| match at {
             Offset::NEVER => Value::Null,
             at => at.to_timestamp(start).to_rfc3339_opts(SecondsFormat::Millis, true).into(),
         };
-        let (event, more) = match &self.kind {
+        let (event, fields) = match &self.kind {
             TruthEventKind::Appeared { created, expires, keep_alive } => (
                 "appeared",
                 json!({ "created_at": date(*created), "expires_at": date(*expires), "keep_alive": keep_alive }),
@@ -150,12 +158,12 @@ impl TruthEvent {
             TruthEventKind::Overridden { until, fields } => {
                 ("odd", json!({ "until": date(*until), "fields": fields }))
             }
-            TruthEventKind::Ended { status, cause, stated_ended_at: stated, proxy_bytes } => (
+            TruthEventKind::Ended { status, cause, stated_ended_at, proxy_bytes } => (
                 "ended",
                 json!({
                     "status": super::SimStatus::Ended(*status).as_str(),
                     "cause": cause.as_str(),
-                    "states_ended_at": stated.map(date),
+                    "states_ended_at": stated_ended_at.map(date),
                     "proxy_bytes": proxy_bytes,
                 }),
             ),
@@ -166,8 +174,8 @@ impl TruthEvent {
         object.insert("at".into(), date(self.at));
         object.insert("session".into(), self.id.clone().into());
         object.insert("event".into(), event.into());
-        if let Value::Object(more) = more {
-            object.extend(more);
+        if let Value::Object(fields) = fields {
+            object.extend(fields);
         }
         Value::from(object).to_string()
     }

@@ -1,4 +1,7 @@
-//! What is answered when nothing goes wrong: for each request, the body or the API's refusal. No HTTP, no clock.
+//! Request handlers: the status and body of each normal response, or the API's error.
+//!
+//! They change the world (create, release) and record connect URLs. They know no HTTP connection, read no clock and
+//! inject no fault.
 
 use axum::http::StatusCode;
 
@@ -10,10 +13,10 @@ use super::scenario_time::Offset;
 use super::state::{ApiRoute, RequestParts, SimState};
 use keepwatch_core::session::Secret;
 
-/// A status and a body, or a refusal.
+/// The status and body of a response, or the API's error.
 pub(super) type HandlerResult = Result<(StatusCode, String), Box<ErrorResponse>>;
 
-/// What `asked`, which wants `wanted`, is answered at `now`.
+/// Handles a request at the offset `now`.
 pub(super) fn handle_request(
     state: &mut SimState,
     route: &ApiRoute,
@@ -56,9 +59,11 @@ pub(super) fn handle_request(
             ));
         }
         ApiRoute::Unknown => {
-            let question = if request.query.is_empty() { "" } else { "?" };
-            let message =
-                format!("Route {}:{}{question}{} not found", request.method, request.path, request.query);
+            let question_mark = if request.query.is_empty() { "" } else { "?" };
+            let message = format!(
+                "Route {}:{}{question_mark}{} not found",
+                request.method, request.path, request.query
+            );
             return Err(Box::new(ErrorResponse::new(StatusCode::NOT_FOUND).with_message(message)));
         }
     };

@@ -1,26 +1,28 @@
-//! A simulated Browserbase API on real HTTP, on a loopback address.
+//! A simulated Browserbase API, served over real HTTP on a loopback address.
 //!
 //! ```text
-//!   assets/scenarios/*.toml ──► script::Script ──┐
-//!                --scenario chaos ──► chaos ────┤
-//!                  --sessions N ──► crowd ───────┤
-//!                                                ▼
-//!   Control (a test's hand) ─────────────► world::World + faults ◄── the clock's time since the start
-//!                                                │ JSON at a moment, and truth: what really happened; pure
-//!                                                ▼
-//!                                               answer: what each request is told; order: what a body asks for
-//!                                                │
-//!   any client ◄──────── HTTP ─────────► server (axum): key, routes, faults, headers, log
+//!   assets/scenarios/*.toml ──► scenario::Scenario ──┐
+//!                     --scenario chaos ──► chaos ────┤
+//!                       --sessions N ──► synthetic ──┤
+//!                                                    ▼
+//!   Control (used by tests) ──────────────► state: world::World and faults ◄── clock: time since the start
+//!                                                    │ JSON at an offset, and the ground truth (pure)
+//!                                                    ▼
+//!                                           handlers: the response to each request
+//!                                           request_body, query: parsed requests
+//!                                                    │
+//!   any client ◄──────── HTTP ─────────────► server (axum): API key, routes, faults, headers, request log
 //! ```
 //!
-//! Sessions are the scenario's, or made by clients (`POST /v1/sessions`), and live by the rules in `living`. There is
-//! no browser behind any: a connect URL looks like the vendor's, and its key is made up.
+//! Sessions come from the scenario or from clients (`POST /v1/sessions`, see [`lifecycle`]). No browser runs behind
+//! them: connect URLs look like the API's, but their signing keys are made up.
 //!
-//! It knows the contract and not our client: of this crate it uses the clock and [`Secret`], and never more. `keepwatch
-//! demo`, `keepwatch simulate` and the whole-program tests run against it, and so can any other program.
+//! The crate implements the documented API and never uses keepwatch's client. From `keepwatch-core` it uses only the
+//! clock, [`Secret`] and text sanitising. `keepwatch demo`, `keepwatch simulate` and the whole-program tests run
+//! against it, and any other program can.
 //!
-//! What it plays follows the given [`Clock`], so `demo --speed` and scripted clocks move it; delays of the network
-//! (`latency`, `slow`) are in real time, because the time limits of clients are.
+//! The timeline follows the given [`Clock`], so `demo --speed` and scripted clocks move it. Network delays (`latency`,
+//! `slow`) pass in real time, because the timeouts of clients do.
 
 pub mod chaos;
 mod debug_endpoints;
@@ -78,16 +80,16 @@ pub use world::World;
 use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::session::Secret;
 
-/// How to serve a scenario.
+/// Options for serving a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatorOptions {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1; 0 picks a free one.
     pub port: u16,
-    /// The only key that is let in; any if `None`.
+    /// The only API key that the server accepts; `None` accepts any.
     pub api_key: Option<Secret>,
-    /// How many sessions there are beside the scenario's.
+    /// The number of synthetic sessions to add to the scenario's.
     pub extra_sessions: usize,
-    /// How many requests are answered, and in which time; all if `None`.
+    /// The rate limit on requests; `None` means no limit.
     pub rate_limit: Option<RequestLimit>,
 }
 
@@ -101,68 +103,69 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts to serve `script` on the tokio runtime that this is called on. Its timeline begins now, as `clock` has it.
+    /// Starts a server that plays `scenario`, on the current tokio runtime. The timeline starts now, by `clock`.
     ///
     /// # Errors
-    /// If the port cannot be had.
+    /// If the port cannot be bound.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Panics if called outside a tokio runtime.
     pub fn start(clock: Clock, scenario: Scenario, options: SimulatorOptions) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(server::SimServer::new(clock, scenario, options));
-        let (alive, running_receiver) = watch::channel(true);
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared), running_receiver));
-        Ok(Self { addr, shared, running: alive, server_task: server })
+        let (running, running_receiver) = watch::channel(true);
+        let server_task = tokio::spawn(server::serve(listener, Arc::clone(&shared), running_receiver));
+        Ok(Self { addr, shared, running, server_task })
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What a client takes as its base URL: `http://127.0.0.1:PORT`, without a slash at the end.
+    /// Returns the base URL for clients: `http://127.0.0.1:PORT`, without a trailing slash.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// The hand that changes what it plays while it plays.
+    /// Returns a handle that changes the scenario while it plays.
     #[must_use]
     pub fn control(&self) -> Control {
         Control(Arc::clone(&self.shared))
     }
 
-    /// The last requests, oldest first; it keeps 10,000.
+    /// Returns the last requests (at most 10,000), oldest first.
     #[must_use]
     pub fn request_log(&self) -> Vec<RequestLogEntry> {
         self.shared.state().request_log.iter().cloned().collect()
     }
 
-    /// How many requests there were.
+    /// Returns the number of requests so far, by kind.
     #[must_use]
     pub fn request_counts(&self) -> RequestCounts {
         self.shared.state().counts
     }
 
-    /// The last connect and live-view URLs that it handed out, oldest first; it keeps 1,000.
+    /// Returns the last connect and live-view URLs that the server sent (at most 1,000), oldest first.
     #[must_use]
     pub fn connect_urls(&self) -> Vec<Secret> {
         self.shared.state().connect_urls.iter().cloned().collect()
     }
 
-    /// Closes the port and every connection, in the midst of replies too. The port is free when this returns.
+    /// Closes the port and every connection, including those with a response in progress. The port is free when this
+    /// returns.
     pub async fn stop(mut self) {
         self.running.send_replace(false);
-        let second = Clock::system();
+        let clock = Clock::system();
         tokio::select! {
             _ = &mut self.server_task => {}
-            // Somebody connected and never asked: nothing closes that but the end of the runtime.
-            () = sleep_until(&second, Duration::from_secs(1)) => self.server_task.abort(),
+            // The server waits for ever for a connection on which no request came.
+            () = sleep_until(&clock, Duration::from_secs(1)) => self.server_task.abort(),
         }
     }
 }
@@ -173,18 +176,18 @@ async fn sleep_until(clock: &Clock, mono: Duration) {
     clock.wait_until(mono, tokio::time::sleep).await;
 }
 
-/// Changes what a simulator plays, from now on. Clones hold the same simulator.
+/// A handle that changes a running simulator. Clones control the same simulator.
 #[derive(Clone, Debug)]
 pub struct Control(Arc<server::SimServer>);
 
 impl Control {
-    /// Since the simulator's start, by its clock: where the timeline is now.
+    /// Returns the current offset on the timeline, by the simulator's clock.
     #[must_use]
     pub fn now(&self) -> Offset {
         self.0.now()
     }
 
-    /// Ends the session `id` now. False if it is not alive.
+    /// Ends the session `id` now. Returns false if no such session is alive.
     pub fn end_session(&self, id: &str, status: FinalStatus) -> bool {
         let at = self.now();
         let mut state = self.0.state();
@@ -196,35 +199,35 @@ impl Control {
         is_alive && state.world.update_session(id, |session| session.ends = Some(end))
     }
 
-    /// Changes anything of the session `id`'s plan, its times included. False if there is none.
+    /// Changes any field of the session `id`, including its times. Returns false if there is no such session.
     pub fn update_session(&self, id: &str, change: impl FnOnce(&mut ScenarioSession)) -> bool {
         self.0.state().world.update_session(id, change)
     }
 
-    /// Adds a session, whose times count from the simulator's start as ever (see [`Control::now`]); one with its id
-    /// gives way. It comes once, whatever its `repeat` says. Answers its id.
+    /// Adds a session and returns its id. Its times count from the simulator's start (see [`Control::now`]). It
+    /// replaces a session with the same id. Its `repeat` is ignored.
     pub fn add_session(&self, session: ScenarioSession) -> String {
         self.0.state().world.add_session(session)
     }
 
-    /// Adds a fault, before those that there are.
+    /// Adds a fault that takes precedence over the existing ones.
     pub fn add_fault(&self, fault: Fault) {
         self.0.state().faults.insert(0, fault);
     }
 
-    /// What the server's clock shows at `at`.
+    /// Returns the reading of the server's clock at `at`.
     #[must_use]
     pub fn server_time(&self, at: Offset) -> Timestamp {
         self.0.state().world.server_time(at)
     }
 
-    /// What really happened within `span`, in the order in which it could be known.
+    /// Returns the events of the ground truth within `window`, in the order in which a client could learn of them.
     #[must_use]
     pub fn ground_truth(&self, window: Window) -> Vec<TruthEvent> {
         self.0.state().world.ground_truth(window)
     }
 
-    /// Ends all faults.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.0.state().faults.clear();
     }

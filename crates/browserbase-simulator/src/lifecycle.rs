@@ -1,12 +1,13 @@
-//! Sessions that requests make and end: by which rules they live, and what the project's plan and its slots allow.
+//! The lifecycle of sessions that clients create and release, within the project's plan and slots.
 //!
 //! ```text
-//!   created ── pending ──► RUNNING ──┬── unused, without keep-alive ──────────► COMPLETED   nobody ever connects here
-//!                                    ├── released, and release_delay later ───► COMPLETED
-//!                                    └── its timeout, with keep-alive too ────► TIMED_OUT
+//!   created ── pending ──► RUNNING ──┬── unused, without keep-alive ─────────► COMPLETED   (no client ever connects)
+//!                                    ├── released, then release_delay ───────► COMPLETED
+//!                                    └── timeout, with or without keep-alive ► TIMED_OUT
 //! ```
 //!
-//! Whether the API ends a keep-alive session that nobody ever connected to, no source says; here it lives on.
+//! No source documents whether the API ends a keep-alive session to which no client ever connected. Here it lives until
+//! its timeout.
 
 use std::time::Duration;
 
@@ -23,33 +24,33 @@ use super::scenario_time::{HumanDuration, Offset};
 use super::sim_session::{SessionSnapshot, SimSession};
 use super::world::World;
 
-/// The longest that a client is told to wait for a slot: the API counts creations by the minute.
+/// The longest retry delay when all slots are taken. The API limits creations per minute.
 const MAX_SLOT_WAIT: Duration = Duration::from_secs(60);
 
-/// How sessions live that a client creates, and how the API takes its wishes.
+/// The lifecycle of sessions that clients create or release.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LifecycleRules {
-    /// How long a session is PENDING before it runs.
+    /// The time that a session is PENDING before it is RUNNING.
     pub pending: HumanDuration,
-    /// After so long a session that nobody connected to ends, if it has no keep-alive.
+    /// The time from creation to the end of a session without keep-alive, as no client connects.
     pub unused: HumanDuration,
-    /// So long replies go on as before once a release was asked for.
+    /// The time from a release request to the end of the session.
     pub release_delay: HumanDuration,
 }
 
 impl Default for LifecycleRules {
     fn default() -> Self {
-        let span = |seconds| HumanDuration(Duration::from_secs(seconds));
-        Self { pending: span(1), unused: span(300), release_delay: span(2) }
+        let seconds = |seconds| HumanDuration(Duration::from_secs(seconds));
+        Self { pending: seconds(1), unused: seconds(300), release_delay: seconds(2) }
     }
 }
 
 impl World {
-    /// Makes the session that a client ordered, with the id `id`.
+    /// Creates the requested session with the id `id`.
     ///
     /// # Errors
-    /// What the API answers where the plan does not allow it, or all slots are taken.
+    /// The API's response if the plan does not allow the session, or all slots are taken.
     pub(super) fn create_session(
         &mut self,
         request: CreateRequest,
@@ -64,13 +65,12 @@ impl World {
             ));
         }
         if request.timeout.is_some_and(|timeout| timeout > plan.max_timeout()) {
-            let longest = plan.max_timeout().as_secs();
-            let message =
-                format!("Session timeouts above {longest} seconds are not supported on the FREE plan");
+            let max = plan.max_timeout().as_secs();
+            let message = format!("Session timeouts above {max} seconds are not supported on the FREE plan");
             return Err(error_response(StatusCode::FORBIDDEN, &message));
         }
         self.check_slot(at)?;
-        let unused = ScenarioEnd::new(at.plus(self.rules.unused.into()), FinalStatus::Completed)
+        let unused_end = ScenarioEnd::new(at.plus(self.rules.unused.into()), FinalStatus::Completed)
             .with_cause(EndCause::Unused);
         self.add_session(ScenarioSession {
             id: Some(id),
@@ -83,14 +83,14 @@ impl World {
             region: request.region,
             context: request.context,
             metadata: request.metadata,
-            ends: (!request.keep_alive).then_some(unused),
+            ends: (!request.keep_alive).then_some(unused_end),
             ..ScenarioSession::default()
         });
         Ok(())
     }
 
-    /// Has the session `id` released, and says what the API answers; `None` if it does not know it. What has ended, or
-    /// will have by then, stays as it is.
+    /// Releases the session `id`. Returns the body of the API's response, or `None` if the API does not know the
+    /// session. A session that ends before the release would take effect keeps its end.
     pub(super) fn release_session(&mut self, id: &str, at: Offset) -> Option<String> {
         let end_at = at.plus(self.rules.release_delay.into());
         let session = self.session(id)?;
@@ -98,22 +98,23 @@ impl World {
             let end = ScenarioEnd::new(end_at, FinalStatus::Completed).with_cause(EndCause::Released);
             self.update_session(id, |session| session.ends = Some(end));
         }
-        let resident = self.session(id)?;
+        let session = self.session(id)?;
         let mut body = String::with_capacity(1024);
-        resident.write_json(&mut body, &resident.snapshot(at)?, self.start);
-        Some(resident.apply_overrides(body, at, OverrideScope::Retrieve))
+        session.write_json(&mut body, &session.snapshot(at)?, self.start);
+        Some(session.apply_overrides(body, at, OverrideScope::Retrieve))
     }
 
-    /// Whether one more session may run at `at`.
+    /// Returns the API's error if all slots are taken at `at`. Its retry delay ends when the next slot frees.
     fn check_slot(&self, at: Offset) -> Result<(), Box<ErrorResponse>> {
-        let alive = || self.sessions.iter().filter(|it| it.snapshot(at).as_ref().is_some_and(is_alive));
+        let alive =
+            || self.sessions.iter().filter(|session| session.snapshot(at).as_ref().is_some_and(is_alive));
         let (limit, taken) = (self.project.concurrency, alive().count());
         if u32::try_from(taken).is_ok_and(|taken| taken < limit) {
             return Ok(());
         }
-        let frees = alive().filter_map(SimSession::effective_end).map(|end| end.at.minus(at)).min();
+        let next_free = alive().filter_map(SimSession::effective_end).map(|end| end.at.minus(at)).min();
         let wait =
-            frees.map_or(MAX_SLOT_WAIT, Offset::to_duration).clamp(Duration::from_secs(1), MAX_SLOT_WAIT);
+            next_free.map_or(MAX_SLOT_WAIT, Offset::to_duration).clamp(Duration::from_secs(1), MAX_SLOT_WAIT);
         let message = format!(
             "You've exceeded your max concurrent sessions limit (limit {limit}, currently {taken}). \
              Please contact support to increase your limit."

@@ -1,4 +1,6 @@
-//! The project that the sessions belong to: what a scenario says of it, what its plan allows, and what the API says of it.
+//! The project that the sessions belong to: its fields in a scenario, the limits of its plan, and its JSON in the API.
+//!
+//! It never counts slots: `lifecycle` does, when a client creates a session.
 
 use std::time::Duration;
 
@@ -9,35 +11,35 @@ use super::scenario_time::{HumanDuration, Offset};
 use super::sim_session::{api_time, stable_uuid};
 use keepwatch_core::clock::Timestamp;
 
-/// The project, as `GET /v1/projects` shows it, and its plan, which no endpoint shows.
+/// A project as `GET /v1/projects` returns it, and its plan, which no endpoint returns.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimProject {
-    /// Its id.
+    /// The project's id.
     pub id: String,
-    /// Its name.
+    /// The project's name.
     pub name: String,
-    /// The timeout of sessions that state none.
+    /// The timeout of sessions that are created without one.
     pub default_timeout: HumanDuration,
-    /// How many sessions may run at once.
+    /// The number of slots: sessions that can be alive at once.
     pub concurrency: u32,
-    /// What is paid for it.
+    /// The project's plan.
     pub plan: ProjectPlan,
 }
 
-/// What a project may do.
+/// The plan of a project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProjectPlan {
-    /// Everything.
+    /// Keep-alive, and timeouts of up to 6 hours.
     #[default]
     Paid,
-    /// No keep-alive, and no session beyond 15 minutes.
+    /// No keep-alive, and timeouts of up to 15 minutes.
     Free,
 }
 
 impl ProjectPlan {
-    /// The longest that a session may take.
+    /// Returns the longest timeout that the plan allows.
     pub(super) fn max_timeout(self) -> Duration {
         Duration::from_secs(if self == Self::Free { 15 * 60 } else { 6 * 60 * 60 })
     }
@@ -56,15 +58,15 @@ impl Default for SimProject {
 }
 
 impl SimProject {
-    /// What `GET /v1/projects/{id}` answers, of a server that started at `start`.
+    /// Returns the body of `GET /v1/projects/{id}`, from a server that started at `start`.
     pub(super) fn to_json(&self, start: Timestamp) -> Value {
-        let year = Offset::from_micros(-365 * 86_400_000_000);
+        let year_ago = Offset::from_micros(-365 * 86_400_000_000);
         json!({
             "id": self.id,
             "name": self.name,
             "ownerId": stable_uuid(&self.id, 0),
-            "createdAt": api_time(year.to_timestamp(start)),
-            "updatedAt": api_time(year.to_timestamp(start)),
+            "createdAt": api_time(year_ago.to_timestamp(start)),
+            "updatedAt": api_time(year_ago.to_timestamp(start)),
             "defaultTimeout": self.default_timeout.0.as_secs(),
             "concurrency": self.concurrency,
         })

@@ -1,19 +1,21 @@
-//! What a list is asked for: `status`, and `q` with a metadata field's value.
+//! The query of `GET /v1/sessions`: `status`, and `q`, which compares a metadata field.
+//!
+//! The module parses the query and tests metadata against it. `world` filters the list.
 
 use serde_json::Value;
 
 use super::scenario_session::SimStatus;
 
-/// Which sessions a list shows.
+/// The filter of a list. `None` matches every session.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ListFilter {
-    /// Those with this status.
+    /// The status of the sessions.
     pub(super) status: Option<SimStatus>,
-    /// Those with this in their metadata.
+    /// The condition on their metadata.
     pub(super) metadata: Option<MetadataFilter>,
 }
 
-/// A path into the metadata, and the text that must be there.
+/// A path into the metadata and the text expected there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MetadataFilter {
     path: Vec<String>,
@@ -21,8 +23,10 @@ pub(super) struct MetadataFilter {
 }
 
 impl ListFilter {
-    /// Reads the query of a URL, without its `?`. Parameters that the API does not know are passed over.
-    /// The error is what the API would answer as `message`.
+    /// Parses a URL's query, without its `?`. Ignores parameters that the API does not document.
+    ///
+    /// # Errors
+    /// The `message` of the API's error response.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
         let mut filter = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -46,22 +50,22 @@ impl ListFilter {
 }
 
 impl MetadataFilter {
-    /// Reads `user_metadata['path']['to']['field']:'value'`.
+    /// Parses `user_metadata['path']['to']['field']:'value'`.
     fn parse(q: &str) -> Option<Self> {
         let mut rest = q.strip_prefix("user_metadata")?;
         let mut path = Vec::new();
         while let Some(inside) = rest.strip_prefix("['") {
-            let (key, after) = inside.split_once("']")?;
-            path.push(key.to_owned());
+            let (field, after) = inside.split_once("']")?;
+            path.push(field.to_owned());
             rest = after;
         }
         let value = rest.strip_prefix(":'")?.strip_suffix('\'')?;
         (!path.is_empty()).then(|| Self { path, value: value.to_owned() })
     }
 
-    /// Whether `metadata` has exactly this text at that place.
+    /// Returns true if `metadata` has exactly this text at this path.
     pub(super) fn matches(&self, metadata: &Value) -> bool {
-        let found = self.path.iter().try_fold(metadata, |value, key| value.get(key));
+        let found = self.path.iter().try_fold(metadata, |value, field| value.get(field));
         found.and_then(Value::as_str) == Some(&self.value)
     }
 }
@@ -73,10 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn q_finds_a_text_at_a_path_and_nothing_else() {
+    fn q_matches_exact_text_at_path() {
         let metadata =
             json!({ "env": "staging", "run": { "id": "7", "it's": "a" }, "attempt": 2, "empty": "" });
-        for (q, found) in [
+        for (q, expected) in [
             ("user_metadata['env']:'staging'", true),
             ("user_metadata['run']['id']:'7'", true),
             ("user_metadata['run']['it's']:'a'", true),
@@ -87,12 +91,12 @@ mod tests {
             ("user_metadata['run']:'7'", false),
             ("user_metadata['nothing']['here']:'7'", false),
         ] {
-            assert_eq!(MetadataFilter::parse(q).expect(q).matches(&metadata), found, "{q}");
+            assert_eq!(MetadataFilter::parse(q).expect(q).matches(&metadata), expected, "{q}");
         }
     }
 
     #[test]
-    fn a_malformed_q_is_refused() {
+    fn malformed_q_is_rejected() {
         for q in [
             "",
             "staging",
@@ -110,15 +114,15 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_decoded_before_it_is_read() {
+    fn query_is_percent_decoded() {
         let filter =
             ListFilter::parse("status=TIMED_OUT&q=user_metadata%5B%27a+b%27%5D%3A%27%C3%A9%27&page=2")
                 .unwrap();
         assert_eq!(filter.status.map(SimStatus::as_str), Some("TIMED_OUT"));
         assert!(filter.metadata.unwrap().matches(&json!({ "a b": "é" })));
         assert_eq!(ListFilter::parse("").unwrap(), ListFilter::default());
-        for refused in ["status=running", "status=", "q=", "status=RUNNING&q=x"] {
-            assert!(ListFilter::parse(refused).is_err(), "{refused}");
+        for invalid in ["status=running", "status=", "q=", "status=RUNNING&q=x"] {
+            assert!(ListFilter::parse(invalid).is_err(), "{invalid}");
         }
     }
 }

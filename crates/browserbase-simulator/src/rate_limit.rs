@@ -1,35 +1,35 @@
-//! A rate limit: so many requests in each window, and what replies say of it. Pure.
+//! A rate limit: a number of requests per fixed window, and the headers that report it. Pure: it reads no clock.
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 
-/// How many requests are answered in each window; the others get a 429.
+/// The number of requests allowed in each window. Further ones get a 429.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimit {
-    /// How many.
+    /// The number of requests.
     pub requests: u32,
-    /// How long a window is. The first begins with the simulator.
+    /// The length of a window. The first starts with the simulator.
     pub window: Duration,
 }
 
-/// The window that a limit is in.
+/// The counter of requests in the current window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FixedWindow {
     limit: RequestLimit,
-    /// How many windows were before it.
+    /// The number of windows before the current one.
     window_index: u128,
     used: u32,
 }
 
-/// What a request leaves of the limit.
+/// The state of the limit after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RateLimitStatus {
     limit: u32,
     remaining: u32,
     /// In whole seconds, rounded up.
     reset_seconds: u64,
-    /// Whether the request itself is one too many.
+    /// True if the request exceeds the limit.
     pub(super) is_exceeded: bool,
 }
 
@@ -38,12 +38,12 @@ impl FixedWindow {
         Self { limit, window_index: 0, used: 0 }
     }
 
-    /// A request comes `at` so long after the start.
+    /// Counts a request that arrives `at` after the start.
     pub(super) fn count_request(&mut self, at: Duration) -> RateLimitStatus {
         let window = self.limit.window.as_nanos().max(1);
-        let number = at.as_nanos() / window;
-        if number != self.window_index {
-            (self.window_index, self.used) = (number, 0);
+        let window_index = at.as_nanos() / window;
+        if window_index != self.window_index {
+            (self.window_index, self.used) = (window_index, 0);
         }
         self.used = self.used.saturating_add(1);
         let left = window - at.as_nanos() % window;
@@ -57,12 +57,12 @@ impl FixedWindow {
 }
 
 impl RateLimitStatus {
-    /// How long one that comes too often is to wait.
+    /// Returns the time until the next window.
     pub(super) fn retry_delay(self) -> Duration {
         Duration::from_secs(self.reset_seconds)
     }
 
-    /// `x-ratelimit-limit`, `-remaining` and `-reset`.
+    /// Writes `x-ratelimit-limit`, `-remaining` and `-reset`.
     pub(super) fn write_headers(self, headers: &mut HeaderMap) {
         let mut put = |name, value: u64| headers.insert(HeaderName::from_static(name), value.into());
         put("x-ratelimit-limit", self.limit.into());
@@ -76,12 +76,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_window_lets_so_many_through() {
+    fn each_window_allows_its_requests() {
         let limit = RequestLimit { requests: 2, window: Duration::from_secs(60) };
-        let mut meter = FixedWindow::new(limit);
+        let mut window = FixedWindow::new(limit);
         let mut at = |seconds: f64| {
-            let rest = meter.count_request(Duration::from_secs_f64(seconds));
-            (rest.remaining, rest.reset_seconds, rest.is_exceeded)
+            let status = window.count_request(Duration::from_secs_f64(seconds));
+            (status.remaining, status.reset_seconds, status.is_exceeded)
         };
         assert_eq!([at(0.0), at(10.5), at(59.9)], [(1, 60, false), (0, 50, false), (0, 1, true)]);
         assert_eq!([at(60.0), at(300.0)], [(1, 60, false), (1, 60, false)]);

@@ -1,4 +1,6 @@
-//! Copies of a session: a template in the scenario becomes work that comes and goes for hours.
+//! Copies of a session: one session in the scenario becomes many, which start and end for hours.
+//!
+//! The module computes each copy from its number alone, so every run makes the same copies.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -6,44 +8,44 @@ use serde_json::{Map, Value};
 use super::scenario_session::ScenarioSession;
 use super::scenario_time::{HumanDuration, Offset};
 
-/// Copies of a session, each later than the one before.
+/// The copies of a session, each later than the one before.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
-    /// From one to the next.
+    /// The delay from one copy to the next.
     pub every: HumanDuration,
-    /// How many there are, the first included.
+    /// The number of copies, including the first.
     pub count: usize,
-    /// Each begins, and lives, up to so much longer: how much is the same in every run.
+    /// The most by which a copy starts later and, separately, lives longer. The same in every run.
     #[serde(default)]
     pub vary: HumanDuration,
 }
 
 impl ScenarioSession {
-    /// How many of it there are.
+    /// Returns the number of copies; 1 without `repeat`.
     #[must_use]
     pub fn copy_count(&self) -> usize {
         self.repeat.map_or(1, |repeat| repeat.count)
     }
 
-    /// Its copy number `number`, from 0. Only the first keeps an id that it was given.
+    /// Returns the copy with this number, counted from 0. Only the first keeps the session's explicit id.
     #[must_use]
     pub fn nth_copy(&self, number: usize) -> Self {
         let mut copy = self.clone();
         let Some(Repeat { every, vary, .. }) = copy.repeat.take() else { return copy };
         let nth = i64::try_from(number).unwrap_or(i64::MAX);
         let mut rng = fastrand::Rng::with_seed(u64::try_from(number).unwrap_or(0));
-        let mut up_to =
-            |span: HumanDuration| Offset::from_micros(rng.i64(0..=Offset::from(span).as_micros()));
+        let mut random_up_to =
+            |limit: HumanDuration| Offset::from_micros(rng.i64(0..=Offset::from(limit).as_micros()));
         let delay =
-            Offset::from_micros(nth.saturating_mul(Offset::from(every).as_micros())).plus(up_to(vary));
-        let longer = up_to(vary);
+            Offset::from_micros(nth.saturating_mul(Offset::from(every).as_micros())).plus(random_up_to(vary));
+        let extra_lifetime = random_up_to(vary);
 
         if number > 0 {
             copy.id = None;
         }
         copy.appears = copy.appears.plus(delay);
-        let shift_end = |at: Offset| at.plus(delay).plus(longer);
+        let shift_end = |at: Offset| at.plus(delay).plus(extra_lifetime);
         for at in [&mut copy.created, &mut copy.starts].into_iter().flatten() {
             *at = at.plus(delay);
         }
@@ -71,7 +73,7 @@ impl ScenarioSession {
     }
 }
 
-/// Puts `number` where a text in `value` says `{n}`.
+/// Replaces `{n}` with `number` in every text in `value`.
 fn fill_copy_number(value: &mut Value, number: usize) {
     match value {
         Value::String(text) => *text = text.replace("{n}", &number.to_string()),
@@ -93,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_the_same_session_later() {
-        let script = Scenario::parse(
+    fn copy_shifts_all_times() {
+        let scenario = Scenario::parse(
             "[[session]]\nid = 'a'\nname = 'job'\nappears = '10s'\ncreated = '8s'\nends = { at = '20s' }\n\
              proxy = [{ from = '10s', bytes_per_second = 1 }]\nmetadata = { run = { id = 'job-{n}' } }\n\
              repeat = { every = '1m', count = 3 }",
         )
         .unwrap();
-        let [session] = script.sessions.as_slice() else { panic!("one session") };
+        let [session] = scenario.sessions.as_slice() else { panic!("one session") };
         assert_eq!(session.copy_count(), 3);
         let third = session.nth_copy(2);
         assert_eq!(third.id, None);
@@ -114,19 +116,19 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_vary_do_so_alike_in_every_run() {
-        let script = Scenario::parse(
+    fn varied_copies_are_reproducible() {
+        let scenario = Scenario::parse(
             "[[session]]\nends = { at = '20s' }\nrepeat = { every = '1m', count = 3, vary = '30s' }",
         )
         .unwrap();
-        let [session] = script.sessions.as_slice() else { panic!("one session") };
+        let [session] = scenario.sessions.as_slice() else { panic!("one session") };
         for number in 0..3 {
             let copy = session.nth_copy(number);
             assert_eq!(copy.appears, session.nth_copy(number).appears);
-            let late = copy.appears.minus(seconds(60 * i64::try_from(number).unwrap()));
-            let lived = copy.ends.unwrap().at.minus(copy.appears);
-            assert!(Offset::START <= late && late <= seconds(30), "{late:?}");
-            assert!(seconds(20) <= lived && lived <= seconds(50), "{lived:?}");
+            let extra_delay = copy.appears.minus(seconds(60 * i64::try_from(number).unwrap()));
+            let lifetime = copy.ends.unwrap().at.minus(copy.appears);
+            assert!(Offset::START <= extra_delay && extra_delay <= seconds(30), "{extra_delay:?}");
+            assert!(seconds(20) <= lifetime && lifetime <= seconds(50), "{lifetime:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What a client asks for in a body: its JSON, checked as the API checks it, in the API's words.
+//! Request bodies: their JSON, checked against the API's schema, with the API's error messages.
 //!
-//! The API is a Fastify server, whose errors name the field and the rule: `body/timeout must be <= 21600`. Fields that it
-//! does not know are passed over. Nothing here knows a session.
+//! The API is a Fastify server, whose errors name the field and the rule: `body/timeout must be <= 21600`. Like the
+//! API, the module ignores unknown fields. It never looks at a session.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use super::fault::ErrorResponse;
 use super::state::RequestParts;
 
-/// The API takes no more metadata than this, in characters of JSON.
+/// The API's limit on metadata, in characters of JSON.
 const MAX_METADATA_CHARS: usize = 512;
 
-/// The session that `POST /v1/sessions` asks for.
+/// A request to create a session, from the body of `POST /v1/sessions`.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct CreateRequest {
     pub(super) timeout: Option<Duration>,
@@ -24,7 +24,7 @@ pub(super) struct CreateRequest {
     pub(super) metadata: Option<Map<String, Value>>,
 }
 
-/// What a field may hold.
+/// The schema of a field's value.
 enum FieldSchema {
     Text,
     Boolean,
@@ -39,7 +39,7 @@ use FieldSchema::{Boolean, BooleanOrList, Integer, Object, OneOf, Text, TextList
 
 const ANY_INTEGER: FieldSchema = Integer { min: i64::MIN, max: i64::MAX };
 
-/// The body of `POST /v1/sessions`.
+/// The schema of the body of `POST /v1/sessions`.
 const CREATE_SCHEMA: FieldSchema = Object {
     required: &[],
     fields: &[
@@ -75,18 +75,22 @@ const BROWSER_SETTINGS_SCHEMA: FieldSchema = Object {
     ],
 };
 
-/// The body of `POST /v1/sessions/{id}`: the only thing that can be asked of a session is its release.
+/// The schema of the body of `POST /v1/sessions/{id}`. The only supported update is a release.
 const UPDATE_SCHEMA: FieldSchema =
     Object { required: &["status"], fields: &[("status", OneOf(&["REQUEST_RELEASE"])), ("projectId", Text)] };
 
 impl CreateRequest {
-    /// The session that a request for one asks for.
+    /// Parses a request to create a session.
+    ///
+    /// # Errors
+    /// The API's error for an invalid body.
     pub(super) fn parse(request: &RequestParts) -> Result<Self, Box<ErrorResponse>> {
         let body = parse_body(request)?;
         check_schema(&CREATE_SCHEMA, "body", &body).map_err(validation_error)?;
         let metadata = body.get("userMetadata").and_then(Value::as_object).cloned();
-        let size = metadata.as_ref().and_then(|it| serde_json::to_string(it).ok()).unwrap_or_default();
-        if size.chars().count() > MAX_METADATA_CHARS {
+        let metadata_json =
+            metadata.as_ref().and_then(|metadata| serde_json::to_string(metadata).ok()).unwrap_or_default();
+        if metadata_json.chars().count() > MAX_METADATA_CHARS {
             return Err(validation_error(format!(
                 "body/userMetadata must NOT have more than {MAX_METADATA_CHARS} characters"
             )));
@@ -102,12 +106,15 @@ impl CreateRequest {
     }
 }
 
-/// Whether a request to update a session is one for its release; nothing else can be asked of one.
+/// Checks that an update requests a release, the only update that the API supports.
+///
+/// # Errors
+/// The API's error for any other body.
 pub(super) fn check_release(request: &RequestParts) -> Result<(), Box<ErrorResponse>> {
     check_schema(&UPDATE_SCHEMA, "body", &parse_body(request)?).map_err(validation_error)
 }
 
-/// The body, read as its type says. The API has been seen to answer 415 where a client names none.
+/// Parses the body according to its content type. The API has been seen to answer 415 to a request without one.
 fn parse_body(request: &RequestParts) -> Result<Value, Box<ErrorResponse>> {
     let content_type = request.content_type.as_deref().unwrap_or("undefined");
     match content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -132,19 +139,19 @@ fn parse_body(request: &RequestParts) -> Result<Value, Box<ErrorResponse>> {
     }
 }
 
-/// The API's refusal of what breaks its schema.
+/// Returns the API's error for a request that violates its schema.
 pub(super) fn validation_error(message: String) -> Box<ErrorResponse> {
     coded_error(StatusCode::BAD_REQUEST, "FST_ERR_VALIDATION", message)
 }
 
-/// A refusal of the server's own, with its `code`.
+/// Returns an error of the API's web server, with its `code`.
 pub(super) fn coded_error(status: StatusCode, code: &str, message: String) -> Box<ErrorResponse> {
     Box::new(ErrorResponse { code: Some(code.into()), ..ErrorResponse::new(status).with_message(message) })
 }
 
-/// What is wrong with `value` at `path`, the first thing of it.
+/// Checks `value` at `path`. Returns the API's message for the first violation.
 fn check_schema(schema: &FieldSchema, path: &str, value: &Value) -> Result<(), String> {
-    let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{path} must {what}")) };
+    let must = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(format!("{path} must {rule}")) };
     match schema {
         Text => must(value.is_string(), "be string"),
         Boolean => must(value.is_boolean(), "be boolean"),
@@ -154,10 +161,10 @@ fn check_schema(schema: &FieldSchema, path: &str, value: &Value) -> Result<(), S
             must(number <= *max, &format!("be <= {max}"))?;
             must(number >= *min, &format!("be >= {min}"))
         }
-        OneOf(words) => {
+        OneOf(allowed) => {
             must(value.is_string(), "be string")?;
             must(
-                value.as_str().is_some_and(|word| words.contains(&word)),
+                value.as_str().is_some_and(|text| allowed.contains(&text)),
                 "be equal to one of the allowed values",
             )
         }
@@ -177,8 +184,10 @@ fn check_schema(schema: &FieldSchema, path: &str, value: &Value) -> Result<(), S
             if let Some(missing) = required.iter().find(|name| !object.contains_key(**name)) {
                 return Err(format!("{path} must have required property '{missing}'"));
             }
-            fields.iter().try_for_each(|(name, kind)| {
-                object.get(*name).map_or(Ok(()), |value| check_schema(kind, &format!("{path}/{name}"), value))
+            fields.iter().try_for_each(|(name, schema)| {
+                object
+                    .get(*name)
+                    .map_or(Ok(()), |value| check_schema(schema, &format!("{path}/{name}"), value))
             })
         }
     }

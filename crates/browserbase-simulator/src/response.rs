@@ -1,4 +1,6 @@
-//! What replies look like: bodies, headers, and the ways in which they break.
+//! HTTP responses: bodies, headers, signing keys, and connections that break.
+//!
+//! The module formats responses and never decides which one a request gets.
 
 use std::io;
 use std::pin::Pin;
@@ -16,10 +18,10 @@ use super::fault::{ErrorResponse, RetryAfterFormat};
 use super::sim_session::stable_uuid;
 use keepwatch_core::clock::{Timestamp, saturating_add};
 
-/// How every signing key begins. A search for it finds every key that this simulator made.
+/// The first part of every signing key. Tests search output for it to find leaked keys.
 pub const SIGNING_KEY_PREFIX: &str = "eyJhbGciOiJBMjU2S1ciLCJlbmMiOiJBMjU2R0NNIn0";
 
-/// A reply before it is sent.
+/// A response before the server sends it.
 #[derive(Debug)]
 pub(super) struct SimResponse {
     pub(super) status: StatusCode,
@@ -37,13 +39,13 @@ impl SimResponse {
         Self { status, body, headers }
     }
 
-    /// What a gateway or a hotel's network says in place of the API.
+    /// Returns a web page such as a gateway or a hotel's network sends in place of the API.
     pub(super) fn html() -> Self {
         let page = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Sign in to the network</body></html>\n";
         Self::new(StatusCode::OK, "text/html; charset=utf-8", page.to_owned())
     }
 
-    /// An error of the API's; `now` is what its clock shows.
+    /// Returns an error in the API's format. `now` is the reading of the server's clock.
     pub(super) fn error(error: &ErrorResponse, now: Timestamp) -> Self {
         let ErrorResponse { status, message, code, retry_after, headers } = error;
         let mut body = json!({
@@ -63,8 +65,8 @@ impl SimResponse {
                 response.headers.insert(HeaderName::from_static(name), value.into());
             }
         }
-        if let Some((wait, form)) = *retry_after {
-            let (name, value) = match form {
+        if let Some((wait, format)) = *retry_after {
+            let (name, value) = match format {
                 RetryAfterFormat::Seconds => (RETRY_AFTER, ceil_seconds(wait).into()),
                 RetryAfterFormat::Ms => {
                     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -75,19 +77,20 @@ impl SimResponse {
             response.headers.insert(name, value);
         }
         for (name, value) in headers {
-            response.headers.insert(name, value.clone()); // in place of the usual ones above
+            response.headers.insert(name, value.clone()); // replaces a default header of the same name
         }
         response
     }
 
-    /// The response, with what every reply carries.
+    /// Returns the response with the common headers.
     pub(super) fn into_response(mut self, now: Timestamp, request_number: u64) -> Response {
         let body = std::mem::take(&mut self.body);
         let length = body.len();
         self.with_body(Body::from(body), length, now, request_number)
     }
 
-    /// The response, whose connection closes after half the body that its length promises.
+    /// Returns the response with only half of its body. `content-length` gives the full length, and the connection
+    /// closes early.
     pub(super) fn into_truncated_response(self, now: Timestamp, request_number: u64) -> Response {
         let half = self.body.bytes().take(self.body.len() / 2).collect();
         let length = self.body.len();
@@ -103,7 +106,7 @@ impl SimResponse {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        // Set here, because hyper would put in the machine's date, and the simulator's clock may be another.
+        // Without this, hyper would insert the machine's date, which may differ from the server's clock.
         headers.insert(DATE, http_date(now));
         headers.insert(CONTENT_LENGTH, length.into());
         if let Ok(id) = HeaderValue::try_from(format!("req-{request_number:x}")) {
@@ -114,27 +117,27 @@ impl SimResponse {
     }
 }
 
-/// A response that is none: the connection closes before the first byte.
+/// Returns a response that sends no byte and closes the connection.
 pub(super) fn dropped_connection() -> Response {
     Response::new(Body::new(TruncatedBody { remaining: None, flushed: true }))
 }
 
-/// A key like those of the API, another each time.
+/// Returns a new random signing key in the API's format.
 pub(super) fn random_signing_key() -> String {
     let part =
         |length: usize| -> String { std::iter::repeat_with(fastrand::alphanumeric).take(length).collect() };
     format!("{SIGNING_KEY_PREFIX}.{}.{}.{}.{}", part(54), part(16), part(180), part(22))
 }
 
-/// An id for a session that a client creates, another each time.
+/// Returns a new random id for a session that a client creates.
 pub(super) fn random_session_id() -> String {
     stable_uuid("created", fastrand::usize(..))
 }
 
-/// A body that breaks off after `rest`.
+/// A body that fails after `remaining`.
 struct TruncatedBody {
     remaining: Option<Bytes>,
-    /// Whether hyper had its turn to send what it holds; it forgets that when a body fails.
+    /// True if hyper had a turn to send its buffer, which it discards when a body fails.
     flushed: bool,
 }
 
@@ -143,8 +146,8 @@ impl HttpBody for TruncatedBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if let Some(rest) = self.remaining.take() {
-            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        if let Some(remaining) = self.remaining.take() {
+            return Poll::Ready(Some(Ok(Frame::data(remaining))));
         }
         if !std::mem::replace(&mut self.flushed, true) {
             cx.waker().wake_by_ref();
@@ -154,15 +157,15 @@ impl HttpBody for TruncatedBody {
     }
 }
 
-/// `at` as HTTP headers have it; the headers know no date before 1970 nor after 9999.
+/// Formats `at` for an HTTP header, clamped to the range of such dates: 1970 to 9999.
 fn http_date(at: Timestamp) -> HeaderValue {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0).min(253_402_300_799);
     let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn ceil_seconds(span: Duration) -> u64 {
-    span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))
+fn ceil_seconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
 fn default_message(status: StatusCode) -> &'static str {

@@ -1,75 +1,173 @@
-//! Scenario files: a timeline of sessions and faults, and what is expected of whoever watches them.
+//! Scenario files: sessions and faults for the simulator to play, and the reports expected of a program that watches.
 //!
-//! All times are relative to the simulator's start, so a scenario plays the same at any date and any speed. A field
-//! that is not known here is refused: a misspelt one would otherwise make a scenario test nothing.
+//! This page is the reference of the scenario language. The module reads and checks scenarios. It never plays them:
+//! that is the job of [`World`](crate::World) and the server.
+//!
+//! # A first scenario
+//!
+//! A scenario is a TOML file. `keepwatch demo --scenario FILE` plays it on the screen, and `keepwatch simulate
+//! --scenario FILE` serves it to any client. Both name the line of an error. This file is complete:
 //!
 //! ```toml
-//! name = "early-end"
-//! about = "A keep-alive session that ends after ten seconds of its fifteen minutes"
-//! latency = "40ms"              # of every reply, in real time whatever the clock's speed
-//! skew = "-45s"                 # the server's clock against the machine's
+//! about = "A keep-alive session ends after ten seconds, and the API is down for a while"
+//!
+//! [[session]]
+//! timeout = "15m"
+//! keep_alive = true
+//! ends = { at = "10s" }
+//!
+//! [[fault]]
+//! from = "20s"
+//! to = "25s"
+//! status = 503
+//! ```
+//!
+//! `assets/scenarios/` has more examples. The scenario `chaos` has no file: [`super::chaos`] generates it from a seed.
+//!
+//! # Rules for all fields
+//!
+//! - Every field may be left out, unless its comment says "required". The values are examples; comments name defaults.
+//! - A time such as `"9s 600ms"`, `"1m 30s"` or `"-12m"` is an offset from the simulator's start; a negative one lies
+//!   before it. So a scenario plays the same at any date and any speed. A length of time is written the same way and is
+//!   never negative.
+//! - `from` and `to` form a window, which includes `from` and excludes `to`. By default it starts with the simulator
+//!   and never ends.
+//! - Offsets follow the simulator's clock, so `--speed` scales them. `latency` and `slow` always pass in real time.
+//! - An unknown field is an error. Otherwise a scenario with a misspelt field would test nothing.
+//! - A scenario has at most 100,000 sessions, copies included.
+//!
+//! # The scenario and its project
+//!
+//! ```toml
+//! name = "early-end"            # default: the file's name without its extension
+//! about = "A keep-alive session that ends after ten seconds of its fifteen minutes" # shown where scenarios are listed
+//! latency = "40ms"              # real time that every response takes; default: 0s
+//! skew = "-45s"                 # how far the server's clock is ahead of this machine's; negative: behind; default: 0s
 //!
 //! [project]
-//! name = "acme-prod"
-//! default_timeout = "5m"        # of sessions that state none
-//! concurrency = 25              # creating one more session answers 429
-//! plan = "paid"                 # or "free": 403 for keep-alive, and 15 minutes at most
+//! id = "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9" # the default
+//! name = "acme-prod"            # the default
+//! default_timeout = "5m"        # for sessions without a `timeout`; default: 5m
+//! concurrency = 25              # slots: creating a session when all are taken fails with 429; default: 25
+//! plan = "paid"                 # the default; "free": 403 for keep-alive and for timeouts above 15 minutes
 //!
-//! [rules]                       # of sessions that clients create or release
-//! pending = "1s"                # PENDING for so long
-//! unused = "5m"                 # COMPLETED then without keep-alive, for nobody ever connects
-//! release_delay = "2s"          # COMPLETED so long after a release was asked for
-//!
-//! [[session]]                   # every field may be left out
-//! name = "checkout"             # what faults call it
-//! id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de" # else made from the scenario's name and the session's place
-//! appears = "0s"                # unknown to the API before
-//! created = "-2s"               # createdAt and startedAt; else as it appears
-//! starts = "3s"                 # PENDING before; else RUNNING at once
-//! timeout = "15m"               # from `created`; TIMED_OUT then, by itself
-//! keep_alive = true
-//! region = "us-west-2"
-//! context = "1d2c…"
-//! metadata = { owner = "growth", run = { id = "checkout-881" } }
-//! proxy = [{ from = "-12m", to = "30s", bytes_per_second = 25_000, wave = "40s" }] # overlapping ones add up
-//! ends = { at = "9s 600ms", status = "COMPLETED", ended_at = "9s", omit_ended_at = false, cause = "client" }
-//! overdue = false               # true: it does not end at its expiry
-//! vanishes = "10m"              # 404 from then on
-//! unlisted = [{ from = "20s", to = "40s" }] # retrieved as ever, and in no list
-//! says = [{ from = "5s", to = "8s", on = "list", set = { status = "SLEEPING" }, without = ["region"] }]
-//! repeat = { every = "45s", count = 60, vary = "20s" } # copies; `{n}` in metadata is the copy's number, from 1
-//!
-//! [[fault]]
-//! from = "30s"                  # else from the start
-//! to = "33s"                    # else for good
-//! on = "all"                    # or "list", "retrieve", "create", "release", "debug", "logs", "projects", or the name
-//!                               # or id of a session, for retrieving it
-//! count = 3                     # only the first requests of the window
-//! slow = "2s"                   # the answer comes later, in real time
-//! pad = 2_000_000               # the body has so many blanks before it, which JSON allows
-//! status = 429                  # if left out, the answer is the true one, only slow or padded
-//! message = "Slow down"         # any value; one that fits the status if left out
-//! code = "RATE_LIMITED"
-//! retry_after = "3s"
-//! retry_after_as = "seconds"    # or "date", or "ms" for retry-after-ms
-//! headers = { age = "7" }
-//!
-//! [[fault]]
-//! reply = "hang"                # instead of a status: also "html", "truncated", or "dropped" without any reply
-//!
-//! [[expect]]                    # of whoever watches all that runs or is pending
-//! session = "checkout"          # the name or id of a session with an id; else of what concerns all
-//! within = "20s"                # from the start: by then all of this holds
-//! copied = false                # true: the reader copies its connect URL, several times
-//! released = false              # true: the reader releases it
-//! status = "COMPLETED"          # the last that is seen
-//! events = ["first_seen", "ended", "flagged"] # in this order; others may lie between
-//! never = ["metadata_changed"]  # up to `within`
-//! verdict = "keep_alive_ended_early" # or "none"
-//! phrases = ["14m 50s unused"]  # what the sentences of its events and its verdict say, word for word
-//! unsaid = ["connected"]        # what they do not say
-//! screen = ["COMPLETED"]        # what the screen shows at 120×40, with the session selected
+//! [rules]                       # for sessions that clients create or release
+//! pending = "1s"                # time in PENDING before RUNNING; default: 1s
+//! unused = "5m"                 # from creation to COMPLETED without keep-alive, as no client connects; default: 5m
+//! release_delay = "2s"          # from the release request to COMPLETED; default: 2s
 //! ```
+//!
+//! # Sessions
+//!
+//! A session without any field appears at the start, RUNNING, and times out after the project's default timeout.
+//!
+//! ```toml
+//! [[session]]
+//! name = "checkout"             # for faults and expectations; sessions may share one; the words for a fault's `on`
+//!                               # are reserved
+//! id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de" # unique; default: made from the scenario's name and the position
+//! appears = "0s"                # the API answers 404 before; default: 0s
+//! created = "-2s"               # `startedAt`; `createdAt` differs by up to 0.4 s, as in the API; default: `appears`
+//! starts = "3s"                 # PENDING before, RUNNING from then on; default: `created`
+//! timeout = "15m"               # from `created` to the expiry, where it becomes TIMED_OUT; default: the project's
+//! keep_alive = true             # default: false
+//! region = "us-west-2"          # any text; default: "us-west-2"
+//! context = "1d2c…"             # `contextId`; default: none
+//! metadata = { owner = "growth", run = { id = "checkout-881" } } # `userMetadata`; default: none
+//! overdue = false               # true: it does not end at its expiry; default: false
+//! vanishes = "10m"              # the API answers 404 from then on; default: never
+//!
+//! # An end before the expiry. One after the expiry needs `overdue`. Default: none.
+//! [session.ends]
+//! at = "9s 600ms"               # required
+//! status = "COMPLETED"          # the default; or "ERROR" or "TIMED_OUT"
+//! ended_at = "9s"               # `endedAt` in responses; default: `at`
+//! omit_ended_at = false         # true: responses lack `endedAt`; default: false
+//! cause = "client"              # appears only in the ground truth (docs/simulator-truth.md): "timeout", "failure",
+//!                               # "released", "released_elsewhere", "client", "unused", "platform" or "unsaid";
+//!                               # default: "timeout" for TIMED_OUT, "failure" for ERROR, else "unsaid"
+//!
+//! # Bytes through its proxy, while it lives. Several entries add up. Default: none.
+//! [[session.proxy]]
+//! from = "-12m"
+//! to = "30s"
+//! bytes_per_second = 25_000     # required; an average
+//! wave = "40s"                  # the rate swings between zero and twice the average with this period; default: steady
+//!
+//! # Windows in which lists lack the session. It can still be retrieved. Default: none.
+//! [[session.unlisted]]
+//! from = "20s"
+//! to = "40s"
+//!
+//! # Windows in which responses give false fields. Default: none.
+//! [[session.says]]
+//! from = "5s"
+//! to = "8s"
+//! on = "list"                   # or "retrieve", or "all", the default
+//! set = { status = "SLEEPING" } # fields to replace or add: any name, any value
+//! without = ["region"]          # fields to remove
+//!
+//! # Further copies of the session, each later than the one before. Default: none.
+//! [session.repeat]
+//! every = "45s"                 # required; the delay from one copy to the next
+//! count = 60                    # required; how many copies, including the first
+//! vary = "20s"                  # extra delay, and extra lifetime, of up to this; the same in every run; default: 0s
+//!                               # `{n}` in the text of metadata becomes the number of the copy, from 1
+//! ```
+//!
+//! TOML's inline form is the same and often shorter: `ends = { at = "9s 600ms" }`,
+//! `unlisted = [{ from = "20s", to = "40s" }]`.
+//!
+//! # Faults
+//!
+//! If several faults apply to a request, the first in the file wins. A fault needs `status`, `reply`, `slow` or `pad`.
+//! `status` and `reply` exclude each other. Without either, the response is the normal one, late or padded.
+//!
+//! ```toml
+//! [[fault]]
+//! from = "30s"
+//! to = "33s"
+//! on = "all"                    # the default; or "list", "retrieve", "create", "release", "debug", "logs" or
+//!                               # "projects"; or a session's name or id, for requests that retrieve it
+//! count = 3                     # only the first requests that it applies to; default: all
+//! slow = "2s"                   # extra real time before the response; default: 0s
+//! pad = 2_000_000               # spaces before the body, which JSON allows; default: 0
+//! status = 429                  # an error in the API's format
+//! message = "Slow down"         # any value; default: a message that fits the status
+//! code = "RATE_LIMITED"         # any value; default: none
+//! retry_after = "3s"            # default: none
+//! retry_after_as = "seconds"    # the default; or "date", or "ms" for the header `retry-after-ms`
+//! headers = { age = "7" }       # further headers of the response; default: none
+//!
+//! [[fault]]
+//! reply = "hang"                # no response; the connection stays open
+//!                               # or "html": a web page with status 200, like that of a hotel's network
+//!                               # or "truncated": half of the normal body, then the connection closes
+//!                               # or "dropped": the connection closes without a response
+//! ```
+//!
+//! # Expectations
+//!
+//! An expectation describes the reports of a program that watches all running and pending sessions. The simulator only
+//! checks that expectations are well-formed. `tests/program/scenarios.rs` holds keepwatch to those of the built-in
+//! scenarios.
+//!
+//! ```toml
+//! [[expect]]
+//! session = "checkout"          # name or id of a session with an explicit `id`; default: events of no single session
+//! within = "20s"                # required; the offset by which all of this holds
+//! copied = false                # true: the watcher copies the session's connect URL, several times
+//! released = false              # true: the watcher releases the session
+//! status = "COMPLETED"          # the last status seen
+//! events = ["first_seen", "ended", "flagged"] # in this order, with others in between; names: docs/events.md
+//! never = ["metadata_changed"]  # events that do not occur before `within`
+//! verdict = "keep_alive_ended_early" # or "none"; names: docs/events.md
+//! phrases = ["14m 50s unused"]  # exact text in the sentences of its events and its verdict
+//! unsaid = ["connected"]        # text that they lack
+//! screen = ["COMPLETED"]        # text on the screen, 120 columns by 40 rows, with the session selected
+//! ```
+//!
+//! `copied`, `released`, `status`, `verdict` and `screen` need a `session`.
 
 use std::fmt;
 use std::io;
@@ -86,8 +184,10 @@ use super::scenario_session::ScenarioSession;
 use super::scenario_time::{HumanDuration, Offset};
 use keepwatch_core::text;
 
-/// The scenarios that the program carries: name and text.
-/// Those that are called by a number play an incident that users had.
+/// The names and texts of the built-in scenarios. Each one with a number reproduces an incident that users reported.
+///
+/// To add one, put its file into `assets/scenarios`, list it here, and list it in `tests/program/scenarios.rs` if it
+/// has expectations.
 const BUILTIN_SCENARIOS: &[(&str, &str)] = &[
     ("default", include_str!("../../../assets/scenarios/default.toml")),
     ("I01", include_str!("../../../assets/scenarios/I01.toml")),
@@ -109,60 +209,66 @@ const BUILTIN_SCENARIOS: &[(&str, &str)] = &[
     ("I17", include_str!("../../../assets/scenarios/I17.toml")),
 ];
 
-/// The most sessions that a script may make, copies included.
+/// The most sessions in a scenario, copies included.
 pub(super) const MAX_SESSIONS: usize = 100_000;
 
-/// A scenario as written, checked as a whole. The default one is an empty project.
+/// A parsed and checked scenario. The default is an empty project.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
-    /// What the scenario is called; the file's name if it does not say.
+    /// The scenario's name. Defaults to the file's name without its extension.
     pub name: String,
-    /// What it shows, in one sentence.
+    /// A one-sentence description.
     pub about: String,
-    /// How long every reply takes, in real time.
+    /// The real time that every response takes.
     pub latency: HumanDuration,
-    /// How far the server's clock is ahead of the machine's.
+    /// The server's clock minus the machine's.
     pub skew: Offset,
     /// The project that the sessions belong to.
     pub project: SimProject,
-    /// How sessions live that clients create, and how releases go.
+    /// The lifecycle of sessions that clients create or release.
     pub rules: LifecycleRules,
     /// The sessions, in the file's order.
     #[serde(rename = "session")]
     pub sessions: Vec<ScenarioSession>,
-    /// What goes wrong. For each request the first that fits holds.
+    /// The faults. The first that applies to a request wins.
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,
-    /// What is expected of a program that watches this.
+    /// The reports expected of a program that watches the scenario.
     #[serde(rename = "expect")]
     pub expectations: Vec<Expectation>,
 }
 
 impl Scenario {
-    /// The scenario that the program carries under `name`.
+    /// Returns the built-in scenario `name`.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
         if name == chaos::SCENARIO_NAME {
             return Some(chaos::scenario(chaos::DEFAULT_SEED, chaos::DEFAULT_LIVE_SESSIONS));
         }
         let (_, text) = BUILTIN_SCENARIOS.iter().find(|(known, _)| *known == name)?;
-        Self::parse_named(text, name, Path::new(name)).ok() // a test reads them all
+        Self::parse_named(text, name, Path::new(name)).ok() // a test parses them all
     }
 
-    /// The names of the scenarios that the program carries.
+    /// Returns the names of the built-in scenarios.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
         BUILTIN_SCENARIOS.iter().map(|(name, _)| *name).chain([chaos::SCENARIO_NAME])
     }
 
-    /// The scenario in the file at `path`.
+    /// Reads the scenario file at `path`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is not a valid scenario.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ScenarioError::Unreadable { file: path.into(), source })?;
         Self::parse_named(&text, &path.file_stem().unwrap_or_default().to_string_lossy(), path)
     }
 
-    /// The scenario that `word` means: the name of a built-in one, or else a file, if it looks like one's path.
+    /// Returns the built-in scenario `name_or_path`, or reads it as a file if it looks like a path.
+    ///
+    /// # Errors
+    /// If there is no such scenario, or the file cannot be read or is not a valid scenario.
     pub fn find(name_or_path: &str) -> Result<Self, ScenarioError> {
         let path = Path::new(name_or_path);
         match Self::builtin(name_or_path) {
@@ -174,13 +280,16 @@ impl Scenario {
         }
     }
 
-    /// The scenario written in `text`.
+    /// Parses and checks `text`.
+    ///
+    /// # Errors
+    /// If `text` is not a valid scenario.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
         Self::parse_named(text, "scenario", Path::new("scenario"))
     }
 
     fn parse_named(text: &str, name: &str, file: &Path) -> Result<Self, ScenarioError> {
-        let invalid = |line, what| ScenarioError::Invalid { file: file.into(), line, message: what };
+        let invalid = |line, message| ScenarioError::Invalid { file: file.into(), line, message };
         let mut scenario: Self = toml::from_str(text).map_err(|error| {
             let line = error
                 .span()
@@ -191,17 +300,17 @@ impl Scenario {
         if scenario.name.is_empty() {
             name.clone_into(&mut scenario.name);
         }
-        scenario.validate().map_err(|what| invalid(None, what))?;
+        scenario.validate().map_err(|message| invalid(None, message))?;
         Ok(scenario)
     }
 
-    /// What one table alone cannot know to be wrong.
+    /// Checks the rules that involve more than one table. Returns an error message.
     fn validate(&self) -> Result<(), String> {
         let mut ids: Vec<_> = self.sessions.iter().filter_map(|session| session.id.as_deref()).collect();
         ids.sort_unstable();
-        if let Some(twice) = ids.windows(2).find_map(|pair| pair.first().filter(|id| pair.last() == Some(id)))
-        {
-            return Err(format!("two sessions have the id “{twice}”"));
+        let duplicate = ids.windows(2).find_map(|pair| pair.first().filter(|id| pair.last() == Some(id)));
+        if let Some(id) = duplicate {
+            return Err(format!("two sessions have the id “{id}”"));
         }
         if self.sessions.iter().map(ScenarioSession::copy_count).fold(0, usize::saturating_add) > MAX_SESSIONS
         {
@@ -219,16 +328,16 @@ impl Scenario {
         }
         for expectation in &self.expectations {
             expectation.validate()?;
-            if let Some(word) =
-                expectation.session.as_deref().filter(|word| self.find_session_id(word).is_none())
+            if let Some(name_or_id) = expectation.session.as_deref()
+                && self.find_session_id(name_or_id).is_none()
             {
-                return Err(format!("what is expected of “{word}” is of no session that has an id"));
+                return Err(format!("what is expected of “{name_or_id}” is of no session that has an id"));
             }
         }
         Ok(())
     }
 
-    /// The id of the first session that is called `word` and was given one.
+    /// Returns the id of the first session with this name or id and an explicit id.
     #[must_use]
     pub fn find_session_id(&self, name_or_id: &str) -> Option<&str> {
         self.sessions
@@ -238,28 +347,28 @@ impl Scenario {
     }
 }
 
-/// Why there is no scenario. Its `Display` is one sentence.
+/// An error in finding, reading or parsing a scenario. Its `Display` is one sentence.
 #[derive(Debug)]
 pub enum ScenarioError {
     /// No built-in scenario has this name.
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
     /// The file could not be read.
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why not.
+        /// The I/O error.
         source: io::Error,
     },
     /// The text is not a scenario.
     Invalid {
         /// The file, or the built-in scenario's name.
         file: PathBuf,
-        /// Where, counted from 1, if it is in one place.
+        /// The line, counted from 1. `None` if the error is not in one place.
         line: Option<usize>,
-        /// What is wrong there.
+        /// The error message.
         message: String,
     },
 }
@@ -269,7 +378,7 @@ impl fmt::Display for ScenarioError {
         let shown = |file: &Path| text::sanitise(&file.to_string_lossy(), 200);
         match self {
             Self::Unknown { name } => {
-                let about = |name| Scenario::builtin(name).map(|script| script.about).unwrap_or_default();
+                let about = |name| Scenario::builtin(name).map(|scenario| scenario.about).unwrap_or_default();
                 let known = Scenario::builtin_names().map(|name| format!("{name} ({})", about(name)));
                 let known = known.collect::<Vec<_>>().join(", ");
                 write!(f, "no scenario is named “{}”; there are: {known}", text::sanitise(name, 60))
@@ -277,13 +386,13 @@ impl fmt::Display for ScenarioError {
             Self::Unreadable { file, source } => {
                 write!(f, "the scenario {} cannot be read: {source}", shown(file))
             }
-            Self::Invalid { file, line: Some(line), message: what } => {
-                let what = text::sanitise(what, text::MAX_LINE_COLUMNS);
-                write!(f, "the scenario {} is wrong in line {line}: {what}", shown(file))
+            Self::Invalid { file, line: Some(line), message } => {
+                let message = text::sanitise(message, text::MAX_LINE_COLUMNS);
+                write!(f, "the scenario {} is wrong in line {line}: {message}", shown(file))
             }
-            Self::Invalid { file, line: None, message: what } => {
-                let what = text::sanitise(what, text::MAX_LINE_COLUMNS);
-                write!(f, "the scenario {} is wrong: {what}", shown(file))
+            Self::Invalid { file, line: None, message } => {
+                let message = text::sanitise(message, text::MAX_LINE_COLUMNS);
+                write!(f, "the scenario {} is wrong: {message}", shown(file))
             }
         }
     }

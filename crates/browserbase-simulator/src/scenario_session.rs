@@ -1,4 +1,7 @@
-//! One session of a scenario, as written: what it is, and what becomes of it.
+//! One session of a scenario, as written in the file: its fields, its times and its end.
+//!
+//! The module owns the parsed form and its defaults. [`scenario`](super::scenario) documents the fields for authors.
+//! It computes no state at a moment: that is `sim_session`'s job.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -7,32 +10,32 @@ use super::fault::RESERVED_NAMES;
 use super::repeat::Repeat;
 use super::scenario_time::{HumanDuration, Offset};
 
-/// What the API says of a session, in the contract's words.
+/// A session's status, as the API documents it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimStatus {
     /// Created, not started yet.
     Pending,
-    /// Alive.
+    /// Started, not ended yet.
     Running,
-    /// Over.
+    /// Ended.
     Ended(FinalStatus),
 }
 
-/// The ways in which a session ends.
+/// The status of a session that has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FinalStatus {
-    /// Orderly, for whatever cause.
+    /// An orderly end, whatever its cause.
     #[default]
     Completed,
-    /// It failed.
+    /// A failure.
     Error,
-    /// It ran into its timeout.
+    /// An end at the timeout.
     TimedOut,
 }
 
 impl SimStatus {
-    /// Every status that the contract knows.
+    /// Every status that the API documents.
     pub const ALL: [Self; 5] = [
         Self::Pending,
         Self::Running,
@@ -41,7 +44,7 @@ impl SimStatus {
         Self::Ended(FinalStatus::Completed),
     ];
 
-    /// The contract's word for it.
+    /// Returns the API's name of the status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,55 +57,55 @@ impl SimStatus {
     }
 }
 
-/// A session as written. The module `script` says what each field means and what it is if left out.
+/// A session as written in a scenario. [`scenario`](super::scenario) documents its fields and their defaults.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScenarioSession {
-    /// What faults call it, and all its copies.
+    /// The name of the session and all its copies, for faults and expectations.
     #[serde(deserialize_with = "unreserved_name")]
     pub name: Option<String>,
-    /// Its id in the API.
+    /// The session's id in the API.
     pub id: Option<String>,
-    /// When the API first knows it.
+    /// The offset from which the API knows the session.
     pub appears: Offset,
-    /// Its `createdAt` and `startedAt`, and what the timeout is counted from.
+    /// The session's `createdAt` and `startedAt`. The timeout counts from here.
     pub created: Option<Offset>,
-    /// When it turns from PENDING to RUNNING.
+    /// The offset at which PENDING turns into RUNNING.
     pub starts: Option<Offset>,
-    /// From its creation to its expiry.
+    /// The time from creation to expiry.
     pub timeout: Option<HumanDuration>,
-    /// Whether it outlives its last client.
+    /// True if the session survives a client's disconnect.
     pub keep_alive: bool,
-    /// Where it runs. Any word, so that unknown regions can be shown too.
+    /// The session's region. Any text, so that a scenario can have unknown regions.
     pub region: Option<String>,
-    /// Its context's id.
+    /// The id of the session's context.
     pub context: Option<String>,
-    /// Its `userMetadata`.
+    /// The session's `userMetadata`.
     pub metadata: Option<Map<String, Value>>,
-    /// What goes through its proxy.
+    /// Traffic through the session's proxy.
     pub proxy: Vec<ProxyTraffic>,
-    /// How it ends, if not by its timeout.
+    /// An end other than the timeout.
     pub ends: Option<ScenarioEnd>,
-    /// Whether it goes on after its expiry.
+    /// True if the session does not end at its expiry.
     pub overdue: bool,
-    /// When the API forgets it.
+    /// The offset from which the API answers 404.
     pub vanishes: Option<Offset>,
-    /// While it is in no list.
+    /// The windows in which no list contains the session.
     pub unlisted: Vec<Window>,
-    /// What replies say of it that is not so.
+    /// False fields in responses.
     #[serde(rename = "says")]
     pub overrides: Vec<FieldOverride>,
-    /// How often it comes again.
+    /// Copies of the session.
     pub repeat: Option<Repeat>,
 }
 
-/// From a point on the timeline until just before another.
+/// A span of the timeline that includes its start and excludes its end.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Window {
-    /// Its first moment.
+    /// The start, included.
     pub from: Offset,
-    /// The first moment after it.
+    /// The end, excluded.
     pub to: Offset,
 }
 
@@ -113,44 +116,44 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Whether `at` is in it.
+    /// Returns true if the window includes `at`.
     #[must_use]
     pub fn contains(self, at: Offset) -> bool {
         self.from <= at && at < self.to
     }
 
-    /// The same, `by` later.
+    /// Returns the window moved `by` later.
     #[must_use]
     pub fn shifted_by(self, by: Offset) -> Self {
         Self { from: self.from.plus(by), to: self.to.plus(by) }
     }
 }
 
-/// Bytes through a proxy.
+/// Traffic through a session's proxy.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyTraffic {
-    /// When it begins.
+    /// The start of the traffic.
     #[serde(default)]
     pub from: Offset,
-    /// When it is over; with the session at the latest.
+    /// The end of the traffic. It ends with the session at the latest.
     #[serde(default = "never")]
     pub to: Offset,
-    /// How much, on average.
+    /// The average rate.
     pub bytes_per_second: u32,
-    /// If given: the rate swings between nothing and twice the average, once in this time.
+    /// The period in which the rate swings between zero and twice the average. `None` means a steady rate.
     pub wave: Option<HumanDuration>,
 }
 
 impl ProxyTraffic {
-    /// The bytes that have passed at `at`.
+    /// Returns the total bytes up to `at`.
     #[must_use]
     pub fn bytes_at(&self, at: Offset) -> f64 {
         let seconds = at.min(self.to).minus(self.from).as_secs_f64().max(0.0);
         let swing = match self.wave {
             Some(wave) if !wave.0.is_zero() => {
-                let turns_per_second = std::f64::consts::TAU / wave.0.as_secs_f64();
-                (turns_per_second * seconds).sin() / turns_per_second
+                let radians_per_second = std::f64::consts::TAU / wave.0.as_secs_f64();
+                (radians_per_second * seconds).sin() / radians_per_second
             }
             _ => 0.0,
         };
@@ -158,62 +161,62 @@ impl ProxyTraffic {
     }
 }
 
-/// The end of a session before its timeout.
+/// The end of a session by anything but its timeout.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioEnd {
-    /// When replies first say so.
+    /// The offset from which responses have `status`.
     pub at: Offset,
-    /// What they say.
+    /// The status after the end.
     #[serde(default)]
     pub status: FinalStatus,
-    /// The `endedAt` that they state, if it is not `at`.
+    /// The `endedAt` in responses, if it differs from `at`.
     pub ended_at: Option<Offset>,
-    /// Whether they leave `endedAt` out.
+    /// True if responses lack `endedAt`.
     #[serde(default)]
     pub omit_ended_at: bool,
-    /// Why it ends. No reply says so; the record of the truth does.
+    /// The cause of the end. It appears only in the ground truth, never in a response.
     pub cause: Option<EndCause>,
 }
 
-/// What is behind an end. The API tells nobody.
+/// The cause of an end. The API never reveals it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndCause {
-    /// Its timeout was over.
+    /// The session reached its timeout.
     Timeout,
-    /// It failed.
+    /// The session failed.
     Failure,
-    /// Its release was asked of this server.
+    /// A client of this server released the session.
     Released,
-    /// Its release was asked for by somebody else.
+    /// Another holder of the API key released the session.
     ReleasedElsewhere,
-    /// Its client left, or closed the browser.
+    /// The client disconnected or closed the browser.
     Client,
-    /// Nobody ever connected.
+    /// No client ever connected.
     Unused,
-    /// The platform ended it.
+    /// The platform ended the session.
     Platform,
-    /// The scenario does not say.
+    /// The scenario gives no cause.
     #[default]
     #[serde(rename = "unsaid")]
     Unspecified,
 }
 
 impl ScenarioEnd {
-    /// An end that replies tell as it is.
+    /// Returns an end that responses report truthfully.
     #[must_use]
     pub fn new(at: Offset, status: FinalStatus) -> Self {
         Self { at, status, ended_at: None, omit_ended_at: false, cause: None }
     }
 
-    /// The same, for this reason.
+    /// Returns the same end with this cause.
     #[must_use]
     pub fn with_cause(self, cause: EndCause) -> Self {
         Self { cause: Some(cause), ..self }
     }
 
-    /// Why it ends: as the scenario says, else what its status does.
+    /// Returns the scenario's cause, or by default the one that follows from the status.
     #[must_use]
     pub fn cause(&self) -> EndCause {
         self.cause.unwrap_or(match self.status {
@@ -225,7 +228,7 @@ impl ScenarioEnd {
 }
 
 impl EndCause {
-    /// Its word in the record of the truth.
+    /// Returns the cause's name in the ground truth.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -241,20 +244,20 @@ impl EndCause {
     }
 }
 
-/// Fields that replies state otherwise than they are.
+/// False fields in responses about a session.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldOverride {
-    /// From when on.
+    /// The start of the window, included.
     pub from: Offset,
-    /// Until when; for good if left out.
+    /// The end of the window, excluded. `None` means never.
     pub to: Option<Offset>,
-    /// In which replies.
+    /// The responses to change.
     #[serde(rename = "on")]
     pub scope: OverrideScope,
-    /// Fields put in, or in place of what they were. Any name, any value.
+    /// Fields to replace or add: any name, any value.
     pub set: Map<String, Value>,
-    /// Fields left out.
+    /// Fields to remove.
     #[serde(rename = "without")]
     pub omit: Vec<String>,
 }
@@ -264,18 +267,18 @@ impl FieldOverride {
         Window { from: self.from, to: self.to.unwrap_or(Offset::NEVER) }
     }
 
-    /// Whether it holds at `at` in replies of the kind `on`.
+    /// Returns true if it applies at `at` to responses of the kind `scope`.
     #[must_use]
     pub fn applies_at(&self, at: Offset, scope: OverrideScope) -> bool {
         self.window().contains(at) && (self.scope == OverrideScope::All || self.scope == scope)
     }
 }
 
-/// Which replies show a session.
+/// The responses that a [`FieldOverride`] changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OverrideScope {
-    /// Both.
+    /// Both of the following.
     #[default]
     All,
     /// `GET /v1/sessions`.
@@ -285,7 +288,7 @@ pub enum OverrideScope {
 }
 
 impl ScenarioSession {
-    /// Whether `word` is its name or its id.
+    /// Returns true if `name_or_id` is the session's name or id.
     #[must_use]
     pub fn has_name_or_id(&self, name_or_id: &str) -> bool {
         self.name.as_deref() == Some(name_or_id) || self.id.as_deref() == Some(name_or_id)
@@ -296,7 +299,7 @@ fn never() -> Offset {
     Offset::NEVER
 }
 
-/// A name that cannot be mistaken for a kind of request.
+/// Deserialises a session's name. Rejects the words that mean a kind of request in a fault's `on`.
 fn unreserved_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
     if RESERVED_NAMES.contains(&name.as_str()) {
@@ -320,27 +323,30 @@ mod tests {
     }
 
     #[test]
-    fn proxy_bytes_are_the_sum_of_the_rate_up_to_the_moment() {
-        for (at, even, waving) in [
+    fn proxy_bytes_follow_rate_and_window() {
+        for (at, steady_bytes, wave_bytes) in [
             (-11, 0.0, 0.0),
             (-10, 0.0, 0.0),
             (0, 10_000.0, 10_000.0),
             (10, 20_000.0, 20_000.0),
             (99, 40_000.0, 40_000.0),
         ] {
-            assert!((traffic(-10, 30, None).bytes_at(seconds(at)) - even).abs() < 0.01, "even at {at}");
             assert!(
-                (traffic(-10, 30, Some(10)).bytes_at(seconds(at)) - waving).abs() < 0.01,
-                "waving at {at}"
+                (traffic(-10, 30, None).bytes_at(seconds(at)) - steady_bytes).abs() < 0.01,
+                "steady at {at}"
+            );
+            assert!(
+                (traffic(-10, 30, Some(10)).bytes_at(seconds(at)) - wave_bytes).abs() < 0.01,
+                "wave at {at}"
             );
         }
     }
 
     #[test]
-    fn waving_traffic_never_flows_back() {
+    fn proxy_bytes_never_decrease() {
         let traffic = traffic(0, 100, Some(7));
-        let counted: Vec<_> =
+        let bytes: Vec<_> =
             (0..2000).map(|tenth| traffic.bytes_at(Offset::from_micros(tenth * 100_000))).collect();
-        assert!(counted.windows(2).all(|pair| pair[0] <= pair[1] + 1e-6));
+        assert!(bytes.windows(2).all(|pair| pair[0] <= pair[1] + 1e-6));
     }
 }

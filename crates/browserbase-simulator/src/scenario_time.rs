@@ -1,7 +1,7 @@
 //! Times of a scenario: an [`Offset`] is a point on its timeline, a [`HumanDuration`] a length of time.
 //!
-//! Both are written as people say them (`90s`, `1m 30s`, `40ms`); an offset may lie before the simulator's start
-//! (`-12m`). Arithmetic stays at the end of the range where it would leave it.
+//! Both parse text such as `90s`, `1m 30s` or `40ms`. An offset may lie before the simulator's start (`-12m`).
+//! Arithmetic saturates.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use serde::Deserialize;
 
 use keepwatch_core::clock::Timestamp;
 
-/// So long after the simulator's start, or before it, to the microsecond, as the API's times are.
+/// A point on the timeline, in microseconds since the simulator's start. Negative before the start. Microseconds are
+/// the resolution of the API's times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Offset(i64);
 
-/// How long something lasts. Never negative.
+/// A length of time, never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HumanDuration(pub Duration);
@@ -26,43 +27,43 @@ impl Offset {
     /// Later than everything.
     pub const NEVER: Self = Self(i64::MAX);
 
-    /// The point `elapsed` after the start.
+    /// Returns the offset `elapsed` after the start.
     #[must_use]
     pub fn from_duration(elapsed: Duration) -> Self {
         Self(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// The point `micros` microseconds after the start, or before it.
+    /// Returns the offset `micros` microseconds after the start, or before it if negative.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// This, `by` later. [`Offset::NEVER`] stays what it is.
+    /// Returns the offset `by` later. [`Offset::NEVER`] stays the same.
     #[must_use]
     pub fn plus(self, by: Self) -> Self {
         if self == Self::NEVER { self } else { Self(self.0.saturating_add(by.0)) }
     }
 
-    /// From `earlier` to this; negative if this is the earlier one.
+    /// Returns the time from `earlier` to this offset; negative if this is the earlier one.
     #[must_use]
     pub fn minus(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
     }
 
-    /// As a length of time; nothing if it is negative.
+    /// Returns the time since the start; zero before it.
     #[must_use]
     pub fn to_duration(self) -> Duration {
         Duration::from_micros(u64::try_from(self.0).unwrap_or(0))
     }
 
-    /// In microseconds.
+    /// Returns the offset in microseconds.
     #[must_use]
     pub fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// In seconds.
+    /// Returns the offset in seconds.
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
@@ -72,30 +73,30 @@ impl Offset {
         self.0 as f64 / 1e6
     }
 
-    /// What the calendar shows at this point, for a simulator that started at `start`.
+    /// Returns the date and time at this offset, for a simulator that started at `start`.
     #[must_use]
     pub fn to_timestamp(self, start: Timestamp) -> Timestamp {
-        let end = if self.0 < 0 { Timestamp::MIN_UTC } else { Timestamp::MAX_UTC };
-        start.checked_add_signed(TimeDelta::microseconds(self.0)).unwrap_or(end)
+        let limit = if self.0 < 0 { Timestamp::MIN_UTC } else { Timestamp::MAX_UTC };
+        start.checked_add_signed(TimeDelta::microseconds(self.0)).unwrap_or(limit)
     }
 }
 
 impl From<HumanDuration> for Offset {
-    fn from(span: HumanDuration) -> Self {
-        Self::from_duration(span.0)
+    fn from(duration: HumanDuration) -> Self {
+        Self::from_duration(duration.0)
     }
 }
 
 impl TryFrom<String> for Offset {
     type Error = String;
 
-    fn try_from(written: String) -> Result<Self, String> {
-        let (sign, length) = match written.strip_prefix('-') {
+    fn try_from(text: String) -> Result<Self, String> {
+        let (sign, length) = match text.strip_prefix('-') {
             Some(length) => (-1, length),
-            None => (1, written.as_str()),
+            None => (1, text.as_str()),
         };
         let length = humantime::parse_duration(length).map_err(|_| {
-            format!("“{written}” is not a time: write 15s, 1m 30s, or -12m for before the start")
+            format!("“{text}” is not a time: write 15s, 1m 30s, or -12m for before the start")
         })?;
         Ok(Self(sign * Self::from_duration(length).0))
     }
@@ -104,10 +105,10 @@ impl TryFrom<String> for Offset {
 impl TryFrom<String> for HumanDuration {
     type Error = String;
 
-    fn try_from(written: String) -> Result<Self, String> {
-        humantime::parse_duration(&written)
+    fn try_from(text: String) -> Result<Self, String> {
+        humantime::parse_duration(&text)
             .map(Self)
-            .map_err(|_| format!("“{written}” is not a length of time: write 40ms, 15s or 1m 30s"))
+            .map_err(|_| format!("“{text}” is not a length of time: write 40ms, 15s or 1m 30s"))
     }
 }
 
@@ -116,24 +117,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_read_on_both_sides_of_the_start() {
-        for (written, micros) in [
+    fn offsets_parse_on_both_sides_of_start() {
+        for (text, micros) in [
             ("0s", 0),
             ("15s", 15_000_000),
             ("9s 600ms", 9_600_000),
             ("-12m", -720_000_000),
             ("-400ms", -400_000),
         ] {
-            assert_eq!(Offset::try_from(written.to_owned()), Ok(Offset(micros)), "{written}");
+            assert_eq!(Offset::try_from(text.to_owned()), Ok(Offset(micros)), "{text}");
         }
-        for written in ["", "-", "12 parsecs", "--3s", "s"] {
-            let said = Offset::try_from(written.to_owned()).unwrap_err();
-            assert!(said.contains(&format!("“{written}”")), "{said}");
+        for text in ["", "-", "12 parsecs", "--3s", "s"] {
+            let message = Offset::try_from(text.to_owned()).unwrap_err();
+            assert!(message.contains(&format!("“{text}”")), "{message}");
         }
     }
 
     #[test]
-    fn what_would_leave_the_range_stays_at_its_end() {
+    fn arithmetic_saturates() {
         let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         assert_eq!(Offset::NEVER.plus(Offset(-1)), Offset::NEVER);
         assert_eq!(Offset::from_duration(Duration::MAX).to_timestamp(start), Timestamp::MAX_UTC);

@@ -1,4 +1,12 @@
-//! The HTTP side: routes, the key, faults and the log. What is answered when nothing goes wrong is `answer`'s.
+//! The HTTP server: routes, the API key, faults, the rate limit and the request log.
+//!
+//! ```text
+//!   request ──► record, pick a fault ──► read the body ──► wait for the delay ──┬── fault ────────────► its response
+//!                                                                               ├── over the limit ───► 429
+//!                                                                               └── API key, handlers ► response
+//! ```
+//!
+//! It never builds a normal response itself: `handlers` does.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,10 +38,10 @@ use keepwatch_core::session::Secret;
 
 use crate::sleep_until;
 
-/// The largest body that is taken, in bytes: Fastify's usual limit.
+/// The largest request body, in bytes: Fastify's default limit.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// What all requests share.
+/// The data that all requests share.
 #[derive(Debug)]
 pub(super) struct SimServer {
     clock: Clock,
@@ -41,8 +49,8 @@ pub(super) struct SimServer {
     skew: Offset,
     api_key: Option<Secret>,
     latency: Duration,
-    /// Behind a lock, against the house's rule for the program's own state: requests run in tasks of their own, and
-    /// [`super::Control`] is called from anywhere. Nothing awaits while it holds the lock.
+    /// The state that requests change. It needs a lock, unlike keepwatch's own state: each request runs in its own
+    /// task, and any thread can call [`super::Control`]. No code awaits while it holds the lock.
     state: Mutex<SimState>,
 }
 
@@ -80,7 +88,8 @@ impl SimServer {
         Offset::from_duration(self.elapsed())
     }
 
-    /// What the server's clock shows. It is not the machine's: that may be stepped without a server noticing.
+    /// Returns the reading of the server's clock. It counts from the start, so a step of the machine's clock does not
+    /// move it.
     fn server_time(&self) -> Timestamp {
         self.now().plus(self.skew).to_timestamp(self.start.wall)
     }
@@ -93,27 +102,27 @@ impl SimServer {
             .map_or((Duration::ZERO, 0, FaultResponse::Normal), |fault| {
                 (fault.delay, fault.padding, fault.response)
             });
-        // Before anything is answered: a client that is still sending would take an early answer for a broken connection.
+        // The body comes first: a client that is still sending takes an early response for a broken connection.
         let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await;
         sleep_real_time(self.latency.saturating_add(delay)).await;
         let mut response = match &fault_response {
             FaultResponse::Hang => std::future::pending().await,
             FaultResponse::Dropped => return response::dropped_connection(),
             FaultResponse::Html => SimResponse::html(),
-            FaultResponse::Error(refusal) => SimResponse::error(refusal, self.server_time()),
+            FaultResponse::Error(error) => SimResponse::error(error, self.server_time()),
             FaultResponse::Normal | FaultResponse::Truncated
-                if limit_status.is_some_and(|rest| rest.is_exceeded) =>
+                if limit_status.is_some_and(|status| status.is_exceeded) =>
             {
                 self.too_many_requests(limit_status)
             }
             FaultResponse::Normal | FaultResponse::Truncated => {
                 match self.normal_response(&head, body.ok(), &route) {
                     Ok((status, body)) => SimResponse::json(status, body),
-                    Err(refusal) => SimResponse::error(&refusal, self.server_time()),
+                    Err(error) => SimResponse::error(&error, self.server_time()),
                 }
             }
         };
-        limit_status.inspect(|rest| rest.write_headers(&mut response.headers));
+        limit_status.inspect(|status| status.write_headers(&mut response.headers));
         if padding > 0 {
             response.body.insert_str(0, &" ".repeat(padding));
         }
@@ -129,11 +138,11 @@ impl SimServer {
 
     fn too_many_requests(&self, limit_status: Option<RateLimitStatus>) -> SimResponse {
         let mut error = ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS);
-        error.retry_after = limit_status.map(|rest| (rest.retry_delay(), RetryAfterFormat::Seconds));
+        error.retry_after = limit_status.map(|status| (status.retry_delay(), RetryAfterFormat::Seconds));
         SimResponse::error(&error, self.server_time())
     }
 
-    /// What is answered when nothing goes wrong. A `body` of `None` is one that is too large.
+    /// Returns the response without any fault. A `body` of `None` means that it was too large.
     fn normal_response(&self, head: &Parts, body: Option<Bytes>, route: &ApiRoute) -> HandlerResult {
         let sent_key = head.headers.get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
         let is_authorised = !sent_key.is_empty()
@@ -157,7 +166,8 @@ impl SimServer {
     }
 }
 
-/// A request between its arrival and its answer. A client may leave in between, and the future with it.
+/// A request between its arrival and its response. Dropping it updates the count, also when the client disconnects
+/// early.
 struct InFlightRequest<'a> {
     server: &'a SimServer,
     request_number: u64,
@@ -174,8 +184,8 @@ impl<'a> InFlightRequest<'a> {
             answered_at: None,
             fault: None,
         };
-        let (number, fault) = server.state().record_request(entry, route);
-        (Self { server, request_number: number }, fault)
+        let (request_number, fault) = server.state().record_request(entry, route);
+        (Self { server, request_number }, fault)
     }
 }
 
@@ -186,14 +196,14 @@ impl Drop for InFlightRequest<'_> {
     }
 }
 
-/// Returns after `span` of real time, whatever the simulator's clock does.
-async fn sleep_real_time(span: Duration) {
-    sleep_until(&Clock::system(), span).await;
+/// Waits for `duration` of real time, whatever the simulator's clock does.
+async fn sleep_real_time(duration: Duration) {
+    sleep_until(&Clock::system(), duration).await;
 }
 
-/// Serves until `alive` says no more, or nobody can say so any longer.
-pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, alive: watch::Receiver<bool>) {
-    let route_state = RouteState { server, alive: alive.clone() };
+/// Serves until `running` is false or its sender is dropped.
+pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, running: watch::Receiver<bool>) {
+    let route_state = RouteState { server, running: running.clone() };
     let router = Router::new()
         .route("/v1/sessions", any(sessions))
         .route("/v1/sessions/{id}", any(session))
@@ -205,23 +215,23 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, alive: 
         .fallback(unknown_route)
         .with_state(route_state);
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-    let stopped = wait_until_stopped(alive);
+    let stopped = wait_until_stopped(running);
     _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
 }
 
-async fn wait_until_stopped(mut alive: watch::Receiver<bool>) {
-    _ = alive.wait_for(|alive| !alive).await;
+async fn wait_until_stopped(mut running: watch::Receiver<bool>) {
+    _ = running.wait_for(|running| !running).await;
 }
 
-/// The state of the routes.
+/// The shared data of the routes.
 #[derive(Clone)]
 struct RouteState {
     server: Arc<SimServer>,
-    alive: watch::Receiver<bool>,
+    running: watch::Receiver<bool>,
 }
 
 impl RouteState {
-    /// Answers where there is something to get, and something to post.
+    /// Handles a request to a path that supports GET and POST.
     async fn get_or_post(self, request: Request, get: ApiRoute, post: ApiRoute) -> Response {
         let route = match *request.method() {
             Method::GET | Method::HEAD => get,
@@ -231,17 +241,17 @@ impl RouteState {
         self.handle(request, route).await
     }
 
-    /// Answers where there is something to get, and no more.
+    /// Handles a request to a path that supports only GET.
     async fn get_only(self, request: Request, get: ApiRoute) -> Response {
-        let gets = matches!(*request.method(), Method::GET | Method::HEAD);
-        self.handle(request, if gets { get } else { ApiRoute::MethodNotAllowed("GET, HEAD") }).await
+        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        self.handle(request, if is_get { get } else { ApiRoute::MethodNotAllowed("GET, HEAD") }).await
     }
 
-    /// The answer; or, when the simulator stops first, a connection that breaks.
+    /// Returns the response. If the simulator stops first, the connection breaks.
     async fn handle(self, request: Request, route: ApiRoute) -> Response {
         tokio::select! {
             response = self.server.handle(request, route) => response,
-            () = wait_until_stopped(self.alive) => response::dropped_connection(),
+            () = wait_until_stopped(self.running) => response::dropped_connection(),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! One session at a moment: its status, its bytes, its JSON.
+//! A session of the world: its status, proxy bytes and JSON at any offset.
 //!
 //! ```text
 //!              appears          starts            ends, or created + timeout        vanishes
 //!   unknown ──────┼──── PENDING ───┼──── RUNNING ────┼──── COMPLETED, ERROR, TIMED_OUT ──┼── unknown
 //! ```
+//!
+//! It is pure: it resolves the defaults of a [`ScenarioSession`] once and computes the rest from the offset.
 
 use std::fmt::Write as _;
 
@@ -15,23 +17,23 @@ use super::scenario_session::{FinalStatus, OverrideScope, ScenarioEnd, ScenarioS
 use super::scenario_time::Offset;
 use keepwatch_core::clock::Timestamp;
 
-/// `updatedAt` of a running session moves in such steps.
+/// The interval at which `updatedAt` of a running session advances.
 const HEARTBEAT_MICROS: i64 = 10_000_000;
 
-/// What a session is at a moment.
+/// The state of a session at one offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionSnapshot {
-    /// Its status.
+    /// The status.
     pub status: SimStatus,
-    /// What has passed its proxy.
+    /// The bytes that have passed through its proxy.
     pub proxy_bytes: u64,
-    /// Its `updatedAt`.
+    /// `updatedAt`.
     pub updated_at: Offset,
-    /// The `endedAt` that it states.
+    /// `endedAt`, if responses contain it.
     pub ended_at: Option<Offset>,
 }
 
-/// A session with everything that its scenario left open decided.
+/// A session whose defaults are resolved.
 #[derive(Debug)]
 pub(super) struct SimSession {
     pub(super) spec: ScenarioSession,
@@ -40,8 +42,8 @@ pub(super) struct SimSession {
     pub(super) expires: Offset,
     pub(super) metadata: Value,
     pub(super) connect_host: String,
-    /// Its JSON up to the moving fields, without the closing brace: written once, so that a list of 10,000 sessions
-    /// only adds those.
+    /// The JSON of the fields that never change, without the closing brace. It is built once, so that a list of 10,000
+    /// sessions formats only the other fields.
     json_prefix: String,
 }
 
@@ -49,7 +51,7 @@ impl SimSession {
     pub(super) fn new(spec: ScenarioSession, id: String, project: &SimProject, start: Timestamp) -> Self {
         let created = spec.created.unwrap_or(spec.appears);
         let expires = created.plus(spec.timeout.unwrap_or(project.default_timeout).into());
-        // The API's `createdAt` is another machine's reading than `startedAt`: by so much later, or earlier.
+        // In the API, `createdAt` and `startedAt` come from different machines. Here they differ by up to 0.4 s.
         let jitter = i64::try_from(fnv1a(id.bytes()) % 10).unwrap_or(0);
         let stated_created = created.plus(Offset::from_micros(if jitter < 4 {
             1_213 * (jitter + 1)
@@ -107,7 +109,7 @@ impl SimSession {
         Some(SessionSnapshot { status, proxy_bytes, updated_at, ended_at })
     }
 
-    /// How it ends, as things stand.
+    /// Returns the end that the session will have, or `None` if it never ends.
     pub(super) fn effective_end(&self) -> Option<ScenarioEnd> {
         match self.spec.ends {
             Some(end) if self.spec.overdue || end.at < self.expires => Some(end),
@@ -116,27 +118,27 @@ impl SimSession {
         }
     }
 
-    /// When it turns from PENDING to RUNNING, if it lives so long.
+    /// Returns the offset at which it turns from PENDING to RUNNING, unless it ends before.
     pub(super) fn starts_at(&self) -> Offset {
         self.spec.starts.unwrap_or(self.created)
     }
 
     pub(super) fn write_json(&self, body: &mut String, snapshot: &SessionSnapshot, start: Timestamp) {
         let updated = api_time(snapshot.updated_at.to_timestamp(start));
-        let SessionSnapshot { status, proxy_bytes, ended_at: ended, .. } = snapshot;
+        let SessionSnapshot { status, proxy_bytes, ended_at, .. } = snapshot;
         body.push_str(&self.json_prefix);
         _ = write!(
             body,
             r#","updatedAt":"{updated}","status":"{}","proxyBytes":{proxy_bytes}"#,
             status.as_str()
         );
-        if let Some(ended) = ended {
-            _ = write!(body, r#","endedAt":"{}""#, api_time(ended.to_timestamp(start)));
+        if let Some(ended_at) = ended_at {
+            _ = write!(body, r#","endedAt":"{}""#, api_time(ended_at.to_timestamp(start)));
         }
         body.push('}');
     }
 
-    /// `truth`, with what the scenario has replies of the kind `on` say instead.
+    /// Applies the scenario's overrides for responses of the kind `scope` to `json`.
     pub(super) fn apply_overrides(&self, json: String, at: Offset, scope: OverrideScope) -> String {
         let overrides: Vec<_> = self
             .spec
@@ -148,20 +150,20 @@ impl SimSession {
             return json;
         }
         let mut fields: Map<String, Value> = serde_json::from_str(&json).unwrap_or_default();
-        for say in overrides {
-            fields.extend(say.set.clone());
-            fields.retain(|name, _| !say.omit.contains(name));
+        for field_override in overrides {
+            fields.extend(field_override.set.clone());
+            fields.retain(|name, _| !field_override.omit.contains(name));
         }
         Value::from(fields).to_string()
     }
 }
 
-/// `at` as the API writes it: `2026-10-03T16:05:34.513867+00:00`.
+/// Formats `at` as the API does: `2026-10-03T16:05:34.513867+00:00`.
 pub(super) fn api_time(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, false)
 }
 
-/// The region's part of a connect URL's host: `usw2` for `us-west-2`.
+/// Returns the region's part of a connect URL's host: `usw2` for `us-west-2`.
 fn region_code(region: &str) -> String {
     let mut words = region.split('-');
     let first = words.next().unwrap_or_default();
@@ -175,7 +177,7 @@ fn region_code(region: &str) -> String {
         .collect()
 }
 
-/// A version 4 UUID that is always the same for the same arguments.
+/// Returns a version 4 UUID that depends only on the arguments.
 pub(super) fn stable_uuid(seed: &str, number: usize) -> String {
     let mut rng = fastrand::Rng::with_seed(fnv1a(seed.bytes().chain(number.to_le_bytes())));
     let hex = format!("{:032x}", rng.u128(..));
@@ -183,7 +185,7 @@ pub(super) fn stable_uuid(seed: &str, number: usize) -> String {
     format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
 }
 
-/// The FNV-1a hash: the same in every version of Rust, as the standard library's need not be.
+/// Returns the FNV-1a hash. Unlike the standard library's hash, it is the same in every version of Rust.
 fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     bytes
         .into_iter()

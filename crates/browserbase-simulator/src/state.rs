@@ -1,4 +1,7 @@
-//! What changes while a simulator runs: the world under a test's hand, what is left of the faults, and the log.
+//! The state that changes while a simulator runs: the world, the remaining faults, the rate limit, the request log and
+//! the counts.
+//!
+//! The module picks the fault of each request. It never reads a clock: callers pass the time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,31 +12,31 @@ use super::scenario_time::Offset;
 use super::world::World;
 use keepwatch_core::session::Secret;
 
-/// So many requests the log keeps.
+/// The number of requests that the log keeps.
 const MAX_LOG_ENTRIES: usize = 10_000;
-/// So many connect URLs it keeps.
+/// The number of connect URLs that the state keeps.
 const MAX_CONNECT_URLS: usize = 1_000;
 
-/// One request, as the log has it.
+/// A request in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestLogEntry {
-    /// When it came, since the simulator's start by its clock.
+    /// The time of arrival, since the simulator's start by its clock.
     pub at: Duration,
-    /// Its method.
+    /// The HTTP method.
     pub method: String,
-    /// Its path, as sent.
+    /// The path, as sent.
     pub path: String,
-    /// Its query, as sent and without the `?`; empty if there is none.
+    /// The query, as sent, without the `?`. Empty if there is none.
     pub query: String,
-    /// The status it was answered with; `None` while it is not, or if it never was.
+    /// The status of the response. `None` if there is no response yet, or never.
     pub status: Option<u16>,
-    /// When it was answered, since the simulator's start by its clock; as `status`.
+    /// The time of the response, since the simulator's start by its clock. `None` as for `status`.
     pub answered_at: Option<Duration>,
-    /// What went wrong with it: [`Fault::label`].
+    /// The [`Fault::label`] of the fault that affected it.
     pub fault: Option<&'static str>,
 }
 
-/// How many requests there were, by what they asked for.
+/// The number of requests, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
     /// `GET /v1/sessions`.
@@ -52,13 +55,13 @@ pub struct RequestCounts {
     pub projects: u64,
     /// Everything else.
     pub other: u64,
-    /// How many are being answered.
+    /// Requests in flight.
     pub in_flight: u64,
-    /// The most that were at once.
+    /// The most requests in flight at once.
     pub max_in_flight: u64,
 }
 
-/// What a request asks for.
+/// The operation that a request's method and path mean.
 #[derive(Debug)]
 pub(super) enum ApiRoute {
     List,
@@ -70,52 +73,51 @@ pub(super) enum ApiRoute {
     Projects,
     Project(String),
     Usage(String),
-    /// Something that exists and takes other methods: these.
+    /// A known path with an unsupported method. Holds the supported ones.
     MethodNotAllowed(&'static str),
-    /// Something that does not exist.
+    /// An unknown path.
     Unknown,
 }
 
-/// What of a request its answer depends on.
+/// The parts of a request that its response depends on.
 #[derive(Debug)]
 pub(super) struct RequestParts {
     pub(super) method: String,
     pub(super) path: String,
-    /// Without the `?`.
+    /// The query, without the `?`.
     pub(super) query: String,
     pub(super) content_type: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
-/// Everything about a simulator that is not the same for ever.
+/// The mutable state of a simulator.
 #[derive(Debug)]
 pub(super) struct SimState {
     pub(super) world: World,
-    /// In the order in which they are looked through. `count` is what is left of it.
+    /// The faults, in order of precedence. Each `count` is the number of requests left.
     pub(super) faults: Vec<Fault>,
     pub(super) request_log: VecDeque<RequestLogEntry>,
     pub(super) counts: RequestCounts,
     pub(super) connect_urls: VecDeque<Secret>,
     rate_limit: Option<FixedWindow>,
-    /// How many requests there were: the number of the next one.
+    /// The number of requests so far, which is also the number of the next request.
     request_count: u64,
 }
 
 impl SimState {
     pub(super) fn new(world: World, faults: Vec<Fault>, rate_limit: Option<FixedWindow>) -> Self {
-        let (log, connect_urls) = (VecDeque::new(), VecDeque::new());
         Self {
             world,
             faults,
-            request_log: log,
+            request_log: VecDeque::new(),
             counts: RequestCounts::default(),
-            connect_urls,
+            connect_urls: VecDeque::new(),
             rate_limit,
             request_count: 0,
         }
     }
 
-    /// Takes down a request that came; its number, and what goes wrong with it.
+    /// Logs and counts a request. Returns its number and the fault that affects it.
     pub(super) fn record_request(
         &mut self,
         mut entry: RequestLogEntry,
@@ -142,7 +144,7 @@ impl SimState {
         (number, fault)
     }
 
-    /// Takes down how request `number` was answered, if the log still has it.
+    /// Logs the response to request `number`, if the log still contains the request.
     pub(super) fn record_response(&mut self, number: u64, status: u16, at: Duration) {
         let from_end = usize::try_from(self.request_count.saturating_sub(number)).unwrap_or(usize::MAX);
         if let Some(entry) =
@@ -152,17 +154,17 @@ impl SimState {
         }
     }
 
-    /// What is left of the limit, if there is one, now that a request came `at` so long after the start.
+    /// Counts a request that arrives `at` after the start. Returns the state of the limit, if there is one.
     pub(super) fn count_against_limit(&mut self, at: Duration) -> Option<RateLimitStatus> {
         self.rate_limit.as_mut().map(|limit| limit.count_request(at))
     }
 
-    /// Takes down a URL with a secret that is on its way out.
+    /// Records a URL that a response contains, so that tests can search output for it.
     pub(super) fn record_connect_url(&mut self, connect_url: Secret) {
         push_bounded(&mut self.connect_urls, connect_url, MAX_CONNECT_URLS);
     }
 
-    /// The first fault that holds for a request, counted off.
+    /// Returns the first fault that affects a request, and decrements its remaining count.
     fn consume_fault(&mut self, route: &ApiRoute, at: Offset) -> Option<Fault> {
         let world = &self.world;
         let is_target = |target: &FaultTarget| match (target, route) {
@@ -188,10 +190,10 @@ impl SimState {
     }
 }
 
-/// Puts `item` at the end of `ring`, which holds `most`.
-fn push_bounded<T>(ring: &mut VecDeque<T>, item: T, most: usize) {
-    if ring.len() >= most {
-        ring.pop_front();
+/// Appends `item` to `queue` and evicts the oldest item if there are already `max`.
+fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, max: usize) {
+    if queue.len() >= max {
+        queue.pop_front();
     }
-    ring.push_back(item);
+    queue.push_back(item);
 }

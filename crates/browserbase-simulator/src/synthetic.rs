@@ -1,4 +1,6 @@
-//! Sessions without a story: as many as wanted, each the same in every run.
+//! Synthetic sessions, in any number: varied, but each the same in every run.
+//!
+//! The module owns the sessions of `--sessions N`. Their seeds are their positions, so every run makes the same ones.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ const OWNERS: [&str; 6] = ["growth", "checkout-e2e", "nightly", "price-watch", "
 const TOOL_MARKERS: [&str; 3] = ["mcp", "browse_cli", "stagehand"];
 const MINUTE: i64 = 60_000_000;
 
-/// `count` sessions: most of them run, some are yet to start, some have ended; they expire over the next hours.
+/// Returns `count` sessions. Most are running, some are pending, some have ended. They expire over the next hours.
 pub(super) fn sessions(count: usize) -> impl Iterator<Item = ScenarioSession> {
     (0..count).map(session)
 }
@@ -25,16 +27,16 @@ fn session(index: usize) -> ScenarioSession {
     let pending = one_of_20 == 0;
     let age = rng.i64(1_000_000..if pending { MINUTE / 2 } else { timeout });
     let created = Offset::from_micros(-age);
-    let ended = |chance: &mut fastrand::Rng, status| {
-        let at = Offset::from_micros(-chance.i64(0..age));
+    let past_end = |rng: &mut fastrand::Rng, status| {
+        let at = Offset::from_micros(-rng.i64(0..age));
         Some(ScenarioEnd::new(at, status))
     };
     ScenarioSession {
         created: Some(created),
         starts: pending.then(|| Offset::from_micros(rng.i64(5_000_000..5 * MINUTE))),
         ends: match one_of_20 {
-            1 | 2 => ended(&mut rng, FinalStatus::Completed),
-            3 => ended(&mut rng, FinalStatus::Error),
+            1 | 2 => past_end(&mut rng, FinalStatus::Completed),
+            3 => past_end(&mut rng, FinalStatus::Error),
             _ => None,
         },
         timeout: Some(HumanDuration(Duration::from_secs(u64::from(timeout_minutes) * 60))),
@@ -55,7 +57,7 @@ fn session(index: usize) -> ScenarioSession {
 }
 
 fn metadata(rng: &mut fastrand::Rng, index: usize) -> Option<Map<String, Value>> {
-    let owned = json!({
+    let usual = json!({
         "owner": rng.choice(OWNERS)?,
         "env": rng.choice(["prod", "staging", "dev"])?,
         "run": { "id": format!("run-{index:05}") },
@@ -63,7 +65,7 @@ fn metadata(rng: &mut fastrand::Rng, index: usize) -> Option<Map<String, Value>>
     let metadata = match rng.u8(0..8) {
         0 => return None,
         1 => json!({ (rng.choice(TOOL_MARKERS)?): "true" }),
-        _ => owned,
+        _ => usual,
     };
     metadata.as_object().cloned()
 }

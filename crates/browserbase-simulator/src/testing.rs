@@ -11,13 +11,13 @@ pub(crate) fn at(seconds: impl Into<f64>) -> Offset {
     Offset::from_micros((seconds.into() * 1e6).round() as i64)
 }
 
-/// Returns the time at which scenarios start.
+/// Returns the time at which scenarios start in tests.
 pub(crate) fn start() -> Timestamp {
     "2026-10-03T16:05:34.513867Z".parse().unwrap()
 }
 
-/// Returns the world of a scenario that begins at [`start`].
-pub(crate) fn world(script: &str) -> World {
-    let script = Scenario::parse(script).unwrap_or_else(|error| panic!("{error}"));
-    World::new(&script, [], start())
+/// Parses a scenario and returns its world, which starts at [`start`].
+pub(crate) fn world(scenario: &str) -> World {
+    let scenario = Scenario::parse(scenario).unwrap_or_else(|error| panic!("{error}"));
+    World::new(&scenario, [], start())
 }

@@ -1,4 +1,4 @@
-//! The simulator over real HTTP, asked by hand so that nothing of a client stands between.
+//! The simulator over real HTTP. The tests write requests by hand, so that no HTTP client hides details.
 
 use std::collections::HashMap;
 
@@ -28,36 +28,41 @@ fn clock() -> Clock {
     Clock::scripted(Moment { wall: testing::start(), mono: Duration::ZERO, boot: Duration::ZERO })
 }
 
-fn simulator(clock: &Clock, script: &str) -> Simulator {
-    let script = Scenario::parse(script).unwrap_or_else(|error| panic!("{error}"));
+fn simulator(clock: &Clock, scenario: &str) -> Simulator {
+    let scenario = Scenario::parse(scenario).unwrap_or_else(|error| panic!("{error}"));
     let options = SimulatorOptions {
         api_key: Some(Secret::new("bb_test_key".to_owned())),
         ..SimulatorOptions::default()
     };
-    Simulator::start(clock.clone(), script, options).unwrap()
+    Simulator::start(clock.clone(), scenario, options).unwrap()
 }
 
-/// Waits for `future`. Panics if that takes longer than it can on a busy machine.
+/// Waits for `future`. Panics after a minute, which is longer than it can take on a busy machine.
 async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.unwrap()
 }
 
-/// Reads until the connection is closed. It may be reset: what came before counts.
+/// Reads until the connection closes. If it is reset, returns the bytes before that.
 async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
-    let mut answer = Vec::new();
-    _ = with_timeout(stream.read_to_end(&mut answer)).await;
-    answer
+    let mut bytes = Vec::new();
+    _ = with_timeout(stream.read_to_end(&mut bytes)).await;
+    bytes
 }
 
-/// Sends `request` as it is. Returns everything that came until the connection was closed.
+/// Sends `request` unchanged. Returns everything received until the connection closes.
 async fn send_raw(simulator: &Simulator, request: &str) -> String {
     let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     String::from_utf8(read_all(&mut stream).await).unwrap()
 }
 
-async fn request_as(simulator: &Simulator, method: &str, target: &str, key: &str) -> HttpResponse {
-    request_with(simulator, method, target, key, "").await
+async fn request_without_body(
+    simulator: &Simulator,
+    method: &str,
+    target: &str,
+    headers: &str,
+) -> HttpResponse {
+    request_with(simulator, method, target, headers, "").await
 }
 
 async fn request_with(
@@ -71,8 +76,8 @@ async fn request_with(
     let request = format!(
         "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
     );
-    let answer = send_raw(simulator, &request).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {answer:?}"));
+    let response = send_raw(simulator, &request).await;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {response:?}"));
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let headers = lines
@@ -82,11 +87,11 @@ async fn request_with(
 }
 
 async fn get(simulator: &Simulator, target: &str) -> HttpResponse {
-    request_as(simulator, "GET", target, "x-bb-api-key: bb_test_key\r\n").await
+    request_without_body(simulator, "GET", target, "x-bb-api-key: bb_test_key\r\n").await
 }
 
 #[tokio::test]
-async fn a_session_is_retrieved_with_a_fresh_key_each_time() {
+async fn each_retrieval_has_new_signing_key() {
     let clock = clock();
     let simulator = simulator(&clock, "[[session]]\nid = 'a b'\nmetadata = { env = 'é' }");
     let first = get(&simulator, "/v1/sessions/a%20b").await;
@@ -98,9 +103,9 @@ async fn a_session_is_retrieved_with_a_fresh_key_each_time() {
     assert_eq!((&first["id"], &first["userMetadata"]["env"]), (&"a b".into(), &"é".into()));
     assert!(first["signingKey"].as_str().unwrap().starts_with(SIGNING_KEY_PREFIX));
     assert_ne!(first["signingKey"], second["signingKey"]);
-    let handed_out: Vec<_> = simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
+    let connect_urls: Vec<_> = simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
     assert_eq!(
-        handed_out,
+        connect_urls,
         [&first, &second].map(|session| session["connectUrl"].as_str().unwrap().to_owned())
     );
 
@@ -117,8 +122,8 @@ async fn lists_and_projects_are_served() {
         &clock(),
         "[[session]]\nid = 'a'\n[[session]]\nid = 'b'\nstarts = '9s'\n[project]\nname = 'acme'",
     );
-    let ids = |answer: HttpResponse| -> Vec<Value> {
-        answer.json().as_array().unwrap().iter().map(|s| s["id"].clone()).collect()
+    let ids = |response: HttpResponse| -> Vec<Value> {
+        response.json().as_array().unwrap().iter().map(|session| session["id"].clone()).collect()
     };
     assert_eq!(ids(get(&simulator, "/v1/sessions").await), ["a", "b"]);
     assert_eq!(ids(get(&simulator, "/v1/sessions?status=PENDING").await), ["b"]);
@@ -134,9 +139,9 @@ async fn lists_and_projects_are_served() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_refused_in_the_apis_words() {
+async fn errors_have_the_apis_format() {
     let simulator = simulator(&clock(), "");
-    for (method, target, key, status, error, message) in [
+    for (method, target, headers, status, error, message) in [
         ("GET", "/v1/sessions", "", 401, "Unauthorized", "Missing or invalid API key"),
         ("GET", "/v1/sessions", "x-bb-api-key:\r\n", 401, "Unauthorized", "Missing or invalid API key"),
         (
@@ -193,10 +198,10 @@ async fn what_is_refused_is_refused_in_the_apis_words() {
         ),
         ("GET", "/v1/sessions?q=x", "X-BB-API-Key: bb_test_key\r\n", 400, "Bad Request", "Invalid query: x"),
     ] {
-        let answer = request_as(&simulator, method, target, key).await;
-        let body = answer.json();
+        let response = request_without_body(&simulator, method, target, headers).await;
+        let body = response.json();
         assert_eq!(
-            (answer.status, &body["statusCode"], &body["error"]),
+            (response.status, &body["statusCode"], &body["error"]),
             (status, &status.into(), &error.into()),
             "{target}"
         );
@@ -205,7 +210,7 @@ async fn what_is_refused_is_refused_in_the_apis_words() {
 }
 
 #[tokio::test]
-async fn a_fault_holds_in_its_window_for_its_requests_so_often_as_it_says() {
+async fn fault_respects_window_target_and_count() {
     let clock = clock();
     let simulator = simulator(
         &clock,
@@ -226,44 +231,44 @@ async fn a_fault_holds_in_its_window_for_its_requests_so_often_as_it_says() {
         (20, "/v1/sessions", 200),
     ] {
         clock.set(start.plus(Duration::from_secs(second)));
-        let answer = get(&simulator, target).await;
-        assert_eq!(answer.status, status, "{target} at {second} s");
+        let response = get(&simulator, target).await;
+        assert_eq!(response.status, status, "{target} at {second} s");
         if status == 503 {
             let body =
                 json!({ "statusCode": 503, "code": "X1", "error": "Service Unavailable", "message": ["no"] });
-            assert_eq!(answer.json(), body);
+            assert_eq!(response.json(), body);
         }
     }
 }
 
 #[tokio::test]
-async fn a_429_says_when_to_try_again_in_each_form() {
-    for (form, header, value) in [
+async fn retry_delay_has_every_format() {
+    for (format, header, value) in [
         ("seconds", "retry-after", "3"),
         ("ms", "retry-after-ms", "2500"),
         ("date", "retry-after", "Sat, 03 Oct 2026 16:05:37 GMT"),
     ] {
         let fault = format!(
-            "[[fault]]\nstatus = 429\nretry_after = '2s 500ms'\nretry_after_as = '{form}'\nheaders = {{ age = '7' }}"
+            "[[fault]]\nstatus = 429\nretry_after = '2s 500ms'\nretry_after_as = '{format}'\nheaders = {{ age = '7' }}"
         );
-        let answer = get(&simulator(&clock(), &fault), "/v1/sessions").await;
-        assert_eq!((answer.status, answer.headers[header].as_str()), (429, value), "{form}");
+        let response = get(&simulator(&clock(), &fault), "/v1/sessions").await;
+        assert_eq!((response.status, response.headers[header].as_str()), (429, value), "{format}");
         assert_eq!(
-            (answer.headers["x-ratelimit-reset"].as_str(), answer.headers["age"].as_str()),
+            (response.headers["x-ratelimit-reset"].as_str(), response.headers["age"].as_str()),
             ("3", "7")
         );
-        assert_eq!(answer.json()["error"], "Too Many Requests");
+        assert_eq!(response.json()["error"], "Too Many Requests");
     }
 }
 
 #[tokio::test]
-async fn replies_break_as_the_scenario_says() {
-    let whole = get(&simulator(&clock(), "[[session]]\nid = 'a'\nvanishes = '1s'"), "/v1/sessions").await;
+async fn faults_break_responses() {
+    let normal = get(&simulator(&clock(), "[[session]]\nid = 'a'\nvanishes = '1s'"), "/v1/sessions").await;
 
     let truncated = simulator(&clock(), "[[session]]\nid = 'a'\n[[fault]]\nreply = 'truncated'");
     let truncated = get(&truncated, "/v1/sessions").await;
-    assert_eq!(truncated.headers["content-length"], whole.headers["content-length"]);
-    assert_eq!(truncated.body.len(), whole.body.len() / 2);
+    assert_eq!(truncated.headers["content-length"], normal.headers["content-length"]);
+    assert_eq!(truncated.body.len(), normal.body.len() / 2);
 
     let dropped = simulator(&clock(), "[[fault]]\nreply = 'dropped'");
     assert_eq!(send_raw(&dropped, "GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n").await, "");
@@ -276,7 +281,7 @@ async fn replies_break_as_the_scenario_says() {
 }
 
 #[tokio::test]
-async fn a_hang_is_in_flight_until_the_simulator_stops() {
+async fn hanging_request_stays_in_flight_until_stop() {
     let simulator = simulator(&clock(), "[[fault]]\nreply = 'hang'");
     let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
     stream.write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -289,8 +294,8 @@ async fn a_hang_is_in_flight_until_the_simulator_stops() {
     assert_eq!(simulator.request_log()[0].status, None);
     let addr = simulator.addr();
     simulator.stop().await;
-    assert!(TcpStream::connect(addr).await.is_err(), "the port is closed");
-    assert_eq!(read_all(&mut stream).await, b"", "and the connection too");
+    assert!(TcpStream::connect(addr).await.is_err(), "the port is still open");
+    assert_eq!(read_all(&mut stream).await, b"", "the connection got a response");
 }
 
 #[tokio::test]
@@ -298,16 +303,16 @@ async fn stopping_closes_idle_connections() {
     let simulator = simulator(&clock(), "");
     let mut stream = TcpStream::connect(simulator.addr()).await.unwrap();
     stream.write_all(b"GET /v1/x HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let mut answer = vec![0; 12];
-    with_timeout(stream.read_exact(&mut answer)).await.unwrap();
-    assert_eq!(answer, b"HTTP/1.1 404");
+    let mut response = vec![0; 12];
+    with_timeout(stream.read_exact(&mut response)).await.unwrap();
+    assert_eq!(response, b"HTTP/1.1 404");
     simulator.stop().await;
-    with_timeout(stream.read_to_end(&mut answer)).await.unwrap();
+    with_timeout(stream.read_to_end(&mut response)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stopped_simulator_can_start_again_on_its_port() {
-    // Another test may be quicker to take the port that has just become free.
+async fn stopped_simulators_port_is_reusable() {
+    // Another test may take the port in between.
     for _ in 0..10 {
         let first = simulator(&clock(), "");
         get(&first, "/v1/sessions").await;
@@ -322,7 +327,7 @@ async fn a_stopped_simulator_can_start_again_on_its_port() {
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse),
         }
     }
-    panic!("it never could");
+    panic!("no simulator could start again on its port");
 }
 
 #[tokio::test]
@@ -340,7 +345,7 @@ async fn dropping_the_simulator_closes_its_port() {
 }
 
 #[tokio::test]
-async fn a_test_can_steer_what_happens_now() {
+async fn control_changes_running_simulator() {
     let clock = clock();
     let simulator = simulator(&clock, "[[session]]\nid = 'a'");
     let control = simulator.control();
@@ -348,7 +353,7 @@ async fn a_test_can_steer_what_happens_now() {
     assert!(control.update_session("a", |session| session.overdue = true));
     assert_eq!(get(&simulator, "/v1/sessions/a").await.json()["status"], "RUNNING");
     assert!(control.end_session("a", FinalStatus::Error));
-    assert!(!control.end_session("a", FinalStatus::Completed), "it ends once");
+    assert!(!control.end_session("a", FinalStatus::Completed), "a session can end only once");
     let ended = get(&simulator, "/v1/sessions/a").await.json();
     assert_eq!(
         (&ended["status"], &ended["endedAt"]),
@@ -367,7 +372,7 @@ async fn a_test_can_steer_what_happens_now() {
 }
 
 #[tokio::test]
-async fn the_log_has_every_request_with_its_answer() {
+async fn log_contains_requests_with_their_responses() {
     let clock = clock();
     let simulator = simulator(&clock, "");
     get(&simulator, "/v1/sessions?status=RUNNING").await;
@@ -376,7 +381,7 @@ async fn the_log_has_every_request_with_its_answer() {
     clock.advance(Duration::from_secs(3));
     simulator.control().add_fault(Fault::with_status(FaultTarget::Projects, StatusCode::BAD_GATEWAY));
     get(&simulator, "/v1/projects").await;
-    let hit = |at, path: &str, query: &str, status| RequestLogEntry {
+    let entry = |at, path: &str, query: &str, status| RequestLogEntry {
         at: Duration::from_secs(at),
         method: "GET".to_owned(),
         path: path.to_owned(),
@@ -388,9 +393,9 @@ async fn the_log_has_every_request_with_its_answer() {
     assert_eq!(
         simulator.request_log(),
         [
-            hit(0, "/v1/sessions", "status=RUNNING", 200),
-            hit(3, "/v1/sessions/a", "", 404),
-            hit(6, "/v1/projects", "", 502)
+            entry(0, "/v1/sessions", "status=RUNNING", 200),
+            entry(3, "/v1/sessions/a", "", 404),
+            entry(6, "/v1/projects", "", 502)
         ]
     );
     let counts = simulator.request_counts();
@@ -398,14 +403,14 @@ async fn the_log_has_every_request_with_its_answer() {
 }
 
 #[tokio::test]
-async fn the_servers_clock_can_be_wrong_and_is_not_stepped_with_the_machines() {
+async fn server_clock_has_skew_but_no_steps() {
     let clock = clock();
     let simulator = simulator(&clock, "skew = '-45s'\n[[session]]\nid = 'a'");
     let now = clock.now();
     clock.set(Moment { wall: now.wall + chrono::TimeDelta::hours(5), ..now });
-    let answer = get(&simulator, "/v1/sessions/a").await;
-    assert_eq!(answer.headers["date"], "Sat, 03 Oct 2026 16:04:49 GMT");
-    assert_eq!(answer.json()["startedAt"], "2026-10-03T16:04:49.513867+00:00");
+    let response = get(&simulator, "/v1/sessions/a").await;
+    assert_eq!(response.headers["date"], "Sat, 03 Oct 2026 16:04:49 GMT");
+    assert_eq!(response.json()["startedAt"], "2026-10-03T16:04:49.513867+00:00");
 }
 
 #[tokio::test]

@@ -1,4 +1,7 @@
-//! What the API knows at a moment: pure, from the scenario, the moment it began and the time since.
+//! The world: all sessions and the project, and the API's JSON about them at any offset.
+//!
+//! It is pure: everything follows from the scenario, the start time and the offset. Only `create_session`,
+//! `release_session` and a test's [`Control`](crate::Control) change it. It reads no clock and knows no faults.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -20,14 +23,14 @@ pub struct World {
     pub(super) start: Timestamp,
     pub(super) project: SimProject,
     pub(super) rules: LifecycleRules,
-    /// Newest first, as lists show them.
+    /// The sessions, newest first, as in the API's lists.
     pub(super) sessions: Vec<SimSession>,
-    /// Where each id stands in `sessions`.
+    /// The index of each id in `sessions`.
     index_by_id: HashMap<String, usize>,
 }
 
 impl World {
-    /// The sessions of `script`, and `more` besides, as they are for a server that started at `start`.
+    /// Returns the world of `scenario` with `extra_sessions`, for a server that started at `start`.
     #[must_use]
     pub fn new(
         scenario: &Scenario,
@@ -53,7 +56,7 @@ impl World {
         world
     }
 
-    /// Adds `plan`, and says the id it got.
+    /// Adds a session and returns its id. It replaces a session with the same id.
     pub fn add_session(&mut self, spec: ScenarioSession) -> String {
         let id = spec.id.clone().unwrap_or_else(|| stable_uuid("added", self.sessions.len()));
         self.sessions.retain(|session| session.id != id);
@@ -62,9 +65,9 @@ impl World {
         id
     }
 
-    /// Changes what is planned for the session `id`; its id stays. False if there is none.
+    /// Changes the fields of the session `id`, except its id. Returns false if there is no such session.
     pub fn update_session(&mut self, id: &str, change: impl FnOnce(&mut ScenarioSession)) -> bool {
-        let Some(sim_session) = self.index_by_id.get(id).and_then(|place| self.sessions.get_mut(*place))
+        let Some(sim_session) = self.index_by_id.get(id).and_then(|index| self.sessions.get_mut(*index))
         else {
             return false;
         };
@@ -79,33 +82,33 @@ impl World {
         self.sessions
             .sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
         self.index_by_id =
-            self.sessions.iter().enumerate().map(|(place, resident)| (resident.id.clone(), place)).collect();
+            self.sessions.iter().enumerate().map(|(index, session)| (session.id.clone(), index)).collect();
     }
 
     pub(super) fn session(&self, id: &str) -> Option<&SimSession> {
         self.sessions.get(*self.index_by_id.get(id)?)
     }
 
-    /// Whether the session `id` is called `word`.
+    /// Returns true if `name_or_id` is the name or id of the session `id`.
     #[must_use]
     pub fn has_name_or_id(&self, id: &str, name_or_id: &str) -> bool {
         id == name_or_id || self.session(id).is_some_and(|session| session.spec.has_name_or_id(name_or_id))
     }
 
-    /// What the server's clock shows at `at`.
+    /// Returns the reading of the server's clock at `at`.
     #[must_use]
     pub fn server_time(&self, at: Offset) -> Timestamp {
         at.to_timestamp(self.start)
     }
 
-    /// What the session `id` is at `at`; `None` if the API does not know it.
+    /// Returns the state of the session `id` at `at`, or `None` if the API does not know it.
     #[must_use]
     pub fn snapshot(&self, id: &str, at: Offset) -> Option<SessionSnapshot> {
         self.session(id)?.snapshot(at)
     }
 
-    /// What `GET /v1/sessions/{id}` answers at `at`: the JSON, and the connect URL in it, if there is one.
-    /// `signing_key` is the one that this reply carries.
+    /// Returns the body of `GET /v1/sessions/{id}` at `at`, and the connect URL in it, if any. The body contains
+    /// `signing_key`. Returns `None` if the API does not know the session.
     #[must_use]
     pub fn retrieve(&self, id: &str, at: Offset, signing_key: &str) -> Option<(String, Option<String>)> {
         let session = self.session(id)?;
@@ -130,7 +133,7 @@ impl World {
         Some((body, connect_url))
     }
 
-    /// What `GET /v1/sessions` answers at `at`.
+    /// Returns the body of `GET /v1/sessions` at `at`.
     #[must_use]
     pub(super) fn list(&self, at: Offset, filter: &ListFilter) -> String {
         let mut body = String::with_capacity(self.sessions.len() * 640 + 2);
@@ -138,7 +141,7 @@ impl World {
         for session in &self.sessions {
             let Some(snapshot) = session.snapshot(at) else { continue };
             if session.spec.unlisted.iter().any(|window| window.contains(at))
-                || filter.metadata.as_ref().is_some_and(|field| !field.matches(&session.metadata))
+                || filter.metadata.as_ref().is_some_and(|filter| !filter.matches(&session.metadata))
             {
                 continue;
             }
@@ -152,8 +155,8 @@ impl World {
                 let mut json = String::new();
                 session.write_json(&mut json, &snapshot, self.start);
                 let overridden = session.apply_overrides(json, at, OverrideScope::List);
-                let status = serde_json::from_str::<Value>(&overridden).unwrap_or_default();
-                if matches_status(status.get("status").and_then(Value::as_str).unwrap_or_default()) {
+                let fields = serde_json::from_str::<Value>(&overridden).unwrap_or_default();
+                if matches_status(fields.get("status").and_then(Value::as_str).unwrap_or_default()) {
                     body.push_str(&overridden);
                     body.push(',');
                 }
@@ -166,33 +169,34 @@ impl World {
         body
     }
 
-    /// What `GET /v1/projects/{id}` answers; `None` if the API does not know it.
+    /// Returns the body of `GET /v1/projects/{id}`, or `None` if the API does not know the project.
     #[must_use]
     pub fn project(&self, id: &str) -> Option<Value> {
         (self.project.id == id).then(|| self.project.to_json(self.start))
     }
 
-    /// What `GET /v1/projects` answers.
+    /// Returns the body of `GET /v1/projects`.
     #[must_use]
     pub fn projects(&self) -> Value {
         json!([self.project.to_json(self.start)])
     }
 
-    /// What `GET /v1/projects/{id}/usage` answers at `at`; `None` if the API does not know the project. Over which time
-    /// the API counts, no source says; this is over all sessions that it ever had here.
+    /// Returns the body of `GET /v1/projects/{id}/usage` at `at`, or `None` if the API does not know the project.
+    ///
+    /// No source documents the period that the API counts. This counts all sessions that the API knows at `at`.
     pub(super) fn usage(&self, id: &str, at: Offset) -> Option<Value> {
         let known_sessions =
-            || self.sessions.iter().filter_map(|resident| Some((resident, resident.snapshot(at)?)));
-        let minutes = |resident: &SimSession| {
-            let until = resident.effective_end().map_or(at, |end| end.at.min(at));
-            // Minutes are billed as they begin, the first one whatever becomes of it.
-            let started_minutes = until.minus(resident.starts_at()).to_duration().as_secs() / 60 + 1;
-            if resident.starts_at() <= until { started_minutes } else { 0 }
+            || self.sessions.iter().filter_map(|session| Some((session, session.snapshot(at)?)));
+        let minutes = |session: &SimSession| {
+            let until = session.effective_end().map_or(at, |end| end.at.min(at));
+            // The API bills every minute that has begun, and at least one.
+            let started_minutes = until.minus(session.starts_at()).to_duration().as_secs() / 60 + 1;
+            if session.starts_at() <= until { started_minutes } else { 0 }
         };
         (self.project.id == id).then(|| {
             json!({
-                "browserMinutes": known_sessions().map(|(resident, _)| minutes(resident)).sum::<u64>(),
-                "proxyBytes": known_sessions().map(|(_, standing)| standing.proxy_bytes).sum::<u64>(),
+                "browserMinutes": known_sessions().map(|(session, _)| minutes(session)).sum::<u64>(),
+                "proxyBytes": known_sessions().map(|(_, snapshot)| snapshot.proxy_bytes).sum::<u64>(),
             })
         })
     }

@@ -1,8 +1,8 @@
-//! What replies say of a session that is not so, or that nobody would expect: fields that are null, missing or of another
-//! kind, words that nobody knows, times that can not be, and metadata that means harm.
+//! The anomalies of `chaos`: fields that are null, missing or of the wrong type, undocumented values, impossible times,
+//! and hostile metadata.
 //!
-//! A field that matters to why a session ended is, where it is odd, never another value that could be: then it is unknown,
-//! and whoever watches can be held to say so.
+//! A field that a verdict depends on never gets a wrong but plausible value. A watcher can tell that such a field is
+//! unknown, so a test can require that it reports so.
 
 use serde_json::{Map, Value, json};
 
@@ -11,26 +11,26 @@ use super::super::scenario_session::{FieldOverride, OverrideScope, ScenarioSessi
 use super::super::scenario_time::Offset;
 use super::SECOND;
 
-/// What is odd about a session.
+/// The anomaly of a session.
 #[derive(Clone, Copy, Debug, Default)]
 enum Anomaly {
     #[default]
     None,
-    /// A region that nobody knows.
+    /// An undocumented region.
     Region,
-    /// Fields that are null, or of another kind, for good.
+    /// Fields that are always null or of the wrong type.
     Null,
-    /// Fields that are missing, for good.
+    /// A field that is always missing.
     Missing,
-    /// A status that nobody knows, for a while.
+    /// An undocumented status, for a while.
     Status,
-    /// The same, in lists alone.
+    /// An undocumented status in lists, for a while.
     ListedStatus,
-    /// Bytes that can not be, for a while.
+    /// Proxy bytes that are not a number, for a while.
     Bytes,
-    /// An end that states no time.
+    /// An end without `endedAt`.
     MissingEndTime,
-    /// An end that states a time that can not be.
+    /// An end with an `endedAt` that is seven hours off.
     WrongEndTime,
 }
 
@@ -46,12 +46,12 @@ const ANOMALY_WEIGHTS: &[(u64, Anomaly)] = &[
     (2, Anomaly::WrongEndTime),
 ];
 
-/// Puts what is odd about it, if anything is, on a session that was created at `created` and lives so long.
+/// Gives a session a random anomaly, or usually none. `created` and `lifetime` are in microseconds.
 pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created: i64, lifetime: i64) {
-    let for_good = FieldOverride { from: session.appears, ..FieldOverride::default() };
+    let permanent = FieldOverride { from: session.appears, ..FieldOverride::default() };
     let from = created.saturating_add(rng.in_range(SECOND..(lifetime / 2).max(2 * SECOND)));
     let to = from.saturating_add(rng.in_range(SECOND..20 * SECOND)).min(created.saturating_add(lifetime));
-    let a_while = FieldOverride {
+    let temporary = FieldOverride {
         from: Offset::from_micros(from),
         to: Some(Offset::from_micros(to)),
         ..FieldOverride::default()
@@ -63,29 +63,31 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
         Anomaly::Null => {
             let fields =
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "region", "proxyBytes", "contextId"];
-            let odd = [json!(null), json!(null), json!([1]), json!({ "a": 1 }), json!("never\u{7}")];
+            let values = [json!(null), json!(null), json!([1]), json!({ "a": 1 }), json!("never\u{7}")];
             let mut set = Map::new();
             for _ in 0..2 {
-                let value = odd.get(usize::try_from(rng.below(5)).unwrap_or(0)).cloned();
+                let value = values.get(usize::try_from(rng.below(5)).unwrap_or(0)).cloned();
                 set.insert(rng.choose(&fields).to_owned(), value.unwrap_or_default());
             }
-            session.overrides.push(FieldOverride { set, ..for_good });
+            session.overrides.push(FieldOverride { set, ..permanent });
         }
         Anomaly::Missing => {
             let fields =
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "updatedAt", "region", "projectId"];
-            session.overrides.push(FieldOverride { omit: vec![rng.choose(&fields).to_owned()], ..for_good });
+            session.overrides.push(FieldOverride { omit: vec![rng.choose(&fields).to_owned()], ..permanent });
         }
         Anomaly::Status | Anomaly::ListedStatus if to <= from => {}
-        Anomaly::Status => {
-            session.overrides.push(FieldOverride { set: object(json!({ "status": "SLEEPING" })), ..a_while })
-        }
+        Anomaly::Status => session
+            .overrides
+            .push(FieldOverride { set: object(json!({ "status": "SLEEPING" })), ..temporary }),
         Anomaly::ListedStatus => {
             let set = object(json!({ "status": "paused\u{1b}[31m" }));
-            session.overrides.push(FieldOverride { set, scope: OverrideScope::List, ..a_while });
+            session.overrides.push(FieldOverride { set, scope: OverrideScope::List, ..temporary });
         }
         Anomaly::Bytes => {
-            session.overrides.push(FieldOverride { set: object(json!({ "proxyBytes": "many" })), ..a_while });
+            session
+                .overrides
+                .push(FieldOverride { set: object(json!({ "proxyBytes": "many" })), ..temporary });
         }
         Anomaly::MissingEndTime => session.ends.iter_mut().for_each(|end| end.omit_ended_at = true),
         Anomaly::WrongEndTime => {
@@ -97,14 +99,14 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
     }
 }
 
-/// From `at` on: an end of a kind that nobody knows.
+/// Returns an override with an undocumented final status from `at` on.
 pub(super) fn unknown_status_override(at: Offset) -> FieldOverride {
     let mut set = Map::new();
     set.insert("status".into(), "EVICTED".into());
     FieldOverride { from: at, set, ..FieldOverride::default() }
 }
 
-/// None, usual, or meant to do harm.
+/// Returns no metadata, usual metadata, or hostile metadata.
 pub(super) fn random_metadata(rng: &mut SeededRng) -> Option<Map<String, Value>> {
     let run = format!("run-{:05}", rng.below(100_000));
     let owner = rng.choose(&["growth", "checkout-e2e", "nightly", "price-watch", "search-qa"]);

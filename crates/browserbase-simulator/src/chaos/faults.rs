@@ -1,5 +1,4 @@
-//! What goes wrong, and when: one kind of fault after the other, in an order of chance, each for a few seconds, with time
-//! between them to get over it.
+//! The faults of `chaos`: one after another in random order, each for a few seconds, with time to recover in between.
 
 use std::time::Duration;
 
@@ -13,18 +12,18 @@ use super::super::scenario_session::Window;
 use super::super::scenario_time::Offset;
 use super::SECOND;
 
-/// The longest that a fault lasts, in microseconds.
+/// The longest duration of a fault.
 const MAX_FAULT_MICROS: i64 = 8 * SECOND;
-/// From the end of one to the start of the next.
+/// The time from the end of a fault to the start of the next.
 const GAP_MICROS: std::ops::Range<i64> = 8 * SECOND..24 * SECOND;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug)]
 enum ChaosFault {
     Status(StatusCode),
-    /// A 429 that says when to try again.
+    /// A 429 with a retry delay in milliseconds.
     RateLimited(RetryAfterFormat, u64),
-    /// A 503 that does.
+    /// A 503 with a retry delay in milliseconds.
     Unavailable(u64),
     Hang,
     Html,
@@ -32,11 +31,11 @@ enum ChaosFault {
     Dropped,
     Slow,
     Padded,
-    /// A 502 that an intermediary kept for a day.
+    /// A 502 that an intermediary cached a day ago.
     CachedError,
 }
 
-/// Each comes once, in whatever order, before any comes again.
+/// The faults of one round. Every fault of a round occurs before the next round.
 const ALL_FAULTS: [ChaosFault; 26] = [
     ChaosFault::Status(StatusCode::TOO_MANY_REQUESTS),
     ChaosFault::RateLimited(RetryAfterFormat::Seconds, 3000),
@@ -66,7 +65,7 @@ const ALL_FAULTS: [ChaosFault; 26] = [
     ChaosFault::CachedError,
 ];
 
-/// The faults from shortly after the start until `over`.
+/// Returns the faults from shortly after the start until `end`.
 pub(super) fn faults(rng: &mut SeededRng, end: i64) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut at = 6 * SECOND;
@@ -95,7 +94,7 @@ fn build_fault(rng: &mut SeededRng, kind: ChaosFault, from: i64, to: i64) -> Fau
     };
     let count = rng.percent_chance(20).then(|| 1 + u32::try_from(rng.below(3)).unwrap_or(0));
     let slow = Duration::from_millis(500 + rng.below(2500));
-    let pad = rng.choose(&[200_000, 2_000_000]); // of one session, the second is more than is taken
+    let pad = rng.choose(&[200_000, 2_000_000]); // the second exceeds keepwatch's limit for a single session
     let fault = Fault::new(target, response_for(kind));
     Fault {
         window: Window { from: Offset::from_micros(from), to: Offset::from_micros(to) },
@@ -107,13 +106,13 @@ fn build_fault(rng: &mut SeededRng, kind: ChaosFault, from: i64, to: i64) -> Fau
 }
 
 fn response_for(kind: ChaosFault) -> FaultResponse {
-    let retry_later = |status, wait, form| {
-        let retry_after = Some((Duration::from_millis(wait), form));
+    let retry_later = |status, wait, format| {
+        let retry_after = Some((Duration::from_millis(wait), format));
         FaultResponse::Error(Box::new(ErrorResponse { retry_after, ..ErrorResponse::new(status) }))
     };
     match kind {
         ChaosFault::Status(status) => FaultResponse::Error(Box::new(ErrorResponse::new(status))),
-        ChaosFault::RateLimited(form, wait) => retry_later(StatusCode::TOO_MANY_REQUESTS, wait, form),
+        ChaosFault::RateLimited(format, wait) => retry_later(StatusCode::TOO_MANY_REQUESTS, wait, format),
         ChaosFault::Unavailable(wait) => {
             retry_later(StatusCode::SERVICE_UNAVAILABLE, wait, RetryAfterFormat::Seconds)
         }
@@ -124,8 +123,8 @@ fn response_for(kind: ChaosFault) -> FaultResponse {
         ChaosFault::Slow | ChaosFault::Padded => FaultResponse::Normal,
         ChaosFault::CachedError => {
             let headers: Vec<(HeaderName, HeaderValue)> = vec![(AGE, HeaderValue::from_static("86400"))];
-            let refusal = ErrorResponse { headers, ..ErrorResponse::new(StatusCode::BAD_GATEWAY) };
-            FaultResponse::Error(Box::new(refusal))
+            let error = ErrorResponse { headers, ..ErrorResponse::new(StatusCode::BAD_GATEWAY) };
+            FaultResponse::Error(Box::new(error))
         }
     }
 }

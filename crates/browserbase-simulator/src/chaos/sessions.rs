@@ -1,4 +1,10 @@
-//! How a session comes and goes: one of the ways that there are, and its times.
+//! The sessions of `chaos`: a slot that holds one session after another, each with a random outcome and schedule.
+//!
+//! ```text
+//!   OUTCOME_WEIGHTS ──► SessionOutcome ──► SessionSchedule ──► ScenarioSession ──► anomalies::apply
+//! ```
+//!
+//! The order of the draws from the generator is part of the scenario: another order changes what each seed gives.
 
 use std::time::Duration;
 
@@ -9,51 +15,51 @@ use super::super::scenario_session::{
 use super::super::scenario_time::{HumanDuration, Offset};
 use super::{MINUTE, SECOND, anomalies};
 
-/// Of sessions that state no timeout: the project's default.
+/// The project's default timeout.
 const DEFAULT_TIMEOUT: i64 = 5 * MINUTE;
 const HOUR: i64 = 60 * MINUTE;
 const REGIONS: [&str; 4] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"];
 
-/// A place that one session takes after the other.
+/// A slot, which holds one session after another.
 #[derive(Debug)]
 pub(super) struct SessionSlot<'b> {
     rng: SeededRng,
-    /// When several sessions end at once.
+    /// The times at which several sessions end at once.
     bulk_end_times: &'b [i64],
-    /// When the session in it is gone; before the start, while there was none.
+    /// The end of the latest session in the slot.
     pub(super) free_at: i64,
     is_first: bool,
 }
 
-/// The ways in which a session goes.
+/// The ways in which a session can end, or fail to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum SessionOutcome {
     /// `TIMED_OUT` at its expiry.
     #[default]
     TimesOut,
-    /// The same, after hours.
+    /// `TIMED_OUT` after hours.
     LivesLong,
-    /// Its timeout, for which replies say `COMPLETED`.
+    /// `COMPLETED` shortly before its expiry, because of its timeout.
     TimesOutAsCompleted,
-    /// Without keep-alive: its client leaves, or somebody releases it.
+    /// `COMPLETED` without keep-alive: the client leaves, or another program releases it.
     ClientLeaves,
-    /// With keep-alive, and before its expiry.
+    /// `COMPLETED` with keep-alive, before its expiry.
     EndsEarly,
-    /// `ERROR`
+    /// `ERROR`, usually after it started.
     Fails,
-    /// The same, before it started.
+    /// `ERROR` before it started.
     FailsPending,
-    /// Nobody ever connects.
+    /// `COMPLETED` without keep-alive, because no client ever connected.
     Unused,
-    /// Over at the same moment as others.
+    /// `COMPLETED` together with other sessions.
     EndsInBulk,
-    /// It goes on after its expiry.
+    /// Alive after its expiry, then any end.
     Overdue,
-    /// 404 while it lives.
+    /// 404 while alive.
     Vanishes,
     /// 404 soon after its end.
     VanishesEnded,
-    /// Replies say of its end a word that nobody knows.
+    /// An end with a status that the API does not document.
     EndsWithUnknownStatus,
 }
 
@@ -74,15 +80,15 @@ const OUTCOME_WEIGHTS: &[(u64, SessionOutcome)] = &[
     (1, SessionOutcome::EndsWithUnknownStatus),
 ];
 
-/// What a fate comes to, in microseconds from the creation.
+/// The times of an outcome, in microseconds from the creation.
 struct SessionSchedule {
-    /// `None` is the project's default.
+    /// The timeout. `None` means the project's default.
     timeout: Option<i64>,
-    /// If not at the timeout.
+    /// The end, if it is not the timeout.
     end: Option<(i64, FinalStatus, EndCause)>,
     vanishes: Option<i64>,
     overdue: bool,
-    /// `None` if either will do.
+    /// The value of keep-alive that the outcome requires. `None` means any.
     keep_alive: Option<bool>,
 }
 
@@ -91,7 +97,7 @@ impl SessionSchedule {
         self.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }
 
-    /// How long the API says that it lives.
+    /// Returns the time for which the API reports the session as alive.
     fn lifetime(&self) -> i64 {
         let end = self.end.map_or(self.timeout(), |(end, _, _)| end);
         self.vanishes.map_or(end, |vanishes_at| vanishes_at.min(end))
@@ -103,16 +109,16 @@ impl<'b> SessionSlot<'b> {
         Self { rng, bulk_end_times, free_at: 0, is_first: true }
     }
 
-    /// The session that takes the place next.
+    /// Returns the next session in the slot.
     pub(super) fn next_session(&mut self) -> ScenarioSession {
         let rng = &mut self.rng;
         let outcome = rng.choose_weighted(OUTCOME_WEIGHTS);
-        let rest = rng.in_range(0..4 * SECOND);
-        let mut created = self.free_at.saturating_add(rest);
+        let gap = rng.in_range(0..4 * SECOND);
+        let mut created = self.free_at.saturating_add(gap);
         let schedule = schedule(outcome, rng, created, self.bulk_end_times);
         let lifetime = schedule.lifetime();
         if std::mem::take(&mut self.is_first) {
-            // At the start, sessions are of every age.
+            // The first sessions have any age at the simulator's start.
             created = rng.in_range((-lifetime).saturating_add(SECOND)..0);
         }
         self.free_at = created.saturating_add(lifetime);
@@ -174,9 +180,9 @@ fn schedule(
             schedule.end = completed(at, EndCause::Unused);
         }
         SessionOutcome::EndsInBulk => {
-            let least = created.saturating_add(20 * SECOND);
-            let next = bulk_end_times.iter().copied().find(|at| least <= *at).unwrap_or(least);
-            let at = next.saturating_sub(created).saturating_add(rng.in_range(0..3 * SECOND / 2));
+            let earliest = created.saturating_add(20 * SECOND);
+            let bulk_end = bulk_end_times.iter().copied().find(|at| earliest <= *at).unwrap_or(earliest);
+            let at = bulk_end.saturating_sub(created).saturating_add(rng.in_range(0..3 * SECOND / 2));
             schedule.end = completed(at, EndCause::Platform);
         }
         SessionOutcome::Overdue => {
@@ -238,7 +244,7 @@ fn build_session(
     session
 }
 
-/// All the time, for a while, or as it comes and goes.
+/// Returns proxy traffic from a random time on, until a random time or the session's end, steady or in waves.
 fn random_traffic(rng: &mut SeededRng, created: i64, lifetime: i64) -> ProxyTraffic {
     let from = created.saturating_add(rng.in_range(0..(lifetime / 2).max(1)));
     let until = from.saturating_add(rng.in_range(0..lifetime.max(1)));

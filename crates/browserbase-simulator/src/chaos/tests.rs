@@ -1,4 +1,4 @@
-//! That a seed makes the same for ever, and that all is in it that is to be.
+//! Tests that a seed always gives the same scenario, and that the scenario contains everything it should.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use super::super::world::World;
 use super::*;
 use keepwatch_core::clock::Timestamp;
 
-fn world(script: &Scenario) -> World {
+fn world(scenario: &Scenario) -> World {
     let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-    World::new(script, [], script.skew.to_timestamp(start))
+    World::new(scenario, [], scenario.skew.to_timestamp(start))
 }
 
 fn all_time() -> Window {
@@ -25,35 +25,35 @@ fn minutes(minutes: i64) -> Offset {
     Offset::from_micros(minutes * MINUTE)
 }
 
-/// What the API would say at a few moments, what really happened, and what goes wrong when: as text, and its FNV-1a hash.
-fn fingerprint(script: &Scenario) -> u64 {
-    let world = world(script);
+/// Returns the FNV-1a hash of some API lists, the ground truth and the faults, all as text.
+fn fingerprint(scenario: &Scenario) -> u64 {
+    let world = world(scenario);
     let mut text: String = [0, 7, 90].map(|at| world.list(minutes(at), &ListFilter::default())).concat();
     world
         .ground_truth(all_time())
         .iter()
-        .for_each(|fact| text += &fact.to_ndjson(world.server_time(Offset::START)));
-    script.faults.iter().for_each(|fault| text += &describe_fault(fault));
+        .for_each(|event| text += &event.to_ndjson(world.server_time(Offset::START)));
+    scenario.faults.iter().for_each(|fault| text += &describe_fault(fault));
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn describe_fault(fault: &Fault) -> String {
-    let Fault { window, target: on, count, delay: slow, padding: pad, response: what } = fault;
-    let what = match what {
-        FaultResponse::Error(refusal) => {
-            let wait = refusal.retry_after.map(|(wait, _)| wait.as_millis());
-            format!("{} {wait:?} {}", refusal.status.as_u16(), refusal.headers.len())
+    let Fault { window, target, count, delay, padding, response } = fault;
+    let response = match response {
+        FaultResponse::Error(error) => {
+            let wait = error.retry_after.map(|(wait, _)| wait.as_millis());
+            format!("{} {wait:?} {}", error.status.as_u16(), error.headers.len())
         }
-        FaultResponse::Normal => "Truth".to_owned(), // The hash below was computed with this word.
+        FaultResponse::Normal => "Truth".to_owned(), // The hashes below contain this word.
         other => format!("{other:?}"),
     };
     let (from, to) = (window.from.as_micros(), window.to.as_micros());
-    format!("{from} {to} {on:?} {count:?} {} {pad} {what}\n", slow.as_millis())
+    format!("{from} {to} {target:?} {count:?} {} {padding} {response}\n", delay.as_millis())
 }
 
 #[test]
-fn a_seed_makes_the_same_on_every_machine_and_in_every_version() {
+fn seed_always_gives_same_scenario() {
     assert_eq!(
         [
             fingerprint(&scenario(DEFAULT_SEED, DEFAULT_LIVE_SESSIONS)),
@@ -65,18 +65,18 @@ fn a_seed_makes_the_same_on_every_machine_and_in_every_version() {
 }
 
 #[test]
-fn so_many_live_at_a_time_as_are_wanted_for_hours() {
-    for (living, least) in [(DEFAULT_LIVE_SESSIONS, 25), (400, 350)] {
-        let script = scenario(3, living);
-        let world = world(&script);
+fn live_session_count_stays_near_target() {
+    for (target, min) in [(DEFAULT_LIVE_SESSIONS, 25), (400, 350)] {
+        let scenario = scenario(3, target);
+        let world = world(&scenario);
         for at in [0, 30, 120, 300] {
-            let lives = script
+            let live = scenario
                 .sessions
                 .iter()
                 .filter_map(|session| world.snapshot(session.id.as_deref()?, minutes(at)))
-                .filter(|standing| !matches!(standing.status, super::super::SimStatus::Ended(_)))
+                .filter(|snapshot| !matches!(snapshot.status, super::super::SimStatus::Ended(_)))
                 .count();
-            assert!((least..=living).contains(&lives), "{lives} of {living} after {at} min");
+            assert!((min..=target).contains(&live), "{live} of {target} after {at} min");
         }
     }
     assert!(scenario(1, 20_000).sessions.len() <= MAX_SESSIONS + 20_000);
@@ -84,25 +84,26 @@ fn so_many_live_at_a_time_as_are_wanted_for_hours() {
 }
 
 #[test]
-fn sessions_end_in_every_way_and_for_every_cause_that_there_is_without_a_client() {
-    let facts = world(&scenario(DEFAULT_SEED, 300)).ground_truth(all_time());
-    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    let mut seen = [0; 4];
-    for fact in &facts {
-        match &fact.kind {
+fn every_end_and_cause_occurs() {
+    let events = world(&scenario(DEFAULT_SEED, 300)).ground_truth(all_time());
+    let mut end_counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut other_counts = [0; 4];
+    for event in &events {
+        match &event.kind {
             TruthEventKind::Ended { status, cause, .. } => {
-                *ends.entry(format!("{status:?} {}", cause.as_str())).or_insert(0) += 1;
+                *end_counts.entry(format!("{status:?} {}", cause.as_str())).or_insert(0) += 1;
             }
-            TruthEventKind::Vanished => seen[0] += 1,
-            TruthEventKind::Unlisted { .. } => seen[1] += 1,
-            TruthEventKind::Overridden { .. } => seen[2] += 1,
-            TruthEventKind::Appeared { keep_alive, .. } => seen[3] += usize::from(*keep_alive),
+            TruthEventKind::Vanished => other_counts[0] += 1,
+            TruthEventKind::Unlisted { .. } => other_counts[1] += 1,
+            TruthEventKind::Overridden { .. } => other_counts[2] += 1,
+            TruthEventKind::Appeared { keep_alive, .. } => other_counts[3] += usize::from(*keep_alive),
             TruthEventKind::Started => {}
         }
     }
-    let kinds: Vec<&str> = ends.keys().map(String::as_str).collect();
+    // Only `released` and `unsaid` are missing: the first needs a client, the second a scenario without causes.
+    let ends: Vec<&str> = end_counts.keys().map(String::as_str).collect();
     assert_eq!(
-        kinds,
+        ends,
         [
             "Completed client",
             "Completed platform",
@@ -115,56 +116,68 @@ fn sessions_end_in_every_way_and_for_every_cause_that_there_is_without_a_client(
             "TimedOut timeout"
         ]
     );
-    assert!(ends.values().chain(&seen).all(|count| *count > 20), "{ends:?} {seen:?}");
+    assert!(
+        end_counts.values().chain(&other_counts).all(|count| *count > 20),
+        "{end_counts:?} {other_counts:?}"
+    );
 }
 
 #[test]
-fn ends_that_are_overdue_stated_wrongly_or_together_are_in_it() {
-    let script = scenario(DEFAULT_SEED, 300);
-    let count =
-        |holds: fn(&crate::ScenarioSession) -> bool| script.sessions.iter().filter(|it| holds(it)).count();
-    assert!(count(|it| it.overdue) > 20);
-    assert!(count(|it| it.ends.is_some_and(|end| end.omit_ended_at)) > 20);
-    assert!(count(|it| it.ends.is_some_and(|end| end.ended_at.is_some())) > 20);
-    assert!(count(|it| it.overrides.iter().any(|say| say.scope == OverrideScope::List)) > 20);
-    assert!(count(|it| it.metadata.as_ref().is_some_and(|it| it.contains_key("api_key"))) > 5);
-    let mut ends: Vec<i64> = script
+fn overdue_wrong_and_bulk_ends_occur() {
+    let scenario = scenario(DEFAULT_SEED, 300);
+    let count = |predicate: fn(&crate::ScenarioSession) -> bool| {
+        scenario.sessions.iter().filter(|session| predicate(session)).count()
+    };
+    assert!(count(|session| session.overdue) > 20);
+    assert!(count(|session| session.ends.is_some_and(|end| end.omit_ended_at)) > 20);
+    assert!(count(|session| session.ends.is_some_and(|end| end.ended_at.is_some())) > 20);
+    let lists_only = |session: &crate::ScenarioSession| {
+        session.overrides.iter().any(|field_override| field_override.scope == OverrideScope::List)
+    };
+    assert!(count(lists_only) > 20);
+    assert!(
+        count(|session| session.metadata.as_ref().is_some_and(|fields| fields.contains_key("api_key"))) > 5
+    );
+    let mut ends: Vec<i64> = scenario
         .sessions
         .iter()
-        .filter_map(|it| it.ends.filter(|end| end.status == FinalStatus::Completed))
+        .filter_map(|session| session.ends.filter(|end| end.status == FinalStatus::Completed))
         .map(|end| end.at.as_micros())
         .collect();
     ends.sort_unstable();
-    assert!(ends.windows(10).any(|ten| ten[9] - ten[0] <= 3 * SECOND), "ten at once");
+    assert!(ends.windows(10).any(|ten| ten[9] - ten[0] <= 3 * SECOND), "ten ends within 3 s");
 }
 
 #[test]
-fn every_kind_of_fault_comes_within_twenty_minutes_and_none_lasts() {
+fn every_fault_occurs_early_and_briefly() {
     for seed in 0..20 {
         let faults = scenario(seed, 0).faults;
         let early: Vec<&Fault> = faults.iter().filter(|fault| fault.window.from < minutes(20)).collect();
-        let has = |holds: &dyn Fn(&FaultResponse) -> bool| early.iter().any(|fault| holds(&fault.response));
-        let refuses = |status: StatusCode, form: Option<RetryAfterFormat>| {
-            has(
-                &|what| matches!(what, FaultResponse::Error(it) if it.status == status && it.retry_after.map(|(_, form)| form) == form),
-            )
+        let has =
+            |predicate: &dyn Fn(&FaultResponse) -> bool| early.iter().any(|fault| predicate(&fault.response));
+        let has_error = |status: StatusCode, format: Option<RetryAfterFormat>| {
+            has(&|response| {
+                matches!(response, FaultResponse::Error(error)
+                    if error.status == status && error.retry_after.map(|(_, format)| format) == format)
+            })
         };
-        let many = StatusCode::TOO_MANY_REQUESTS;
-        for form in
+        for format in
             [None, Some(RetryAfterFormat::Seconds), Some(RetryAfterFormat::Date), Some(RetryAfterFormat::Ms)]
         {
-            assert!(refuses(many, form), "{form:?} of seed {seed}");
+            assert!(has_error(StatusCode::TOO_MANY_REQUESTS, format), "{format:?} of seed {seed}");
         }
-        assert!(refuses(StatusCode::UNAUTHORIZED, None) && refuses(StatusCode::BAD_GATEWAY, None));
+        assert!(has_error(StatusCode::UNAUTHORIZED, None) && has_error(StatusCode::BAD_GATEWAY, None));
         assert!(
-            has(&|what| matches!(what, FaultResponse::Hang))
-                && has(&|what| matches!(what, FaultResponse::Html))
+            has(&|response| matches!(response, FaultResponse::Hang))
+                && has(&|response| matches!(response, FaultResponse::Html))
         );
         assert!(
-            has(&|what| matches!(what, FaultResponse::Truncated))
-                && has(&|what| matches!(what, FaultResponse::Dropped))
+            has(&|response| matches!(response, FaultResponse::Truncated))
+                && has(&|response| matches!(response, FaultResponse::Dropped))
         );
-        assert!(early.iter().any(|it| !it.delay.is_zero()) && early.iter().any(|it| it.padding > 0));
+        assert!(
+            early.iter().any(|fault| !fault.delay.is_zero()) && early.iter().any(|fault| fault.padding > 0)
+        );
         for pair in faults.windows(2) {
             let (window, next) = (pair[0].window, pair[1].window);
             assert!(window.to.minus(window.from) <= Offset::from_micros(8 * SECOND));

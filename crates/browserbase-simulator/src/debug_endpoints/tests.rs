@@ -1,4 +1,4 @@
-//! Live views, logs and a project's usage, at moments.
+//! Live views, logs and a project's usage, at offsets of the timeline.
 
 use serde_json::Value;
 
@@ -6,16 +6,16 @@ use super::super::Scenario;
 use super::*;
 use crate::testing::at;
 
-const SCRIPT: &str = "[project]\nid = 'p'\n\
+const SCENARIO: &str = "[project]\nid = 'p'\n\
     [[session]]\nid = 'quiet'\ncreated = '-90s'\nends = { at = '10s' }\n\
     [[session]]\nid = 'busy'\nstarts = '5s'\nproxy = [{ from = '6s', to = '16s', bytes_per_second = 100 }]";
 
 fn world() -> World {
-    World::new(&Scenario::parse(SCRIPT).unwrap(), [], "2026-10-03T16:05:34.500Z".parse().unwrap())
+    World::new(&Scenario::parse(SCENARIO).unwrap(), [], "2026-10-03T16:05:34.500Z".parse().unwrap())
 }
 
 #[test]
-fn a_living_session_can_be_looked_into_and_every_url_of_it_carries_the_key() {
+fn live_view_urls_contain_signing_key() {
     let (urls, live_url) = world().live_urls("busy", at(7), "eyJkey").unwrap().unwrap();
     assert_eq!(urls["debuggerFullscreenUrl"], live_url);
     let [page] = urls["pages"].as_array().unwrap().as_slice() else { panic!("one page: {urls}") };
@@ -28,17 +28,17 @@ fn a_living_session_can_be_looked_into_and_every_url_of_it_carries_the_key() {
 }
 
 #[test]
-fn an_ended_session_cannot_be_looked_into_and_an_unknown_one_is_unknown() {
-    let refusal = world().live_urls("quiet", at(10), "eyJkey").unwrap().unwrap_err();
-    assert_eq!(refusal.status, StatusCode::CONFLICT);
-    assert_eq!(refusal.message.unwrap(), "Session with id quiet is not running: it is COMPLETED");
+fn ended_or_unknown_session_has_no_live_view() {
+    let error = world().live_urls("quiet", at(10), "eyJkey").unwrap().unwrap_err();
+    assert_eq!(error.status, StatusCode::CONFLICT);
+    assert_eq!(error.message.unwrap(), "Session with id quiet is not running: it is COMPLETED");
     assert!(
         world().live_urls("nobody", at(0), "eyJkey").is_none() && world().logs("nobody", at(0)).is_none()
     );
 }
 
 #[test]
-fn logs_are_empty_but_where_a_proxy_carried_something() {
+fn logs_contain_only_proxy_traffic() {
     let empty = Value::Array(Vec::new());
     assert_eq!(
         (world().logs("quiet", at(20)), world().logs("busy", at(5))),
@@ -52,7 +52,7 @@ fn logs_are_empty_but_where_a_proxy_carried_something() {
 }
 
 #[test]
-fn usage_counts_the_minutes_that_were_begun_and_the_bytes() {
+fn usage_counts_begun_minutes_and_proxy_bytes() {
     let usage = |seconds| world().usage("p", at(seconds)).unwrap();
     for (seconds, minutes, bytes) in [(0, 2, 0), (5, 3, 0), (10, 3, 400), (64, 3, 1000), (65, 4, 1000)] {
         let usage = usage(seconds);

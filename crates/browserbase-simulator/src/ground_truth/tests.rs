@@ -1,4 +1,4 @@
-//! The truth of a few scenarios, as facts and as the lines that are documented.
+//! The ground truth of one scenario, as events and as the documented lines.
 
 use super::*;
 use crate::Scenario;
@@ -48,39 +48,39 @@ fn all_time() -> Window {
 }
 
 #[test]
-fn each_line_is_as_it_is_documented() {
+fn lines_match_documentation() {
     let documented = include_str!("../../../../docs/simulator-truth.md");
     let documented = documented.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let lines: Vec<String> =
-        world().ground_truth(all_time()).iter().map(|fact| fact.to_ndjson(start())).collect();
+        world().ground_truth(all_time()).iter().map(|event| event.to_ndjson(start())).collect();
     assert_eq!(documented.lines().collect::<Vec<_>>(), lines, "should be:\n{}", lines.join("\n"));
 }
 
 #[test]
-fn a_span_holds_what_could_be_known_in_it_and_spans_hold_everything_once() {
+fn adjacent_windows_contain_every_event_once() {
     let world = world();
-    let kept =
-        |facts: Vec<TruthEvent>| facts.into_iter().filter(|fact| fact.id == "a-kept").collect::<Vec<_>>();
-    let first = kept(world.ground_truth(Window { from: at(0), to: at(2) }));
+    let of_a_kept =
+        |events: Vec<TruthEvent>| events.into_iter().filter(|event| event.id == "a-kept").collect::<Vec<_>>();
+    let first = of_a_kept(world.ground_truth(Window { from: at(0), to: at(2) }));
     assert_eq!((first[0].at, first[0].known_at, first.len()), (at(0), at(0), 2));
     assert_eq!((&first[1].kind, first[1].at, first[1].known_at), (&TruthEventKind::Started, at(-5), at(0)));
-    let mut parts = Vec::new();
+    let mut events = Vec::new();
     for second in -10..100 {
-        parts.extend(world.ground_truth(Window { from: at(second), to: at(second + 1) }));
+        events.extend(world.ground_truth(Window { from: at(second), to: at(second + 1) }));
     }
-    assert_eq!(parts, world.ground_truth(all_time()));
+    assert_eq!(events, world.ground_truth(all_time()));
 }
 
 #[test]
-fn a_release_that_was_asked_of_this_server_is_one_and_no_other_end_is() {
+fn only_effective_release_is_cause() {
     let mut world = world();
     world.release_session("e-is-overdue", at(20)).unwrap();
-    world.release_session("b-times-out", at(60)).unwrap(); // its timeout is nearer than a release takes
+    world.release_session("b-times-out", at(60)).unwrap(); // its timeout comes before the release takes effect
     let causes: Vec<(String, EndCause)> = world
         .ground_truth(all_time())
         .into_iter()
-        .filter_map(|fact| match fact.kind {
-            TruthEventKind::Ended { cause, .. } => Some((fact.id, cause)),
+        .filter_map(|event| match event.kind {
+            TruthEventKind::Ended { cause, .. } => Some((event.id, cause)),
             _ => None,
         })
         .collect();

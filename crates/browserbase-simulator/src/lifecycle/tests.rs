@@ -1,4 +1,4 @@
-//! Tables of how sessions live that clients create and release.
+//! Sessions that clients create and release, at offsets of the timeline.
 
 use serde_json::{Value, json};
 
@@ -13,26 +13,26 @@ fn keep_alive(seconds: u64) -> CreateRequest {
     CreateRequest { keep_alive: true, ..timeout(seconds) }
 }
 
-fn world_with_session(script: &str, order: CreateRequest, seconds: f64) -> World {
-    let mut world = world(script);
-    world.create_session(order, "a".to_owned(), at(seconds)).unwrap();
+fn world_with_session(scenario: &str, request: CreateRequest, seconds: f64) -> World {
+    let mut world = world(scenario);
+    world.create_session(request, "a".to_owned(), at(seconds)).unwrap();
     world
 }
 
-fn statuses<const N: usize>(world: &World, moments: [f64; N]) -> [&'static str; N] {
-    moments.map(|seconds| world.snapshot("a", at(seconds)).map_or("-", |standing| standing.status.as_str()))
+fn statuses<const N: usize>(world: &World, seconds: [f64; N]) -> [&'static str; N] {
+    seconds.map(|second| world.snapshot("a", at(second)).map_or("-", |snapshot| snapshot.status.as_str()))
 }
 
 fn session(world: &World, seconds: f64) -> Value {
     serde_json::from_str(&world.retrieve("a", at(seconds), "eyJkey").unwrap().0).unwrap()
 }
 
-fn create_error(world: &mut World, order: CreateRequest) -> ErrorResponse {
-    *world.create_session(order, "b".to_owned(), at(0.0)).unwrap_err()
+fn create_error(world: &mut World, request: CreateRequest) -> ErrorResponse {
+    *world.create_session(request, "b".to_owned(), at(0.0)).unwrap_err()
 }
 
 #[test]
-fn a_session_is_pending_for_a_moment_and_ends_after_5_min_if_nobody_connects() {
+fn unused_session_ends_after_5_minutes() {
     let world = world_with_session("", timeout(3600), 10.0);
     assert_eq!(
         statuses(&world, [9.9, 10.0, 10.9, 11.0, 309.9, 310.0]),
@@ -45,11 +45,11 @@ fn a_session_is_pending_for_a_moment_and_ends_after_5_min_if_nobody_connects() {
 }
 
 #[test]
-fn a_session_that_is_not_to_live_for_5_min_runs_into_its_timeout() {
-    for order in [timeout(60), keep_alive(60)] {
-        assert_eq!(statuses(&world_with_session("", order, 0.0), [59.9, 60.0]), ["RUNNING", "TIMED_OUT"]);
+fn short_timeout_ends_before_unused_rule() {
+    for request in [timeout(60), keep_alive(60)] {
+        assert_eq!(statuses(&world_with_session("", request, 0.0), [59.9, 60.0]), ["RUNNING", "TIMED_OUT"]);
     }
-    // The project's default is as long as nobody has to connect: its timeout is what is said.
+    // The project's default timeout is as long as the `unused` rule. The timeout wins.
     assert_eq!(
         statuses(&world_with_session("", CreateRequest::default(), 0.0), [299.9, 300.0]),
         ["RUNNING", "TIMED_OUT"]
@@ -57,23 +57,23 @@ fn a_session_that_is_not_to_live_for_5_min_runs_into_its_timeout() {
 }
 
 #[test]
-fn keep_alive_lives_until_its_timeout_whoever_connects() {
+fn keep_alive_session_lives_until_timeout() {
     let world = world_with_session("", keep_alive(21_600), 0.0);
     assert_eq!(session(&world, 1.0)["keepAlive"], true);
     assert_eq!(statuses(&world, [300.0, 21_599.9, 21_600.0]), ["RUNNING", "RUNNING", "TIMED_OUT"]);
 }
 
 #[test]
-fn a_session_keeps_what_was_ordered() {
+fn created_session_has_requested_fields() {
     let Value::Object(metadata) = json!({ "owner": "growth" }) else { panic!() };
-    let order = CreateRequest {
+    let request = CreateRequest {
         region: Some("eu-central-1".to_owned()),
         context: Some("c-1".to_owned()),
         metadata: Some(metadata),
         ..CreateRequest::default()
     };
     let session =
-        session(&world_with_session("[project]\nid = 'p-1'\ndefault_timeout = '10m'", order, 0.0), 1.0);
+        session(&world_with_session("[project]\nid = 'p-1'\ndefault_timeout = '10m'", request, 0.0), 1.0);
     for (field, value) in [
         ("region", json!("eu-central-1")),
         ("contextId", json!("c-1")),
@@ -87,20 +87,20 @@ fn a_session_keeps_what_was_ordered() {
 }
 
 #[test]
-fn a_release_shows_after_its_delay() {
-    for (script, delay) in
+fn release_takes_effect_after_delay() {
+    for (scenario, delay) in
         [("", 2.0), ("[rules]\nrelease_delay = '30s'", 30.0), ("[rules]\nrelease_delay = '0s'", 0.0)]
     {
-        let mut world = world_with_session(script, keep_alive(3600), 0.0);
-        let answer: Value = serde_json::from_str(&world.release_session("a", at(10.0)).unwrap()).unwrap();
-        assert_eq!(answer["status"], if delay > 0.0 { "RUNNING" } else { "COMPLETED" }, "{script}");
-        assert!(answer.get("connectUrl").is_none(), "an update answers without a connect URL");
-        assert_eq!(statuses(&world, [9.9 + delay, 10.0 + delay]), ["RUNNING", "COMPLETED"], "{script}");
+        let mut world = world_with_session(scenario, keep_alive(3600), 0.0);
+        let body: Value = serde_json::from_str(&world.release_session("a", at(10.0)).unwrap()).unwrap();
+        assert_eq!(body["status"], if delay > 0.0 { "RUNNING" } else { "COMPLETED" }, "{scenario}");
+        assert!(body.get("connectUrl").is_none(), "the response to an update contains a connect URL");
+        assert_eq!(statuses(&world, [9.9 + delay, 10.0 + delay]), ["RUNNING", "COMPLETED"], "{scenario}");
     }
 }
 
 #[test]
-fn a_release_can_be_repeated_and_changes_nothing_that_is_over() {
+fn repeated_or_late_release_changes_nothing() {
     let mut world = world_with_session("", keep_alive(3600), 0.0);
     world.release_session("a", at(10.0)).unwrap();
     world.release_session("a", at(11.0)).unwrap();
@@ -119,7 +119,7 @@ fn a_release_can_be_repeated_and_changes_nothing_that_is_over() {
 }
 
 #[test]
-fn a_pending_session_can_be_released_and_so_can_the_scenarios_own() {
+fn pending_or_scenario_session_can_be_released() {
     let mut pending = world_with_session("[rules]\npending = '1m'", keep_alive(3600), 0.0);
     pending.release_session("a", at(1.0)).unwrap();
     assert_eq!(statuses(&pending, [2.9, 3.0]), ["PENDING", "COMPLETED"]);
@@ -134,40 +134,40 @@ fn a_pending_session_can_be_released_and_so_can_the_scenarios_own() {
 }
 
 #[test]
-fn one_session_more_than_there_are_slots_is_refused_until_one_is_free() {
+fn full_project_rejects_creation_until_slot_frees() {
     let mut world = world(
         "[project]\nconcurrency = 2\n[[session]]\nid = 'over'\nends = { at = '-1s' }\ncreated = '-9s'\n\
          [[session]]\nid = 'soon'\nends = { at = '12s 300ms' }",
     );
     world.create_session(keep_alive(3600), "a".to_owned(), at(0.0)).unwrap();
-    let refusal = create_error(&mut world, CreateRequest::default());
-    assert_eq!(refusal.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(refusal.retry_after, Some((Duration::from_millis(12_300), RetryAfterFormat::Seconds)));
+    let error = create_error(&mut world, CreateRequest::default());
+    assert_eq!(error.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(error.retry_after, Some((Duration::from_millis(12_300), RetryAfterFormat::Seconds)));
     assert_eq!(
-        refusal.message.unwrap(),
+        error.message.unwrap(),
         "You've exceeded your max concurrent sessions limit (limit 2, currently 2). Please contact support to \
          increase your limit."
     );
     world.create_session(CreateRequest::default(), "b".to_owned(), at(12.3)).unwrap();
-    let refusal = *world.create_session(CreateRequest::default(), "c".to_owned(), at(13.0)).unwrap_err();
-    assert_eq!(refusal.retry_after.unwrap().0, MAX_SLOT_WAIT, "5 min are more than a client is told to wait");
+    let error = *world.create_session(CreateRequest::default(), "c".to_owned(), at(13.0)).unwrap_err();
+    assert_eq!(error.retry_after.unwrap().0, MAX_SLOT_WAIT, "the retry delay exceeds its maximum");
     world.release_session("a", at(13.0)).unwrap();
     assert!(
         world.create_session(CreateRequest::default(), "c".to_owned(), at(14.9)).is_err(),
-        "it has its slot until it ends"
+        "the released session gave up its slot before its end"
     );
     world.create_session(CreateRequest::default(), "c".to_owned(), at(15.0)).unwrap();
 }
 
 #[test]
-fn the_free_plan_has_no_keep_alive_and_15_minutes() {
+fn free_plan_limits_keep_alive_and_timeout() {
     let mut free = world("[project]\nplan = 'free'\ndefault_timeout = '1h'");
-    for (order, message) in [
+    for (request, message) in [
         (keep_alive(60), "Keep alive sessions are not supported on the FREE plan"),
         (timeout(901), "Session timeouts above 900 seconds are not supported on the FREE plan"),
     ] {
-        let refusal = create_error(&mut free, order);
-        assert_eq!((refusal.status, refusal.message.unwrap()), (StatusCode::FORBIDDEN, message.into()));
+        let error = create_error(&mut free, request);
+        assert_eq!((error.status, error.message.unwrap()), (StatusCode::FORBIDDEN, message.into()));
     }
     free.create_session(timeout(900), "b".to_owned(), at(0.0)).unwrap();
     free.create_session(CreateRequest::default(), "a".to_owned(), at(0.0)).unwrap();

@@ -1,4 +1,4 @@
-//! Bodies, right and wrong.
+//! Valid and invalid request bodies.
 
 use serde_json::json;
 
@@ -16,15 +16,15 @@ fn request(content_type: Option<&str>, body: &str) -> RequestParts {
 
 fn parse(body: &Value) -> Result<CreateRequest, String> {
     CreateRequest::parse(&request(Some("application/json; charset=utf-8"), &body.to_string())).map_err(
-        |refusal| {
-            assert_eq!(refusal.status, StatusCode::BAD_REQUEST);
-            refusal.message.unwrap().as_str().unwrap().to_owned()
+        |error| {
+            assert_eq!(error.status, StatusCode::BAD_REQUEST);
+            error.message.unwrap().as_str().unwrap().to_owned()
         },
     )
 }
 
 #[test]
-fn a_session_is_ordered_with_what_the_simulator_plays_and_the_rest_is_passed_over() {
+fn create_request_ignores_unsupported_fields() {
     assert_eq!(parse(&json!({})), Ok(CreateRequest::default()));
     let all = json!({
         "projectId": "any", "timeout": 900, "keepAlive": true, "region": "eu-central-1", "proxies": true,
@@ -43,7 +43,7 @@ fn a_session_is_ordered_with_what_the_simulator_plays_and_the_rest_is_passed_ove
 }
 
 #[test]
-fn what_breaks_the_schema_is_refused_in_the_apis_words() {
+fn schema_violation_has_the_apis_message() {
     for (body, message) in [
         (json!({ "timeout": 1_800_000 }), "body/timeout must be <= 21600"),
         (json!({ "timeout": 21_601 }), "body/timeout must be <= 21600"),
@@ -81,10 +81,10 @@ fn what_breaks_the_schema_is_refused_in_the_apis_words() {
 }
 
 #[test]
-fn only_a_release_can_be_asked_of_a_session() {
+fn release_is_the_only_update() {
     let update = |body: Value| {
         check_release(&request(Some("application/json"), &body.to_string()))
-            .map_err(|refusal| refusal.message.unwrap().as_str().unwrap().to_owned())
+            .map_err(|error| error.message.unwrap().as_str().unwrap().to_owned())
     };
     for body in [
         json!({ "status": "REQUEST_RELEASE" }),
@@ -103,7 +103,7 @@ fn only_a_release_can_be_asked_of_a_session() {
 }
 
 #[test]
-fn a_body_is_read_as_its_type_says() {
+fn body_is_parsed_by_content_type() {
     for (content_type, body, status, code) in [
         (None, "{}", 415, "FST_ERR_CTP_INVALID_MEDIA_TYPE"),
         (Some("application/x-www-form-urlencoded"), "{}", 415, "FST_ERR_CTP_INVALID_MEDIA_TYPE"),
@@ -111,8 +111,8 @@ fn a_body_is_read_as_its_type_says() {
         (Some("application/json"), "{", 400, "FST_ERR_CTP_INVALID_JSON_BODY"),
         (Some("text/plain"), "{}", 400, "FST_ERR_VALIDATION"),
     ] {
-        let refusal = CreateRequest::parse(&request(content_type, body)).unwrap_err();
-        assert_eq!((refusal.status.as_u16(), refusal.code), (status, Some(code.into())), "{content_type:?}");
+        let error = CreateRequest::parse(&request(content_type, body)).unwrap_err();
+        assert_eq!((error.status.as_u16(), error.code), (status, Some(code.into())), "{content_type:?}");
     }
     let untyped = CreateRequest::parse(&request(None, "{}")).unwrap_err();
     assert_eq!(untyped.message, Some("Unsupported Media Type: undefined".into()));

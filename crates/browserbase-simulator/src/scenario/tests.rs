@@ -1,33 +1,37 @@
-//! Scenario files, right and wrong.
+//! Valid and invalid scenario files.
 
 use super::*;
 
 #[test]
-fn every_builtin_scenario_can_be_read_and_is_about_something() {
+fn builtin_scenarios_parse_and_have_description() {
     for (name, text) in BUILTIN_SCENARIOS {
-        let script =
+        let scenario =
             Scenario::parse_named(text, name, Path::new(name)).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(&script.name, name);
-        assert!(!script.about.is_empty(), "{name}");
+        assert_eq!(&scenario.name, name);
+        assert!(!scenario.about.is_empty(), "{name}");
     }
 }
 
+/// Parses the first TOML block of the module's header on its own, and the others, which form the reference, as one.
 #[test]
-fn the_scenario_in_this_modules_header_can_be_read() {
+fn scenarios_in_module_header_parse() {
     let header: String = include_str!("../scenario.rs")
         .lines()
-        .skip_while(|line| *line != "//! ```toml")
-        .skip(1)
-        .take_while(|line| *line != "//! ```")
-        .map(|line| line.trim_start_matches("//!").trim_start().to_owned() + "\n")
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{line}\n"))
         .collect();
-    let script = Scenario::parse(&header).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((script.sessions.len(), script.faults.len(), script.expectations.len()), (1, 2, 1));
+    let mut blocks = header.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let parsed_counts = |text: &str| {
+        let scenario = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        (scenario.sessions.len(), scenario.faults.len(), scenario.expectations.len())
+    };
+    assert_eq!(parsed_counts(blocks.next().unwrap()), (1, 1, 0));
+    assert_eq!(parsed_counts(&blocks.collect::<String>()), (1, 2, 1));
 }
 
 #[test]
-fn what_is_wrong_is_said_in_one_sentence_with_its_line() {
-    for (text, said) in [
+fn error_names_line_and_problem() {
+    for (text, expected) in [
         ("about = 'x'\nlatency = '4 parsecs'", "in line 2: “4 parsecs” is not a length of time"),
         ("[[session]]\ncreated = '-12 moons'", "in line 2: “-12 moons” is not a time"),
         ("[[session]]\nname = 'a'\ncolour = 'red'", "in line 3: unknown field `colour`"),
@@ -57,13 +61,13 @@ fn what_is_wrong_is_said_in_one_sentence_with_its_line() {
         ("name = ", "in line 1: "),
     ] {
         let error = Scenario::parse(text).expect_err(text).to_string();
-        assert!(error.contains(said), "{error}\n{text}");
+        assert!(error.contains(expected), "{error}\n{text}");
         assert!(!error.contains('\n'), "{error}");
     }
 }
 
 #[test]
-fn a_scenario_is_found_by_name_or_by_file() {
+fn scenario_is_found_by_name_or_path() {
     assert_eq!(Scenario::find("default").unwrap().name, "default");
     let unknown = Scenario::find("foo").unwrap_err().to_string();
     assert!(unknown.starts_with("no scenario is named “foo”; there are: default"), "{unknown}");
@@ -72,6 +76,6 @@ fn a_scenario_is_found_by_name_or_by_file() {
 
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     std::fs::write(file.path(), "[[session]]\n").unwrap();
-    let script = Scenario::find(file.path().to_str().unwrap()).unwrap();
-    assert_eq!(script.name, file.path().file_stem().unwrap().to_str().unwrap());
+    let scenario = Scenario::find(file.path().to_str().unwrap()).unwrap();
+    assert_eq!(scenario.name, file.path().file_stem().unwrap().to_str().unwrap());
 }

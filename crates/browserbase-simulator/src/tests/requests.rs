@@ -1,4 +1,4 @@
-//! What clients ask for beside looking: sessions, their release, their live view, over real HTTP.
+//! Creating and releasing sessions, live views, logs and usage, over real HTTP.
 
 use super::*;
 
@@ -10,7 +10,7 @@ async fn post(simulator: &Simulator, target: &str, body: &str) -> HttpResponse {
 }
 
 #[tokio::test]
-async fn a_session_is_created_watched_and_released() {
+async fn session_is_created_listed_then_released() {
     let clock = clock();
     let simulator = simulator(&clock, "");
     let body = r#"{"keepAlive":true,"timeout":900,"userMetadata":{"owner":"growth"}}"#;
@@ -19,32 +19,32 @@ async fn a_session_is_created_watched_and_released() {
     let created = created.json();
     assert_eq!((&created["status"], &created["keepAlive"]), (&"PENDING".into(), &true.into()));
     assert!(created.get("seleniumRemoteUrl").is_some() && created.get("signingKey").is_some());
-    let handed_out = simulator.connect_urls();
-    assert_eq!(created["connectUrl"], *handed_out.last().unwrap().expose());
+    let connect_urls = simulator.connect_urls();
+    assert_eq!(created["connectUrl"], *connect_urls.last().unwrap().expose());
 
-    let one = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
+    let session_path = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
     clock.advance(Duration::from_secs(1));
     let owned = get(&simulator, "/v1/sessions?status=RUNNING&q=user_metadata['owner']:'growth'").await.json();
     assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
 
-    let released = post(&simulator, &one, RELEASE).await;
+    let released = post(&simulator, &session_path, RELEASE).await;
     assert_eq!((released.status, &released.json()["status"]), (200, &"RUNNING".into()));
     clock.advance(Duration::from_millis(1900));
-    assert_eq!(get(&simulator, &one).await.json()["status"], "RUNNING");
+    assert_eq!(get(&simulator, &session_path).await.json()["status"], "RUNNING");
     clock.advance(Duration::from_millis(100));
-    assert_eq!(get(&simulator, &one).await.json()["status"], "COMPLETED");
-    assert_eq!(post(&simulator, &one, RELEASE).await.json()["status"], "COMPLETED");
+    assert_eq!(get(&simulator, &session_path).await.json()["status"], "COMPLETED");
+    assert_eq!(post(&simulator, &session_path, RELEASE).await.json()["status"], "COMPLETED");
 
-    let methods: Vec<_> = simulator.request_log().into_iter().map(|hit| (hit.method, hit.status)).collect();
-    let hit = |method: &str, status| (method.to_owned(), Some(status));
-    let (get, release) = (hit("GET", 200), hit("POST", 200));
-    assert_eq!(methods, [hit("POST", 201), get.clone(), release.clone(), get.clone(), get, release]);
+    let log: Vec<_> = simulator.request_log().into_iter().map(|entry| (entry.method, entry.status)).collect();
+    let entry = |method: &str, status| (method.to_owned(), Some(status));
+    let (get, release) = (entry("GET", 200), entry("POST", 200));
+    assert_eq!(log, [entry("POST", 201), get.clone(), release.clone(), get.clone(), get, release]);
     let counts = simulator.request_counts();
     assert_eq!((counts.create, counts.release, counts.retrieve, counts.list, counts.other), (1, 2, 2, 1, 0));
 }
 
 #[tokio::test]
-async fn two_sessions_never_have_the_same_id() {
+async fn created_sessions_have_different_ids() {
     let simulator = simulator(&clock(), "");
     let one = post(&simulator, "/v1/sessions", "{}").await.json();
     let two = post(&simulator, "/v1/sessions", "{}").await.json();
@@ -53,19 +53,19 @@ async fn two_sessions_never_have_the_same_id() {
 }
 
 #[tokio::test]
-async fn the_429_of_a_full_project_says_how_long_to_wait() {
+async fn full_project_answers_429_with_retry_delay() {
     let simulator = simulator(&clock(), "[project]\nconcurrency = 1\n[[session]]\ncreated = '-4m 30s'");
-    let answer = post(&simulator, "/v1/sessions", "{}").await;
-    assert_eq!(answer.status, 429);
+    let response = post(&simulator, "/v1/sessions", "{}").await;
+    assert_eq!(response.status, 429);
     for (header, value) in [
         ("x-ratelimit-limit", "1"),
         ("x-ratelimit-remaining", "0"),
         ("x-ratelimit-reset", "30"),
         ("retry-after", "30"),
     ] {
-        assert_eq!(answer.headers[header], value, "{header}");
+        assert_eq!(response.headers[header], value, "{header}");
     }
-    let body = answer.json();
+    let body = response.json();
     assert_eq!((&body["statusCode"], &body["error"]), (&429.into(), &"Too Many Requests".into()));
     assert!(
         body["message"].as_str().unwrap().starts_with("You've exceeded your max concurrent sessions limit")
@@ -73,7 +73,7 @@ async fn the_429_of_a_full_project_says_how_long_to_wait() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_for_is_refused_before_anything_changes() {
+async fn rejected_request_changes_nothing() {
     let simulator = simulator(&clock(), "[project]\nplan = 'free'\n[[session]]\nid = 'a'");
     for (target, body, status, error, message) in [
         ("/v1/sessions", r#"{"timeout":21601}"#, 400, "Bad Request", "body/timeout must be <= 21600"),
@@ -82,15 +82,15 @@ async fn what_cannot_be_asked_for_is_refused_before_anything_changes() {
         ("/v1/sessions/a", "", 400, "Bad Request", "Body cannot be empty"),
         ("/v1/sessions/b", RELEASE, 404, "Not Found", "Session with id b not found"),
     ] {
-        let answer = post(&simulator, target, body).await;
-        let json = answer.json();
-        assert_eq!((answer.status, &json["error"]), (status, &error.into()), "{target} {body}");
+        let response = post(&simulator, target, body).await;
+        let json = response.json();
+        assert_eq!((response.status, &json["error"]), (status, &error.into()), "{target} {body}");
         assert!(json["message"].as_str().unwrap().starts_with(message), "{json}");
     }
     let huge = format!(r#"{{"x":"{}"}}"#, "y".repeat(1024 * 1024));
     assert_eq!(post(&simulator, "/v1/sessions", &huge).await.status, 413);
-    let wrong = request_with(&simulator, "DELETE", "/v1/sessions/a", HEADERS, "").await;
-    assert_eq!((wrong.status, wrong.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
+    let deleted = request_with(&simulator, "DELETE", "/v1/sessions/a", HEADERS, "").await;
+    assert_eq!((deleted.status, deleted.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
     let sessions = get(&simulator, "/v1/sessions").await.json();
     assert_eq!((sessions.as_array().unwrap().len(), &sessions[0]["status"]), (1, &"RUNNING".into()));
 }
@@ -102,8 +102,8 @@ async fn live_views_logs_and_usage_are_served() {
         "[project]\nid = 'p'\n[[session]]\nid = 'a'\n[[session]]\nid = 'b'\nends = { at = '0s' }",
     );
     let urls = get(&simulator, "/v1/sessions/a/debug?expiresIn=60").await.json();
-    let handed_out = simulator.connect_urls();
-    assert_eq!(urls["debuggerFullscreenUrl"], *handed_out.last().unwrap().expose());
+    let connect_urls = simulator.connect_urls();
+    assert_eq!(urls["debuggerFullscreenUrl"], *connect_urls.last().unwrap().expose());
     assert_eq!(get(&simulator, "/v1/sessions/b/debug").await.status, 409);
     assert_eq!(get(&simulator, "/v1/sessions/c/debug").await.status, 404);
     assert_eq!(get(&simulator, "/v1/sessions/b/logs").await.json(), json!([]));
@@ -117,20 +117,23 @@ async fn live_views_logs_and_usage_are_served() {
 }
 
 #[tokio::test]
-async fn a_fault_can_be_on_what_is_asked_for_alone() {
-    for (on, method, target, body) in [
+async fn fault_can_affect_one_kind_of_request() {
+    for (fault_target, method, path, body) in [
         ("create", "POST", "/v1/sessions", "{}"),
         ("release", "POST", "/v1/sessions/a", RELEASE),
         ("debug", "GET", "/v1/sessions/a/debug", ""),
         ("logs", "GET", "/v1/sessions/a/logs", ""),
     ] {
-        let script = format!("[[session]]\nid = 'a'\n[[fault]]\non = '{on}'\nstatus = 503\ncount = 1");
-        let simulator = simulator(&clock(), &script);
+        let scenario =
+            format!("[[session]]\nid = 'a'\n[[fault]]\non = '{fault_target}'\nstatus = 503\ncount = 1");
+        let simulator = simulator(&clock(), &scenario);
         assert_eq!(get(&simulator, "/v1/sessions").await.status, 200);
         assert_eq!(get(&simulator, "/v1/sessions/a").await.status, 200);
-        assert_eq!(request_with(&simulator, method, target, HEADERS, body).await.status, 503, "{on}");
+        let failed = request_with(&simulator, method, path, HEADERS, body).await;
+        assert_eq!(failed.status, 503, "{fault_target}");
         let sessions = get(&simulator, "/v1/sessions").await.json();
-        assert_eq!(sessions.as_array().unwrap().len(), 1, "what was refused did not happen");
-        assert!(request_with(&simulator, method, target, HEADERS, body).await.status < 300, "{on}");
+        assert_eq!(sessions.as_array().unwrap().len(), 1, "the failed request created a session");
+        let repeated = request_with(&simulator, method, path, HEADERS, body).await;
+        assert!(repeated.status < 300, "{fault_target}");
     }
 }

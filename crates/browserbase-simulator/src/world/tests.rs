@@ -1,4 +1,4 @@
-//! Tables of what a session is at each moment of its timeline.
+//! Sessions, lists and responses at offsets of the timeline.
 
 use serde_json::Value;
 
@@ -16,13 +16,13 @@ fn list(world: &World, seconds: f64, query: &str) -> Vec<Value> {
 }
 
 fn statuses(world: &World, seconds: &[f64]) -> Vec<&'static str> {
-    let status = |at| world.snapshot("a", at).map_or("-", |standing| standing.status.as_str());
+    let status = |at| world.snapshot("a", at).map_or("-", |snapshot| snapshot.status.as_str());
     seconds.iter().map(|seconds| status(at(*seconds))).collect()
 }
 
 #[test]
-fn a_session_goes_through_the_statuses_of_its_timeline() {
-    for (timeline, moments, expected) in [
+fn status_follows_timeline() {
+    for (timeline, seconds, expected) in [
         ("", vec![0.0, 299.0, 300.0, 900.0], vec!["RUNNING", "RUNNING", "TIMED_OUT", "TIMED_OUT"]),
         ("timeout = '1m'", vec![59.9, 60.0], vec!["RUNNING", "TIMED_OUT"]),
         ("created = '-50s'\ntimeout = '1m'", vec![9.9, 10.0], vec!["RUNNING", "TIMED_OUT"]),
@@ -41,12 +41,12 @@ fn a_session_goes_through_the_statuses_of_its_timeline() {
         ("vanishes = '20s'", vec![19.9, 20.0, 400.0], vec!["RUNNING", "-", "-"]),
     ] {
         let world = world(&format!("[[session]]\nid = 'a'\n{timeline}"));
-        assert_eq!(statuses(&world, &moments), expected, "{timeline}");
+        assert_eq!(statuses(&world, &seconds), expected, "{timeline}");
     }
 }
 
 #[test]
-fn times_look_like_the_apis() {
+fn times_have_api_format() {
     let world = world("[[session]]\nid = 'a'\ncreated = '-12m'\ntimeout = '1h'\nends = { at = '9s 600ms' }");
     let session = retrieve(&world, "a", 10.0);
     assert_eq!(session["startedAt"], "2026-10-03T15:53:34.513867+00:00");
@@ -55,7 +55,7 @@ fn times_look_like_the_apis() {
 }
 
 #[test]
-fn a_living_session_has_connect_fields_and_no_end_and_an_ended_one_the_reverse() {
+fn connect_fields_exist_only_while_alive() {
     let world = world("[[session]]\nid = 'a'\nregion = 'ap-southeast-1'\nends = { at = '9s' }");
     let alive = retrieve(&world, "a", 0.0);
     assert_eq!(alive["connectUrl"], "wss://connect.apse1.browserbase.com/?signingKey=eyJkey");
@@ -69,7 +69,7 @@ fn a_living_session_has_connect_fields_and_no_end_and_an_ended_one_the_reverse()
 }
 
 #[test]
-fn the_stated_end_can_differ_from_the_real_one() {
+fn ended_at_can_be_wrong_or_missing() {
     for (ends, stated) in [
         ("{ at = '9s' }", Value::from("2026-10-03T16:05:43.513867+00:00")),
         ("{ at = '9s', ended_at = '5s' }", Value::from("2026-10-03T16:05:39.513867+00:00")),
@@ -81,7 +81,7 @@ fn the_stated_end_can_differ_from_the_real_one() {
 }
 
 #[test]
-fn proxy_bytes_grow_until_the_end() {
+fn proxy_bytes_grow_until_end() {
     let world = world(
         "[[session]]\nid = 'a'\ncreated = '-10s'\nends = { at = '20s' }\n\
          proxy = [{ from = '-10s', to = '5s', bytes_per_second = 100 }, { bytes_per_second = 10 }]",
@@ -91,7 +91,7 @@ fn proxy_bytes_grow_until_the_end() {
 }
 
 #[test]
-fn a_list_shows_what_it_was_asked_for_newest_first() {
+fn list_is_filtered_newest_first() {
     let world = world(
         "[[session]]\nid = 'old'\ncreated = '-2m'\nmetadata = { env = 'staging' }\n\
          [[session]]\nid = 'new'\ncreated = '-1m'\nstarts = '9s'\n\
@@ -114,7 +114,7 @@ fn a_list_shows_what_it_was_asked_for_newest_first() {
 }
 
 #[test]
-fn replies_can_contradict_each_other() {
+fn list_and_retrieve_can_contradict() {
     let world = world(
         "[[session]]\nid = 'a'\nends = { at = '5s' }\n\
          says = [{ from = '5s', to = '9s', on = 'list', set = { status = 'RUNNING' }, without = ['endedAt'] },\n\
@@ -133,7 +133,7 @@ fn replies_can_contradict_each_other() {
 }
 
 #[test]
-fn a_plan_can_be_changed_and_sessions_added() {
+fn sessions_can_be_changed_and_added() {
     let mut world = world("[[session]]\nid = 'a'");
     assert!(world.update_session("a", |session| session.vanishes = Some(at(3.0))));
     assert!(!world.update_session("b", |_| ()));
@@ -143,7 +143,7 @@ fn a_plan_can_be_changed_and_sessions_added() {
 }
 
 #[test]
-fn ids_are_uuids_that_every_run_makes_alike() {
+fn stable_uuid_is_reproducible() {
     let id = stable_uuid("default", 3);
     assert_eq!(id, stable_uuid("default", 3));
     assert_ne!(id, stable_uuid("default", 4));
@@ -152,7 +152,7 @@ fn ids_are_uuids_that_every_run_makes_alike() {
 }
 
 #[test]
-fn every_reply_has_what_the_contract_requires() {
+fn required_fields_are_never_null() {
     let world =
         World::new(&Scenario::builtin("default").unwrap(), super::super::synthetic::sessions(50), start());
     for seconds in [0.0, 12.0, 60.0, 1800.0] {
@@ -172,13 +172,13 @@ fn every_reply_has_what_the_contract_requires() {
                 assert!(session.get(field).is_some_and(|value| !value.is_null()), "{field} of {session}");
             }
             let size = session.get("userMetadata").map_or(0, |metadata| metadata.to_string().len());
-            assert!(size < 512, "the API takes less than 512 characters of metadata: {session}");
+            assert!(size < 512, "the API's limit on metadata is 512 characters: {session}");
         }
     }
 }
 
 #[test]
-fn the_default_scenario_shows_every_status_within_its_first_minute_and_stays_alive() {
+fn default_scenario_shows_every_status_then_keeps_running() {
     let world = World::new(&Scenario::builtin("default").unwrap(), [], start());
     let mut seen: Vec<String> = (0..60)
         .flat_map(|second| list(&world, f64::from(second), ""))
@@ -189,6 +189,6 @@ fn the_default_scenario_shows_every_status_within_its_first_minute_and_stays_ali
     assert_eq!(seen, ["COMPLETED", "ERROR", "PENDING", "RUNNING", "TIMED_OUT"]);
     for minute in 0..=300 {
         let running = list(&world, f64::from(minute) * 60.0, "status=RUNNING").len();
-        assert!((2..=25).contains(&running), "{running} run after {minute} minutes");
+        assert!((2..=25).contains(&running), "{running} running after {minute} minutes");
     }
 }
