@@ -2,7 +2,7 @@
 //! while it arrives. They never touch the network.
 
 use super::client::SessionList;
-use super::error_mapping::redact_key;
+use super::key_redaction::redact_key;
 use super::wire::{self, InternCache, ListReader};
 use keepwatch_core::session::{ApiError, Secret, Session, SessionId};
 

@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_TYPE, DATE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, redirect};
 use tokio::time::timeout;
 use url::Url;
 
 use super::body_reader::{BodyReader, BufferedBody};
-use super::remaining_requests::{self, RateLimit};
 use super::request_log::RequestLog;
+use super::response_headers::{self, RateLimit};
 use super::wire::{InternCache, ListReader};
 use super::{Endpoint, Query};
-use super::{error_mapping, wire};
+use super::{error_mapping, key_redaction, wire};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
@@ -263,10 +263,10 @@ impl Client {
         api_response.result = match self.send(method, url, body, body_limits).await {
             Err(error) => Err(error),
             Ok(mut response) => {
-                error_mapping::redact_key_in_headers(response.headers_mut(), &self.api_key);
+                key_redaction::redact_key_in_headers(response.headers_mut(), &self.api_key);
                 status = Some(response.status());
-                api_response.date = date(&response);
-                api_response.rate_limit = remaining_requests::from_headers(response.headers());
+                api_response.date = response_headers::date(response.headers());
+                api_response.rate_limit = response_headers::rate_limit(response.headers());
                 self.read_body(response, body_limits, &mut api_response, reader).await
             }
         };
@@ -314,7 +314,7 @@ impl Client {
         if response.content_length().is_some_and(|length| length > body_limits.max_bytes) {
             return Err(ApiErrorKind::TooLarge(body_limits.max_bytes).into());
         }
-        let request_id = error_mapping::request_id(response.headers());
+        let request_id = response_headers::request_id(response.headers());
         // A list may take long, but must start soon. This catches a server that only trickles blanks, or sends a page.
         let read_start = self.read_chunks(&mut response, body_limits, api_response, &mut reader, |reader| {
             reader.first_byte().is_some()
@@ -380,7 +380,7 @@ impl Client {
         };
         // promise: message-timeout, mutant: self.limits.error_body_timeout -> self.limits.list_timeout
         let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // a partial body will do
-        let safe_body = error_mapping::redact_key(error_body, &self.api_key);
+        let safe_body = key_redaction::redact_key(error_body, &self.api_key);
         let status = response.status();
         let error = error_mapping::from_status(
             response.url(),
@@ -390,8 +390,8 @@ impl Client {
             api_response.date,
         );
         // The body may have quoted the API key with JSON escapes, which only the decoded text shows.
-        // promise: escaped-key, mutant: error_mapping::redact_key_in_text(message, &self.api_key) -> message
-        let message = error.message.map(|message| error_mapping::redact_key_in_text(message, &self.api_key));
+        // promise: escaped-key, mutant: key_redaction::redact_key_in_text(message, &self.api_key) -> message
+        let message = error.message.map(|message| key_redaction::redact_key_in_text(message, &self.api_key));
         ApiError { message, ..error }
     }
 
@@ -471,19 +471,9 @@ fn size(chunk: &[u8]) -> u64 {
     u64::try_from(chunk.len()).unwrap_or(u64::MAX)
 }
 
-/// Returns the `Date` of a response, unless a cache sent it.
-fn date(response: &Response) -> Option<Timestamp> {
-    let headers = response.headers();
-    if headers.contains_key(AGE) {
-        return None;
-    }
-    let date = error_mapping::header(headers, DATE.as_str())?;
-    httpdate::parse_http_date(date).ok().map(Timestamp::from)
-}
-
 /// Returns true if the body is HTML. The first byte decides if the content type is missing or contradicts it.
 fn is_html(response: &Response, first_byte: Option<u8>) -> bool {
-    let has_html_type = error_mapping::header(response.headers(), CONTENT_TYPE.as_str())
+    let has_html_type = response_headers::header(response.headers(), CONTENT_TYPE.as_str())
         .is_some_and(|content_type| content_type.contains("html"));
     has_html_type && first_byte != Some(b'{') && first_byte != Some(b'[') || first_byte == Some(b'<')
 }

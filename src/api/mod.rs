@@ -12,9 +12,10 @@ mod body_reader;
 mod client;
 mod endpoint;
 mod error_mapping;
+mod key_redaction;
 mod query;
-mod remaining_requests;
 mod request_log;
+mod response_headers;
 mod tls_error;
 mod wire;
 
@@ -22,4 +23,4 @@ pub use body_reader::{read_list, read_session};
 pub use client::{ApiResponse, Client, ReleasePermission, SessionList, SessionWithUrls, key_tail};
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_URL};
 pub use query::{Query, QueryError};
-pub use remaining_requests::RateLimit;
+pub use response_headers::RateLimit;

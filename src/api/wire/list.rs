@@ -9,7 +9,7 @@ use super::json_array::{ArrayEnd, JsonArraySplitter};
 use super::{SessionBuilder, decode, parse_json, unexpected_response, utf8_lossy};
 use crate::api::body_reader::BodyReader;
 use crate::api::client::SessionList;
-use crate::api::error_mapping::{MIN_REDACTED_KEY_BYTES, redact_key};
+use crate::api::key_redaction::{MIN_REDACTED_KEY_BYTES, redact_key};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Metadata, Secret, Session, SessionId};
 use keepwatch_core::text::Untrusted;
 

@@ -1,0 +1,76 @@
+//! Redacts the API key in responses that quote it: in bodies, decoded text and headers.
+
+use reqwest::header::{HeaderMap, HeaderValue};
+
+use keepwatch_core::session::Secret;
+use keepwatch_core::text::Untrusted;
+
+/// The shortest API key that is redacted, in bytes. A shorter text may be an ordinary word of a message.
+pub(super) const MIN_REDACTED_KEY_BYTES: usize = 8;
+
+/// Does the same as [`redact_key`], for decoded text.
+pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
+    let safe = redact_key(text.raw().as_bytes().to_vec(), key);
+    if safe == text.raw().as_bytes() {
+        text
+    } else {
+        Untrusted::new(String::from_utf8_lossy(&safe).into_owned())
+    }
+}
+
+/// Redacts the API key in a response that quotes it. The pattern-based redaction may miss it, because an API key can
+/// have any form. A quote in another spelling, such as with escapes, stays.
+pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
+    let key = key.expose().as_bytes();
+    // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX
+    if key.len() < MIN_REDACTED_KEY_BYTES {
+        return bytes;
+    }
+    let mut remaining = bytes.as_slice();
+    let mut safe = Vec::new();
+    while let Some(at) = memchr::memmem::find(remaining, key) {
+        safe.extend_from_slice(remaining.get(..at).unwrap_or_default());
+        safe.extend_from_slice("••••".as_bytes());
+        remaining = remaining.get(at.saturating_add(key.len())..).unwrap_or_default();
+    }
+    if remaining.len() == bytes.len() {
+        return bytes;
+    }
+    safe.extend_from_slice(remaining);
+    safe
+}
+
+/// Masks the headers that contain the API key.
+pub(super) fn redact_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
+    let key = key.expose().as_bytes();
+    let quotes = |value: &HeaderValue| {
+        key.len() >= MIN_REDACTED_KEY_BYTES && memchr::memmem::find(value.as_bytes(), key).is_some()
+    };
+    for value in headers.values_mut().filter(|value| quotes(value)) {
+        *value = HeaderValue::from_static("masked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_api_key_is_redacted() {
+        let redacted = |key: &str, text: &str| {
+            String::from_utf8(redact_key(text.into(), &Secret::new(key.into()))).unwrap()
+        };
+        assert_eq!(redacted("sk-oPaQue77", "no sk-oPaQue77, nor sk-oPaQue77!"), "no ••••, nor ••••!");
+        assert_eq!(redacted("sk-oPaQue77", "sk-oPaQue77"), "••••");
+        assert_eq!(redacted("sk-oPaQue77", "sk-oPaQue7"), "sk-oPaQue7");
+        assert_eq!(redacted("such", "no such key"), "no such key", "too short to distinguish from words");
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_static("r-sk-oPaQue77"));
+        headers.insert("server", HeaderValue::from_static("s"));
+        redact_key_in_headers(&mut headers, &Secret::new("sk-oPaQue77".into()));
+        assert_eq!(
+            (headers["x-request-id"].as_bytes(), headers["server"].as_bytes()),
+            (&b"masked"[..], &b"s"[..])
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Parser of the response headers that keepwatch uses: rate limit, `Retry-After`, `Date` and the request id. It never decides
+//! when to send the next request: `poll` does.
+
+use std::time::Duration;
+
+use reqwest::header::{AGE, DATE, HeaderMap, RETRY_AFTER};
+
+use keepwatch_core::clock::Timestamp;
+use keepwatch_core::session::ApiError;
+use keepwatch_core::text::{Untrusted, redact};
+
+/// The longest accepted reset. A larger number is a date, or invalid, and not a number of seconds.
+const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents them for creating
+/// sessions; keepwatch honours them on every response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The number of requests left in the current window.
+    pub remaining: u32,
+    /// The time until the next window begins.
+    pub resets_in: Duration,
+}
+
+/// Returns the rate limit if both headers are present and valid.
+pub(super) fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
+    let number = |name| {
+        let number: f64 = header(headers, name)?.trim().parse().ok()?;
+        (number >= 0.0).then_some(number)
+    };
+    let (remaining, reset) = (number("x-ratelimit-remaining")?, number("x-ratelimit-reset")?);
+    let reset = Duration::try_from_secs_f64(reset).ok().filter(|reset| *reset <= MAX_RESET)?;
+    let remaining = if remaining < f64::from(u32::MAX) { remaining as u32 } else { u32::MAX };
+    Some(RateLimit { remaining, resets_in: reset })
+}
+
+/// Returns the `Date` of a response, unless a cache sent it.
+pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    if headers.contains_key(AGE) {
+        return None;
+    }
+    let date = header(headers, DATE.as_str())?;
+    httpdate::parse_http_date(date).ok().map(Timestamp::from)
+}
+
+/// Returns the date in `retry-after`, if it is one.
+pub(super) fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = header(headers, RETRY_AFTER.as_str())?;
+    httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
+}
+
+/// Returns the delay in `retry-after-ms`, else in `retry-after` as seconds or as a date relative to `date`. Ignores
+/// negative numbers.
+pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
+    let seconds = |text: &str, scale: f64| {
+        let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
+        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(ApiError::MAX_RETRY_AFTER))
+    };
+    let in_ms = header(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
+    let in_seconds_or_date = || {
+        let text = header(headers, RETRY_AFTER.as_str())?;
+        seconds(text, 1.0).or_else(|| {
+            let until = retry_date(headers)?;
+            Some(until.signed_duration_since(date?).to_std().unwrap_or_default())
+        })
+    };
+    // promise: longest-rest, mutant: .min( -> .max(
+    in_ms.or_else(in_seconds_or_date).map(|delay| delay.min(ApiError::MAX_RETRY_AFTER))
+}
+
+/// Returns `x-request-id`, for a support ticket. It is stored, so anything that looks like a secret is redacted first.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
+    // promise: masked-request-id, mutant: redact( -> String::from(
+    let id = redact(header(headers, "x-request-id")?);
+    let end = id.floor_char_boundary(200);
+    id.get(..end).map(Untrusted::new)
+}
+
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn rate_limit_needs_two_valid_numbers() {
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            rate_limit(&headers(pairs)).map(|limit| (limit.remaining, limit.resets_in.as_millis()))
+        };
+        let both = |remaining, reset| {
+            read(&[
+                ("x-ratelimit-remaining", remaining),
+                ("x-ratelimit-reset", reset),
+                ("x-ratelimit-limit", "25"),
+            ])
+        };
+        assert_eq!(both("12", "48"), Some((12, 48_000)));
+        assert_eq!(both(" 0 ", "1.5"), Some((0, 1500)));
+        assert_eq!(both("1e99", "0"), Some((u32::MAX, 0)));
+        for (remaining, reset) in
+            [("-1", "5"), ("many", "5"), ("nan", "5"), ("5", "-1"), ("5", "inf"), ("", "")]
+        {
+            assert_eq!(both(remaining, reset), None, "{remaining} {reset}");
+        }
+        assert_eq!(both("5", "1795608000"), None, "a date is not a number of seconds");
+        assert_eq!(read(&[("x-ratelimit-remaining", "5")]), None);
+        assert_eq!(read(&[]), None);
+    }
+
+    #[test]
+    fn retry_after_formats_are_capped() {
+        let date = Some("2026-11-22T12:00:00Z".parse().unwrap());
+        let delay = |pairs: &[_]| retry_after(&headers(pairs), date);
+        assert_eq!(delay(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(delay(&[("retry-after", "1.5")]), Some(Duration::from_millis(1500)));
+        assert_eq!(
+            delay(&[("retry-after-ms", "250"), ("retry-after", "7")]),
+            Some(Duration::from_millis(250))
+        );
+        assert_eq!(delay(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
+        assert_eq!(delay(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
+        for long in ["1e300", "301", "9999999999", "Mon, 22 Nov 2326 12:00:00 GMT"] {
+            assert_eq!(delay(&[("retry-after", long)]), Some(ApiError::MAX_RETRY_AFTER), "{long}");
+        }
+        for invalid in ["-4", "nan", "-inf"] {
+            assert_eq!(delay(&[("retry-after", invalid)]), None, "{invalid}");
+        }
+        assert_eq!(delay(&[("retry-after", "soon")]), None);
+        assert_eq!(delay(&[]), None);
+    }
+
+    #[test]
+    fn request_id_is_redacted() {
+        let long = format!("{}bb_live_canary0123456789", "r".repeat(195));
+        let mut quoted = HeaderMap::new();
+        quoted.insert("x-request-id", long.parse().unwrap());
+        assert!(!request_id(&quoted).unwrap().raw().contains("bb_li"));
+    }
+}
