@@ -1,4 +1,24 @@
-//! Why a command failed: one message for a terminal, and the exit code that goes with it.
+//! The error of a command: one message for the terminal and one exit code. `main` prints the message.
+//!
+//! An exit code is decided in one of these places:
+//!
+//! ```text
+//!   arguments that clap rejects            2           main
+//!   config, environment, log, filter …     1, 2, 3     CliError::exit_code, here
+//!   API key refused in `events`, `wait`    3           CliError::exit_code, here
+//!   API error in `get`, `explain`,         1, 3, 4, 5  api_error::exit_code; `get` combines several with
+//!     `release`                                        api_error::more_specific
+//!   sessions that `wait` waited for        0, 1, 4, 6  WaitProgress::outcome, in wait/progress.rs
+//!   timeout of `wait`                      7           wait::wait
+//!   session unknown to the journal or      4           history, export, explain
+//!     to a recording
+//!   a question answered with no            1           journal; `release` returns CliError::NotConfirmed
+//!   SIGINT or SIGTERM                      128 + n     signals::ShutdownSignal::wait
+//!   a signal while the screen is shown     128 + n     tui/terminal_events.rs
+//! ```
+//!
+//! `exit_code.rs` has the numbers. A command that only prints errors and goes on, as `get` does, returns its exit code
+//! instead of a [`CliError`].
 
 use std::io;
 
@@ -11,7 +31,7 @@ use browserbase_simulator::{ScenarioError, chaos};
 use keepwatch_core::filter::FilterError;
 use keepwatch_core::session::ApiError;
 
-/// Why a command failed. Paths and ids in it are fit for a terminal.
+/// The error of a command. Paths and ids in it are sanitised.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum CliError {
