@@ -51,7 +51,8 @@ fn explain_recording(
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
     // Of several profiles, the one in which the session was received. Otherwise the first, which may have its 404.
-    let has_session = |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
+    let has_session =
+        |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
     let tracker = trackers.iter().find(has_session).or(trackers.first());
     let Some(text) = tracker.and_then(|tracker| evidence::render(tracker, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));

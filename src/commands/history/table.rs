@@ -52,7 +52,8 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
         ),
         (sessions.iter().any(is_upper_bound), "~  at most: its end was not seen exactly"),
     ];
-    let notes: String = notes.iter().filter(|(applies, _)| *applies).map(|(_, note)| format!("{note}\n")).collect();
+    let notes: String =
+        notes.iter().filter(|(applies, _)| *applies).map(|(_, note)| format!("{note}\n")).collect();
     render_table(&columns, rows, if with_profile { &[1, 2] } else { &[1] }, options) + &notes
 }
 
@@ -93,7 +94,7 @@ fn verdict(session: &MergedSession) -> String {
         let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - 1));
         return if verdict.confidence == "perhaps" { short + "?" } else { short };
     }
-    let was = if session.was_running() { "was " } else { "" }; // its status may have changed since
+    let was = if session.was_running() { "was " } else { "" }; // the status may have changed since then
     let status = |status: &Status| {
         text::truncate(&format!("{was}{}", status.sanitise(24).to_lowercase()), MAX_VERDICT_COLUMNS)
     };
