@@ -6,7 +6,8 @@
 //!                       └───────────parse_with_defaults─────────────┴──► Cli
 //! ```
 //!
-//! So values from the config file pass the same parsers as typed values, and typed values win. This module reads no file.
+//! So values from the config file pass the same parsers as typed values, and typed values win. This module reads no
+//! file.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

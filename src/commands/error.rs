@@ -1,24 +1,25 @@
 //! The error of a command: one message for the terminal and one exit code. `main` prints the message.
 //!
-//! An exit code is decided in one of these places:
+//! Every exit code is decided in one of these places:
 //!
 //! ```text
-//!   arguments that clap rejects            2           main
-//!   config, environment, log, filter …     1, 2, 3     CliError::exit_code, here
-//!   API key refused in `events`, `wait`    3           CliError::exit_code, here
-//!   API error in `get`, `explain`,         1, 3, 4, 5  api_error::exit_code; `get` combines several with
-//!     `release`                                        api_error::more_specific
-//!   sessions that `wait` waited for        0, 1, 4, 6  WaitProgress::outcome, in wait/progress.rs
-//!   timeout of `wait`                      7           wait::wait
-//!   session unknown to the journal or      4           history, export, explain
-//!     to a recording
-//!   a question answered with no            1           journal; `release` returns CliError::NotConfirmed
-//!   SIGINT or SIGTERM                      128 + n     signals::ShutdownSignal::wait
-//!   a signal while the screen is shown     128 + n     tui/terminal_events.rs
+//!   event                                        exit code    decided by
+//!   clap rejects the arguments                   2            main
+//!   invalid config, no API key                   2, 3         ConfigError::exit_code
+//!   any other error that ends a command          1, 2, 3      CliError::exit_code, below
+//!   API key refused in `events`, `wait`          3            CliError::ApiKeyRefused, below
+//!   API error in `get`, `explain`, `release`     1, 3, 4, 5   api_error::exit_code
+//!   several API errors in `get`                  1, 3, 4, 5   api_error::more_specific
+//!   progress of the sessions of `wait`           0, 1, 4, 6   WaitProgress::outcome in wait/progress.rs
+//!   timeout of `wait`                            7            wait::wait
+//!   session missing in a journal or recording    4            history, export, explain
+//!   `journal clear` not confirmed                1            journal
+//!   signal, without a screen                     128 + n      ShutdownSignal::wait in signals.rs
+//!   signal, with a screen                        128 + n      tui/terminal_events.rs
 //! ```
 //!
-//! `exit_code.rs` has the numbers. A command that only prints errors and goes on, as `get` does, returns its exit code
-//! instead of a [`CliError`].
+//! `exit_code.rs` has the numbers. `get`, `explain`, `release` and `wait` print API errors themselves and return an
+//! exit code, so most API errors never become a [`CliError`].
 
 use std::io;
 

@@ -2,8 +2,8 @@
 //!
 //! It needs no terminal. Other programs read it, and `watch` falls back to it where no screen can be shown.
 //!
-//! Each line is flushed before the next input is processed. A reader that stalls blocks the stream. A reader that closes
-//! the pipe ends it, even while no event comes.
+//! Each line is flushed before the next input is processed. A reader that stalls blocks the stream. A reader that
+//! closes the pipe ends it, even while no event comes.
 
 pub mod json;
 
@@ -36,8 +36,8 @@ const ID_COLUMNS: usize = 8;
 /// Streams events until all named sessions have ended, the reader closes the pipe, or a signal comes.
 ///
 /// # Errors
-/// Returns an error if the recording cannot be created, if the API refuses the API key before any poll has succeeded, or
-/// if standard output cannot be written.
+/// Returns an error if the recording cannot be created, if the API refuses the API key before any poll has succeeded,
+/// or if standard output cannot be written.
 pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     let params = WatchParams {
         targets: config.targets,

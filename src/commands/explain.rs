@@ -1,7 +1,7 @@
 //! `keepwatch explain SESSION_ID`: prints the evidence about one session.
 //!
-//! The evidence comes from two requests, one for the session and one for the projects, or with `--from` from a recording.
-//! Both go through a session tracker, so the text is the same that the screen would copy.
+//! The evidence comes from two requests, one for the session and one for the projects, or with `--from` from a
+//! recording. Both go through a session tracker, so the text is the same as the one that the screen copies.
 
 use std::path::Path;
 
@@ -50,7 +50,8 @@ fn explain_recording(
         }
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
-    // Of several profiles, the one in which the session was received. Otherwise the first, which may have its 404.
+    // A recording may have several profiles. Use the one that received the session. If none did, use the first, which
+    // may have recorded a 404 for the id.
     let has_session =
         |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
     let tracker = trackers.iter().find(has_session).or(trackers.first());

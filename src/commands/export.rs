@@ -1,4 +1,6 @@
-//! `keepwatch export SESSION_ID`: writes a recording of one session from all its entries in the journal.
+//! `keepwatch export SESSION_ID`: writes a recording of one session from its entries in the journal, of all runs.
+//!
+//! If several hosts have a session with this id, only the entries of the host with the newest segment are exported.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::Duration;
@@ -21,7 +23,8 @@ pub(super) const CLOCK_REACH: Duration = Duration::from_secs(10 * 365 * 24 * 60 
 /// Writes the recording to the new file or to standard output.
 ///
 /// # Errors
-/// Returns an error if the journal is missing or cannot be read, the id is ambiguous, or the recording cannot be written.
+/// Returns an error if the journal is missing or cannot be read, the id is ambiguous, or the recording cannot be
+/// written.
 pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let reader = open_journal(&journal_path(config.journal)?)?;
     let id = resolve_session_id(&reader, &config.id)?;

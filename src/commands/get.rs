@@ -21,8 +21,8 @@ const IN_FLIGHT: usize = 4;
 /// The maximum width of a table cell, in columns.
 const MAX_CELL_COLUMNS: usize = 64;
 
-/// Prints the sessions in the order of `config.ids`. If one cannot be fetched, it prints the error, goes on with the others
-/// and returns the error's exit code.
+/// Prints the sessions in the order of `config.ids`. If one cannot be fetched, it prints the error, goes on with the
+/// others and returns the error's exit code. An error that affects all requests stops it after the current batch.
 ///
 /// # Errors
 /// Returns an error if standard output cannot be written.

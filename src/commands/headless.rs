@@ -1,5 +1,5 @@
-//! Watching without a screen: applies the poller's reports to a session tracker and returns the events, for `events` and
-//! `wait`.
+//! Watching without a screen: applies the poller's reports to a session tracker and returns the events, for `events`
+//! and `wait`.
 //!
 //! ```text
 //!   signals ── SIGINT, SIGTERM ──┐
@@ -7,8 +7,8 @@
 //!   clock ──── deadlines ────────┘
 //! ```
 //!
-//! There is no periodic tick. Without reports or signals it wakes only at the tracker's next deadline and at the deadline
-//! that the command passes to [`HeadlessWatch::next`].
+//! There is no periodic tick. Without reports or signals it wakes only at the tracker's next deadline and at the
+//! deadline that the command passes to [`HeadlessWatch::next`].
 //!
 //! The queue of reports is bounded. If the command stops calling `next`, the queue fills and the poller waits, so the
 //! time intervals of later events grow.
@@ -70,7 +70,8 @@ pub(super) enum HeadlessEvent {
 pub(super) struct HeadlessUpdate {
     /// The events, in order.
     pub(super) events: Vec<Event>,
-    /// The session of a 404 or 410 and the times of its request. Set for each such response; events report only the first.
+    /// The session of a 404 or 410 and the times of its request. Set for each such response; events report only the
+    /// first.
     pub(super) not_found: Option<(SessionId, RequestTiming)>,
 }
 

@@ -1,6 +1,7 @@
 //! `keepwatch history`: prints the sessions in the journal with their running times, verdicts and estimated costs.
 //!
-//! With a session id it prints that session's timeline. It reads only the journal: it needs no API key and sends no request.
+//! With a session id it prints that session's timeline. It reads only the journal: it needs no API key and sends no
+//! request.
 
 mod aggregate;
 mod json;
@@ -44,8 +45,8 @@ pub struct HistoryOptions {
 /// Prints the history.
 ///
 /// # Errors
-/// Returns an error if the filter is invalid, the journal is missing or cannot be read, the id is ambiguous, or standard
-/// output cannot be written.
+/// Returns an error if the filter is invalid, the journal is missing or cannot be read, the id is ambiguous, or
+/// standard output cannot be written.
 pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     let filter = Filter::parse(&config.filter).map_err(|mistake| {
         let pointer = mistake.underline(&config.filter);

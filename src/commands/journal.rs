@@ -17,8 +17,8 @@ use keepwatch_core::text;
 /// Runs the action.
 ///
 /// # Errors
-/// Returns an error if the journal is missing or cannot be read or written, if `clear` has neither `--yes` nor a terminal
-/// to ask on, or if standard output cannot be written.
+/// Returns an error if the journal is missing or cannot be read or written, if `clear` has neither `--yes` nor a
+/// terminal to ask on, or if standard output cannot be written.
 pub fn journal(action: JournalAction, file: JournalFile) -> Result<ExitCode, CliError> {
     let path = journal_path(file)?;
     match action {
@@ -57,9 +57,9 @@ pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
 /// # Errors
 /// Returns an error if several ids start with `id` or the journal cannot be read.
 pub(super) fn resolve_session_id(reader: &JournalReader, id: &SessionId) -> Result<SessionId, CliError> {
-    let found = reader.sessions_with_prefix(id)?;
-    match found.as_slice() {
-        _ if found.contains(id) => Ok(id.clone()),
+    let matches = reader.sessions_with_prefix(id)?;
+    match matches.as_slice() {
+        _ if matches.contains(id) => Ok(id.clone()),
         [only] => Ok(only.clone()),
         [] => Ok(id.clone()), // the caller reports that it is missing
         [one, other, ..] => {

@@ -1,7 +1,7 @@
 //! The commands, one module each, and what they share: output, errors, signals and watching without a screen.
 //!
-//! Only `watch`, `demo` and `replay` have a screen. The other commands never use `tui`. The header of `error` lists where
-//! each exit code is decided.
+//! Only `watch`, `demo` and `replay` have a screen. The other commands never use `tui`. The header of `error` lists
+//! where each exit code is decided.
 
 mod api_error;
 pub mod completions;
@@ -34,7 +34,8 @@ use crate::config::{Config, Environment};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
 
-/// Runs the command that `config` describes. `warnings` go to the screen if the command has one, else to standard error.
+/// Runs the command that `config` describes. `warnings` go to the screen if the command has one, else to standard
+/// error.
 ///
 /// # Errors
 /// Returns the error of the command, which has a message and an exit code.

@@ -33,13 +33,14 @@ pub fn print_error(message: &str) {
 /// Asks `question` on the terminal and returns the trimmed answer.
 ///
 /// # Errors
-/// Returns an error that names `option_hint` if standard input is not a terminal, or an error if the answer cannot be read.
+/// Returns an error that names `option_hint` if standard input is not a terminal, or an error if the answer cannot be
+/// read.
 pub(super) fn prompt(question: &str, option_hint: &'static str) -> Result<String, CliError> {
     if !io::stdin().is_terminal() {
         return Err(CliError::NotInteractive(option_hint));
     }
     let mut out = io::stderr().lock();
-    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush()); // without it, the answer is wrong anyway
+    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush()); // a closed standard error is ignored
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(CliError::Stdin)?;
     Ok(answer.trim().to_owned())

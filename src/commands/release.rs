@@ -1,7 +1,7 @@
 //! `keepwatch release SESSION_ID`: requests the release of one session, after the user has typed the end of its id.
 //!
-//! The session is fetched first, so that the question shows its owner and age. A request that fails on the way is retried
-//! with backoff, as the screen's `x` does. If the API refuses the release, its own message is printed.
+//! The session is fetched first, so that the question shows its owner and age. A request that fails on the way is
+//! retried with backoff, as the screen's `x` does. If the API refuses the release, its own message is printed.
 
 use super::CliError;
 use super::api_error::{self, session_message};

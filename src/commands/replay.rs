@@ -1,7 +1,7 @@
-//! `keepwatch replay FILE`: shows a recording on the screen, as it was seen while it was made.
+//! `keepwatch replay FILE`: plays a recording on the screen.
 //!
-//! Alert thresholds, cost rates and the owner's metadata path come from the recording, because alerts and events depend on
-//! them. The user may override the path. The appearance of the screen is the user's.
+//! Alert thresholds, cost rates and the owner's metadata path come from the recording, because alerts and events depend
+//! on them. The user may override the path, and chooses the appearance of the screen.
 
 use super::CliError;
 use super::recording;

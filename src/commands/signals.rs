@@ -1,8 +1,8 @@
 //! SIGINT and SIGTERM for the commands without a screen. `terminal` handles signals while the screen is shown.
 //!
-//! The first signal is delivered to the command, which shuts down cleanly and drops its [`ShutdownSignal`]. If it has not
-//! done so after half a second, because a reader of its output has stalled, or if a second signal comes, the signal's
-//! default action ends the process.
+//! The first signal is delivered to the command, which shuts down cleanly and drops its [`ShutdownSignal`]. If it has
+//! not done so after half a second, because a reader of its output has stalled, or if a second signal comes, the
+//! signal's default action ends the process.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};

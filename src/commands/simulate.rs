@@ -23,8 +23,8 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 /// Serves the simulated API until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// Returns an error if the scenario is unknown or invalid, the port is taken, or the ground truth file cannot be created or
-/// written.
+/// Returns an error if the scenario is unknown or invalid, the port is taken, or the ground truth file cannot be
+/// created or written.
 pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     let mut shutdown_signal = ShutdownSignal::new()?;
     let (mut scenario, sessions) = load_scenario(&config.scenario)?;

@@ -1,7 +1,8 @@
 //! `keepwatch wait SESSION_ID...`: waits until sessions have ended, or run. The exit code is the result.
 //!
-//! It prints a line on standard output for each session that reaches the goal. On standard error it reports failing polls
-//! and sessions that can no longer reach the goal. `progress` decides the exit code, except for a timeout or a signal.
+//! It prints a line on standard output for each session that reaches the goal. On standard error it reports failing
+//! polls and sessions that can no longer reach the goal. `progress` decides the exit code, except for a timeout or a
+//! signal.
 
 mod progress;
 
@@ -27,7 +28,8 @@ const MAX_ID_COLUMNS: usize = 40;
 /// Waits for the sessions. A failed request does not end the wait; the timeout does.
 ///
 /// # Errors
-/// Returns an error if the API refuses the API key before any poll has succeeded, or if standard output cannot be written.
+/// Returns an error if the API refuses the API key before any poll has succeeded, or if standard output cannot be
+/// written.
 pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let clock = Clock::system();
     let params = WatchParams {

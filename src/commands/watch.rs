@@ -19,14 +19,15 @@ use keepwatch_core::text;
 /// The maximum width of a profile's name, in columns. `config` truncates labels.
 const MAX_NAME_COLUMNS: usize = 24;
 
-/// The maximum age of entries from earlier runs that the screen shows: a day, plus the segments that reach into it.
+/// The maximum age of restored entries. The screen restores the last day of earlier runs, and a segment that reaches
+/// into that day may have begun long before.
 const MAX_RESTORED_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Shows the screen until the user quits.
 ///
 /// # Errors
-/// Returns an error if the recording cannot be created or the terminal cannot be used, or an error of the stream of events
-/// that replaces the screen.
+/// Returns an error if the recording cannot be created or the terminal cannot be used, or an error of the stream of
+/// events that replaces the screen.
 pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let clock = Clock::backdated(MAX_RESTORED_AGE);
     let host =
@@ -82,8 +83,8 @@ impl From<Appearance> for Theme {
     }
 }
 
-/// Returns the names to show for the profiles: the label, or the profile's own name if it has no label or shares it with
-/// another profile. A single profile gets an empty name.
+/// Returns the names to show for the profiles: the label, or the profile's own name if it has no label or shares it
+/// with another profile. A single profile gets an empty name.
 fn profile_names(first: &MaybeKeyedProfile, others: &[MaybeKeyedProfile]) -> Vec<String> {
     let all = || std::iter::once(first).chain(others);
     let label = |profile: &MaybeKeyedProfile| profile.label.clone();

@@ -114,16 +114,16 @@ fn kind_fields(kind: &EventKind) -> Value {
     }
 }
 
-fn verdict_object(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
-    let words = verdict.text(Zone::Utc, seen);
+fn verdict_object(status: &Status, verdict: &Verdict, learned_at: Timestamp) -> Value {
+    let text = verdict.text(Zone::Utc, learned_at);
     json!({
         "name": verdict.name(),
-        "line": verdict.summary_line(status, Zone::Utc, seen),
-        "was": words.explanation,
-        "was_not": words.ruled_out,
+        "line": verdict.summary_line(status, Zone::Utc, learned_at),
+        "was": text.explanation,
+        "was_not": text.ruled_out,
         "sure": verdict.confidence.name(),
-        "how_sure": words.confidence,
-        "advice": words.advice,
+        "how_sure": text.confidence,
+        "advice": text.advice,
     })
 }
 

@@ -21,9 +21,9 @@ use keepwatch_core::tracker::cost::{Rates, billed_minutes};
 pub(super) struct MergedSession {
     /// The row of the run that saw the session last.
     pub(super) newest: SessionSummary,
-    /// The time of the first response to any run.
+    /// The time of the first response about the session, to any run.
     pub(super) first_seen: Timestamp,
-    /// The number of responses to all runs.
+    /// The number of responses about the session, to all runs.
     pub(super) responses: u64,
     /// The number of runs that saw the session.
     pub(super) runs: usize,

@@ -1,8 +1,8 @@
 //! The JSON schema of `keepwatch history --json`, version 1. Pure.
 //!
-//! `docs/history.md` documents the schema, and a test compares its example with this code. A version may gain fields, but
-//! never renames, removes or redefines one. The object never has metadata, and everything that looks like a secret is
-//! redacted.
+//! `docs/history.md` documents the schema, and a test compares its example with this code. A version may gain fields,
+//! but never renames, removes or redefines one. The object never has metadata, and everything that looks like a secret
+//! is redacted.
 
 use serde_json::{Value, json};
 

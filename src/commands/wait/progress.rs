@@ -23,7 +23,7 @@ use keepwatch_core::tracker::{Presence, RequestTiming, SessionTracker};
 #[derive(Debug)]
 pub(super) struct WaitProgress {
     sessions: Vec<(SessionId, SessionProgress)>,
-    /// The waiting sessions that the API does not know, each with its grace period.
+    /// The sessions that the API does not know, each with its grace period.
     not_found: HashMap<SessionId, GracePeriod>,
     goal: Goal,
     any: bool,
@@ -82,8 +82,8 @@ impl WaitProgress {
         self.goal
     }
 
-    /// Reads the tracker and returns the sessions that stopped waiting. `not_found` is the session of the newest response,
-    /// if that was a 404 or 410.
+    /// Reads the tracker and returns the sessions that stopped waiting. `not_found` is the session of the newest
+    /// response, if that was a 404 or 410.
     pub(super) fn update(
         &mut self,
         tracker: &SessionTracker,
@@ -166,8 +166,8 @@ impl WaitProgress {
         pending.map(|period| period.since.boot.saturating_add(self.grace)).min()
     }
 
-    /// Returns true if a grace period is over at `now`, so that its session must be polled once more. The last poll may be
-    /// long ago, because the poller backs off for sessions that do not exist. Each session causes one final poll.
+    /// Returns true if a grace period is over at `now`, so that its session must be polled once more. The last poll may
+    /// be long ago, because the poller backs off for sessions that do not exist. Each session causes one final poll.
     pub(super) fn needs_final_poll(&mut self, now: Duration) -> bool {
         let mut is_due = false;
         for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_sent) {
