@@ -1,11 +1,11 @@
-//! The options that several commands have, each group once, and what is parsed of their values.
+//! Groups of options that several commands share, and the parsers of their values.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-/// What the simulated API plays.
+/// The scenario that the simulated API plays.
 #[derive(Debug, Args)]
 pub struct ScenarioArgs {
     /// Which scenario to play
@@ -19,7 +19,7 @@ pub struct ScenarioArgs {
     pub sessions: u32,
 }
 
-/// What is written down of what is watched.
+/// The recording to write while watching.
 #[derive(Debug, Args)]
 pub struct RecordingArgs {
     /// Record what is watched into a new file, for `keepwatch replay` and `keepwatch explain --from`; no secret is in it
@@ -30,7 +30,7 @@ pub struct RecordingArgs {
     pub no_metadata: bool,
 }
 
-/// What is kept on the disk of what was seen.
+/// The journal, the database of everything seen.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct JournalArgs {
     /// Write no journal, and read none
@@ -41,7 +41,7 @@ pub struct JournalArgs {
     pub journal_keep: Duration,
 }
 
-/// How many requests may go out.
+/// The limit on requests per second.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct RateLimitArgs {
     /// Poll at most so many times a second, 1 to 100, each profile; what a key asks for goes out at once
@@ -49,7 +49,7 @@ pub struct RateLimitArgs {
     pub max_rps: u32,
 }
 
-/// When a session is flagged.
+/// The thresholds at which a session gets an alert.
 #[derive(Debug, Args)]
 pub struct AlertArgs {
     /// Flag sessions with so much time left; several by commas, 0s for never
@@ -60,7 +60,7 @@ pub struct AlertArgs {
     pub idle: Duration,
 }
 
-/// What things cost, in dollars: all sums are estimates.
+/// The prices, in dollars, for cost estimates.
 #[derive(Debug, Args)]
 pub struct CostRateArgs {
     /// Dollars for an hour of running time, for the estimates
@@ -71,7 +71,7 @@ pub struct CostRateArgs {
     pub rate_gb: f64,
 }
 
-/// Where options come from that are not typed.
+/// The config file, which has the values of options that are not typed.
 #[derive(Debug, Args)]
 pub struct ConfigFileArgs {
     /// The config file [default: KEEPWATCH_CONFIG, else keepwatch/config.toml in XDG_CONFIG_HOME or ~/.config]
@@ -79,7 +79,7 @@ pub struct ConfigFileArgs {
     pub config: Option<PathBuf>,
 }
 
-/// How the API is reached, and where the requests are logged.
+/// The profile, the endpoint, the API key and the log file.
 #[derive(Debug, Args)]
 pub struct ApiArgs {
     /// Reach the API as this profile of the config file says; the screen takes several
@@ -99,7 +99,7 @@ pub struct ApiArgs {
     pub log: Option<PathBuf>,
 }
 
-/// How the screen looks.
+/// The appearance of the screen.
 #[derive(Debug, Args)]
 pub struct AppearanceArgs {
     /// Where the metadata says whose a session is, as run.id [default: owner, label, name …, or a known tool's stamp]
@@ -116,7 +116,7 @@ pub struct AppearanceArgs {
     pub color: Color,
 }
 
-/// When to use colours: unless `NO_COLOR` is set, whatever it says, or not at all.
+/// The use of colours. `Auto` obeys `NO_COLOR`; `Always` ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
 pub enum Color {
@@ -125,13 +125,13 @@ pub enum Color {
     Never,
 }
 
-/// What the screen flags, estimates and allows.
+/// The alerts, cost rates and permissions of the screen.
 #[derive(Debug, Args)]
 pub struct ScreenArgs {
-    /// What is flagged.
+    /// The alert thresholds.
     #[command(flatten)]
     pub alerts: AlertArgs,
-    /// What things cost.
+    /// The prices for estimates.
     #[command(flatten)]
     pub rates: CostRateArgs,
     /// Ring the terminal's bell with each new flag
@@ -142,12 +142,12 @@ pub struct ScreenArgs {
     pub read_only: bool,
 }
 
-/// `5s`, `1m30s`.
+/// Parses a duration such as `5s` or `1m30s`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
 }
 
-/// A [`duration`] that leaves something to look back at.
+/// Parses a [duration](parse_duration) of at least an hour.
 pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     let retention = parse_duration(text)?;
     if retention < Duration::from_secs(60 * 60) {
@@ -156,7 +156,7 @@ pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     Ok(retention)
 }
 
-/// `0.12`
+/// Parses a price in dollars such as `0.12` or `$0.12`, from 0 to less than a million.
 pub(super) fn parse_dollars(text: &str) -> Result<f64, String> {
     let dollars: Option<f64> = text.trim().trim_start_matches('$').parse().ok();
     dollars
@@ -164,7 +164,7 @@ pub(super) fn parse_dollars(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("“{text}” is no price in dollars; write 0.12"))
 }
 
-/// A [`duration`] between a second and a day.
+/// Parses a [duration](parse_duration) from a second to a day.
 pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text)?;
     if interval < Duration::from_secs(1) {

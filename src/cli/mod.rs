@@ -1,4 +1,6 @@
-//! The command line as it is typed. What it means is `config`'s.
+//! The command line as clap types: options, subcommands, defaults and help.
+//!
+//! Each value is parsed on its own here. `config` resolves them against the environment and the config file.
 
 mod common_args;
 mod raw_args;
@@ -29,10 +31,10 @@ pub use raw_args::RawArgs;
                   out."
 )]
 pub struct Cli {
-    /// What to do instead of watching.
+    /// The subcommand, if there is one.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Watching.
+    /// The arguments without a subcommand, which start the screen.
     #[command(flatten)]
     pub watch: WatchArgs,
 }
@@ -56,30 +58,30 @@ pub struct WatchArgs {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = parse_interval)]
     pub interval: Duration,
-    /// What is written down.
+    /// The recording to write.
     #[command(flatten)]
     pub recording: RecordingArgs,
-    /// How many requests that makes.
+    /// The limit on requests per second.
     #[command(flatten)]
     pub rate_limit: RateLimitArgs,
-    /// What is flagged, estimated and allowed.
+    /// The alerts, cost rates and permissions of the screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
-    /// How the API is reached.
+    /// The profile, the endpoint, the API key and the log file.
     #[command(flatten)]
     pub api: ApiArgs,
-    /// What is kept on the disk.
+    /// The journal.
     #[command(flatten)]
     pub journal: JournalArgs,
-    /// How the screen looks.
+    /// The appearance of the screen.
     #[command(flatten)]
     pub appearance: AppearanceArgs,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
 
-/// What keepwatch can do beside watching.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print sessions once
@@ -122,7 +124,7 @@ pub struct GetArgs {
     /// Print the connect URLs and the signing key too: whoever reads them controls the browser
     #[arg(long)]
     pub reveal: bool,
-    /// How the API is reached.
+    /// The profile, the endpoint, the API key and the log file.
     #[command(flatten)]
     pub api: ApiArgs,
     /// Show times in UTC
@@ -131,7 +133,7 @@ pub struct GetArgs {
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -148,16 +150,16 @@ pub struct EventsArgs {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = parse_interval)]
     pub interval: Duration,
-    /// What is written down.
+    /// The recording to write.
     #[command(flatten)]
     pub recording: RecordingArgs,
-    /// How many requests that makes.
+    /// The limit on requests per second.
     #[command(flatten)]
     pub rate_limit: RateLimitArgs,
-    /// What is flagged.
+    /// The alert thresholds.
     #[command(flatten)]
     pub alerts: AlertArgs,
-    /// How the API is reached.
+    /// The profile, the endpoint, the API key and the log file.
     #[command(flatten)]
     pub api: ApiArgs,
     /// Show times in UTC (as text; JSON always has UTC)
@@ -166,12 +168,12 @@ pub struct EventsArgs {
     /// Use ASCII only, as text (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
 
-/// How events are printed.
+/// The output format of `keepwatch events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
 pub enum EventFormatArg {
@@ -203,21 +205,21 @@ pub struct WaitArgs {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "3s", value_parser = parse_interval)]
     pub interval: Duration,
-    /// How many requests that makes.
+    /// The limit on requests per second.
     #[command(flatten)]
     pub rate_limit: RateLimitArgs,
-    /// How the API is reached.
+    /// The profile, the endpoint, the API key and the log file.
     #[command(flatten)]
     pub api: ApiArgs,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
 
-/// What is waited for.
+/// The state that `keepwatch wait` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
 pub enum Goal {
@@ -234,10 +236,10 @@ pub struct ReplayArgs {
     /// How many times as fast as it was, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub speed: u32,
-    /// How the screen looks.
+    /// The appearance of the screen.
     #[command(flatten)]
     pub appearance: AppearanceArgs,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -254,16 +256,16 @@ pub struct ExplainArgs {
     /// Print its metadata too; what looks like a secret is masked
     #[arg(long)]
     pub with_metadata: bool,
-    /// What things cost.
+    /// The prices for cost estimates.
     #[command(flatten)]
     pub rates: CostRateArgs,
-    /// How the API is reached.
+    /// The profile, the endpoint, the API key and the log file.
     #[command(flatten)]
     pub api: ApiArgs,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -280,13 +282,13 @@ pub struct ReleaseArgs {
     /// Release nothing, whatever is asked [also: KEEPWATCH_READ_ONLY=1]
     #[arg(long)]
     pub read_only: bool,
-    /// How the API is reached.
+    /// The profile, the endpoint, the API key and the log file.
     #[command(flatten)]
     pub api: ApiArgs,
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -306,7 +308,7 @@ pub struct HistoryArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// What things cost.
+    /// The prices for cost estimates.
     #[command(flatten)]
     pub rates: CostRateArgs,
     /// Show times, and count days, in UTC
@@ -315,7 +317,7 @@ pub struct HistoryArgs {
     /// Use ASCII only (as where the locale has no UTF-8)
     #[arg(long)]
     pub ascii: bool,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -332,7 +334,7 @@ pub struct ExportArgs {
     /// Leave out its metadata
     #[arg(long)]
     pub no_metadata: bool,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -340,12 +342,12 @@ pub struct ExportArgs {
 /// `keepwatch journal`
 #[derive(Debug, Args)]
 pub struct JournalCommand {
-    /// What is done.
+    /// The action.
     #[command(subcommand)]
     pub action: JournalAction,
 }
 
-/// What can be done with the journal.
+/// The actions of `keepwatch journal`.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum JournalAction {
     /// Print where it is, or would be
@@ -367,7 +369,7 @@ pub enum JournalAction {
 /// `keepwatch demo`
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// What is played.
+    /// The scenario to play.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
     /// How many times as fast as real, 1 to 100
@@ -376,16 +378,16 @@ pub struct DemoArgs {
     /// How often to ask
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = parse_interval)]
     pub interval: Duration,
-    /// How many requests that makes.
+    /// The limit on requests per second.
     #[command(flatten)]
     pub rate_limit: RateLimitArgs,
-    /// What is flagged, estimated and allowed.
+    /// The alerts, cost rates and permissions of the screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
-    /// How the screen looks.
+    /// The appearance of the screen.
     #[command(flatten)]
     pub appearance: AppearanceArgs,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -396,7 +398,7 @@ pub struct SimulateArgs {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port: u16,
-    /// What is played.
+    /// The scenario to play.
     #[command(flatten)]
     pub scenario: ScenarioArgs,
     /// Write what really happens to each session, and why, into a new file, as NDJSON
@@ -412,7 +414,7 @@ pub struct SimulateArgs {
     /// How long a session goes on after its release was asked for [default: the scenario's, else 2s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub release_delay: Option<Duration>,
-    /// Where options come from that are not typed.
+    /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
 }
@@ -425,7 +427,7 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// What the simulated project is paid for.
+/// The plan of the simulated project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
 pub enum PlanArg {
@@ -433,7 +435,7 @@ pub enum PlanArg {
     Paid,
 }
 
-/// The subcommands' names, in the order of the help.
+/// Returns the names of the subcommands, in the order of the help.
 #[must_use]
 pub fn command_names() -> Vec<String> {
     Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
@@ -444,12 +446,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn command_line_is_well_formed() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn an_interval_is_between_a_second_and_a_day() {
+    fn interval_is_one_second_to_one_day() {
         assert_eq!(parse_interval("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_interval("1s"), Ok(Duration::from_secs(1)));
         for bad in ["999ms", "0s", "5", "soon", "", "25h", "-3s"] {

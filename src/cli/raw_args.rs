@@ -1,12 +1,13 @@
-//! What was typed, kept so that it can be read once more: with the options of a config file as the defaults.
+//! The command line as typed, kept so that clap can parse it a second time with defaults from the config file.
 //!
 //! ```text
-//!   words ──parse──► Typed ──command(), config()──► which file, which of its tables
-//!                      │                                     │ defaults
-//!                      └───────────────cli(defaults)─────────┴──► Cli
+//!   words ──parse──► RawArgs ──command(), config_path()──► config file, table of the command
+//!                       │                                           │ defaults
+//!                       └───────────parse_with_defaults─────────────┴──► Cli
 //! ```
 //!
-//! So the file's values pass through the parsers of the command line, and what was typed comes before them.
+//! So values from the config file pass the same parsers as typed values, and typed values win. This module reads no
+//! file.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use clap::{Arg, ArgMatches, CommandFactory as _, Error, FromArgMatches as _};
 use super::Cli;
 use keepwatch_core::text::{Untrusted, is_printable, redact};
 
-/// The words of the command line, which are known to be well-formed.
+/// The words of a well-formed command line.
 #[derive(Debug)]
 pub struct RawArgs {
     args: Vec<OsString>,
@@ -25,11 +26,11 @@ pub struct RawArgs {
 }
 
 impl RawArgs {
-    /// Takes the words, the program's name first.
+    /// Parses the words of the command line. The first one is the program's name.
     ///
     /// # Errors
-    /// What clap prints: help and version, or what is wrong. The words that it quotes are text: a script may have put into
-    /// them what a stranger wrote, and a key may have been typed in a wrong place.
+    /// Returns clap's error, which is also how it prints help and the version. Quoted words are redacted and sanitised:
+    /// a script may have passed on a stranger's text, and the user may have typed an API key in the wrong place.
     pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
         let words: Vec<OsString> = args.into_iter().map(Into::into).collect();
         match Cli::command().try_get_matches_from(&words) {
@@ -39,7 +40,7 @@ impl RawArgs {
         }
     }
 
-    /// The subcommand's name.
+    /// Returns the name of the subcommand, if there is one.
     #[must_use]
     pub fn command(&self) -> Option<&str> {
         self.matches.subcommand_name()
@@ -77,7 +78,8 @@ impl RawArgs {
         self.command_matches().try_get_one::<PathBuf>(option).ok().flatten().map(PathBuf::as_path)
     }
 
-    /// What was typed, by its names alone: `events --interval SESSION_ID`. A value may be anyone's business.
+    /// Returns the subcommand and the names of the typed options: `events --interval SESSION_ID`. Values are left out,
+    /// because they may be private.
     #[must_use]
     pub fn option_names(&self) -> String {
         let cli = Cli::command();
@@ -96,22 +98,22 @@ impl RawArgs {
         self.command().map(str::to_owned).into_iter().chain(options).collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether sessions are named.
+    /// Returns true if session ids were typed.
     #[must_use]
     pub fn has_ids(&self) -> bool {
         self.command_matches().try_contains_id("ids").unwrap_or(false)
     }
 
-    /// Whether a `--` stood before the ids.
+    /// Returns true if `--` was typed.
     #[must_use]
     pub fn has_double_dash(&self) -> bool {
         self.args.iter().any(|word| word == "--")
     }
 
-    /// What was typed, and for options that were not, the value that `defaults` has by their long name.
+    /// Parses the command line again. An option that was not typed gets its value from `defaults`, by its long name.
     ///
     /// # Errors
-    /// What clap prints, if such a value is none of the option's.
+    /// Returns clap's error if a default is not a valid value of its option.
     pub fn parse_with_defaults(&self, defaults: &[(&str, &str)]) -> Result<Cli, Error> {
         let with_default = |arg: Arg| {
             let value = defaults.iter().find(|(key, _)| arg.get_long() == Some(key));
@@ -130,13 +132,13 @@ impl RawArgs {
         Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)
     }
 
-    /// The options of the subcommand, or those of watching.
+    /// Returns the matches of the subcommand, or the top-level ones if there is none.
     fn command_matches(&self) -> &ArgMatches {
         self.matches.subcommand().map_or(&self.matches, |(_, matches)| matches)
     }
 }
 
-/// `error`, which clap has for `words` and quotes them in as they came, as it would be of words that can be shown.
+/// Returns clap's error for the sanitised arguments, because `error` quotes them as they were typed.
 fn sanitised_error(error: Error, args: &[OsString]) -> Error {
     let safe: Vec<OsString> = args.iter().map(|word| sanitised_arg(word)).collect();
     if safe == args {
@@ -146,7 +148,7 @@ fn sanitised_error(error: Error, args: &[OsString]) -> Error {
     sanitised.unwrap_or_else(|| Error::raw(error.kind(), "a word has characters that can not be shown\n"))
 }
 
-/// The word as it is where it can be shown, and else a text about it.
+/// Returns the word with secrets redacted, and sanitised if it has unprintable characters.
 fn sanitised_arg(word: &OsStr) -> OsString {
     let word = word.to_string_lossy();
     // promise: masked-arguments, mutant: redact(&word) -> word.clone()
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_comes_before_a_given_default_and_that_before_the_usual_one() {
+    fn typed_options_override_given_defaults() {
         let defaults = [("max-rps", "7"), ("bell", "true"), ("color", "never"), ("warn", "3m,2m")];
         let watch = raw_args(&["--max-rps", "9"]).parse_with_defaults(&defaults).unwrap().watch;
         assert_eq!(
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_what_a_terminal_obeys_and_without_a_key() {
+    fn errors_contain_no_escapes_or_secrets() {
         for words in [
             &["--\u{1b}]0;owned\u{7}"][..],
             &["--interval", "\u{1b}]0;owned\u{7}"],
@@ -189,28 +191,28 @@ mod tests {
             &["--color=bb_live_canary"],
         ] {
             let words = std::iter::once(&"keepwatch").chain(words);
-            let said = RawArgs::parse(words).unwrap_err().render().ansi().to_string();
-            assert!(said.contains("error:") && said.contains("For more information"), "{said:?}");
+            let message = RawArgs::parse(words).unwrap_err().render().ansi().to_string();
+            assert!(message.contains("error:") && message.contains("For more information"), "{message:?}");
             for bad in ["\u{1b}]", "\u{7}", "\u{202e}", "canary"] {
-                assert!(!said.contains(bad), "{said:?}");
+                assert!(!message.contains(bad), "{message:?}");
             }
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_word_that_is_no_text_is_refused_as_what_it_is() {
+    fn invalid_utf8_is_reported() {
         use std::os::unix::ffi::OsStrExt as _;
-        let said = |word: &[u8]| {
+        let error = |word: &[u8]| {
             let words = [OsStr::new("keepwatch"), OsStr::from_bytes(word)];
             RawArgs::parse(words).unwrap_err().to_string()
         };
-        assert!(said(b"--\xff").contains("--\u{fffd}"), "{}", said(b"--\xff"));
-        assert!(said(b"s-\xff").starts_with("error: "), "{}", said(b"s-\xff"));
+        assert!(error(b"--\xff").contains("--\u{fffd}"), "{}", error(b"--\xff"));
+        assert!(error(b"s-\xff").starts_with("error: "), "{}", error(b"s-\xff"));
     }
 
     #[test]
-    fn defaults_are_those_of_the_subcommand_that_was_typed() {
+    fn defaults_apply_to_the_typed_subcommand() {
         let events = raw_args(&["events", "s-1"]);
         assert_eq!(events.command(), Some("events"));
         let cli = events.parse_with_defaults(&[("max-rps", "7"), ("format", "text")]).unwrap();
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_told_by_its_names_and_by_none_of_its_values() {
+    fn option_names_omit_values() {
         let names = |words: &[&str]| raw_args(words).option_names();
         assert_eq!(names(&[]), "");
         let watch = names(&["--api-key-file", "/secret", "-i", "5s", "s-1", "s-2"]);
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_of_the_commands_that_ask_the_api() {
+    fn only_api_commands_have_log_option() {
         assert_eq!(raw_args(&["--log", "a"]).log_path(), Some(Path::new("a")));
         assert_eq!(raw_args(&["get", "s-1", "--log", "a"]).log_path(), Some(Path::new("a")));
         for words in
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_and_the_ids_are_found_with_and_without_a_subcommand() {
+    fn config_path_and_ids_are_found() {
         assert_eq!(raw_args(&["--config", "a.toml"]).config_path(), Some(Path::new("a.toml")));
         let get = raw_args(&["get", "--config", "a.toml", "s-1"]);
         assert_eq!((get.config_path(), get.has_ids()), (Some(Path::new("a.toml")), true));

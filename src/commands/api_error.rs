@@ -1,4 +1,7 @@
-//! What the commands without a screen print about an error of the API, and how they exit then.
+//! The message and the exit code of an API error, for the commands without a screen.
+//!
+//! [`exit_code`] is for commands that send single requests: `get`, `explain` and `release`. `wait` polls, and
+//! `wait/progress.rs` decides its exit code. The header of `error.rs` lists where every other exit code is decided.
 
 use crate::exit_code::ExitCode;
 use keepwatch_core::session::{ApiError, ApiErrorKind, SessionId};
@@ -30,7 +33,7 @@ pub(super) fn exit_code(error: &ApiError) -> ExitCode {
     }
 }
 
-/// Returns the exit code that says more: a refused API key or an unreachable API is why the rest failed too.
+/// Returns the exit code that explains more. A refused API key or an unreachable API explains the other errors, too.
 pub(super) fn more_specific(a: ExitCode, b: ExitCode) -> ExitCode {
     [ExitCode::ApiKey, ExitCode::Unreachable, ExitCode::NoSuchSession, ExitCode::Failure]
         .into_iter()

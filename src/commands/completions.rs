@@ -1,4 +1,4 @@
-//! `keepwatch completions SHELL`: what a shell reads to complete keepwatch's command line. clap writes it.
+//! `keepwatch completions SHELL`: prints the shell's completion script, which clap generates.
 
 use clap::CommandFactory as _;
 
@@ -8,10 +8,10 @@ use crate::cli::Cli;
 use crate::config::Shell;
 use crate::exit_code::ExitCode;
 
-/// Prints the completions.
+/// Prints the completion script.
 ///
 /// # Errors
-/// Standard output can not be written.
+/// Returns an error if standard output cannot be written.
 pub fn completions(shell: Shell) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "keepwatch", &mut script);

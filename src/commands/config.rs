@@ -1,5 +1,6 @@
-//! `keepwatch config`: the config file with every option in its place and its default, all commented out. What it says of
-//! an option is what the help says. It reads no file, and no key.
+//! `keepwatch config`: prints a config file with every option and its default, all commented out.
+//!
+//! The comment of an option is its help text. This command reads no config file and no API key.
 
 use super::CliError;
 use super::output::print;
@@ -7,25 +8,25 @@ use crate::config::PROFILE_KEYS;
 use crate::config::file_schema::{FileOption, OptionKind, TableSchema, tables};
 use crate::exit_code::ExitCode;
 
-/// What stands at its head.
+/// The first lines of the file.
 const HEAD: &str = "\
 # The config file of keepwatch: ~/.config/keepwatch/config.toml, or keepwatch/config.toml in XDG_CONFIG_HOME;
 # --config PATH or KEEPWATCH_CONFIG names another. Options are called as on the command line, and take the same values.
 # What is typed comes before what the environment says, that before this file, and that before the defaults below.
 # A key is never written here: api-key-file or api-key-command says where it is.
 ";
-/// What the file alone has: a key that a program prints.
+/// The comment of `api-key-command`, which only the config file has.
 const KEY_COMMAND_HELP: &str =
     "A program that prints the key, and its arguments; no shell reads them. In place of api-key-file";
-/// The example of it.
+/// The example value of `api-key-command`.
 const ARGV: &str = "[\"pass\", \"show\", \"browserbase\"]";
-/// What stands before the example of a profile.
+/// The comment above the example of a profile.
 const PROFILE: &str = "\
 # For `--profile staging`: how another project is reached. What it leaves out is as without it. With several, the screen
 # shows the sessions of all of them in one table, each called by its label.
 ";
 
-/// Options without a default of their own, and what one could say. At the top, the same holds for all tables.
+/// Example values of the options without a default. The same examples apply to all tables.
 const EXAMPLES: [(&str, &str); 11] = [
     ("query", "user_metadata['run']['id']:'c-881'"),
     ("status", "RUNNING"),
@@ -40,28 +41,29 @@ const EXAMPLES: [(&str, &str); 11] = [
     ("release-delay", "2s"),
 ];
 
-/// Prints it.
+/// Prints the file.
 ///
 /// # Errors
-/// Standard output can not be written.
+/// Returns an error if standard output cannot be written.
 pub fn config() -> Result<ExitCode, CliError> {
     print(&default_file())?;
     Ok(ExitCode::Success)
 }
 
-/// The whole file.
+/// Returns the whole file.
 fn default_file() -> String {
     let tables = tables();
-    let tables: Vec<String> = tables.iter().map(|it| render_table(it, tables.first())).collect();
+    let tables: Vec<String> = tables.iter().map(|table| render_table(table, tables.first())).collect();
     format!("{HEAD}{}\n{PROFILE}{}", tables.concat(), profile())
 }
 
+/// Renders one table. `top` is the top-level table, whose options apply to all commands.
 fn render_table(table: &TableSchema, top: Option<&TableSchema>) -> String {
     let mut text = String::new();
     if let Some(command) = &table.command {
-        let at_top = |place: &&FileOption| top.is_some_and(|top| top.option(&place.name).is_some());
-        let own = table.options.iter().filter(|place| !place.is_shared).filter(at_top);
-        let own: Vec<&str> = own.map(|place| place.name.as_str()).collect();
+        let is_at_top = |option: &&FileOption| top.is_some_and(|top| top.option(&option.name).is_some());
+        let own = table.options.iter().filter(|option| !option.is_shared).filter(is_at_top);
+        let own: Vec<&str> = own.map(|option| option.name.as_str()).collect();
         let note = match own.as_slice() {
             [] => String::new(),
             own => format!("# What the top says of {} is not for it.\n", own.join(" and ")),
@@ -70,25 +72,25 @@ fn render_table(table: &TableSchema, top: Option<&TableSchema>) -> String {
             "\n# For `keepwatch {command}`: its own options, and any from the top that it has, anew.\n{note}[{command}]\n"
         ));
     }
-    for place in table.options.iter().filter(|place| table.command.is_none() || !place.is_shared) {
-        let Some(value) = value(place) else { continue }; // a test finds it
-        text.push_str(&format!("\n# {}\n# {} = {value}\n", help(place), place.name));
-        if place.name == "api-key-file" {
+    for option in table.options.iter().filter(|option| table.command.is_none() || !option.is_shared) {
+        let Some(value) = value(option) else { continue }; // a test finds options without a value
+        text.push_str(&format!("\n# {}\n# {} = {value}\n", help(option), option.name));
+        if option.name == "api-key-file" {
             text.push_str(&format!("# {KEY_COMMAND_HELP}: api-key-command = {ARGV}\n"));
         }
     }
     text
 }
 
-/// The help, and that there is no default, where the help itself names none.
+/// Returns the option's help text, with "[no default]" if it has no default.
 fn help(option: &FileOption) -> String {
     let help = option.help();
-    let says =
+    let has_default =
         option.kind == OptionKind::Switch || option.default_value().is_some() || help.contains("[default:");
-    if says { help } else { format!("{help} [no default]") }
+    if has_default { help } else { format!("{help} [no default]") }
 }
 
-/// What stands behind the `=`: the default, else an example.
+/// Returns the value after the `=`, which is the default or an example. `None` if the option has neither.
 fn value(option: &FileOption) -> Option<String> {
     if option.kind == OptionKind::Switch {
         return Some("false".into());
@@ -101,12 +103,12 @@ fn value(option: &FileOption) -> Option<String> {
     })
 }
 
-/// A number as it is, and anything else in quotes.
+/// Returns a number unchanged and any other value in quotes.
 fn quoted(value: &str) -> String {
     if value.parse::<f64>().is_ok() { value.to_owned() } else { toml::Value::from(value).to_string() }
 }
 
-/// The example of a profile.
+/// Returns the example of a profile.
 fn profile() -> String {
     let lines = PROFILE_KEYS.iter().filter_map(|key| {
         let value = match *key {
@@ -114,7 +116,7 @@ fn profile() -> String {
             "base-url" => "\"https://api.staging.example\"",
             "api-key-command" => "[\"pass\", \"show\", \"browserbase/staging\"]",
             "insecure-http" => "false",
-            _ => return None, // api-key-file, in whose place the command is
+            _ => return None, // api-key-file, because the example has a command instead
         };
         Some(format!("# {key} = {value}\n"))
     });
@@ -127,18 +129,20 @@ mod tests {
     use crate::cli::RawArgs;
     use crate::config::{Config, ConfigFile, Environment};
 
-    /// The file with each `# key = value` uncommented.
+    /// Returns the file with each `# name = value` uncommented.
     fn uncommented_file() -> String {
-        let is_key =
+        let is_name =
             |word: &str| !word.is_empty() && word.bytes().all(|it| it == b'-' || it.is_ascii_lowercase());
         let uncommented = |line: &str| {
-            let entry =
-                line.strip_prefix("# ").filter(|it| it.split_once(" = ").is_some_and(|(key, _)| is_key(key)));
+            let entry = line
+                .strip_prefix("# ")
+                .filter(|it| it.split_once(" = ").is_some_and(|(name, _)| is_name(name)));
             entry.unwrap_or(line).to_owned()
         };
         default_file().lines().map(uncommented).collect::<Vec<_>>().join("\n")
     }
 
+    /// Returns the config of `args` as debug text, with `text` as the config file.
     fn config(args: &[&str], text: Option<&str>) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
@@ -149,43 +153,44 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             words.extend(["--config", path.to_str().unwrap()]);
         }
-        let typed = RawArgs::parse(words).unwrap();
+        let raw_args = RawArgs::parse(words).unwrap();
         let env = Environment::new([("HOME", folder.path().to_str().unwrap()), ("BROWSERBASE_API_KEY", "k")]);
-        let file = ConfigFile::find(&typed, &env).unwrap();
+        let file = ConfigFile::find(&raw_args, &env).unwrap();
         assert_eq!(file.warnings(), <[String; 0]>::default());
-        format!("{:?}", Config::new(&typed, &env, &file).unwrap())
+        format!("{:?}", Config::new(&raw_args, &env, &file).unwrap())
     }
 
     #[test]
-    fn every_option_stands_in_it_once_with_its_help() {
+    fn every_option_appears_once_with_help() {
         let text = default_file();
         for table in tables() {
             let start = table.command.as_ref().map_or(0, |it| text.find(&format!("\n[{it}]\n")).unwrap() + 1);
             let body = text[start..].split("\n[").next().unwrap();
-            for place in &table.options {
-                let expected = usize::from(table.command.is_none() || !place.is_shared);
+            for option in &table.options {
+                let expected = usize::from(table.command.is_none() || !option.is_shared);
                 assert_eq!(
-                    body.matches(&format!("\n# {} = ", place.name)).count(),
+                    body.matches(&format!("\n# {} = ", option.name)).count(),
                     expected,
                     "{}",
-                    place.name
+                    option.name
                 );
-                assert!(expected == 0 || body.contains(&format!("\n# {}", place.help())), "{}", place.name);
+                assert!(expected == 0 || body.contains(&format!("\n# {}", option.help())), "{}", option.name);
             }
         }
     }
 
     #[test]
-    fn uncommented_it_says_what_is_said_without_it() {
-        let said = uncommented_file();
-        assert!(said.lines().filter(|line| line.contains(" = ")).count() > 35, "{said}");
+    fn uncommented_file_changes_nothing() {
+        let file = uncommented_file();
+        assert!(file.lines().filter(|line| line.contains(" = ")).count() > 35, "{file}");
         for args in [&["get", "s-1"][..], &["events"], &["explain", "s-1"], &["release", "s-1"], &["demo"]] {
-            let none = config(args, None);
-            assert_eq!(config(args, Some(&default_file())), none, "{args:?}");
-            // What has no default is an example, and says something.
-            let with_example = none.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
-            assert_eq!(config(args, Some(&said)), with_example, "{args:?}");
+            let defaults = config(args, None);
+            assert_eq!(config(args, Some(&default_file())), defaults, "{args:?}");
+            // An option without a default has an example, which takes effect.
+            let with_example =
+                defaults.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
+            assert_eq!(config(args, Some(&file)), with_example, "{args:?}");
         }
-        assert!(config(&[], Some(&said)).contains("OneList(Running)"));
+        assert!(config(&[], Some(&file)).contains("OneList(Running)"));
     }
 }

@@ -1,7 +1,7 @@
 //! `keepwatch demo`: the simulator and the screen in one program, over real HTTP on loopback.
 //!
-//! It needs no key and no network, writes nothing to disk, and is deaf to `BROWSERBASE_*` and proxy variables: the
-//! endpoint is a loopback address, which no proxy is asked for.
+//! The demo needs no API key and no network, writes nothing to disk, and ignores `BROWSERBASE_*` and proxy variables:
+//! its endpoint is a loopback address, which is never reached through a proxy.
 
 use super::CliError;
 use super::recording::RecordingParams;
@@ -16,23 +16,23 @@ use browserbase_simulator::{Simulator, SimulatorOptions};
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 
-/// The key that the demo's server takes.
+/// The API key that the simulator of the demo accepts.
 const KEY: &str = "bb_test_demo_0000000000f3a9";
 
-/// Shows the screen on a simulated API until the reader quits.
+/// Shows the screen on a simulated API until the user quits.
 ///
 /// # Errors
-/// The terminal refuses, or there is no loopback port.
+/// Returns an error if the scenario is unknown or invalid, no loopback port is free, or the terminal cannot be used.
 pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
-    let (script, sessions) = load_scenario(&config.scenario)?;
-    let greeting = format!("scenario {}: {}", script.name, script.about);
+    let (scenario, sessions) = load_scenario(&config.scenario)?;
+    let greeting = format!("scenario {}: {}", scenario.name, scenario.about);
     let clock = Clock::scaled(config.speed);
     let options = SimulatorOptions {
         api_key: Some(Secret::new(KEY.into())),
         extra_sessions: sessions,
         ..SimulatorOptions::default()
     };
-    let simulator = Simulator::start(clock.clone(), script, options).map_err(CliError::DemoPort)?;
+    let simulator = Simulator::start(clock.clone(), scenario, options).map_err(CliError::DemoPort)?;
     let endpoint =
         Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;
     let key = Secret::new(KEY.into());

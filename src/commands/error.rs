@@ -1,4 +1,25 @@
-//! Why a command failed: one message for a terminal, and the exit code that goes with it.
+//! The error of a command: one message for the terminal and one exit code. `main` prints the message.
+//!
+//! Every exit code is decided in one of these places:
+//!
+//! ```text
+//!   event                                        exit code    decided by
+//!   clap rejects the arguments                   2            main
+//!   invalid config, no API key                   2, 3         ConfigError::exit_code
+//!   any other error that ends a command          1, 2, 3      CliError::exit_code, below
+//!   API key refused in `events`, `wait`          3            CliError::ApiKeyRefused, below
+//!   API error in `get`, `explain`, `release`     1, 3, 4, 5   api_error::exit_code
+//!   several API errors in `get`                  1, 3, 4, 5   api_error::more_specific
+//!   progress of the sessions of `wait`           0, 1, 4, 6   WaitProgress::outcome in wait/progress.rs
+//!   timeout of `wait`                            7            wait::wait
+//!   session missing in a journal or recording    4            history, export, explain
+//!   `journal clear` not confirmed                1            journal
+//!   signal, without a screen                     128 + n      ShutdownSignal::wait in signals.rs
+//!   signal, with a screen                        128 + n      tui/terminal_events.rs
+//! ```
+//!
+//! `exit_code.rs` has the numbers. `get`, `explain`, `release` and `wait` print API errors themselves and return an
+//! exit code, so most API errors never become a [`CliError`].
 
 use std::io;
 
@@ -11,7 +32,7 @@ use browserbase_simulator::{ScenarioError, chaos};
 use keepwatch_core::filter::FilterError;
 use keepwatch_core::session::ApiError;
 
-/// Why a command failed. Paths and ids in it are fit for a terminal.
+/// The error of a command. Paths and ids in it are sanitised.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum CliError {

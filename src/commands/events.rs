@@ -1,8 +1,9 @@
-//! `keepwatch events [SESSION_ID]...`: what happens, a line each, as it happens. No terminal is needed: this is what
-//! other programs are hooked to, and what a screen that can not be shown is replaced by.
+//! `keepwatch events [SESSION_ID]...`: prints each event on a line of its own, as NDJSON or as text.
 //!
-//! Each line is out before the next thing is looked at. A reader that stands still holds the stream up; one that goes
-//! ends it, even while nothing happens.
+//! It needs no terminal. Other programs read it, and `watch` falls back to it where no screen can be shown.
+//!
+//! Each line is flushed before the next input is processed. A reader that stalls blocks the stream. A reader that
+//! closes the pipe ends it, even while no event comes.
 
 pub mod json;
 
@@ -29,13 +30,14 @@ use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::verdict::{Confidence, Verdict};
 use keepwatch_core::tracker::{Event, EventKind, SessionTracker};
 
-/// The columns of an id.
+/// The width of a session id, in columns.
 const ID_COLUMNS: usize = 8;
 
-/// Streams events until the sessions that were named have ended, the reader has gone, or a signal comes.
+/// Streams events until all named sessions have ended, the reader closes the pipe, or a signal comes.
 ///
 /// # Errors
-/// The API refuses the key before anything came, or standard output can not be written.
+/// Returns an error if the recording cannot be created, if the API refuses the API key before any poll has succeeded,
+/// or if standard output cannot be written.
 pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     let params = WatchParams {
         targets: config.targets,
@@ -57,7 +59,7 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     stream(client, clock, params, config.format, recording).await
 }
 
-/// The same with a given client and clock: the demo's are its own.
+/// Streams events as [`events`] does, with the given client and clock. `watch` and `demo` have their own.
 pub(super) async fn stream(
     client: Client,
     clock: Clock,
@@ -73,12 +75,12 @@ pub(super) async fn stream(
     let mut watch = HeadlessWatch::start(client, clock, params, recording)?;
     let mut closed = pin!(stdout_closed());
     loop {
-        let heard = tokio::select! {
-            heard = watch.next(None) => heard,
+        let event = tokio::select! {
+            event = watch.next(None) => event,
             () = &mut closed => return Ok(ExitCode::Success),
         };
-        let update = match heard {
-            HeadlessEvent::Update(told) => told,
+        let update = match event {
+            HeadlessEvent::Update(update) => update,
             HeadlessEvent::DeadlineReached => continue,
             HeadlessEvent::Interrupted(exit) => return Ok(exit),
         };
@@ -95,7 +97,7 @@ pub(super) async fn stream(
                 return Ok(ExitCode::Success);
             }
         }
-        // What ended just now may belong together with others: the fleet says so a little later.
+        // Sessions that ended together are reported a little after their ends, at the tracker's next deadline.
         let nothing_due = watch.tracker.next_deadline(watch.now()).is_none();
         if nothing_due && all_ended(&watch.tracker, &named_ids) {
             return Ok(ExitCode::Success);
@@ -108,7 +110,7 @@ fn all_ended(tracker: &SessionTracker, named_ids: &[SessionId]) -> bool {
     !named_ids.is_empty() && named_ids.iter().all(ended)
 }
 
-/// The verdict on the end that an event tells of, and the status that it ended with.
+/// Returns the final status and the verdict if the event reports that a session has ended.
 pub(super) fn verdict_for(tracker: &SessionTracker, event: &Event) -> Option<(Status, Verdict)> {
     let status = match &event.kind {
         EventKind::Ended { status, .. } => status,
@@ -127,7 +129,7 @@ fn json_line(event: &Event, ending: Option<&(Status, Verdict)>, to_terminal: boo
     (if to_terminal { text::escape_json_for_terminal(&json) } else { json }) + "\n"
 }
 
-/// `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and the verdict on a line of its own.
+/// Returns a line such as `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and a second one for the verdict.
 pub(super) fn text_lines(
     event: &Event,
     ending: Option<&(Status, Verdict)>,
@@ -140,7 +142,7 @@ pub(super) fn text_lines(
     let flag = if matches!(event.kind, EventKind::AlertRaised(_)) { "⚑ " } else { "" };
     let mut lines = format!("{start}{flag}{}\n", event.sentence(zone, event.learned_at));
     if let Some((status, verdict)) = ending {
-        let (line, was) = (
+        let (summary, explanation) = (
             verdict.summary_line(status, zone, event.learned_at),
             verdict.text(zone, event.learned_at).explanation,
         );
@@ -150,13 +152,14 @@ pub(super) fn text_lines(
             Confidence::Possible => "perhaps",
             Confidence::Unknown => "unknown",
         };
-        lines.push_str(&format!("{start}{confidence}: {line}; {was}\n"));
+        lines.push_str(&format!("{start}{confidence}: {summary}; {explanation}\n"));
     }
     if ascii { text::to_ascii(&lines) } else { lines }
 }
 
-/// Returns when nobody reads standard output any more, as after `| head -n 1`: a stream that is silent for an hour would
-/// not notice. A thread waits for it.
+/// Returns once the reader of standard output has closed the pipe, as after `| head -n 1`.
+///
+/// A stream without events writes nothing and would not notice. So a thread polls the file descriptor.
 async fn stdout_closed() {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {
@@ -168,7 +171,7 @@ async fn stdout_closed() {
         }
     });
     if thread.is_err() || receiver.await.is_err() {
-        std::future::pending::<()>().await; // nobody can tell; the next line will
+        std::future::pending::<()>().await; // unknown until the next write fails
     }
 }
 

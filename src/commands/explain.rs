@@ -1,7 +1,7 @@
-//! `keepwatch explain SESSION_ID`: the evidence of one session, by one request for it and one for its project.
+//! `keepwatch explain SESSION_ID`: prints the evidence about one session.
 //!
-//! It goes through the same record as everything that is watched, so the text is what the screen would give of a session
-//! that was seen once.
+//! The evidence comes from two requests, one for the session and one for the projects, or with `--from` from a
+//! recording. Both go through a session tracker, so the text is the same as the one that the screen copies.
 
 use std::path::Path;
 
@@ -19,10 +19,10 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
 use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
 
-/// Prints the evidence. A session that is not there has some, too: that, when, and the API's request id.
+/// Prints the evidence. A session that the API does not know has some, too: the 404, its time and the API's request id.
 ///
 /// # Errors
-/// Standard output can not be written.
+/// Returns an error if the recording cannot be read or standard output cannot be written.
 pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
     let ExplainConfig { id, options, from, ascii } = config;
     match from {
@@ -31,7 +31,7 @@ pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
     }
 }
 
-/// The evidence as the maker of a recording would have got it at its end.
+/// Prints the evidence as the screen would have copied it at the end of the recording.
 fn explain_recording(
     path: &Path,
     id: &SessionId,
@@ -40,19 +40,21 @@ fn explain_recording(
 ) -> Result<ExitCode, CliError> {
     let recording = recording::read(path)?;
     recording::print_damage(&recording);
-    let Recording { header, input_log: tape, .. } = recording;
+    let Recording { header, input_log, .. } = recording;
     let new_tracker =
         || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
-    let mut trackers: Vec<SessionTracker> = tape.profiles().iter().map(|_| new_tracker()).collect();
-    for (profile, input) in tape.inputs() {
+    let mut trackers: Vec<SessionTracker> = input_log.profiles().iter().map(|_| new_tracker()).collect();
+    for (profile, input) in input_log.inputs() {
         if let Some(tracker) = trackers.get_mut(profile) {
             tracker.apply(input);
         }
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
-    // Of several profiles that were asked, the one that has it.
-    let knows = |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
-    let tracker = trackers.iter().find(knows).or(trackers.first());
+    // A recording may have several profiles. Use the one that received the session. If none did, use the first, which
+    // may have recorded a 404 for the id.
+    let has_session =
+        |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
+    let tracker = trackers.iter().find(has_session).or(trackers.first());
     let Some(text) = tracker.and_then(|tracker| evidence::render(tracker, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
@@ -81,7 +83,7 @@ async fn explain_live(
     }
     apply_report(&mut tracker, report);
     if exit == ExitCode::Success {
-        // For the default timeout alone: where the key may not list projects, the evidence does without.
+        // Only for the default timeout. If the API key may not list projects, the evidence leaves it out.
         let report = timed_request(&client, &clock, Request::Projects).await;
         if report.result.is_ok() {
             apply_report(&mut tracker, report);
@@ -94,8 +96,8 @@ async fn explain_live(
 
 async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let outcome = send_request(client, None, &request).await;
-    Report::new(request, sent, clock.now(), outcome)
+    let response = send_request(client, None, &request).await;
+    Report::new(request, sent, clock.now(), response)
 }
 
 fn apply_report(tracker: &mut SessionTracker, report: Report) {

@@ -1,4 +1,6 @@
-//! `keepwatch export SESSION_ID`: a recording of one session, made of all that the journal has of it.
+//! `keepwatch export SESSION_ID`: writes a recording of one session from its entries in the journal, of all runs.
+//!
+//! If several hosts have a session with this id, only the entries of the host with the newest segment are exported.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::Duration;
@@ -15,13 +17,14 @@ use keepwatch_core::clock::Clock;
 use keepwatch_core::text::escape_json_for_terminal;
 use keepwatch_core::tracker::SessionTracker;
 
-/// So far back the clock reaches on which everything is laid: longer than any journal.
+/// The age of the oldest moment that the clock can represent. Longer than any journal.
 pub(super) const CLOCK_REACH: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// Writes it.
+/// Writes the recording to the new file or to standard output.
 ///
 /// # Errors
-/// There is no journal, it can not be read, or the recording can not be written.
+/// Returns an error if the journal is missing or cannot be read, the id is ambiguous, or the recording cannot be
+/// written.
 pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let reader = open_journal(&journal_path(config.journal)?)?;
     let id = resolve_session_id(&reader, &config.id)?;
@@ -36,29 +39,29 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let mut entries = Vec::new();
     let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
     history::read_inputs(&reader, &query, Clock::backdated(CLOCK_REACH).now(), |input| {
-        let (_, more) = store::apply_and_encode(Some(&mut encoder), &mut tracker, input);
-        entries.extend(more.into_iter().filter(|line| !line.is_open));
+        let (_, new_entries) = store::apply_and_encode(Some(&mut encoder), &mut tracker, input);
+        entries.extend(new_entries.into_iter().filter(|entry| !entry.is_open));
     })?;
     entries.extend(encoder.finish(&tracker));
-    let written = match &config.output_path {
+    let result = match &config.output_path {
         Some(path) => write(create(path, "--to")?, &header, &entries),
         // promise: printed-recording
         None if io::stdout().is_terminal() => write_to_terminal(&header, &entries),
         None => write(io::stdout().lock(), &header, &entries),
     };
-    match written {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::WriteRecording(error)),
         _ => Ok(ExitCode::Success),
     }
 }
 
-/// The same, with every character escaped that a terminal would obey.
-fn write_to_terminal(header: &StreamHeader, lines: &[store::StreamEntry]) -> io::Result<()> {
+/// Writes the recording to standard output, with every character escaped that a terminal would interpret.
+fn write_to_terminal(header: &StreamHeader, entries: &[store::StreamEntry]) -> io::Result<()> {
     let mut recording = Vec::new();
-    write(&mut recording, header, lines)?;
+    write(&mut recording, header, entries)?;
     io::stdout().lock().write_all(escape_json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
 }
 
-fn write(to: impl Write, header: &StreamHeader, lines: &[store::StreamEntry]) -> io::Result<()> {
-    RecordingWriter::new(BufWriter::new(to), header)?.write(lines)
+fn write(to: impl Write, header: &StreamHeader, entries: &[store::StreamEntry]) -> io::Result<()> {
+    RecordingWriter::new(BufWriter::new(to), header)?.write(entries)
 }

@@ -1,4 +1,4 @@
-//! `keepwatch get SESSION_ID...`: sessions once, as a table or as JSON.
+//! `keepwatch get SESSION_ID...`: fetches sessions once and prints them as a table or as JSON.
 
 use std::io::{IsTerminal as _, stdout};
 
@@ -16,33 +16,34 @@ use keepwatch_core::clock::{Clock, Timestamp, Zone};
 use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, Session, SessionId};
 use keepwatch_core::text;
 
-/// How many requests are under way at a time.
+/// The number of requests in flight at a time.
 const IN_FLIGHT: usize = 4;
-/// The widest cell of the table, in columns.
+/// The maximum width of a table cell, in columns.
 const MAX_CELL_COLUMNS: usize = 64;
 
-/// Prints the sessions in the order of their ids. One that can not be had costs the exit code, not the others.
+/// Prints the sessions in the order of `config.ids`. If one cannot be fetched, it prints the error, goes on with the
+/// others and returns the error's exit code. An error that affects all requests stops it after the current batch.
 ///
 /// # Errors
-/// Standard output can not be written.
+/// Returns an error if standard output cannot be written.
 pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
     let client = Client::new(config.profile.endpoint, config.profile.key);
-    let mut found = Vec::with_capacity(config.ids.len());
+    let mut sessions = Vec::with_capacity(config.ids.len());
     let mut exit = ExitCode::Success;
     let mut requested: usize = 0;
     for batch in config.ids.chunks(IN_FLIGHT) {
         let mut fatal_error = None;
-        for (id, outcome) in fetch(&client, batch, config.reveal).await {
-            match outcome {
-                Ok(fresh) => {
-                    let more = fresh.session.extra_fields_dropped;
-                    if more > 0 {
+        for (id, result) in fetch(&client, batch, config.reveal).await {
+            match result {
+                Ok(fetched) => {
+                    let dropped = fetched.session.extra_fields_dropped;
+                    if dropped > 0 {
                         print_error(&format!(
-                            "session {}: {more} fields more than are kept are left out",
+                            "session {}: {dropped} fields more than are kept are left out",
                             id.sanitise_line()
                         ));
                     }
-                    found.push(fresh);
+                    sessions.push(fetched);
                 }
                 Err(error) => {
                     print_error(&session_message(&id, &error));
@@ -59,15 +60,15 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
         }
     }
     if config.json {
-        print(&json(&found, config.reveal, stdout().is_terminal())?)?;
-    } else if !found.is_empty() {
-        let text = table(&found, config.reveal, config.zone, Clock::system().now().wall);
+        print(&json(&sessions, config.reveal, stdout().is_terminal())?)?;
+    } else if !sessions.is_empty() {
+        let text = table(&sessions, config.reveal, config.zone, Clock::system().now().wall);
         print_text(&text, config.ascii)?;
     }
     Ok(exit)
 }
 
-/// A few at a time, all at once; the answers in the order of the ids.
+/// Fetches up to [`IN_FLIGHT`] sessions concurrently. Returns the results in the order of `ids`.
 ///
 /// Without `reveal` the connect fields are skipped while decoding, as polling does.
 async fn fetch(
@@ -78,10 +79,10 @@ async fn fetch(
     let one = async |index: usize| match ids.get(index) {
         Some(id) if reveal => Some((id.clone(), client.session_with_urls(id).await.result)),
         Some(id) => {
-            let outcome = client.session(id).await.result;
+            let result = client.session(id).await.result;
             Some((
                 id.clone(),
-                outcome.map(|session| SessionWithUrls { session, urls: ConnectUrls::default() }),
+                result.map(|session| SessionWithUrls { session, urls: ConnectUrls::default() }),
             ))
         }
         None => None,
@@ -90,23 +91,23 @@ async fn fetch(
     [a, b, c, d].into_iter().flatten().collect()
 }
 
-fn json(found: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
-    let sessions: Vec<Value> = found
+fn json(sessions: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
+    let values: Vec<Value> = sessions
         .iter()
-        .map(|fresh| {
-            let mut value = Value::Object(object(&fresh.session, reveal.then_some(&fresh.urls)));
+        .map(|fetched| {
+            let mut value = Value::Object(object(&fetched.session, reveal.then_some(&fetched.urls)));
             if !reveal {
                 text::redact_values(&mut value); // people put connect URLs into their metadata
             }
             value
         })
         .collect();
-    let json = serde_json::to_string_pretty(&sessions).map_err(CliError::Json)?;
+    let json = serde_json::to_string_pretty(&values).map_err(CliError::Json)?;
     // promise: json-escapes, mutant: if to_terminal -> if !to_terminal
     Ok(if to_terminal { text::escape_json_for_terminal(&json) } else { json } + "\n")
 }
 
-/// The session with the API's own field names, in the contract's order; fields that it lacks are left out.
+/// Returns the session with the API's own field names, in the order of the API's schema. Absent fields are left out.
 fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
@@ -142,27 +143,27 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     object
 }
 
-fn table(found: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp) -> String {
+fn table(sessions: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp) -> String {
     let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
-    let mut lines: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
-    lines.extend(found.iter().map(|fresh| cells(&fresh.session, zone, now)));
-    let widths = column_widths(&lines);
+    let mut rows: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(sessions.iter().map(|fetched| cells(&fetched.session, zone, now)));
+    let widths = column_widths(&rows);
     let mut out = String::new();
-    for (index, row) in lines.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         out.push_str(&text_table::format_row(row, &widths));
-        let fresh = index.checked_sub(1).and_then(|place| found.get(place));
-        if let Some(fresh) = fresh.filter(|_| reveal) {
-            out.push_str(&secret_lines(&fresh.urls));
+        let fetched = index.checked_sub(1).and_then(|index| sessions.get(index));
+        if let Some(fetched) = fetched.filter(|_| reveal) {
+            out.push_str(&secret_lines(&fetched.urls));
         }
     }
     out
 }
 
 fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
-    let none = || "-".to_owned();
+    let placeholder = || "-".to_owned();
     let ended = session.status.phase() == Phase::Ended;
     let until = if ended { session.ended } else { Some(now) };
-    let ran = session
+    let running_time = session
         .started
         .zip(until)
         .and_then(|(start, until)| until.signed_duration_since(start).to_std().ok());
@@ -177,20 +178,20 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     vec![
         session.id.sanitise(MAX_CELL_COLUMNS),
         session.status.sanitise(24),
-        session.region.as_ref().map_or_else(none, |region| region.sanitise(24)),
-        session.keep_alive.map_or_else(none, |keep| if keep { "yes" } else { "no" }.to_owned()),
-        ran.map_or_else(none, text::format_elapsed),
-        left.unwrap_or_else(none),
-        session.proxy_bytes.map_or_else(none, text::format_bytes),
+        session.region.as_ref().map_or_else(placeholder, |region| region.sanitise(24)),
+        session.keep_alive.map_or_else(placeholder, |keep| if keep { "yes" } else { "no" }.to_owned()),
+        running_time.map_or_else(placeholder, text::format_elapsed),
+        left.unwrap_or_else(placeholder),
+        session.proxy_bytes.map_or_else(placeholder, text::format_bytes),
         session
             .metadata
             .as_ref()
             .filter(|it| !it.is_empty())
-            .map_or_else(none, |it| it.one_line(MAX_CELL_COLUMNS)),
+            .map_or_else(placeholder, |it| it.one_line(MAX_CELL_COLUMNS)),
     ]
 }
 
-/// The secrets, each on a line of its own, whole: they are there to be used.
+/// Returns the secrets, one per line. They are never truncated, because the user copies them.
 fn secret_lines(urls: &ConnectUrls) -> String {
     [("connectUrl", &urls.connect), ("seleniumRemoteUrl", &urls.selenium), ("signingKey", &urls.signing_key)]
         .into_iter()
@@ -206,8 +207,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_left_out_of_json_unless_they_are_asked_for() {
-        let fresh = SessionWithUrls {
+    fn secrets_need_reveal() {
+        let fetched = SessionWithUrls {
             session: keepwatch_core::testing::running_session(
                 "s",
                 keepwatch_core::testing::noon(),
@@ -215,10 +216,10 @@ mod tests {
             ),
             urls: ConnectUrls { connect: Some(Secret::new("wss://CANARY".into())), ..ConnectUrls::default() },
         };
-        let found = [fresh];
-        assert!(!json(&found, false, false).unwrap().contains("CANARY"));
-        assert!(json(&found, true, false).unwrap().contains(r#""connectUrl": "wss://CANARY""#));
-        assert!(!table(&found, false, Zone::Utc, Timestamp::MAX_UTC).contains("CANARY"));
-        assert!(table(&found, true, Zone::Utc, Timestamp::MAX_UTC).contains("wss://CANARY"));
+        let sessions = [fetched];
+        assert!(!json(&sessions, false, false).unwrap().contains("CANARY"));
+        assert!(json(&sessions, true, false).unwrap().contains(r#""connectUrl": "wss://CANARY""#));
+        assert!(!table(&sessions, false, Zone::Utc, Timestamp::MAX_UTC).contains("CANARY"));
+        assert!(table(&sessions, true, Zone::Utc, Timestamp::MAX_UTC).contains("wss://CANARY"));
     }
 }

@@ -1,14 +1,17 @@
-//! Watching without a screen: the poller's reports into a fleet, and what happened out of it.
+//! Watching without a screen: applies the poller's reports to a session tracker and returns the events, for `events`
+//! and `wait`.
 //!
 //! ```text
-//!   signals ── SIGINT, SIGTERM ─┐
-//!   poller ─── Report ──────────┤──► Input ──► Fleet::apply ──► Told    one at a time, to whoever asks for the next
-//!   the clock ─ a deadline ─────┘
+//!   signals ── SIGINT, SIGTERM ──┐
+//!   poller ─── Report ───────────┤──► Input ──► SessionTracker::apply ──► HeadlessEvent    one per call of next()
+//!   clock ──── deadlines ────────┘
 //! ```
 //!
-//! It polls nothing by itself and wakes for nothing else: not for a tick, only for what the fleet says will be true by
-//! time alone, and for the moment that the command itself waits for. Who does not ask for the next holds up the poller
-//! in the end, and the intervals in which things happened become as wide as that.
+//! There is no periodic tick. Without reports or signals it wakes only at the tracker's next deadline and at the
+//! deadline that the command passes to [`HeadlessWatch::next`].
+//!
+//! The queue of reports is bounded. If the command stops calling `next`, the queue fills and the poller waits, so the
+//! time intervals of later events grow.
 
 use std::fs::File;
 use std::time::Duration;
@@ -28,10 +31,10 @@ use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::{ApiError, SessionId, Targets};
 use keepwatch_core::tracker::{AlertThresholds, Event, Input, RequestTiming, SessionTracker};
 
-/// How many reports may wait.
+/// The capacity of the report queue.
 const MAX_QUEUED_REPORTS: usize = 16;
 
-/// What is watched, how often, and when it is flagged.
+/// The sessions to watch, the poll limits and the alert thresholds.
 #[derive(Debug)]
 pub(super) struct WatchParams {
     pub(super) targets: Targets,
@@ -39,7 +42,7 @@ pub(super) struct WatchParams {
     pub(super) thresholds: AlertThresholds,
 }
 
-/// A fleet that is being watched.
+/// A session tracker, the poller that feeds it, and the recording, if there is one.
 #[derive(Debug)]
 pub(super) struct HeadlessWatch {
     pub(super) tracker: SessionTracker,
@@ -51,31 +54,32 @@ pub(super) struct HeadlessWatch {
     recording: Option<(Encoder, Recorder)>,
 }
 
-/// What came.
+/// The result of [`HeadlessWatch::next`].
 #[derive(Debug)]
 pub(super) enum HeadlessEvent {
-    /// Something about the sessions, or about the polling.
+    /// An input was applied: a response came, or time caused events.
     Update(HeadlessUpdate),
-    /// The moment that was waited for.
+    /// The command's deadline has passed.
     DeadlineReached,
-    /// A signal that asks the program to end, as this.
+    /// SIGINT or SIGTERM came. The command ends with this exit code.
     Interrupted(ExitCode),
 }
 
-/// What one input brought.
+/// The changes that one input made.
 #[derive(Debug, Default)]
 pub(super) struct HeadlessUpdate {
-    /// What happened by it, in order.
+    /// The events, in order.
     pub(super) events: Vec<Event>,
-    /// A session that the API said is not there, and when it was asked: the events tell only the first time.
+    /// The session of a 404 or 410 and the times of its request. Set for each such response; events report only the
+    /// first.
     pub(super) not_found: Option<(SessionId, RequestTiming)>,
 }
 
 impl HeadlessWatch {
-    /// Begins to watch.
+    /// Starts the poller, and the recorder if there is a recording.
     ///
     /// # Errors
-    /// Signals can not be heard.
+    /// Returns an error if the signal handlers or the recorder cannot be started.
     pub(super) fn start(
         client: Client,
         clock: Clock,
@@ -98,36 +102,36 @@ impl HeadlessWatch {
 
     fn apply(&mut self, input: Input) -> Vec<Event> {
         let encoder = self.recording.as_mut().map(|(encoder, _)| encoder);
-        let (events, lines) = store::apply_and_encode(encoder, &mut self.tracker, input);
-        self.record_entries(lines);
+        let (events, entries) = store::apply_and_encode(encoder, &mut self.tracker, input);
+        self.record_entries(entries);
         events
     }
 
-    fn record_entries(&mut self, lines: Vec<StreamEntry>) {
-        if !lines.is_empty()
+    fn record_entries(&mut self, entries: Vec<StreamEntry>) {
+        if !entries.is_empty()
             && let Some((_, recorder)) = &mut self.recording
-            && !recorder.write(lines)
+            && !recorder.write(entries)
         {
             self.recording = None;
         }
     }
 
-    /// What time it was when the newest thing was heard.
+    /// Returns the moment of the last wake-up.
     pub(super) fn now(&self) -> Moment {
         self.now
     }
 
-    /// Polls everything now, if nothing keeps polls from succeeding: what a server asked for is left alone.
+    /// Polls everything now, unless polls are failing: a retry delay that the server asked for is kept.
     pub(super) fn poll_now(&self) {
         if self.tracker.health().failure_streak.is_none() {
             self.poller.send_command(PollerCommand::PollNow);
         }
     }
 
-    /// Waits for the next thing, or until `due` by the clock since boot.
+    /// Waits for the next event, or until `deadline` on the clock since boot.
     pub(super) async fn next(&mut self, deadline: Option<Duration>) -> HeadlessEvent {
         loop {
-            let left = deadline.map(|due| due.saturating_sub(self.now.boot));
+            let left = deadline.map(|deadline| deadline.saturating_sub(self.now.boot));
             let wake = left.into_iter().chain(self.tracker.next_deadline(self.now)).min();
             let wake = wake.map(|wake| self.now.mono.saturating_add(wake));
             let report = tokio::select! {
@@ -149,20 +153,20 @@ impl HeadlessWatch {
             if let Some(Input::SessionNotFound { at, id, .. }) = &input {
                 update.not_found = Some((id.clone(), *at));
             }
-            let is_reply = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
+            let is_response = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
             if let Some(input) = input {
                 update.events.extend(self.apply(input));
             }
-            if is_reply || !update.events.is_empty() {
+            if is_response || !update.events.is_empty() {
                 return HeadlessEvent::Update(update);
             }
-            if deadline.is_some_and(|due| due <= self.now.boot) {
+            if deadline.is_some_and(|deadline| deadline <= self.now.boot) {
                 return HeadlessEvent::DeadlineReached;
             }
         }
     }
 
-    /// Why nothing will come of it, if the API refuses the key and never answered otherwise.
+    /// Returns the error if the API refuses the API key and no poll has succeeded yet.
     pub(super) fn auth_error(&self) -> Option<&ApiError> {
         let health = self.tracker.health();
         let failing = health.failure_streak.as_ref().filter(|_| health.last_success.is_none())?;
@@ -170,16 +174,16 @@ impl HeadlessWatch {
     }
 }
 
-/// What was recorded is whole once nothing follows any more.
+/// Writes the encoder's last entries, which complete the recording.
 impl Drop for HeadlessWatch {
     fn drop(&mut self) {
-        let lines = self.recording.as_mut().map(|(encoder, _)| encoder.finish(&self.tracker));
-        self.record_entries(lines.unwrap_or_default());
+        let entries = self.recording.as_mut().map(|(encoder, _)| encoder.finish(&self.tracker));
+        self.record_entries(entries.unwrap_or_default());
     }
 }
 
 fn start_recorder((file, header): (File, StreamHeader)) -> Result<(Encoder, Recorder), CliError> {
     let encoder = Encoder::new(None, header.no_metadata);
-    let recorder = Recorder::start(file, header, |why| print_error(&why));
+    let recorder = Recorder::start(file, header, |message| print_error(&message));
     Ok((encoder, recorder.map_err(CliError::Recorder)?))
 }

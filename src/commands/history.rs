@@ -1,5 +1,7 @@
-//! `keepwatch history`: the sessions that were seen, how long each ran, how it ended and what that cost, from the journal
-//! alone; no key, no network.
+//! `keepwatch history`: prints the sessions in the journal with their running times, verdicts and estimated costs.
+//!
+//! With a session id it prints that session's timeline. It reads only the journal: it needs no API key and sends no
+//! request.
 
 mod aggregate;
 mod json;
@@ -27,23 +29,24 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Event, SessionTracker};
 
-/// How it is printed.
+/// The output options.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryOptions {
-    /// JSON, not tables.
+    /// True for JSON, false for tables.
     pub json: bool,
-    /// What things cost.
+    /// The prices for estimates.
     pub rates: Rates,
-    /// Times and days in which zone.
+    /// The time zone of times and days.
     pub zone: Zone,
-    /// Whether names give way where a line would be longer than a terminal's 80 columns: not where a program reads them.
+    /// True if names are truncated so that tables fit a terminal of 80 columns. False if a program reads them.
     pub fits_terminal: bool,
 }
 
-/// Prints it.
+/// Prints the history.
 ///
 /// # Errors
-/// The filter has a mistake, there is no journal or it can not be read, or standard output can not be written.
+/// Returns an error if the filter is invalid, the journal is missing or cannot be read, the id is ambiguous, or
+/// standard output cannot be written.
 pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     let filter = Filter::parse(&config.filter).map_err(|mistake| {
         let pointer = mistake.underline(&config.filter);
@@ -66,8 +69,8 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     let text = render(&reader, since, &filter, options)?;
     match text {
         None => {
-            let what = if filter.is_empty() { "" } else { " that the filter takes" };
-            print_error(&format!("no session{what} was seen since {}", config.zone.date_time(since)));
+            let restriction = if filter.is_empty() { "" } else { " that the filter takes" };
+            print_error(&format!("no session{restriction} was seen since {}", config.zone.date_time(since)));
         }
         Some(text) if config.json && stdout().is_terminal() => print(&text::escape_json_for_terminal(&text))?,
         Some(text) => print_text(&text, config.ascii)?,
@@ -75,7 +78,7 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// Prints what happened to one session, as far as any run saw it.
+/// Prints the events of one session, from all runs that saw it.
 fn print_timeline(
     reader: &JournalReader,
     id: &SessionId,
@@ -104,10 +107,10 @@ fn print_timeline(
     Ok(ExitCode::Success)
 }
 
-/// What is printed; `None` where there is nothing for a table.
+/// Returns the text to print, or `None` if the tables would be empty. JSON is never `None`.
 ///
 /// # Errors
-/// The journal can not be read.
+/// Returns an error if the journal cannot be read.
 pub fn render(
     reader: &JournalReader,
     since: Timestamp,
@@ -116,7 +119,7 @@ pub fn render(
 ) -> Result<Option<String>, CliError> {
     let rows = reader.summaries(since)?;
     let mut sessions = MergedSession::merge_all(rows);
-    sessions.retain(|seen| filter.matches(seen));
+    sessions.retain(|session| filter.matches(session));
     let days = daily_totals(&sessions, options);
     if options.json {
         return Ok(Some(json::object(&sessions, &days, since, options).to_string() + "\n"));

@@ -1,5 +1,6 @@
-//! `keepwatch journal path`, `size` and `clear`: where what was seen is kept, how much of it there is, and how it is got rid
-//! of.
+//! `keepwatch journal path`, `size` and `clear`: print the journal's path, print its size, or delete its contents.
+//!
+//! This module also opens the journal for `history` and `export`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,32 +14,37 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
 
-/// Does what is asked for.
+/// Runs the action.
 ///
 /// # Errors
-/// There is no journal, or it can not be read or written; nobody can be asked; or standard output can not be written.
+/// Returns an error if the journal is missing or cannot be read or written, if `clear` has neither `--yes` nor a
+/// terminal to ask on, or if standard output cannot be written.
 pub fn journal(action: JournalAction, file: JournalFile) -> Result<ExitCode, CliError> {
     let path = journal_path(file)?;
     match action {
         JournalAction::Path => print(&(display_path(&path) + "\n"))?,
         JournalAction::Size { utc } => {
             let zone = if utc { Zone::Utc } else { Zone::Local };
-            let sizes = open_journal(&path)?.stats()?;
-            print(&format_sizes(&sizes, zone))?;
+            let stats = open_journal(&path)?.stats()?;
+            print(&format_stats(&stats, zone))?;
         }
         JournalAction::Clear { yes } => return clear_journal(&path, yes),
     }
     Ok(ExitCode::Success)
 }
 
-/// Where the journal is.
+/// Returns the journal's path.
 pub(super) fn journal_path(file: JournalFile) -> Result<PathBuf, CliError> {
     file.ok_or(CliError::NoJournalPath)
 }
 
-/// The journal, if there is one.
+/// Opens the journal for reading.
+///
+/// # Errors
+/// Returns an error if there is no journal or it cannot be read.
 pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
-    // Nothing of this process writes it: so it can be looked at before SQLite does, which leaves its own files beside it.
+    // SQLite leaves its own files beside whatever it opens, so `precheck` rejects foreign files first. It is safe here
+    // because nothing else in this process has the journal open.
     match precheck(path).and_then(|()| JournalReader::open(path)) {
         Ok(Some(reader)) => Ok(reader),
         Ok(None) => Err(CliError::NoJournal { path: display_path(path) }),
@@ -46,13 +52,16 @@ pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
     }
 }
 
-/// The session whose id is `id`, or the only one whose id begins so.
+/// Returns the session id that equals `id`, else the only one that starts with it, else `id` itself.
+///
+/// # Errors
+/// Returns an error if several ids start with `id` or the journal cannot be read.
 pub(super) fn resolve_session_id(reader: &JournalReader, id: &SessionId) -> Result<SessionId, CliError> {
-    let found = reader.sessions_with_prefix(id)?;
-    match found.as_slice() {
-        _ if found.contains(id) => Ok(id.clone()),
+    let matches = reader.sessions_with_prefix(id)?;
+    match matches.as_slice() {
+        _ if matches.contains(id) => Ok(id.clone()),
         [only] => Ok(only.clone()),
-        [] => Ok(id.clone()), // whoever asks for it says that it is not there
+        [] => Ok(id.clone()), // the caller reports that it is missing
         [one, other, ..] => {
             let (prefix, one, other) = (id.sanitise_line(), one.sanitise_line(), other.sanitise_line());
             Err(CliError::AmbiguousId { prefix, one, other })
@@ -64,19 +73,19 @@ fn display_path(path: &Path) -> String {
     text::sanitise(&path.to_string_lossy(), usize::MAX)
 }
 
-/// A line each, the plain number first.
-fn format_sizes(sizes: &JournalStats, zone: Zone) -> String {
-    let JournalStats { bytes, segments, entries, sessions, oldest } = sizes;
-    let words = text::format_bytes(i64::try_from(*bytes).unwrap_or(i64::MAX));
+/// Formats the statistics, one per line, with the plain number first for scripts.
+fn format_stats(stats: &JournalStats, zone: Zone) -> String {
+    let JournalStats { bytes, segments, entries, sessions, oldest } = stats;
+    let formatted_bytes = text::format_bytes(i64::try_from(*bytes).unwrap_or(i64::MAX));
     let oldest = oldest.map_or_else(|| "-".to_owned(), |at| zone.date_time(at));
     format!(
-        "bytes     {bytes}  ({words})\nsegments  {segments}\nentries   {entries}\nsessions  {sessions}\noldest    {oldest}\n"
+        "bytes     {bytes}  ({formatted_bytes})\nsegments  {segments}\nentries   {entries}\nsessions  {sessions}\noldest    {oldest}\n"
     )
 }
 
 fn clear_journal(path: &Path, yes: bool) -> Result<ExitCode, CliError> {
-    let sizes = open_journal(path)?.stats()?;
-    if !yes && !confirm_clear(path, &sizes)? {
+    let stats = open_journal(path)?.stats()?;
+    if !yes && !confirm_clear(path, &stats)? {
         print_error("nothing was deleted");
         return Ok(ExitCode::Failure);
     }
@@ -95,12 +104,12 @@ fn clear_journal(path: &Path, yes: bool) -> Result<ExitCode, CliError> {
 }
 
 /// Asks whether to delete the whole journal.
-fn confirm_clear(path: &Path, sizes: &JournalStats) -> Result<bool, CliError> {
+fn confirm_clear(path: &Path, stats: &JournalStats) -> Result<bool, CliError> {
     let question = format!(
         "{}\nhas {} of {} sessions. Delete all of it? [y/N] ",
         display_path(path),
-        text::format_bytes(i64::try_from(sizes.bytes).unwrap_or(i64::MAX)),
-        sizes.sessions
+        text::format_bytes(i64::try_from(stats.bytes).unwrap_or(i64::MAX)),
+        stats.sessions
     );
     let answer = prompt(&question, "--yes to delete all that is in the journal")?;
     Ok(["y", "yes"].contains(&answer.to_lowercase().as_str()))
@@ -111,13 +120,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_a_line_each_for_people_and_for_scripts() {
+    fn stats_are_one_per_line() {
         let oldest = Some("2026-11-22T12:00:00Z".parse().unwrap());
-        let sizes = JournalStats { bytes: 18_214_912, segments: 12, entries: 9431, sessions: 431, oldest };
+        let stats = JournalStats { bytes: 18_214_912, segments: 12, entries: 9431, sessions: 431, oldest };
         assert_eq!(
-            format_sizes(&sizes, Zone::Utc),
+            format_stats(&stats, Zone::Utc),
             "bytes     18214912  (18.2 MB)\nsegments  12\nentries   9431\nsessions  431\noldest    2026-11-22 12:00:00\n"
         );
-        assert!(format_sizes(&JournalStats { oldest: None, ..sizes }, Zone::Utc).ends_with("oldest    -\n"));
+        assert!(format_stats(&JournalStats { oldest: None, ..stats }, Zone::Utc).ends_with("oldest    -\n"));
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn seconds_of_millis(ms: i64) -> Value {
     }
     #[expect(
         clippy::cast_precision_loss,
-        reason = "nobody needs the milliseconds of a duration of more than 2^53 ms"
+        reason = "the milliseconds of a duration of more than 2^53 ms do not matter"
     )]
     let seconds = ms as f64 / 1000.0;
     seconds.into()

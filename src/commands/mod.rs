@@ -1,6 +1,7 @@
-//! The subcommands: one file each, and what they share: output, errors, signals, and watching without a screen.
+//! The commands, one module each, and what they share: output, errors, signals and watching without a screen.
 //!
-//! Only `watch`, `demo` and `replay` have a screen. The others never use `tui`.
+//! Only `watch`, `demo` and `replay` have a screen. The other commands never use `tui`. The header of `error` lists
+//! where each exit code is decided.
 
 mod api_error;
 pub mod completions;
@@ -33,10 +34,11 @@ use crate::config::{Config, Environment};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
 
-/// Runs the command that `config` describes. `warnings` go to the screen if the command has one, else to standard error.
+/// Runs the command that `config` describes. `warnings` go to the screen if the command has one, else to standard
+/// error.
 ///
 /// # Errors
-/// The command failed: the error has the message and the exit code.
+/// Returns the error of the command, which has a message and an exit code.
 pub async fn run(config: Config, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     if !matches!(config, Config::Watch(_) | Config::Demo(_) | Config::Replay(_)) {
@@ -60,19 +62,20 @@ pub async fn run(config: Config, warnings: &[String], env: Env) -> Result<ExitCo
     }
 }
 
-/// Logs which program this is, what was typed (`names` alone), and which variables it obeys.
+/// Logs the version, `names` (the typed command and options without values), and which of keepwatch's environment
+/// variables are set.
 pub fn log_start(names: &str, env: &Environment) {
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
-    let started = ["keepwatch", names].join(" ");
+    let command_line = ["keepwatch", names].join(" ");
     tracing::info!(
         "version {VERSION} on {system} {machine}, process {}: started as `{}`; variables: {}",
         std::process::id(),
-        started.trim_end(),
+        command_line.trim_end(),
         env.defined_names().join(" ")
     );
 }
 
-/// Logs how the program ends.
+/// Logs the exit code, and the error if there is one.
 pub fn log_end(outcome: &Result<ExitCode, CliError>) {
     match outcome {
         Ok(code) => tracing::info!("ends with {}", u8::from(*code)),

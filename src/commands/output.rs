@@ -1,11 +1,11 @@
-//! Standard output, standard error, and questions on the terminal, for the commands without a screen.
+//! Standard output, standard error and questions on the terminal, for the commands without a screen.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use super::CliError;
 use keepwatch_core::text;
 
-/// Prints `text` on standard output. A reader that has gone, as `head` does, is no error.
+/// Prints `text` on standard output. A closed pipe, as after `| head`, is not an error.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     print_unless_closed(text).map(|_| ())
 }
@@ -15,7 +15,7 @@ pub(super) fn print_text(text: &str, ascii: bool) -> Result<(), CliError> {
     if ascii { print(&text::to_ascii(text)) } else { print(text) }
 }
 
-/// Prints `text` on standard output and flushes it. Returns false if the reader has gone.
+/// Prints `text` on standard output and flushes it. Returns false if the reader has closed the pipe.
 pub(super) fn print_unless_closed(text: &str) -> Result<bool, CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -33,13 +33,14 @@ pub fn print_error(message: &str) {
 /// Asks `question` on the terminal and returns the trimmed answer.
 ///
 /// # Errors
-/// Standard input is no terminal: `instead` says which option answers. Or the answer cannot be read.
+/// Returns an error that names `option_hint` if standard input is not a terminal, or an error if the answer cannot be
+/// read.
 pub(super) fn prompt(question: &str, option_hint: &'static str) -> Result<String, CliError> {
     if !io::stdin().is_terminal() {
         return Err(CliError::NotInteractive(option_hint));
     }
     let mut out = io::stderr().lock();
-    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush()); // if nobody reads it, nobody answers
+    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush()); // a closed standard error is ignored
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(CliError::Stdin)?;
     Ok(answer.trim().to_owned())

@@ -1,4 +1,4 @@
-//! Recordings as files: one that is begun, one that is read.
+//! Creating and reading recording files, for the commands. `store` has the format.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
@@ -15,10 +15,10 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 
-/// The widest path in a message, in columns.
+/// The maximum width of a path in a message, in columns.
 const MAX_PATH_COLUMNS: usize = 200;
 
-/// What a recording is made with, beside what the reader says of it.
+/// The settings that a recording stores in its header, so that a replay raises the same alerts.
 pub(super) struct RecordingParams {
     pub(super) started: Timestamp,
     pub(super) thresholds: AlertThresholds,
@@ -28,7 +28,7 @@ pub(super) struct RecordingParams {
 }
 
 impl RecordingParams {
-    /// The header of what is made with it.
+    /// Returns the header of a new recording. `no_metadata` is the user's choice.
     pub(super) fn header(self, no_metadata: bool) -> StreamHeader {
         let Self { started, thresholds, owner_key, rates, host } = self;
         let version = VERSION.to_owned();
@@ -45,7 +45,7 @@ impl RecordingParams {
     }
 }
 
-/// A new file for a recording, as `option` asks for it.
+/// Creates a new file, which must not exist yet. An error names `option`.
 pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
     private_file::create_new(path).map_err(|error| {
         let problem = match error.kind() {
@@ -59,7 +59,7 @@ pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError
     })
 }
 
-/// Reads a recording. What is damaged is said, and what stands before the damage is read.
+/// Reads a recording, up to the first damage if there is any. [`print_damage`] reports the damage.
 pub(super) fn read(path: &Path) -> Result<Recording, CliError> {
     let file =
         File::open(path).map_err(|error| CliError::ReadRecording { path: display_path(path), error })?;
@@ -71,7 +71,7 @@ fn display_path(path: &Path) -> String {
     text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS)
 }
 
-/// Says on standard error where a recording is damaged.
+/// Prints on standard error where the recording is damaged, if it is.
 pub(super) fn print_damage(recording: &Recording) {
     if let Some(damage) = &recording.damage {
         print_error(&damage.to_string());

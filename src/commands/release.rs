@@ -1,7 +1,7 @@
-//! `keepwatch release SESSION_ID`: asks the API to end one session, once its reader has typed the end of its id.
+//! `keepwatch release SESSION_ID`: requests the release of one session, after the user has typed the end of its id.
 //!
-//! The session is fetched first and named, so that the answer is to a question that shows what would end. What failed on
-//! the way is tried again as the screen's `x` does; what the API refuses is said word for word.
+//! The session is fetched first, so that the question shows its owner and age. A request that fails on the way is
+//! retried with backoff, as the screen's `x` does. If the API refuses the release, its own message is printed.
 
 use super::CliError;
 use super::api_error::{self, session_message};
@@ -15,10 +15,10 @@ use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::session::{ApiError, Session, SessionId};
 use keepwatch_core::text;
 
-/// Asks, and releases.
+/// Asks for confirmation and releases the session.
 ///
 /// # Errors
-/// There is nobody to ask, the answer is wrong, or standard output can not be written.
+/// Returns an error if there is no terminal to ask on, the answer is wrong, or standard output cannot be written.
 pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(config.profile.endpoint, config.profile.key), Clock::system());
     let session = match client.session(&config.id).await.result {
@@ -40,10 +40,10 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     if !config.id.is_confirmed_by(&answer) {
         return Err(CliError::NotConfirmed);
     }
-    let Some(releaser) = ReleasePermission::unless_read_only(false) else { return Ok(ExitCode::Failure) };
+    let Some(permission) = ReleasePermission::unless_read_only(false) else { return Ok(ExitCode::Failure) };
     let mut attempts = 0;
     loop {
-        match releaser.release(&client, &config.id).await.result {
+        match permission.release(&client, &config.id).await.result {
             Ok(session) => {
                 let line = format!(
                     "release of {} asked; the API says {}{}\n",
@@ -76,22 +76,22 @@ fn print_api_error(id: &SessionId, error: &ApiError) -> ExitCode {
     api_error::exit_code(error)
 }
 
-/// Asks on the terminal: which session, whose, and how long it has run.
+/// Asks for confirmation on the terminal. The question names the session, its owner and its age.
 fn prompt_for_confirmation(
     session: &Session,
     id: &SessionId,
     now: Timestamp,
     ascii: bool,
 ) -> Result<String, CliError> {
-    let owner_text = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
-    let whose = owner_text.map(|owner| format!(" of {}", owner.sanitise(40))).unwrap_or_default();
-    let ran = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
-    let ran = ran.map(|ran| format!(", running for {}", text::format_age(ran))).unwrap_or_default();
-    let text = format!(
-        "Session {}{whose}{ran}.\nIts browser ends with it, whoever uses it. The last {} characters of its id release it: ",
+    let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
+    let owner = owner.map(|owner| format!(" of {}", owner.sanitise(40))).unwrap_or_default();
+    let age = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
+    let age = age.map(|age| format!(", running for {}", text::format_age(age))).unwrap_or_default();
+    let question = format!(
+        "Session {}{owner}{age}.\nIts browser ends with it, whoever uses it. The last {} characters of its id release it: ",
         id.sanitise_line(),
         id.confirmation().chars().count()
     );
-    let text = if ascii { text::to_ascii(&text) } else { text };
-    prompt(&text, "--confirm with the last four characters of its id")
+    let question = if ascii { text::to_ascii(&question) } else { question };
+    prompt(&question, "--confirm with the last four characters of its id")
 }

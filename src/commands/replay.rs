@@ -1,7 +1,7 @@
-//! `keepwatch replay FILE`: what the maker of a recording saw.
+//! `keepwatch replay FILE`: plays a recording on the screen.
 //!
-//! Thresholds, prices and the place of the owner are the recording's, for what was flagged and told depends on them; how
-//! the screen looks is the reader's.
+//! Alert thresholds, cost rates and the owner's metadata path come from the recording, because alerts and events depend
+//! on them. The user may override the path, and chooses the appearance of the screen.
 
 use super::CliError;
 use super::recording;
@@ -13,16 +13,16 @@ use crate::tui::{self, NoticeLevel, Settings};
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::text;
 
-/// Shows the recording until the reader quits.
+/// Shows the recording until the user quits.
 ///
 /// # Errors
-/// It can not be read, or the terminal refuses.
+/// Returns an error if the recording cannot be read or the terminal cannot be used.
 pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let recording = recording::read(&config.path)?;
     if let Some(problem) = terminal::unsupported_reason(&env) {
         return Err(CliError::NoScreenForReplay(problem));
     }
-    let Recording { header, input_log: tape, damage } = recording;
+    let Recording { header, input_log, damage } = recording;
     let greeting = match (damage, warnings.first()) {
         (Some(damage), _) => (NoticeLevel::Error, damage.to_string()),
         (None, Some(warning)) => (NoticeLevel::Error, warning.clone()),
@@ -40,7 +40,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         startup_notice: Some(greeting),
         ..Settings::default()
     };
-    tui::run_replay(settings, tape, header.host, header.started, Clock::scaled(config.speed), env)
+    tui::run_replay(settings, input_log, header.host, header.started, Clock::scaled(config.speed), env)
         .await
         .map_err(CliError::Terminal)
 }

@@ -1,7 +1,8 @@
-//! Ctrl-C and `kill`, for the commands without a screen. The screen has its own, in `terminal`.
+//! SIGINT and SIGTERM for the commands without a screen. `terminal` handles signals while the screen is shown.
 //!
-//! The first signal is told to the command, which ends in order. Where it does not hear it, because a reader of its
-//! output stands still, the signal does what it does to any program after half a second, or when it comes again.
+//! The first signal is delivered to the command, which shuts down cleanly and drops its [`ShutdownSignal`]. If it has
+//! not done so after half a second, because a reader of its output has stalled, or if a second signal comes, the
+//! signal's default action ends the process.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -15,22 +16,22 @@ use tokio::sync::oneshot;
 use super::CliError;
 use crate::exit_code::ExitCode;
 
-/// How long the command may take to hear of a signal.
+/// The time in which the command must drop its [`ShutdownSignal`] after a signal.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The first SIGINT or SIGTERM, once it comes. Threads wait for it: tokio's own signals would add a driver.
+/// A receiver of the first SIGINT or SIGTERM. Threads wait for the signal, because tokio's signals would add a driver.
 #[derive(Debug)]
 pub(super) struct ShutdownSignal {
     receiver: oneshot::Receiver<i32>,
-    /// Dropped when the command has heard it.
+    /// A sender that sends nothing: dropping it tells the thread "deadline" not to end the process.
     _delivery_guard: Sender<()>,
 }
 
 impl ShutdownSignal {
-    /// From now on, neither signal ends the program by itself.
+    /// Installs the handlers. From now on, neither signal ends the process directly.
     ///
     /// # Errors
-    /// The system refuses the handler or the thread.
+    /// Returns an error if the system refuses the handlers or the thread.
     pub(super) fn new() -> Result<Self, CliError> {
         Self::listen().map_err(CliError::Signals)
     }
@@ -51,18 +52,18 @@ impl ShutdownSignal {
                 }
                 handle.close();
             });
-            if let Some(again) = incoming.next() {
-                let _ = emulate_default_handler(again);
+            if let Some(second) = incoming.next() {
+                let _ = emulate_default_handler(second);
             }
         })?;
         Ok(Self { receiver, _delivery_guard: delivery_guard })
     }
 
-    /// Waits for it, and says how the program ends by it. To be awaited no more once it has come.
+    /// Waits for the signal and returns the exit code 128 + its number. Must not be awaited again after that.
     pub(super) async fn wait(&mut self) -> ExitCode {
         match (&mut self.receiver).await {
             Ok(signal) => ExitCode::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),
-            // The thread is gone without a signal: there will be none.
+            // The thread ended without a signal, so none will come.
             Err(_) => std::future::pending().await,
         }
     }

@@ -1,4 +1,4 @@
-//! `keepwatch simulate`: the simulated API for other programs, and what really happened in it.
+//! `keepwatch simulate`: serves the simulated API to other programs, and writes its ground truth to a file.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,34 +17,35 @@ use browserbase_simulator::{
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
-/// How often what has happened is written: whoever reads along waits no longer.
+/// The interval at which new facts are written, so that a program that follows the file sees them soon.
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Serves until the program is interrupted.
+/// Serves the simulated API until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// The port or the file of the truth can not be had, or the truth can not be written any more.
+/// Returns an error if the scenario is unknown or invalid, the port is taken, or the ground truth file cannot be
+/// created or written.
 pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     let mut shutdown_signal = ShutdownSignal::new()?;
-    let (mut script, sessions) = load_scenario(&config.scenario)?;
+    let (mut scenario, sessions) = load_scenario(&config.scenario)?;
     if let Some(concurrency) = config.concurrency {
-        script.project.concurrency = concurrency;
+        scenario.project.concurrency = concurrency;
     }
     if let Some(plan) = config.plan {
-        script.project.plan = match plan {
+        scenario.project.plan = match plan {
             config::PlanArg::Free => browserbase_simulator::ProjectPlan::Free,
             config::PlanArg::Paid => browserbase_simulator::ProjectPlan::Paid,
         };
     }
     if let Some(delay) = config.release_delay {
-        script.rules.release_delay = HumanDuration(delay);
+        scenario.rules.release_delay = HumanDuration(delay);
     }
-    let project = script.project.id.clone();
-    let (name, about) = (script.name.clone(), script.about.clone());
+    let project = scenario.project.id.clone();
+    let (name, about) = (scenario.name.clone(), scenario.about.clone());
     let options =
         SimulatorOptions { port: config.port, extra_sessions: sessions, ..SimulatorOptions::default() };
     let mut ground_truth = config.ground_truth_path.as_deref().map(GroundTruthFile::create).transpose()?;
-    let simulator = Simulator::start(Clock::system(), script, options)
+    let simulator = Simulator::start(Clock::system(), scenario, options)
         .map_err(|error| CliError::SimulatorPort { port: config.port, error })?;
     let url = simulator.base_url();
     print(&format!(
@@ -57,46 +58,46 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     let control = simulator.control();
     let outcome = tokio::select! {
         _ = shutdown_signal.wait() => Ok(()),
-        stopped = write_ground_truth(ground_truth.as_mut(), &control) => stopped,
+        result = write_ground_truth(ground_truth.as_mut(), &control) => result,
     };
     drop(shutdown_signal);
     outcome?;
-    ground_truth.as_mut().map_or(Ok(()), |truth| truth.write_new_facts(&control))?;
+    ground_truth.as_mut().map_or(Ok(()), |file| file.write_new_facts(&control))?;
     simulator.stop().await;
     Ok(ExitCode::Success)
 }
 
 /// Loads the scenario to play. Returns it with the number of generated sessions to add.
-pub(super) fn load_scenario(play: &ScenarioConfig) -> Result<(Scenario, usize), CliError> {
-    let ScenarioConfig { scenario, seed, sessions } = play;
-    if scenario == chaos::SCENARIO_NAME {
+pub(super) fn load_scenario(config: &ScenarioConfig) -> Result<(Scenario, usize), CliError> {
+    let ScenarioConfig { scenario: name, seed, sessions } = config;
+    if name == chaos::SCENARIO_NAME {
         let concurrent = if *sessions == 0 { chaos::DEFAULT_LIVE_SESSIONS } else { *sessions };
         return Ok((chaos::scenario(seed.unwrap_or(chaos::DEFAULT_SEED), concurrent), 0));
     }
-    let script = Scenario::find(scenario)?;
+    let scenario = Scenario::find(name)?;
     if seed.is_some() {
-        return Err(CliError::SeedWithoutChaos { scenario: text::sanitise(scenario, 60) });
+        return Err(CliError::SeedWithoutChaos { scenario: text::sanitise(name, 60) });
     }
-    Ok((script, *sessions))
+    Ok((scenario, *sessions))
 }
 
-/// Writes the truth as it comes, for ever.
+/// Writes new facts at a fixed interval. Returns only if a write fails.
 async fn write_ground_truth(
     ground_truth: Option<&mut GroundTruthFile>,
     control: &Control,
 ) -> Result<(), CliError> {
-    let Some(truth) = ground_truth else { return std::future::pending().await };
+    let Some(file) = ground_truth else { return std::future::pending().await };
     let clock = Clock::system();
     loop {
-        truth.write_new_facts(control)?;
+        file.write_new_facts(control)?;
         crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(WRITE_INTERVAL)).await;
     }
 }
 
-/// The file of what really happened.
+/// The file for the simulator's ground truth.
 struct GroundTruthFile {
     file: File,
-    /// What could be known before this is written.
+    /// The simulator's time up to which all facts are written.
     written_until: Offset,
 }
 
@@ -106,7 +107,7 @@ impl GroundTruthFile {
         Ok(Self { file, written_until: Offset::from_micros(i64::MIN) })
     }
 
-    /// Writes what has happened since it was last told.
+    /// Writes the facts since the last call.
     fn write_new_facts(&mut self, control: &Control) -> Result<(), CliError> {
         let now = control.now();
         let start = control.server_time(Offset::START);

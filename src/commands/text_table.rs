@@ -5,7 +5,7 @@ use keepwatch_core::text;
 /// The gap between two columns.
 const GAP: usize = 2;
 
-/// Returns the width of each column: that of its widest cell.
+/// Returns the width of each column, which is that of its widest cell.
 pub(super) fn column_widths(rows: &[Vec<String>]) -> Vec<usize> {
     let mut widths = Vec::new();
     for row in rows {
@@ -23,7 +23,7 @@ pub(super) fn table_width(widths: &[usize]) -> usize {
     widths.iter().sum::<usize>().saturating_add(gaps)
 }
 
-/// Returns one line. Cells wider than their column are truncated.
+/// Returns one row as a line. Cells wider than their column are truncated.
 pub(super) fn format_row(row: &[String], widths: &[usize]) -> String {
     let mut line = String::new();
     for (width, cell) in widths.iter().zip(row) {

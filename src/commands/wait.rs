@@ -1,7 +1,8 @@
-//! `keepwatch wait SESSION_ID...`: until the sessions have ended, or run. Its exit code is its answer.
+//! `keepwatch wait SESSION_ID...`: waits until sessions have ended, or run. The exit code is the result.
 //!
-//! What it says is what a script can not see by itself: a line on standard output for each session as what is waited for
-//! comes true, and on standard error why it takes longer, or will not come.
+//! It prints a line on standard output for each session that reaches the goal. On standard error it reports failing
+//! polls and sessions that can no longer reach the goal. `progress` decides the exit code, except for a timeout or a
+//! signal.
 
 mod progress;
 
@@ -19,15 +20,16 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::{AlertThresholds, Event, EventKind, SessionTracker};
 use progress::{MissReason, ProgressChange, WaitProgress};
 
-/// How many sessions a sentence names; the others are counted.
+/// The number of sessions that a message names. It counts the others.
 const MAX_NAMED_SESSIONS: usize = 4;
-/// The widest id in a sentence, in columns.
+/// The maximum width of an id in a message, in columns.
 const MAX_ID_COLUMNS: usize = 40;
 
-/// Waits. Requests that fail do not end it; a timeout does.
+/// Waits for the sessions. A failed request does not end the wait; the timeout does.
 ///
 /// # Errors
-/// The API refuses the key before anything came, or standard output can not be written.
+/// Returns an error if the API refuses the API key before any poll has succeeded, or if standard output cannot be
+/// written.
 pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let clock = Clock::system();
     let params = WatchParams {
@@ -43,13 +45,13 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     loop {
         let due = deadline.into_iter().chain(progress.next_grace_end()).min();
         match watch.next(due).await {
-            HeadlessEvent::Update(told) => {
+            HeadlessEvent::Update(update) => {
                 if let Some(error) = watch.auth_error() {
                     return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
                 }
-                told.events.iter().for_each(print_problem);
-                for news in progress.update(&watch.tracker, told.not_found) {
-                    print_change(&news, &watch.tracker, config.ascii)?;
+                update.events.iter().for_each(print_problem);
+                for change in progress.update(&watch.tracker, update.not_found) {
+                    print_change(&change, &watch.tracker, config.ascii)?;
                 }
             }
             HeadlessEvent::DeadlineReached => {}
@@ -70,18 +72,18 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     }
 }
 
-/// What keeps it from knowing, and that nothing does any more.
+/// Prints the event if polls fail or recover, or if the machine slept.
 fn print_problem(event: &Event) {
     if matches!(
         event.kind,
         EventKind::PollsFailing { .. } | EventKind::PollsRecovered { .. } | EventKind::Slept(_)
     ) {
-        let of = event
+        let subject = event
             .id
             .as_ref()
             .map(|id| format!("session {}: ", id.sanitise(MAX_ID_COLUMNS)))
             .unwrap_or_default();
-        print_error(&format!("{of}{}", event.kind.sentence(Zone::Local, event.learned_at)));
+        print_error(&format!("{subject}{}", event.kind.sentence(Zone::Local, event.learned_at)));
     }
 }
 
@@ -106,7 +108,7 @@ fn print_change(change: &ProgressChange, tracker: &SessionTracker, ascii: bool) 
     }
 }
 
-/// How a session stands, in a line.
+/// Describes the state of a session in one line.
 fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
     let Some((record, status)) = tracker.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
@@ -115,8 +117,8 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
         return status.sanitise(24);
     };
     if let Some(verdict) = tracker.verdict(id) {
-        let was = verdict.text(Zone::Local, last).explanation;
-        return format!("{}; {was}", verdict.summary_line(status, Zone::Local, last));
+        let explanation = verdict.text(Zone::Local, last).explanation;
+        return format!("{}; {explanation}", verdict.summary_line(status, Zone::Local, last));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last).to_std().ok());
@@ -124,6 +126,7 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
     format!("{}{left}", status.sanitise(24))
 }
 
+/// Describes the sessions that have not reached the goal yet.
 fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker) -> String {
     let waiting = progress.waiting();
     let named: Vec<String> = waiting
@@ -133,9 +136,9 @@ fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker) -> String
         .collect();
     let more = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    let yet = match progress.goal() {
+    let state = match progress.goal() {
         Goal::Ended => "not ended",
         Goal::Running => "not running",
     };
-    format!("{yet}: {}{more}", named.join("; "))
+    format!("{state}: {}{more}", named.join("; "))
 }

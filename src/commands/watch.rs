@@ -1,4 +1,4 @@
-//! `keepwatch [SESSION_ID]...`: the screen, on the real API; where there can be none, events as text.
+//! `keepwatch [SESSION_ID]...`: shows the screen on the real API. If no screen can be shown, it streams events as text.
 
 use std::time::Duration;
 
@@ -16,19 +16,22 @@ use crate::tui::{self, NoticeLevel, PersistenceConfig, ProfileInfo, Settings, Th
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
-/// The widest name of a profile, in columns; labels are cut in the config file already.
+/// The maximum width of a profile's name, in columns. `config` truncates labels.
 const MAX_NAME_COLUMNS: usize = 24;
 
-/// Older than this is nothing that earlier runs saw and that is shown: a day, and the segments that reach into it.
+/// The maximum age of restored entries. The screen restores the last day of earlier runs, and a segment that reaches
+/// into that day may have begun long before.
 const MAX_RESTORED_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Shows the screen until the reader quits.
+/// Shows the screen until the user quits.
 ///
 /// # Errors
-/// The terminal refuses, or signals can not be heard.
+/// Returns an error if the recording cannot be created or the terminal cannot be used, or an error of the stream of
+/// events that replaces the screen.
 pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let clock = Clock::backdated(MAX_RESTORED_AGE);
-    let host = |source: &ResolvedProfile<_>| (!source.endpoint.is_public()).then(|| source.endpoint.host());
+    let host =
+        |profile: &ResolvedProfile<_>| (!profile.endpoint.is_public()).then(|| profile.endpoint.host());
     let recording_params = RecordingParams {
         started: clock.now().wall,
         thresholds: config.screen.thresholds.clone(),
@@ -52,10 +55,10 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         ..live_settings(config.screen, &env)
     };
     let mut names = profile_names(&config.first_profile, &config.other_profiles).into_iter();
-    let mut reached =
-        |source| profile_and_client(source, names.next().unwrap_or_default(), config.query.as_ref());
-    let first = reached(config.first_profile);
-    let others = config.other_profiles.into_iter().map(reached).collect();
+    let mut with_client =
+        |profile| profile_and_client(profile, names.next().unwrap_or_default(), config.query.as_ref());
+    let first = with_client(config.first_profile);
+    let others = config.other_profiles.into_iter().map(with_client).collect();
     show_screen(settings, first, others, clock, env, persistence).await
 }
 
@@ -80,20 +83,20 @@ impl From<Appearance> for Theme {
     }
 }
 
-/// Returns the names of the profiles to show: a label, or the profile's own name where several have the same label. A single
-/// profile needs no name.
+/// Returns the names to show for the profiles: the label, or the profile's own name if it has no label or shares it
+/// with another profile. A single profile gets an empty name.
 fn profile_names(first: &MaybeKeyedProfile, others: &[MaybeKeyedProfile]) -> Vec<String> {
     let all = || std::iter::once(first).chain(others);
-    let label = |source: &MaybeKeyedProfile| source.label.clone();
-    let name = |source: &MaybeKeyedProfile| {
-        let name = text::sanitise(source.name.as_deref().unwrap_or_default(), MAX_NAME_COLUMNS);
-        let of_two = |label: &String| all().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
-        label(source).filter(|label| !of_two(label)).unwrap_or(name)
+    let label = |profile: &MaybeKeyedProfile| profile.label.clone();
+    let name = |profile: &MaybeKeyedProfile| {
+        let name = text::sanitise(profile.name.as_deref().unwrap_or_default(), MAX_NAME_COLUMNS);
+        let is_shared = |label: &String| all().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
+        label(profile).filter(|label| !is_shared(label)).unwrap_or(name)
     };
     if others.is_empty() { vec![String::new()] } else { all().map(name).collect() }
 }
 
-/// A source as the screen says it, and what asks it.
+/// Returns the profile as the screen shows it, and its client, if it has an API key.
 fn profile_and_client(
     profile: MaybeKeyedProfile,
     name: String,
@@ -110,15 +113,16 @@ fn profile_and_client(
     }
 }
 
-/// What the screen says at its start, where the config file has something that was left out.
+/// Returns the notice for the config's warnings: the first one and the number of the others.
 pub(super) fn startup_notice(warnings: &[String]) -> Option<(NoticeLevel, String)> {
     let (first, others) = warnings.split_first()?;
     let others = if others.is_empty() { String::new() } else { format!("; and {} more", others.len()) };
     Some((NoticeLevel::Error, format!("{first}{others}")))
 }
 
-/// Shows the screen of the first profile and the others, each with its client, or none without an API key. `watch` and `demo`
-/// share it.
+/// Shows the screen of one or several profiles, for `watch` and `demo`. A profile without an API key has no client.
+///
+/// If the terminal cannot show a screen, it streams the events of a single profile as text.
 pub(super) async fn show_screen(
     settings: Settings,
     first: (ProfileInfo, Option<Client>),
@@ -137,26 +141,27 @@ pub(super) async fn show_screen(
         print_error(&format!(
             "no screen can be shown here: {problem}; events are streamed as text, as by `keepwatch events --format text`"
         ));
-        let Settings { targets, poll_limits: pace, thresholds, zone, theme, .. } = settings;
-        let form = EventFormat::Text { zone, ascii: theme.ascii };
+        let Settings { targets, poll_limits, thresholds, zone, theme, .. } = settings;
+        let format = EventFormat::Text { zone, ascii: theme.ascii };
         return stream(
             client,
             clock,
-            WatchParams { targets, poll_limits: pace, thresholds },
-            form,
+            WatchParams { targets, poll_limits, thresholds },
+            format,
             persistence.recording.map(|file| (file, persistence.header)),
         )
         .await;
     }
     for (info, client) in std::iter::once(&first).chain(&others) {
-        let host = client.as_ref().map_or_else(|| "none, without a key".into(), |it| it.endpoint().host());
+        let host =
+            client.as_ref().map_or_else(|| "none, without a key".into(), |client| client.endpoint().host());
         tracing::info!("profile {:?}: {host}", info.name);
     }
     let outcome = tui::run(settings, first, others, clock, env, persistence).await;
-    log::set_error_handler(|why| print_error(&why)); // there is no screen any more
+    log::set_error_handler(|message| print_error(&message)); // the screen is gone
     let (exit, last_message) = outcome.map_err(CliError::Terminal)?;
-    if let Some(said) = last_message {
-        print_error(&said);
+    if let Some(message) = last_message {
+        print_error(&message);
     }
     Ok(exit)
 }
@@ -168,26 +173,26 @@ mod tests {
     use keepwatch_core::session::Secret;
 
     fn shown_names(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
-        let source = |(name, label): &(&str, Option<&str>)| ResolvedProfile {
+        let profile = |(name, label): &(&str, Option<&str>)| ResolvedProfile {
             name: Some((*name).to_owned()),
             label: label.map(str::to_owned),
             endpoint: Endpoint::new("https://a.example", "a test", false).unwrap(),
             key: Ok(Secret::new("k".into())),
             warning: None,
         };
-        let sources: Vec<_> = profiles.iter().map(source).collect();
-        let (first, others) = sources.split_first().unwrap();
+        let profiles: Vec<_> = profiles.iter().map(profile).collect();
+        let (first, others) = profiles.split_first().unwrap();
         profile_names(first, others)
     }
 
     #[test]
-    fn profiles_are_called_by_their_labels_unless_two_are_called_alike() {
+    fn shared_labels_are_not_shown() {
         assert_eq!(shown_names(&[("a", Some("Acme")), ("b", None)]), ["Acme", "b"]);
         assert_eq!(
             shown_names(&[("a", Some("prod")), ("b", Some("prod")), ("c", Some("C"))]),
             ["a", "b", "C"]
         );
         assert_eq!(shown_names(&[("x\u{1b}y", None), ("b", None)]), ["x·y", "b"]);
-        assert_eq!(shown_names(&[("a", Some("Acme"))]), [""], "of one there is nothing to tell apart");
+        assert_eq!(shown_names(&[("a", Some("Acme"))]), [""], "a single profile needs no name");
     }
 }

@@ -1,8 +1,8 @@
-//! An event as a JSON object: the schema of `keepwatch events`, version 1. Pure.
+//! The JSON schema of `keepwatch events`, version 1. Pure.
 //!
-//! `docs/events.md` documents it, and a test holds this to every line there. Fields may be added within a version; none
-//! is renamed, removed or given another meaning. Metadata is never in it. Texts are the network's own but for secrets,
-//! which are masked; sentences are fit for a terminal.
+//! `docs/events.md` documents the schema, and a test compares every example there with this code. A version may gain
+//! fields, but never renames, removes or redefines one. Objects never have metadata. Texts from the network are not
+//! sanitised, but secrets in them are redacted. Sentences are sanitised.
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ use keepwatch_core::tracker::{Alert, Event, EventKind};
 /// The version of the schema.
 pub const VERSION: u32 = 1;
 
-/// The object. `why` is the verdict on the end that the event tells of, with the status that the session ended with.
+/// Returns the JSON object of an event. `ending` is the final status and the verdict if the session has ended.
 #[must_use]
 pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
     let mut object = Map::new();
@@ -27,11 +27,11 @@ pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
     object.insert("not_after".into(), time(event.when.latest).into());
     object.insert("observed_at".into(), time(event.learned_at).into());
     object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.learned_at).into());
-    // Sentences are masked already, and twice is once too often.
+    // The sentence is redacted already, and a second pass could redact too much.
     let mut fields = kind_fields(&event.kind);
     text::redact_values(&mut fields);
-    if let Value::Object(own) = fields {
-        object.extend(own);
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
     }
     if is_end_event(&event.kind) {
         let verdict = ending.map(|(status, verdict)| verdict_object(status, verdict, event.learned_at));
@@ -40,6 +40,7 @@ pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
     Value::Object(object)
 }
 
+/// Returns true if the event reports that a session has ended.
 fn is_end_event(kind: &EventKind) -> bool {
     match kind {
         EventKind::Ended { .. } => true,
@@ -50,20 +51,20 @@ fn is_end_event(kind: &EventKind) -> bool {
     }
 }
 
-/// The fields that only this kind has.
+/// Returns the fields that only this kind of event has.
 fn kind_fields(kind: &EventKind) -> Value {
     let request_id = kind.request_id().map(Untrusted::raw);
     match kind {
-        EventKind::FirstSeen { status, time_left: left, ended_at: ended } => {
-            json!({ "status": status.raw(), "left_s": left.map(seconds), "ended_at": ended.map(time) })
+        EventKind::FirstSeen { status, time_left, ended_at } => {
+            json!({ "status": status.raw(), "left_s": time_left.map(seconds), "ended_at": ended_at.map(time) })
         }
         EventKind::StatusChanged { from, to } | EventKind::Contradicted { from, to } => {
             json!({ "from": from.raw(), "to": to.raw() })
         }
-        EventKind::Ended { status, ended_at: said, ended_at_fits: fits, last_alive } => json!({
+        EventKind::Ended { status, ended_at, ended_at_fits, last_alive } => json!({
             "status": status.raw(),
-            "ended_at": said.map(time),
-            "ended_at_fits": fits,
+            "ended_at": ended_at.map(time),
+            "ended_at_fits": ended_at_fits,
             "last_alive_at": last_alive.as_ref().map(|(at, _)| time(*at)),
             "last_status": last_alive.as_ref().map(|(_, status)| status.raw()),
         }),
@@ -84,12 +85,12 @@ fn kind_fields(kind: &EventKind) -> Value {
         EventKind::NotFound(_) => json!({ "request_id": request_id }),
         EventKind::FoundAgain(status) => json!({ "status": status.raw() }),
         EventKind::Overdue { expires } => json!({ "expires_at": time(*expires) }),
-        EventKind::AlertRaised(flag) => match flag {
-            Alert::TimeLeft(left) => json!({ "flag": flag.name(), "left_s": seconds(*left) }),
-            Alert::Idle(idle) => json!({ "flag": flag.name(), "idle_s": seconds(*idle) }),
-            Alert::StillRunning(after) => json!({ "flag": flag.name(), "after_s": seconds(*after) }),
+        EventKind::AlertRaised(alert) => match alert {
+            Alert::TimeLeft(left) => json!({ "flag": alert.name(), "left_s": seconds(*left) }),
+            Alert::Idle(idle) => json!({ "flag": alert.name(), "idle_s": seconds(*idle) }),
+            Alert::StillRunning(after) => json!({ "flag": alert.name(), "after_s": seconds(*after) }),
             Alert::EndedEarly | Alert::Error | Alert::Overdue | Alert::ReleaseFailed => {
-                json!({ "flag": flag.name() })
+                json!({ "flag": alert.name() })
             }
         },
         EventKind::Successor(id) => json!({ "successor": id.raw() }),
@@ -113,16 +114,16 @@ fn kind_fields(kind: &EventKind) -> Value {
     }
 }
 
-fn verdict_object(status: &Status, verdict: &Verdict, seen: Timestamp) -> Value {
-    let words = verdict.text(Zone::Utc, seen);
+fn verdict_object(status: &Status, verdict: &Verdict, learned_at: Timestamp) -> Value {
+    let text = verdict.text(Zone::Utc, learned_at);
     json!({
         "name": verdict.name(),
-        "line": verdict.summary_line(status, Zone::Utc, seen),
-        "was": words.explanation,
-        "was_not": words.ruled_out,
+        "line": verdict.summary_line(status, Zone::Utc, learned_at),
+        "was": text.explanation,
+        "was_not": text.ruled_out,
         "sure": verdict.confidence.name(),
-        "how_sure": words.confidence,
-        "advice": words.advice,
+        "how_sure": text.confidence,
+        "advice": text.advice,
     })
 }
 

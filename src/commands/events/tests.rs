@@ -3,29 +3,29 @@ use keepwatch_core::testing::{id, time as t};
 use keepwatch_core::tracker::server_clock::TimeInterval;
 use keepwatch_core::tracker::verdict::Evidence;
 
-fn event(of: Option<&str>, kind: EventKind) -> Event {
-    let seen = t("21:04:12.1");
-    let id = of.map(id);
-    Event { id, when: TimeInterval { earliest: None, latest: seen }, learned_at: seen, kind }
+fn event(session: Option<&str>, kind: EventKind) -> Event {
+    let at = t("21:04:12.1");
+    let id = session.map(id);
+    Event { id, when: TimeInterval { earliest: None, latest: at }, learned_at: at, kind }
 }
 
 #[test]
-fn a_line_for_people_has_the_time_the_session_and_what_happened() {
+fn text_line_has_time_session_event() {
     let first = EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None };
-    let of_one = event(Some("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"), first);
+    let session_event = event(Some("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"), first);
     assert_eq!(
-        text_lines(&of_one, None, Zone::Utc, false),
+        text_lines(&session_event, None, Zone::Utc, false),
         "2026-11-22 21:04:12  6512bd43  first seen RUNNING\n"
     );
-    let of_all = event(None, EventKind::Slept(std::time::Duration::from_secs(90)));
+    let global_event = event(None, EventKind::Slept(std::time::Duration::from_secs(90)));
     assert_eq!(
-        text_lines(&of_all, None, Zone::Utc, true),
+        text_lines(&global_event, None, Zone::Utc, true),
         "2026-11-22 21:04:12  all       this machine slept for 1m 30s; what happened meanwhile was not seen\n"
     );
 }
 
 #[test]
-fn an_end_is_followed_by_its_verdict() {
+fn verdict_follows_end() {
     let status = Status::Completed;
     let evidence = Evidence {
         status: Some(status.clone()),
@@ -41,8 +41,8 @@ fn an_end_is_followed_by_its_verdict() {
         ended_at_fits: true,
         last_alive: None,
     };
-    let why = (status, evidence.verdict().unwrap());
-    let lines = text_lines(&event(Some("s-1"), ended), Some(&why), Zone::Utc, false);
+    let ending = (status, evidence.verdict().unwrap());
+    let lines = text_lines(&event(Some("s-1"), ended), Some(&ending), Zone::Utc, false);
     assert_eq!(
         lines,
         "2026-11-22 21:04:12  s-1       COMPLETED (endedAt 21:04:11.6)\n\

@@ -1,8 +1,9 @@
-//! Sessions as all runs together saw them. Pure.
+//! Merges the journal's rows, one for each session and run, into one row for each session. Pure.
 //!
-//! Of what several runs know of a session, the newest counts. How long it was watched is the sum of what each run watched,
-//! but no more than the time from when one first saw it to when one last did, with gaps between runs left out, and no
-//! more than it ran: two panes that watch at once watch once.
+//! The run that saw a session last provides its fields. The watched time is the sum over all runs, but at most:
+//!
+//! - the union of the intervals in which the runs saw the session, so that two runs at the same time count once;
+//! - the session's running time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,44 +16,44 @@ use keepwatch_core::session::{Metadata, Region, SessionId, Status};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::cost::{Rates, billed_minutes};
 
-/// One session.
+/// One session, merged from all runs that saw it.
 #[derive(Debug)]
 pub(super) struct MergedSession {
-    /// What the run knows that saw it last.
+    /// The row of the run that saw the session last.
     pub(super) newest: SessionSummary,
-    /// The first reply to any run.
+    /// The time of the first response about the session, to any run.
     pub(super) first_seen: Timestamp,
-    /// How many replies came to all of them.
+    /// The number of responses about the session, to all runs.
     pub(super) responses: u64,
-    /// How many runs saw it.
+    /// The number of runs that saw the session.
     pub(super) runs: usize,
-    /// For how long it was really watched.
+    /// The time in which some run watched the session.
     pub(super) watched_time: Duration,
 }
 
 /// The sessions of one owner that started on one day.
 #[derive(Debug)]
 pub(super) struct DailyTotals {
-    /// `2026-11-22`
+    /// The day, as `2026-11-22`.
     pub(super) day: String,
-    /// Whose they are.
+    /// The owner, if the metadata names one.
     pub(super) owner: Option<Untrusted>,
-    /// How many.
+    /// The number of sessions.
     pub(super) sessions: usize,
-    /// How long they ran together.
+    /// The sum of their running times.
     pub(super) running_time: Duration,
-    /// How much of that was watched.
+    /// The sum of their watched times.
     pub(super) watched_time: Duration,
-    /// Their proxies' bytes.
+    /// The sum of their proxy bytes.
     pub(super) proxy_bytes: i64,
-    /// What they cost, estimated, in dollars.
+    /// The estimated cost in dollars.
     pub(super) cost: f64,
 }
 
 impl MergedSession {
-    /// Of rows in any order, the sessions: the one that began last first.
+    /// Merges `rows`, which may be in any order. The session that started last comes first.
     pub(super) fn merge_all(rows: Vec<SessionSummary>) -> Vec<Self> {
-        // An id is one session's of one host; a simulated one uses the same again and again.
+        // Ids are unique only within a host: the simulator uses the same ids in each run.
         let mut by_session: BTreeMap<(SessionId, String), Vec<SessionSummary>> = BTreeMap::new();
         for row in rows {
             by_session.entry((row.session.clone(), row.host.clone())).or_default().push(row);
@@ -66,46 +67,48 @@ impl MergedSession {
 
     fn merge(mut rows: Vec<SessionSummary>) -> Option<Self> {
         rows.sort_by_key(|row| row.first_seen);
-        let newest = rows.iter().enumerate().max_by_key(|(_, row)| row.last_seen).map(|(at, _)| at)?;
-        let sum = rows.iter().fold(Duration::ZERO, |sum, row| sum.saturating_add(row.watched));
+        let newest = rows.iter().enumerate().max_by_key(|(_, row)| row.last_seen).map(|(index, _)| index)?;
+        let watched = rows.iter().fold(Duration::ZERO, |sum, row| sum.saturating_add(row.watched));
         let mut session = Self {
             first_seen: rows.first()?.first_seen,
             responses: rows.iter().fold(0, |sum, row| sum.saturating_add(row.responses)),
             runs: rows.len(),
-            watched_time: sum.min(observed_time(&rows)),
+            watched_time: watched.min(observed_time(&rows)),
             newest: rows.swap_remove(newest),
         };
-        if let Some(ran) = session.running_time() {
-            session.watched_time = session.watched_time.min(ran);
+        if let Some(running_time) = session.running_time() {
+            session.watched_time = session.watched_time.min(running_time);
         }
         Some(session)
     }
 
-    /// When it started, or was created, or was first seen.
+    /// Returns the time of its start, else of its creation, else of the first response.
     pub(super) fn start_time(&self) -> Timestamp {
         self.newest.started.or(self.newest.created).unwrap_or(self.first_seen)
     }
 
-    /// Whether it lived when it was last seen, and so may have run for longer.
+    /// Returns true if the session had not ended when it was last seen, so that it may have run longer.
     pub(super) fn was_running(&self) -> bool {
         self.newest.ended.is_none() && !self.newest.status.as_ref().is_some_and(Status::is_final)
     }
 
-    /// How long it ran, or had run when it was last seen.
+    /// Returns the running time, up to the last response if the end is unknown.
     pub(super) fn running_time(&self) -> Option<Duration> {
         let until = self.newest.ended.or(self.was_running().then_some(self.newest.last_seen))?;
         let started = self.newest.started.or(self.newest.created)?;
         until.signed_duration_since(started).to_std().ok()
     }
 
-    /// What that cost, in dollars.
+    /// Returns the estimated cost in dollars.
     pub(super) fn cost(&self, rates: Rates) -> f64 {
-        let time = self.running_time().map_or(0.0, |ran| rates.cost_of_minutes(billed_minutes(ran)));
-        time + rates.cost_of_bytes(self.newest.proxy_bytes.unwrap_or(0))
+        let cost_of_time =
+            self.running_time().map_or(0.0, |duration| rates.cost_of_minutes(billed_minutes(duration)));
+        cost_of_time + rates.cost_of_bytes(self.newest.proxy_bytes.unwrap_or(0))
     }
 }
 
-/// The time from the first to the last sight of each of `rows`, in the order of the first, put together.
+/// Returns the length of the union of the rows' intervals from `first_seen` to `last_seen`. `rows` are sorted by
+/// `first_seen`.
 fn observed_time(rows: &[SessionSummary]) -> Duration {
     let mut covered = Duration::ZERO;
     let mut until = Timestamp::MIN_UTC;
@@ -117,11 +120,11 @@ fn observed_time(rows: &[SessionSummary]) -> Duration {
     covered
 }
 
-/// By day, the newest first, and by owner; those without one last.
+/// Returns the totals by day and owner: the newest day first, sessions without an owner last in their day.
 pub(super) fn daily_totals(sessions: &[MergedSession], options: HistoryOptions) -> Vec<DailyTotals> {
     let mut days: BTreeMap<_, DailyTotals> = BTreeMap::new();
-    for seen in sessions {
-        let (day, owner) = (options.zone.date(seen.start_time()), seen.newest.owner.clone());
+    for session in sessions {
+        let (day, owner) = (options.zone.date(session.start_time()), session.newest.owner.clone());
         let key = (std::cmp::Reverse(day.clone()), owner.is_none(), owner.clone());
         let totals = days.entry(key).or_insert_with(|| DailyTotals {
             day,
@@ -133,12 +136,12 @@ pub(super) fn daily_totals(sessions: &[MergedSession], options: HistoryOptions) 
             cost: 0.0,
         });
         totals.sessions = totals.sessions.saturating_add(1);
-        if let Some(ran) = seen.running_time() {
-            totals.running_time = totals.running_time.saturating_add(ran);
-            totals.watched_time = totals.watched_time.saturating_add(seen.watched_time);
+        if let Some(running_time) = session.running_time() {
+            totals.running_time = totals.running_time.saturating_add(running_time);
+            totals.watched_time = totals.watched_time.saturating_add(session.watched_time);
         }
-        totals.proxy_bytes = totals.proxy_bytes.saturating_add(seen.newest.proxy_bytes.unwrap_or(0));
-        totals.cost += seen.cost(options.rates);
+        totals.proxy_bytes = totals.proxy_bytes.saturating_add(session.newest.proxy_bytes.unwrap_or(0));
+        totals.cost += session.cost(options.rates);
     }
     days.into_values().collect()
 }

@@ -1,7 +1,8 @@
-//! The history as a JSON object: the schema of `keepwatch history --json`, version 1. Pure.
+//! The JSON schema of `keepwatch history --json`, version 1. Pure.
 //!
-//! `docs/history.md` documents it, and a test holds this to the object there. Fields may be added within a version; none is
-//! renamed, removed or given another meaning. Metadata is never in it; what looks like a secret is masked.
+//! `docs/history.md` documents the schema, and a test compares its example with this code. A version may gain fields,
+//! but never renames, removes or redefines one. The object never has metadata, and everything that looks like a secret
+//! is redacted.
 
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use keepwatch_core::text::{self, Untrusted};
 /// The version of the schema.
 pub(super) const VERSION: u32 = 1;
 
-/// The object.
+/// Returns the JSON object.
 pub(super) fn object(
     sessions: &[MergedSession],
     days: &[DailyTotals],
@@ -25,7 +26,7 @@ pub(super) fn object(
     let mut object = json!({
         "v": VERSION,
         "since": time(since),
-        "sessions": sessions.iter().map(|seen| session(seen, options)).collect::<Vec<_>>(),
+        "sessions": sessions.iter().map(|merged| session(merged, options)).collect::<Vec<_>>(),
         "summary": days.iter().map(day).collect::<Vec<_>>(),
     });
     text::redact_values(&mut object);
@@ -57,8 +58,8 @@ fn session(merged: &MergedSession, options: HistoryOptions) -> Value {
         "runs": merged.runs,
         "proxy_bytes": newest.proxy_bytes,
         "est_cost_usd": dollars(merged.cost(options.rates)),
-        "verdict": newest.verdict.as_ref().map(|why| {
-            json!({ "name": why.name, "sure": why.confidence, "sentence": why.sentence.sanitise_line() })
+        "verdict": newest.verdict.as_ref().map(|verdict| {
+            json!({ "name": verdict.name, "sure": verdict.confidence, "sentence": verdict.sentence.sanitise_line() })
         }),
     })
 }
@@ -75,7 +76,7 @@ fn day(day: &DailyTotals) -> Value {
     })
 }
 
-/// To a hundredth of a cent: it is an estimate.
+/// Rounds to a hundredth of a cent. More digits would be noise in an estimate.
 fn dollars(dollars: f64) -> f64 {
     (dollars * 10_000.0).round() / 10_000.0
 }

@@ -9,18 +9,18 @@ use keepwatch_core::session::Status;
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::cost::format_estimate;
 
-/// The widest that a table gets, in columns.
+/// The maximum width of a table on a terminal, in columns.
 const MAX_TABLE_COLUMNS: usize = 80;
-/// The columns of an id's start.
+/// The width of a session id's prefix, in columns.
 const ID_COLUMNS: usize = 8;
-/// The widest owner or profile, and the narrowest that it is cut to.
+/// The maximum and minimum width of an owner or a profile, in columns.
 const NAME_COLUMNS: (usize, usize) = (20, 5);
-/// The widest cost.
+/// The maximum width of a cost, in columns.
 const MAX_COST_COLUMNS: usize = 7;
-/// The widest verdict.
+/// The maximum width of a verdict, in columns.
 const MAX_VERDICT_COLUMNS: usize = 14;
 
-/// The verdicts' names, and what they come to in a column.
+/// The names of the verdicts and their texts for the table.
 pub(super) const SHORT_VERDICTS: [(&str, &str); 12] = [
     ("error", "error"),
     ("timed_out", "timed out"),
@@ -36,11 +36,11 @@ pub(super) const SHORT_VERDICTS: [(&str, &str); 12] = [
     ("overdue", "overdue"),
 ];
 
-/// A row a session.
+/// Renders a table with one row per session.
 pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> String {
-    let with_profile = sessions.iter().any(|seen| seen.newest.profile.is_some());
+    let with_profile = sessions.iter().any(|session| session.newest.profile.is_some());
     let mut columns = vec!["SESSION", "OWNER", "PROFILE", "STARTED", "RAN", "VERDICT", "PROXY", "EST."];
-    let mut rows: Vec<Vec<String>> = sessions.iter().map(|seen| row(seen, options)).collect();
+    let mut rows: Vec<Vec<String>> = sessions.iter().map(|session| row(session, options)).collect();
     if !with_profile {
         columns.remove(2);
         rows.iter_mut().for_each(|row| drop(row.remove(2)));
@@ -52,53 +52,57 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
         ),
         (sessions.iter().any(is_upper_bound), "~  at most: its end was not seen exactly"),
     ];
-    let notes: String = notes.iter().filter(|(is, _)| *is).map(|(_, note)| format!("{note}\n")).collect();
+    let notes: String =
+        notes.iter().filter(|(applies, _)| *applies).map(|(_, note)| format!("{note}\n")).collect();
     render_table(&columns, rows, if with_profile { &[1, 2] } else { &[1] }, options) + &notes
 }
 
-fn is_upper_bound(seen: &MergedSession) -> bool {
-    seen.newest.ended.is_some() && !seen.newest.is_end_exact && seen.running_time().is_some()
+/// Returns true if the running time is only an upper bound, because the exact end is unknown.
+fn is_upper_bound(session: &MergedSession) -> bool {
+    session.newest.ended.is_some() && !session.newest.is_end_exact && session.running_time().is_some()
 }
 
 fn row(session: &MergedSession, options: HistoryOptions) -> Vec<String> {
     let newest = &session.newest;
     let started = options.zone.date_time(session.start_time());
-    let ran = session.running_time().map_or_else(placeholder, |ran| {
+    let running_time = session.running_time().map_or_else(placeholder, |duration| {
         match (session.was_running(), is_upper_bound(session)) {
-            (true, _) => format!("{}+", text::format_countdown(ran)),
-            (_, true) => format!("~{}", text::format_countdown(ran)),
-            _ => text::format_countdown(ran),
+            (true, _) => format!("{}+", text::format_countdown(duration)),
+            (_, true) => format!("~{}", text::format_countdown(duration)),
+            _ => text::format_countdown(duration),
         }
     });
     vec![
         newest.session.prefix(ID_COLUMNS),
         owner(newest.owner.as_ref()),
         newest.profile.as_ref().map_or_else(placeholder, |name| text::sanitise(name, NAME_COLUMNS.0)),
-        started.get(5..16).unwrap_or(&started).to_owned(), // the year goes without saying, and the second
-        ran,
+        started.get(5..16).unwrap_or(&started).to_owned(), // without the year and the seconds
+        running_time,
         verdict(session),
         newest.proxy_bytes.map_or_else(placeholder, text::format_bytes),
         cost(session.cost(options.rates)),
     ]
 }
 
-/// What it came to in a word or two: by its verdict, else by its status.
+/// Returns the verdict in a word or two, or the status if there is no verdict.
 fn verdict(session: &MergedSession) -> String {
-    if let Some(why) = &session.newest.verdict {
-        let short =
-            SHORT_VERDICTS.iter().find(|(name, _)| *name == why.name).map(|(_, short)| (*short).to_owned());
-        let short = short.unwrap_or_else(|| text::sanitise(&why.name, MAX_VERDICT_COLUMNS - 1));
-        return if why.confidence == "perhaps" { short + "?" } else { short };
+    if let Some(verdict) = &session.newest.verdict {
+        let short = SHORT_VERDICTS
+            .iter()
+            .find(|(name, _)| *name == verdict.name)
+            .map(|(_, short)| (*short).to_owned());
+        let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - 1));
+        return if verdict.confidence == "perhaps" { short + "?" } else { short };
     }
-    let was = if session.was_running() { "was " } else { "" }; // when it was last seen, and who knows now
+    let was = if session.was_running() { "was " } else { "" }; // the status may have changed since then
     let status = |status: &Status| {
         text::truncate(&format!("{was}{}", status.sanitise(24).to_lowercase()), MAX_VERDICT_COLUMNS)
     };
     session.newest.status.as_ref().map_or_else(placeholder, status)
 }
 
-/// A row a day and owner.
-pub(super) fn days(days: &[DailyTotals], form: HistoryOptions) -> String {
+/// Renders a table with one row per day and owner.
+pub(super) fn days(days: &[DailyTotals], options: HistoryOptions) -> String {
     let columns = ["DAY", "OWNER", "SESSIONS", "RAN", "PROXY", "EST.", "WATCHED"];
     let rows = days.iter().map(|day| {
         vec![
@@ -111,10 +115,10 @@ pub(super) fn days(days: &[DailyTotals], form: HistoryOptions) -> String {
             percentage(day.watched_time, day.running_time),
         ]
     });
-    render_table(&columns, rows.collect(), &[1], form)
+    render_table(&columns, rows.collect(), &[1], options)
 }
 
-/// "87 %", floored: all of it is all of it.
+/// Returns a percentage such as `87 %`, rounded down so that `100 %` means all of it.
 fn percentage(part: Duration, whole: Duration) -> String {
     match part.as_millis().saturating_mul(100).checked_div(whole.as_millis()) {
         Some(percent) => format!("{percent} %"),
@@ -126,7 +130,7 @@ fn owner(owner: Option<&Untrusted>) -> String {
     owner.map_or_else(placeholder, |owner| owner.sanitise(NAME_COLUMNS.0))
 }
 
-/// What the heading says is not said again.
+/// Returns the cost without the prefix "est. ", which the heading has.
 fn cost(dollars: f64) -> String {
     text::truncate(format_estimate(dollars).trim_start_matches("est. "), MAX_COST_COLUMNS)
 }
@@ -135,7 +139,7 @@ fn placeholder() -> String {
     "-".to_owned()
 }
 
-/// The rows below their headings; `elastic` columns give way where it gets too wide.
+/// Renders the rows below their headings. If the table is too wide, the `elastic` columns shrink.
 fn render_table(
     columns: &[&str],
     rows: Vec<Vec<String>>,
@@ -143,16 +147,16 @@ fn render_table(
     options: HistoryOptions,
 ) -> String {
     let heading: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
-    let mut widths = column_widths(&lines);
-    let widest = if options.fits_terminal { MAX_TABLE_COLUMNS } else { usize::MAX };
-    let mut over = table_width(&widths).saturating_sub(widest);
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
+    let mut widths = column_widths(&rows);
+    let max_width = if options.fits_terminal { MAX_TABLE_COLUMNS } else { usize::MAX };
+    let mut excess = table_width(&widths).saturating_sub(max_width);
     for column in elastic {
         if let Some(width) = widths.get_mut(*column) {
-            let give = over.min(width.saturating_sub(NAME_COLUMNS.1));
-            *width = width.saturating_sub(give);
-            over = over.saturating_sub(give);
+            let cut = excess.min(width.saturating_sub(NAME_COLUMNS.1));
+            *width = width.saturating_sub(cut);
+            excess = excess.saturating_sub(cut);
         }
     }
-    lines.iter().map(|row| format_row(row, &widths)).collect()
+    rows.iter().map(|row| format_row(row, &widths)).collect()
 }

@@ -16,7 +16,7 @@ fn options(json: bool) -> HistoryOptions {
     HistoryOptions { json, rates: Rates::default(), zone: Zone::Utc, fits_terminal: true }
 }
 
-fn why(name: &str) -> Option<StoredVerdict> {
+fn verdict(name: &str) -> Option<StoredVerdict> {
     let sentence =
         Untrusted::new("COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the rules no disconnect");
     Some(StoredVerdict { name: name.into(), confidence: "likely".into(), sentence })
@@ -44,7 +44,7 @@ fn nightly(run: u64) -> SessionSummary {
         watched: Duration::from_millis(1_680_500),
         responses: 590,
         proxy_bytes: Some(18_200_000),
-        verdict: why("keep_alive_ended_early"),
+        verdict: verdict("keep_alive_ended_early"),
         metadata: Some(Metadata::new(r#"{"owner":"nightly","run":{"id":"c-881"}}"#)),
     }
 }
@@ -70,14 +70,14 @@ fn checkout() -> SessionSummary {
     }
 }
 
-fn render(rows: Vec<SessionSummary>, form: HistoryOptions) -> String {
-    let seen = MergedSession::merge_all(rows);
-    let days = daily_totals(&seen, form);
-    table::sessions(&seen, form) + "\n" + &table::days(&days, form)
+fn render(rows: Vec<SessionSummary>, options: HistoryOptions) -> String {
+    let sessions = MergedSession::merge_all(rows);
+    let days = daily_totals(&sessions, options);
+    table::sessions(&sessions, options) + "\n" + &table::days(&days, options)
 }
 
 #[test]
-fn the_sessions_are_a_table_and_each_day_and_owner_a_row_of_another() {
+fn sessions_and_days_have_a_table_each() {
     assert_eq!(
         render(vec![nightly(1), checkout()], options(false)),
         "\
@@ -94,7 +94,7 @@ DAY         OWNER    SESSIONS  RAN      PROXY    EST.   WATCHED
 }
 
 #[test]
-fn tables_fit_80_columns_whatever_their_rows_have() {
+fn tables_fit_80_columns() {
     let long = Untrusted::new("\u{1b}[31m夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜");
     let row = SessionSummary {
         owner: Some(long),
@@ -124,42 +124,45 @@ fn tables_fit_80_columns_whatever_their_rows_have() {
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
     assert!(text.contains("~8d 00h") && text.contains("at most"), "{text}");
     assert!(!text.contains('\u{1b}'));
-    let whole = HistoryOptions { fits_terminal: false, ..options(false) };
-    assert!(render(vec![row, bare], whole).contains("a-profile-with-a-lo…  "), "a program reads whole cells");
+    let unlimited = HistoryOptions { fits_terminal: false, ..options(false) };
+    assert!(render(vec![row, bare], unlimited).contains("a-profile-with-a-lo…  "), "no column shrinks");
     assert!(text::to_ascii(&text).lines().all(|line| line.is_ascii() && line.len() <= 80), "{text}");
 }
 
 #[test]
-fn a_verdict_that_is_not_sure_says_so_and_each_has_its_words() {
-    for (name, sure, words) in [
+fn every_verdict_has_a_short_text() {
+    for (name, confidence, short) in [
         ("keep_alive_ended_early", "likely", "ended early"),
         ("error", "said", "error"),
         ("never_connected", "perhaps", "no client?"),
         ("released_here", "perhaps", "released here?"),
         ("unexplained", "unknown", "unexplained"),
     ] {
-        let verdict =
-            Some(StoredVerdict { name: name.into(), confidence: sure.into(), sentence: Untrusted::new("x") });
+        let verdict = Some(StoredVerdict {
+            name: name.into(),
+            confidence: confidence.into(),
+            sentence: Untrusted::new("x"),
+        });
         let text = table::sessions(
             &MergedSession::merge_all(vec![SessionSummary { verdict, ..nightly(1) }]),
             options(false),
         );
-        assert!(text.contains(&format!("  {words}  ")), "{text}");
+        assert!(text.contains(&format!("  {short}  ")), "{text}");
     }
-    // Each name that a verdict can have has words of its own.
-    let events = std::fs::read_to_string(concat!(
+    // Every name in the source of `Verdict::name` must be in the table.
+    let source = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/crates/keepwatch-core/src/tracker/verdict/text.rs"
     ))
     .unwrap();
-    let names = events.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
+    let names = source.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
     for name in names.split('"').skip(1).step_by(2) {
         assert!(table::SHORT_VERDICTS.iter().any(|(it, _)| *it == name), "{name}");
     }
 }
 
 #[test]
-fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watched_once() {
+fn overlapping_runs_count_once() {
     let minute = Duration::from_secs(60);
     let run = |number, from: &str, to: &str, watched: Duration| SessionSummary {
         first_seen: t(from),
@@ -168,33 +171,33 @@ fn of_several_runs_the_newest_is_believed_and_what_two_watched_at_once_was_watch
         ..nightly(number)
     };
     let watched = |rows| MergedSession::merge_all(rows)[0].watched_time;
-    // One after the other, with a gap between them.
+    // Two runs with a gap between them.
     let (one, two) = ("22T21:04:02", "22T21:14:02");
     let (three, four) = ("22T21:24:02", "22T21:34:02");
     assert_eq!(watched(vec![run(2, three, four, minute * 9), run(1, one, two, minute * 10)]), minute * 19);
-    // At the same time.
+    // Two runs at the same time.
     assert_eq!(watched(vec![run(1, one, four, minute * 30), run(2, one, four, minute * 29)]), minute * 30);
-    // Half and half.
+    // Two runs that overlap partly.
     assert_eq!(watched(vec![run(1, one, three, minute * 20), run(2, two, four, minute * 20)]), minute * 30);
-    // No longer than it ran.
+    // A run that watched longer than the session ran.
     assert_eq!(watched(vec![run(1, one, "22T23:00:00", minute * 100)]), minute * 30);
 
     let before = SessionSummary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
-    let seen = MergedSession::merge_all(vec![before, run(2, three, four, minute)]);
-    assert_eq!(seen.len(), 1);
-    assert_eq!((seen[0].runs, seen[0].responses, seen[0].first_seen), (2, 1180, t(one)));
-    assert_eq!(seen[0].newest.status, Some(Status::Completed));
+    let merged = MergedSession::merge_all(vec![before, run(2, three, four, minute)]);
+    assert_eq!(merged.len(), 1);
+    assert_eq!((merged[0].runs, merged[0].responses, merged[0].first_seen), (2, 1180, t(one)));
+    assert_eq!(merged[0].newest.status, Some(Status::Completed));
     let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..nightly(3) };
     assert_eq!(
         MergedSession::merge_all(vec![nightly(1), elsewhere]).len(),
         2,
-        "another host's session is another"
+        "sessions of different hosts are different"
     );
 }
 
 #[test]
-fn the_screens_filter_finds_what_it_finds_there() {
-    let seen = MergedSession::merge_all(vec![nightly(1)]);
+fn filter_matches_as_on_screen() {
+    let sessions = MergedSession::merge_all(vec![nightly(1)]);
     for (filter, found) in [
         ("", true),
         ("6512", true),
@@ -203,33 +206,35 @@ fn the_screens_filter_finds_what_it_finds_there() {
         ("!status:completed", false),
         ("c-882", false),
     ] {
-        assert_eq!(Filter::parse(filter).unwrap().matches(&seen[0]), found, "{filter}");
+        assert_eq!(Filter::parse(filter).unwrap().matches(&sessions[0]), found, "{filter}");
     }
 }
 
 #[test]
-fn the_json_is_what_the_document_says_it_is() {
+fn json_matches_documentation() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/history.md")).unwrap();
     let documented = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
-    let seen = MergedSession::merge_all(vec![nightly(1), checkout()]);
-    let object = json::object(&seen, &daily_totals(&seen, options(true)), t("21T12:00:00"), options(true));
+    let sessions = MergedSession::merge_all(vec![nightly(1), checkout()]);
+    let object =
+        json::object(&sessions, &daily_totals(&sessions, options(true)), t("21T12:00:00"), options(true));
     let pretty = serde_json::to_string_pretty(&object).unwrap() + "\n";
-    assert_eq!(documented, pretty, "it should be:\n{pretty}");
+    assert_eq!(documented, pretty, "docs/history.md should show:\n{pretty}");
     let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     for name in [&object["sessions"][0], &object["summary"][0], &object].into_iter().flat_map(names) {
-        assert!(text.contains(&format!("`{name}`")), "{name} is not explained");
+        assert!(text.contains(&format!("`{name}`")), "docs/history.md does not explain {name}");
     }
 }
 
 #[test]
-fn a_secret_that_came_into_a_row_is_printed_nowhere() {
+fn secret_in_row_is_not_printed() {
     let secret = Untrusted::new("wss://c/?signingKey=cAnArY");
     let row = SessionSummary {
         owner: Some(secret.clone()),
         verdict: Some(StoredVerdict { name: "gone".into(), confidence: "perhaps".into(), sentence: secret }),
         ..nightly(1)
     };
-    let seen = MergedSession::merge_all(vec![row.clone()]);
-    let object = json::object(&seen, &daily_totals(&seen, options(true)), t("21T12:00:00"), options(true));
+    let sessions = MergedSession::merge_all(vec![row.clone()]);
+    let object =
+        json::object(&sessions, &daily_totals(&sessions, options(true)), t("21T12:00:00"), options(true));
     assert!(!object.to_string().contains("cAnArY") && !render(vec![row], options(false)).contains("cAnArY"));
 }

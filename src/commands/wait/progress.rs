@@ -1,10 +1,14 @@
-//! Which of the sessions that are waited for have come to where they were to come, and which never will. Pure.
+//! The progress of `keepwatch wait`: the sessions that have reached the goal, and those that no longer can. Pure.
 //!
 //! ```text
-//!                     ┌── the goal ──────────────────────────────► Holds     for good: it came true
-//!   a session ► Open ─┤── --for running, and it has ended ───────► Never
-//!                     └── 404 or 410, for longer than the grace ─► Never
+//!                        ┌── goal reached ─────────────────────────────► GoalReached
+//!   session ──► Waiting ─┤── ended, with --for running ────────────────► GoalMissed(Ended)
+//!                        └── 404 or 410, after the grace period ───────► GoalMissed(NotFound)
 //! ```
+//!
+//! `GoalReached` and `GoalMissed` never change again. [`WaitProgress::outcome`] decides the exit code from them. The
+//! header of `commands/error.rs` lists where every other exit code is decided, and `api_error.rs` has those of single
+//! requests.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,11 +19,11 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, Phase, SessionId, Status};
 use keepwatch_core::tracker::{Presence, RequestTiming, SessionTracker};
 
-/// The sessions, and how they stand.
+/// The sessions and the progress of each.
 #[derive(Debug)]
 pub(super) struct WaitProgress {
     sessions: Vec<(SessionId, SessionProgress)>,
-    /// Those that the API does not know.
+    /// The sessions that the API does not know, each with its grace period.
     not_found: HashMap<SessionId, GracePeriod>,
     goal: Goal,
     any: bool,
@@ -30,34 +34,35 @@ pub(super) struct WaitProgress {
 #[derive(Clone, Debug, PartialEq)]
 enum SessionProgress {
     Waiting,
-    /// With this status.
+    /// The session reached the goal with this status.
     GoalReached(Status),
     GoalMissed(MissReason),
 }
 
-/// Why a session will never come to where it was to come.
+/// The reason why a session can no longer reach the goal.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum MissReason {
-    /// It has ended.
+    /// It ended with this status.
     Ended(Status),
-    /// The API does not know it, in these words.
+    /// The API does not know it. The error is the API's response.
     NotFound(ApiError),
 }
 
-/// A session that stands otherwise than before.
+/// A session that stopped waiting.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ProgressChange {
-    /// It has come to where it was to come.
+    /// The session reached the goal.
     GoalReached(SessionId),
-    /// It never will.
+    /// The session can no longer reach the goal.
     GoalMissed(SessionId, MissReason),
 }
 
+/// The time in which a session may be unknown to the API, because it is still being created.
 #[derive(Clone, Copy, Debug)]
 struct GracePeriod {
-    /// When the first request was sent that was answered so.
+    /// The send time of the first request that the API answered with 404 or 410.
     since: Moment,
-    /// Whether it was asked for at the end of the grace.
+    /// True if the poll at the end of the grace period was requested.
     is_final_poll_sent: bool,
 }
 
@@ -77,15 +82,16 @@ impl WaitProgress {
         self.goal
     }
 
-    /// Takes what the fleet knows by now. `missing` is the session of which the newest reply says that it is not there.
+    /// Reads the tracker and returns the sessions that stopped waiting. `not_found` is the session of the newest
+    /// response, if that was a 404 or 410.
     pub(super) fn update(
         &mut self,
         tracker: &SessionTracker,
-        missing: Option<(SessionId, RequestTiming)>,
+        not_found: Option<(SessionId, RequestTiming)>,
     ) -> Vec<ProgressChange> {
         let mut changes = Vec::new();
         for (id, progress) in
-            self.sessions.iter_mut().filter(|(_, standing)| *standing == SessionProgress::Waiting)
+            self.sessions.iter_mut().filter(|(_, progress)| *progress == SessionProgress::Waiting)
         {
             let Some(record) = tracker.get(id) else { continue };
             if let Presence::NotFound(absence) = &record.presence {
@@ -93,7 +99,7 @@ impl WaitProgress {
                 self.not_found
                     .entry(id.clone())
                     .or_insert(GracePeriod { since: since.sent, is_final_poll_sent: false });
-                let newest = missing.as_ref().filter(|(missing, _)| missing == id);
+                let newest = not_found.as_ref().filter(|(not_found, _)| not_found == id);
                 let is_grace_over = newest.is_some_and(|(_, at)| at.sent.since(since.sent) >= self.grace);
                 if is_grace_over {
                     *progress = SessionProgress::GoalMissed(MissReason::NotFound(error.clone()));
@@ -119,18 +125,18 @@ impl WaitProgress {
         changes
     }
 
-    /// How it ends, once that is certain.
+    /// Returns the exit code of the wait once it is certain.
     pub(super) fn outcome(&self) -> Option<ExitCode> {
-        let all = || self.sessions.iter().map(|(_, standing)| standing);
-        let reached = || all().filter(|standing| matches!(standing, SessionProgress::GoalReached(_)));
-        let missed = || all().filter(|standing| matches!(standing, SessionProgress::GoalMissed(_)));
+        let all = || self.sessions.iter().map(|(_, progress)| progress);
+        let reached = || all().filter(|progress| matches!(progress, SessionProgress::GoalReached(_)));
+        let missed = || all().filter(|progress| matches!(progress, SessionProgress::GoalMissed(_)));
         let count = self.sessions.len();
         let (is_reached, is_missed) = if self.any {
             (reached().count() > 0, missed().count() == count)
         } else {
             (reached().count() == count, missed().count() > 0)
         };
-        let ended_badly = |standing: &SessionProgress| match standing {
+        let ended_badly = |progress: &SessionProgress| match progress {
             SessionProgress::GoalReached(status) | SessionProgress::GoalMissed(MissReason::Ended(status)) => {
                 self.exit_status && matches!(status, Status::Error | Status::TimedOut)
             }
@@ -139,34 +145,34 @@ impl WaitProgress {
         if is_reached {
             return Some(if reached().any(ended_badly) { ExitCode::EndedBadly } else { ExitCode::Success });
         }
-        let absent =
-            missed().any(|standing| matches!(standing, SessionProgress::GoalMissed(MissReason::NotFound(_))));
-        is_missed.then(|| match (missed().any(ended_badly), absent) {
+        let is_not_found =
+            missed().any(|progress| matches!(progress, SessionProgress::GoalMissed(MissReason::NotFound(_))));
+        is_missed.then(|| match (missed().any(ended_badly), is_not_found) {
             (true, _) => ExitCode::EndedBadly,
             (false, true) => ExitCode::NoSuchSession,
             (false, false) => ExitCode::Failure,
         })
     }
 
-    /// Those that may still come to where they are to come.
+    /// Returns the sessions that may still reach the goal.
     pub(super) fn waiting(&self) -> Vec<&SessionId> {
-        let open = self.sessions.iter().filter(|(_, standing)| *standing == SessionProgress::Waiting);
-        open.map(|(id, _)| id).collect()
+        let waiting = self.sessions.iter().filter(|(_, progress)| *progress == SessionProgress::Waiting);
+        waiting.map(|(id, _)| id).collect()
     }
 
-    /// When the grace of the first session ends that was not asked for at that time yet, by the clock since boot.
+    /// Returns the first end of a grace period whose final poll is still to come, on the clock since boot.
     pub(super) fn next_grace_end(&self) -> Option<Duration> {
-        let waiting = self.not_found.values().filter(|absence| !absence.is_final_poll_sent);
-        waiting.map(|absence| absence.since.boot.saturating_add(self.grace)).min()
+        let pending = self.not_found.values().filter(|period| !period.is_final_poll_sent);
+        pending.map(|period| period.since.boot.saturating_add(self.grace)).min()
     }
 
-    /// Whether the grace of a session is over at `now`, so that it is to be asked for once more: the last time may be
-    /// long ago, for what is not there is asked for less and less. Says so once of each.
+    /// Returns true if a grace period is over at `now`, so that its session must be polled once more. The last poll may
+    /// be long ago, because the poller backs off for sessions that do not exist. Each session causes one final poll.
     pub(super) fn needs_final_poll(&mut self, now: Duration) -> bool {
         let mut is_due = false;
-        for absence in self.not_found.values_mut().filter(|absence| !absence.is_final_poll_sent) {
-            if absence.since.boot.saturating_add(self.grace) <= now {
-                absence.is_final_poll_sent = true;
+        for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_sent) {
+            if period.since.boot.saturating_add(self.grace) <= now {
+                period.is_final_poll_sent = true;
                 is_due = true;
             }
         }

@@ -13,7 +13,7 @@ const OTHER: &str = "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1";
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// So many milliseconds after four past nine in the evening.
+/// Returns the time `ms` milliseconds after 21:04:00.
 fn t(ms: u64) -> Timestamp {
     saturating_add(time("21:04:00"), MS(ms))
 }
@@ -26,10 +26,10 @@ fn error(kind: ApiErrorKind, message: &str) -> ApiError {
     }
 }
 
-/// Learned at 12.1 s; when it happened, nobody knows better than three seconds.
-fn event(of: Option<&str>, kind: EventKind) -> Event {
+/// Returns an event learned at 12.1 s, which happened in the three seconds before.
+fn event(session: Option<&str>, kind: EventKind) -> Event {
     let when = TimeInterval { earliest: Some(t(9_000)), latest: t(12_100) };
-    Event { id: of.map(id), when, learned_at: t(12_100), kind }
+    Event { id: session.map(id), when, learned_at: t(12_100), kind }
 }
 
 fn ended_early() -> (Status, Verdict) {
@@ -45,9 +45,9 @@ fn ended_early() -> (Status, Verdict) {
     (Status::Completed, evidence.verdict().unwrap())
 }
 
-/// One of every kind, in the order of the documentation.
+/// Returns events of every kind, in the order of the documentation.
 fn every_kind() -> Vec<Event> {
-    let of_one = [
+    let session_kinds = [
         EventKind::FirstSeen { status: Status::Running, time_left: Some(MS(898_900)), ended_at: None },
         EventKind::FirstSeen { status: Status::Completed, time_left: None, ended_at: Some(t(11_630)) },
         EventKind::StatusChanged { from: Status::Pending, to: Status::Running },
@@ -86,7 +86,7 @@ fn every_kind() -> Vec<Event> {
             wait: Some(MS(6_000)),
         },
     ];
-    let of_all = [
+    let global_kinds = [
         EventKind::EndedTogether { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
         EventKind::PollsFailing {
             list: None,
@@ -103,34 +103,34 @@ fn every_kind() -> Vec<Event> {
         EventKind::ServerClockSet { by_ms: 3_600_000 },
         EventKind::ClockSet { by_ms: -90_000 },
     ];
-    let of_one = of_one.into_iter().map(|kind| event(Some(ID), kind));
-    of_one.chain(of_all.into_iter().map(|kind| event(None, kind))).collect()
+    let session_events = session_kinds.into_iter().map(|kind| event(Some(ID), kind));
+    session_events.chain(global_kinds.into_iter().map(|kind| event(None, kind))).collect()
 }
 
-fn line(event: &Event) -> String {
+fn json_line(event: &Event) -> String {
     object(event, is_end_event(&event.kind).then(ended_early).as_ref()).to_string()
 }
 
 #[test]
-fn every_kind_is_written_as_the_documentation_shows_it() {
+fn every_kind_matches_documentation() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).unwrap();
-    let shown: Vec<&str> = page
+    let documented: Vec<&str> = page
         .split("```json\n")
         .skip(1)
-        .filter_map(|rest| rest.split("```").next())
+        .filter_map(|block| block.split("```").next())
         .flat_map(str::lines)
         .collect();
-    let written: Vec<String> = every_kind().iter().map(line).collect();
-    assert_eq!(shown, written, "docs/events.md should show:\n{}", written.join("\n"));
+    let written: Vec<String> = every_kind().iter().map(json_line).collect();
+    assert_eq!(documented, written, "docs/events.md should show:\n{}", written.join("\n"));
     let names: BTreeSet<&str> = every_kind().iter().map(|event| event.kind.name()).collect();
     for name in &names {
         assert!(page.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
     }
-    assert_eq!(names.len(), 26, "a new kind of event belongs here and into docs/events.md");
+    assert_eq!(names.len(), 26, "add a new kind of event here and to docs/events.md");
 }
 
 #[test]
-fn every_object_begins_with_the_same_fields() {
+fn all_objects_share_first_fields() {
     let first = ["v", "event", "session", "not_before", "not_after", "observed_at", "sentence"];
     for event in every_kind() {
         let object = object(&event, None);
@@ -141,7 +141,7 @@ fn every_object_begins_with_the_same_fields() {
 }
 
 #[test]
-fn an_end_without_a_verdict_says_so() {
+fn missing_verdict_is_null() {
     let ended = event(
         Some(ID),
         EventKind::Ended {
@@ -156,7 +156,7 @@ fn an_end_without_a_verdict_says_so() {
 }
 
 #[test]
-fn secrets_are_masked_and_what_is_shown_is_one_line() {
+fn secrets_and_control_characters_are_removed() {
     let evil = "a\u{1b}[31m\nwss://c/?signingKey=cAnArY bb_live_cAnArY";
     let kinds = [
         EventKind::ContextChanged(Some(Untrusted::new(evil))),
@@ -169,7 +169,7 @@ fn secrets_are_masked_and_what_is_shown_is_one_line() {
         EventKind::FoundAgain(Status::from_api(evil)),
     ];
     for kind in kinds {
-        let line = line(&event(Some(ID), kind));
+        let line = json_line(&event(Some(ID), kind));
         assert!(!line.contains("cAnArY") && !line.chars().any(char::is_control), "{line}");
     }
 }

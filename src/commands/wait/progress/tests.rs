@@ -5,7 +5,7 @@ use keepwatch_core::tracker::{AlertThresholds, Input, Scope};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-/// A tally of `a` and `b`, and the fleet that it reads.
+/// The progress of the sessions `a` and `b`, and the tracker that it reads.
 struct Fixture {
     tracker: SessionTracker,
     progress: WaitProgress,
@@ -43,18 +43,18 @@ impl Fixture {
 }
 
 #[test]
-fn all_of_them_have_to_end_and_each_is_told_once() {
+fn all_sessions_must_end() {
     let mut case = fixture(Goal::Ended, false, false, 0);
     assert_eq!(case.respond_with_status("a", 1, Status::Running), []);
     assert_eq!(case.respond_with_status("a", 2, Status::Completed), [ProgressChange::GoalReached(id("a"))]);
     assert_eq!(case.progress.outcome(), None);
     assert_eq!(case.progress.waiting(), [&id("b")]);
     assert_eq!(case.respond_with_status("b", 3, Status::Error), [ProgressChange::GoalReached(id("b"))]);
-    assert_eq!(case.progress.outcome(), Some(ExitCode::Success), "how, is told by --exit-status alone");
+    assert_eq!(case.progress.outcome(), Some(ExitCode::Success), "an ERROR only counts with --exit-status");
 }
 
 #[test]
-fn any_of_them_is_enough_with_any() {
+fn one_session_is_enough_with_any() {
     let mut case = fixture(Goal::Ended, true, false, 0);
     case.respond_not_found("a", 1);
     assert_eq!(case.progress.outcome(), None, "the other one may still end");
@@ -63,7 +63,7 @@ fn any_of_them_is_enough_with_any() {
 }
 
 #[test]
-fn an_error_or_a_timeout_is_told_by_the_exit_status_if_that_is_asked_for() {
+fn exit_status_reports_error_or_timeout() {
     for (status, exit) in [
         (Status::Completed, ExitCode::Success),
         (Status::Error, ExitCode::EndedBadly),
@@ -78,7 +78,7 @@ fn an_error_or_a_timeout_is_told_by_the_exit_status_if_that_is_asked_for() {
 }
 
 #[test]
-fn a_session_that_has_ended_will_not_run() {
+fn ended_session_misses_running() {
     for (exit_status, status, exit) in [
         (false, Status::Completed, ExitCode::Failure),
         (false, Status::Error, ExitCode::Failure),
@@ -86,14 +86,14 @@ fn a_session_that_has_ended_will_not_run() {
         (true, Status::TimedOut, ExitCode::EndedBadly),
     ] {
         let mut case = fixture(Goal::Running, false, exit_status, 0);
-        let why = MissReason::Ended(status.clone());
-        assert_eq!(case.respond_with_status("a", 1, status), [ProgressChange::GoalMissed(id("a"), why)]);
+        let reason = MissReason::Ended(status.clone());
+        assert_eq!(case.respond_with_status("a", 1, status), [ProgressChange::GoalMissed(id("a"), reason)]);
         assert_eq!(case.progress.outcome(), Some(exit));
     }
 }
 
 #[test]
-fn one_that_ran_has_run_whatever_becomes_of_it() {
+fn reached_goal_is_final() {
     let mut case = fixture(Goal::Running, false, true, 0);
     assert_eq!(case.respond_with_status("a", 1, Status::Pending), []);
     assert_eq!(case.respond_with_status("a", 2, Status::Running), [ProgressChange::GoalReached(id("a"))]);
@@ -103,14 +103,14 @@ fn one_that_ran_has_run_whatever_becomes_of_it() {
 }
 
 #[test]
-fn without_grace_a_session_that_is_not_there_ends_the_wait() {
+fn unknown_session_ends_wait_without_grace() {
     let mut case = fixture(Goal::Ended, false, false, 0);
     case.respond_not_found("a", 1);
     assert_eq!(case.progress.outcome(), Some(ExitCode::NoSuchSession));
 }
 
 #[test]
-fn in_its_grace_a_session_may_be_missing_and_is_asked_for_once_more_at_the_end_of_it() {
+fn grace_ends_with_one_final_poll() {
     let mut case = fixture(Goal::Ended, false, false, 30);
     assert_eq!(case.progress.next_grace_end(), None);
     assert_eq!(case.respond_not_found("a", 1), []);
@@ -118,13 +118,13 @@ fn in_its_grace_a_session_may_be_missing_and_is_asked_for_once_more_at_the_end_o
     assert!(!case.progress.needs_final_poll(S(30)));
     assert!(case.progress.needs_final_poll(S(31)) && !case.progress.needs_final_poll(S(32)));
     assert_eq!((case.progress.next_grace_end(), case.progress.outcome()), (None, None));
-    assert_eq!(case.respond_not_found("a", 30), [], "sent within the grace");
+    assert_eq!(case.respond_not_found("a", 30), [], "sent within the grace period");
     assert_eq!(case.respond_not_found("a", 31).len(), 1);
     assert_eq!(case.progress.outcome(), Some(ExitCode::NoSuchSession));
 }
 
 #[test]
-fn a_session_that_appears_in_its_grace_has_all_of_it_again() {
+fn found_session_gets_new_grace_period() {
     let mut case = fixture(Goal::Ended, false, false, 30);
     case.respond_not_found("a", 1);
     assert_eq!(case.respond_with_status("a", 20, Status::Running), []);
