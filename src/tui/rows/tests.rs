@@ -62,7 +62,7 @@ fn time_left_sorts_next_expiry_first() {
         session("soon", 0, 100),
         Session { status: Status::Pending, ..session("pending", 0, 50) },
         session("overdue", 0, 0),
-        Session { ended: None, ..ended("no-end-time", Status::Completed, 0) },
+        Session { ended: None, ..ended("without-end-time", Status::Completed, 0) },
     ]);
     profiles.apply(
         ProfileId::FIRST,
@@ -79,7 +79,7 @@ fn time_left_sorts_next_expiry_first() {
         "waiting",
         "new",
         "old",
-        "no-end-time",
+        "without-end-time",
     ];
     assert_eq!(sorted_ids(&profiles, SortColumn::TimeLeft, false), expected);
 }
