@@ -52,15 +52,21 @@ fn explain_recording(
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
     // A recording may have several profiles. Use the one that received the session. If none did, use the first, which
     // may have recorded a 404 for the id.
-    let has_session =
-        |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
-    let tracker = trackers.iter().find(has_session).or(trackers.first());
+    let tracker = best_tracker(&trackers, id);
     let Some(text) = tracker.and_then(|tracker| evidence::render(tracker, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
         return Ok(ExitCode::NoSuchSession);
     };
     print_text(&text, ascii)?;
     Ok(ExitCode::Success)
+}
+
+/// Returns the tracker that received the session, else one that knows its id, for example from a 404.
+fn best_tracker<'t>(trackers: &'t [SessionTracker], id: &SessionId) -> Option<&'t SessionTracker> {
+    let has_session =
+        |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
+    let knows_id = |tracker: &&SessionTracker| tracker.get(id).is_some();
+    trackers.iter().find(has_session).or_else(|| trackers.iter().find(knows_id))
 }
 
 async fn explain_live(
@@ -103,5 +109,37 @@ async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Repo
 fn apply_report(tracker: &mut SessionTracker, report: Report) {
     if let Some(input) = IngestedReport::from(report).input {
         tracker.apply(input);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keepwatch_core::testing::{at, id, moment, request_timing, running_session};
+    use keepwatch_core::tracker::Scope;
+
+    #[test]
+    fn tracker_that_knows_the_id_is_used() {
+        let tracker = |input: Option<Input>| {
+            let mut tracker = SessionTracker::new(AlertThresholds::default());
+            input.map(|input| tracker.apply(input));
+            tracker
+        };
+        let named = || tracker(Some(Input::SessionsNamed { at: moment(0.0), ids: vec![id("a")] }));
+        let received = || {
+            tracker(Some(Input::SessionsReceived {
+                at: request_timing(1.0, 1.2),
+                scope: Scope::Session(id("a")),
+                sessions: vec![running_session("a", at(0), std::time::Duration::from_secs(60))],
+                malformed: 0,
+            }))
+        };
+        let position = |trackers: &[SessionTracker]| {
+            let best = best_tracker(trackers, &id("a"))?;
+            trackers.iter().position(|tracker| std::ptr::eq(tracker, best))
+        };
+        assert_eq!(position(&[tracker(None), named()]), Some(1));
+        assert_eq!(position(&[named(), received()]), Some(1));
+        assert_eq!(position(&[tracker(None)]), None);
     }
 }
