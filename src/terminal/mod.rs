@@ -17,13 +17,13 @@
 //! Everything that can block has its own thread, so that a blocked terminal, a clipboard helper that hangs or a browser
 //! that does not start never delays a poll.
 //!
-//! [`Screen::enter`] changes the terminal's modes, and every exit restores them. `shutdown.rs` lists the exits.
+//! [`Screen::enter`] changes the terminal's modes, and every exit restores them. `signals.rs` lists the exits.
 
 mod browser;
 mod clipboard;
 mod input;
 mod screen;
-mod shutdown;
+mod signals;
 mod subprocess;
 mod tty_writer;
 

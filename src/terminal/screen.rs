@@ -16,7 +16,7 @@ use ratatui::layout::{Position, Size};
 
 use super::subprocess::Env;
 use super::tty_writer::{self, Tty};
-use super::{TermEventSender, input, shutdown};
+use super::{TermEventSender, input, signals};
 
 /// The terminal in screen mode. Dropping it restores the terminal.
 pub struct Screen {
@@ -44,7 +44,7 @@ pub fn unsupported_reason(env: &Env) -> Option<&'static str> {
 
 impl Screen {
     /// Enters raw mode and the alternate screen, hides the cursor, and sets the window's title. From now on, signals,
-    /// panics and a hangup of the terminal end the process as described in `shutdown.rs`.
+    /// panics and a hangup of the terminal end the process as described in `signals.rs`.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Screen {
         // and reverse. The theme implements NO_COLOR.
         crossterm::style::force_color_output(true);
         let tty = Tty::start(tty_writer::open_tty()?, title, events.clone())?;
-        shutdown::install_handlers(&tty)?;
+        signals::install_handlers(&tty)?;
         tty.open()?;
         let Ok(terminal) = Terminal::new(FrameBuffer::new(tty.size()));
         let screen = Self { terminal, tty };
@@ -133,7 +133,7 @@ impl Screen {
     /// that could continue the program.
     #[must_use]
     pub fn suspend(&self) -> bool {
-        shutdown::suspend()
+        signals::suspend()
     }
 
     /// Restores the terminal. Takes at most half a second, even if the terminal is blocked.

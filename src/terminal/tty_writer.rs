@@ -32,7 +32,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush, tcgetpgrp, tcgetsid, tcgetwinsize, ttyname};
 
-use super::{TermEvent, TermEventSender, send_nonblocking, shutdown};
+use super::{TermEvent, TermEventSender, send_nonblocking, signals};
 
 /// The maximum time that closing waits for the queue to be written.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
@@ -277,7 +277,7 @@ impl Tty {
                     self.wait(PollFlags::OUT, None);
                     outbox = self.lock();
                 }
-                Err(_) => shutdown::exit_on_hangup(),
+                Err(_) => signals::exit_on_hangup(),
             }
         }
     }

@@ -12,13 +12,13 @@
 //!     ├─ footer       key hints or a notice
 //!     │    └─ input_line    a line of text being typed
 //!     └─ popup        help, copy menu, polling, release dialog, connect URL
-//!   columns  solves column widths          drawing  writes text into cells
+//!   column_solver  places columns           drawing  writes text into cells
 //! ```
 //!
 //! The view builds only the rows in view, so a frame costs the same for ten sessions and for ten thousand.
 
 mod cells;
-mod columns;
+mod column_solver;
 mod details;
 mod drawing;
 mod empty_state;

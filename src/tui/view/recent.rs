@@ -11,7 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::columns::{self, PlacedColumn, WidthStep};
+use super::column_solver::{self, PlacedColumn, WidthStep};
 use super::drawing::{self, OwnedLine, span};
 use super::header;
 use crate::tui::{Model, ProfileId, RecentSession};
@@ -201,7 +201,7 @@ fn resolve_columns(
         (RecentColumn::Ran, if_room(8)),
         (RecentColumn::End, 0),
     ];
-    columns::solve_columns(
+    column_solver::solve_columns(
         widths,
         [WidthStep::Add(RecentColumn::End, 1), WidthStep::Widen(RecentColumn::End, u16::MAX)],
         2,

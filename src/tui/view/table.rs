@@ -9,7 +9,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::cells::{self, CellContext};
-use super::columns::{self, LEFT_MARGIN, PlacedColumn, WidthStep};
+use super::column_solver::{self, LEFT_MARGIN, PlacedColumn, WidthStep};
 use super::drawing::{self, span};
 use super::header;
 use crate::tui::viewport::visible_table_rows;
@@ -164,7 +164,7 @@ fn resolve_columns(
         Column::Profile => profile_width.unwrap_or(0),
         _ => u16::MAX,
     };
-    columns::solve_columns(columns, WIDTH_STEPS.map(|step| step.limit(max_width)), 1, screen_width)
+    column_solver::solve_columns(columns, WIDTH_STEPS.map(|step| step.limit(max_width)), 1, screen_width)
 }
 
 /// Draws the headings and the rows in view.
