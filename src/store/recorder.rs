@@ -1,4 +1,5 @@
-//! Writes a recording on a thread of its own, so that a slow or full disk never blocks the program.
+//! Writes a recording on a thread of its own, so that a slow or full disk never blocks the program. `encoder` has already
+//! reduced the inputs to changes, and combined repeated ones.
 
 use std::fs::File;
 use std::io::{self, BufWriter};

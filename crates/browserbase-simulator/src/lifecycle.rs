@@ -6,6 +6,9 @@
 //!                                    └── timeout, with or without keep-alive ► TIMED_OUT
 //! ```
 //!
+//! `sim_session` computes the end at the timeout. This module decides the other ends, and refuses sessions for which no
+//! slot is free with a 429.
+//!
 //! No source documents whether the API ends a keep-alive session to which no client ever connected. Here it lives until
 //! its timeout.
 

@@ -1,10 +1,11 @@
-//! A rate limit: a number of requests per fixed window, and the headers that report it. Pure: it reads no clock.
+//! A rate limit: a number of requests per fixed window, and the headers that report it. Pure: it reads no clock. `server`
+//! answers requests over the limit with a 429.
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 
-/// The number of requests allowed in each window. Further ones get a 429.
+/// The number of requests allowed in each window. `server` answers further ones with a 429.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimit {
     /// The number of requests.

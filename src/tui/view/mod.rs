@@ -12,7 +12,7 @@
 //!     ├─ footer       key hints or a notice
 //!     │    └─ input_line    a line of text being typed
 //!     └─ popup        help, copy menu, polling, release dialog, connect URL
-//!   column_solver  places columns           drawing  writes text into cells
+//!   column_solver  places columns          drawing  writes text into cells
 //! ```
 //!
 //! The view builds only the rows in view, so a frame costs the same for ten sessions and for ten thousand.

@@ -14,6 +14,7 @@ mod metadata_search;
 mod secret;
 mod status;
 mod targets;
+mod times;
 
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use metadata_path::{MetadataPath, MetadataPathError};
 pub use secret::Secret;
 pub use status::{Phase, Region, Status};
 pub use targets::Targets;
+pub use times::{effective_timeout, is_default_timeout};
 
 use crate::clock::Timestamp;
 use crate::text::Untrusted;
@@ -117,24 +119,6 @@ impl Session {
             Phase::Alive => false,
         }
     }
-
-    /// Returns the effective timeout, `expiresAt - startedAt`; `None` if a time is missing or out of order.
-    #[must_use]
-    pub fn timeout(&self) -> Option<Duration> {
-        self.expires?.signed_duration_since(self.started?).to_std().ok()
-    }
-
-    /// Returns the running time, `endedAt - startedAt`; `None` while it runs, or if a time is missing or out of order.
-    #[must_use]
-    pub fn duration(&self) -> Option<Duration> {
-        self.ended?.signed_duration_since(self.started?).to_std().ok()
-    }
-
-    /// Returns the time left at its end, `expiresAt - endedAt`; `None` as for [`Session::duration`].
-    #[must_use]
-    pub fn unused_time(&self) -> Option<Duration> {
-        self.expires?.signed_duration_since(self.ended?).to_std().ok()
-    }
 }
 
 /// A project, as returned by `GET /v1/projects`.
@@ -148,12 +132,6 @@ pub struct Project {
     pub default_timeout: Option<Duration>,
     /// `concurrency`: the maximum number of sessions running at the same time.
     pub concurrency: Option<u64>,
-}
-
-/// Returns true if a session's timeout is the project's default. The server's times are off by fractions of a second.
-#[must_use]
-pub fn is_default_timeout(timeout: Duration, project_default: Duration) -> bool {
-    timeout.abs_diff(project_default) < Duration::from_secs(1)
 }
 
 /// A list of sessions: `GET /v1/sessions?status=…`.

@@ -6,7 +6,7 @@ use super::{
     Cause, Confidence, Evidence, Fact, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Verdict,
 };
 use crate::clock::{Timestamp, saturating_add};
-use crate::session::{Phase, Status};
+use crate::session::{Phase, Status, effective_timeout};
 use crate::tracker::server_clock::TimeInterval;
 
 /// The position of an end relative to the expiry.
@@ -149,9 +149,8 @@ impl Evidence {
         Some(age)
     }
 
-    /// Returns `expiresAt - startedAt`.
     fn timeout(&self) -> Option<Duration> {
-        self.expires?.signed_duration_since(self.started?).to_std().ok()
+        effective_timeout(self.started, self.expires)
     }
 
     fn duration(&self, facts: &mut Vec<Fact>) -> Option<Duration> {

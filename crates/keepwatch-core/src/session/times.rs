@@ -1,0 +1,39 @@
+//! Durations that follow from a session's times: its effective timeout, running time and unused time.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::clock::Timestamp;
+
+impl Session {
+    /// Returns the effective timeout, `expiresAt - startedAt`; `None` if a time is missing or out of order.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        effective_timeout(self.started, self.expires)
+    }
+
+    /// Returns the running time, `endedAt - startedAt`; `None` while it runs, or if a time is missing or out of order.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.ended?.signed_duration_since(self.started?).to_std().ok()
+    }
+
+    /// Returns the time left at its end, `expiresAt - endedAt`; `None` as for [`Session::duration`].
+    #[must_use]
+    pub fn unused_time(&self) -> Option<Duration> {
+        self.expires?.signed_duration_since(self.ended?).to_std().ok()
+    }
+}
+
+/// Returns the timeout that applies to a session, `expiresAt - startedAt`; `None` if a time is missing or out of order. The
+/// API does not return the timeout that was requested.
+#[must_use]
+pub fn effective_timeout(started: Option<Timestamp>, expires: Option<Timestamp>) -> Option<Duration> {
+    expires?.signed_duration_since(started?).to_std().ok()
+}
+
+/// Returns true if a session's timeout is the project's default. The server's times are off by fractions of a second.
+#[must_use]
+pub fn is_default_timeout(timeout: Duration, project_default: Duration) -> bool {
+    timeout.abs_diff(project_default) < Duration::from_secs(1)
+}
