@@ -43,7 +43,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn the_same_seed_is_the_same_chaos_and_another_is_another() {
+fn same_seed_gives_same_sessions() {
     let of = |seed: &str| ids_at_start(&["--seed", seed, "--sessions", "200"]);
     let (one, again, other) = (of("7"), of("7"), of("8"));
     let both = one.iter().filter(|id| again.contains(id)).count();
@@ -54,7 +54,7 @@ fn the_same_seed_is_the_same_chaos_and_another_is_another() {
 }
 
 #[test]
-fn a_seed_is_for_chaos_alone() {
+fn seed_requires_chaos_scenario() {
     for (args, said) in [
         (&["demo", "--scenario", "I01", "--seed", "7"][..], "I01 is the same each time"),
         (&["simulate", "--seed", "7"], "default is the same each time"),
@@ -67,7 +67,7 @@ fn a_seed_is_for_chaos_alone() {
 }
 
 #[test]
-fn what_really_happens_is_written_as_it_happens_for_its_owner_alone() {
+fn truth_file_is_private_and_written_live() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.ndjson");
     let api = SimulateProgram::start(&["--truth", path.to_str().unwrap(), "--release-delay", "300ms"]);
@@ -96,7 +96,7 @@ fn what_really_happens_is_written_as_it_happens_for_its_owner_alone() {
 }
 
 #[test]
-fn all_that_was_written_is_each_fact_once_up_to_the_end() {
+fn truth_file_lists_each_fact_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.ndjson");
     let api = chaos(&["--seed", "7", "--sessions", "300", "--truth", path.to_str().unwrap()]);

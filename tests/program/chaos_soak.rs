@@ -85,7 +85,7 @@ const KEYS: [&str; 24] = [
 const SIZES: [(u16, u16); 6] = [(120, 40), (80, 24), (60, 20), (30, 10), (200, 60), (9, 3)];
 
 #[test]
-fn a_minute_of_chaos_loses_nothing_and_every_verdict_is_one_that_the_truth_allows() {
+fn minute_of_chaos_loses_no_session() {
     let soaked = soak(Duration::from_secs(45));
     println!("\n{soaked}");
     soaked.assert_passed(None);
@@ -93,7 +93,7 @@ fn a_minute_of_chaos_loses_nothing_and_every_verdict_is_one_that_the_truth_allow
 
 #[test]
 #[ignore = "half an hour, or as long as KEEPWATCH_SOAK says"]
-fn half_an_hour_of_chaos_takes_no_more_memory_than_the_first_minutes() {
+fn half_hour_of_chaos_keeps_memory_flat() {
     let length = std::env::var("KEEPWATCH_SOAK").ok();
     let length = length.map_or(Duration::from_secs(30 * 60), |it| humantime::parse_duration(&it).unwrap());
     assert!(length >= LEAST, "a soak that is shorter than {LEAST:?} says nothing of how memory grows");

@@ -58,7 +58,7 @@ fn run(api: &TestSimulator, args: &[&str]) -> RunOutput {
 }
 
 #[test]
-fn get_prints_an_aligned_table_without_secrets_or_control_characters() {
+fn get_prints_aligned_sanitised_table() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--utc", "s-1", "s-2"]);
     assert_eq!(run.code, 0, "{}", run.err);
@@ -72,7 +72,7 @@ fn get_prints_an_aligned_table_without_secrets_or_control_characters() {
 }
 
 #[test]
-fn get_prints_json_with_the_apis_own_names() {
+fn get_json_uses_api_field_names() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--json", "s-1"]);
     let sessions: Vec<Value> = serde_json::from_str(&run.out).unwrap();
@@ -83,7 +83,7 @@ fn get_prints_json_with_the_apis_own_names() {
 }
 
 #[test]
-fn get_reveals_secrets_only_when_told_to() {
+fn get_reveals_secrets_only_with_reveal() {
     let api = TestSimulator::serve(TWO);
     let revealed: Vec<Value> =
         serde_json::from_str(&run(&api, &["get", "--json", "--reveal", "s-1"]).out).unwrap();
@@ -92,7 +92,7 @@ fn get_reveals_secrets_only_when_told_to() {
 }
 
 #[test]
-fn exit_codes_say_what_went_wrong() {
+fn exit_codes_distinguish_errors() {
     let api = TestSimulator::serve(TWO);
     let missing = run(&api, &["get", "s-1", "no-such-1"]);
     assert_eq!(missing.code, 4);
@@ -131,7 +131,7 @@ fn exit_codes_say_what_went_wrong() {
 }
 
 #[test]
-fn a_word_that_is_nearly_a_command_gets_a_suggestion_and_no_request() {
+fn misspelt_command_gets_suggestion() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["siumlate"]);
     assert_eq!(run.code, 2);
@@ -140,7 +140,7 @@ fn a_word_that_is_nearly_a_command_gets_a_suggestion_and_no_request() {
 }
 
 #[test]
-fn the_key_is_read_from_a_file_or_from_standard_input() {
+fn api_key_is_read_from_file_or_stdin() {
     let api = TestSimulator::serve(TWO);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
@@ -155,7 +155,7 @@ fn the_key_is_read_from_a_file_or_from_standard_input() {
 }
 
 #[test]
-fn a_reader_that_wants_no_more_is_no_error() {
+fn closed_stdout_is_not_an_error() {
     let api = TestSimulator::serve(TWO);
     let script = format!("'{PROGRAM}' get s-1 s-2 --json; echo $? >&2");
     let output = output(
@@ -170,7 +170,7 @@ fn a_reader_that_wants_no_more_is_no_error() {
 }
 
 #[test]
-fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
+fn simulate_serves_until_interrupted() {
     let mut child = Command::new(PROGRAM)
         .args(["simulate", "--sessions", "3"])
         .env_clear()
@@ -192,7 +192,7 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
 }
 
 #[test]
-fn a_refused_key_is_tried_for_four_sessions_and_not_for_forty() {
+fn rejected_api_key_stops_get_early() {
     let api = TestSimulator::serve(TWO);
     let ids: Vec<String> = (0..40).map(|place| format!("s-{place}")).collect();
     let args: Vec<&str> = std::iter::once("get").chain(ids.iter().map(String::as_str)).collect();
@@ -203,7 +203,7 @@ fn a_refused_key_is_tried_for_four_sessions_and_not_for_forty() {
 }
 
 #[test]
-fn a_connect_url_in_metadata_is_masked_unless_secrets_are_asked_for() {
+fn connect_url_in_metadata_is_redacted() {
     let canary = "cAnArY77";
     let api = TestSimulator::serve(&format!(
         "[[session]]\nid = \"s-1\"\nmetadata = {{ url = \"wss://c/?signingKey={canary}\", api_key = \"{canary}\" }}\n"

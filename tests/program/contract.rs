@@ -31,7 +31,7 @@ fn get(base: &str, path: &str) -> Value {
 }
 
 #[test]
-fn the_simulators_replies_keep_the_contract() {
+fn simulator_responses_match_schema() {
     let api = TestSimulator::start(Scenario::builtin("default").unwrap());
     let listed = get(&api.url, "/v1/sessions");
     let listed = listed.as_array().unwrap();
@@ -123,7 +123,7 @@ fn mock(replies: Vec<Value>) -> String {
 }
 
 #[test]
-fn whatever_the_contract_allows_is_printed() {
+fn get_prints_every_valid_session() {
     let replies = odd_sessions();
     replies.iter().for_each(|it| assert_valid(SESSION, it));
     let url = mock(replies.clone());
@@ -157,7 +157,7 @@ fn whatever_the_contract_allows_is_printed() {
 }
 
 #[test]
-fn whatever_the_contract_allows_is_shown_and_a_server_without_lists_is_enough() {
+fn screen_shows_every_valid_session() {
     let url = mock(odd_sessions());
     let env = [("BROWSERBASE_BASE_URL", url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let mut command = vec![PROGRAM, "-i", "1s"];

@@ -50,7 +50,7 @@ fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
 }
 
 #[test]
-fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
+fn events_report_early_keep_alive_end() {
     let api = TestSimulator::serve(SESSIONS);
     let mut events = PipedProgram::start(&api, &["events", "-i", "1s", ID]);
     events.wait_for_line("\"first_seen\"");
@@ -71,7 +71,7 @@ fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
 }
 
 #[test]
-fn events_without_ids_follows_all_that_run_and_goes_on_while_the_api_fails() {
+fn events_without_ids_survive_api_failures() {
     let api = TestSimulator::serve(SESSIONS);
     let mut events = PipedProgram::start(&api, &["events", "-i", "1s"]);
     events.wait_for_line("first_seen");
@@ -91,7 +91,7 @@ fn events_without_ids_follows_all_that_run_and_goes_on_while_the_api_fails() {
 }
 
 #[test]
-fn events_as_text_are_lines_for_people() {
+fn events_text_format_is_readable() {
     let api = TestSimulator::serve(SESSIONS);
     let end = run(&api, &["events", "--format", "text", "--utc", "ended-1"]);
     assert_eq!(end.code, Some(0), "{}", end.err);
@@ -101,7 +101,7 @@ fn events_as_text_are_lines_for_people() {
 }
 
 #[test]
-fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
+fn events_end_when_reader_closes() {
     let api = TestSimulator::serve(SESSIONS);
     let script = format!("{{ '{PROGRAM}' events s-2; echo $? >&2; }} | head -n 1");
     let output = output(
@@ -117,7 +117,7 @@ fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
 }
 
 #[test]
-fn a_key_that_is_refused_ends_what_watches_at_once() {
+fn rejected_api_key_ends_every_watcher() {
     let api = TestSimulator::serve(SESSIONS);
     for args in [&["events"][..], &["events", "s-2"], &["wait", "s-2"], &["explain", "s-2"], &["s-2"]] {
         let end = PipedProgram::start_with_key(&api, args, "wrong").finish(&api);
@@ -127,7 +127,7 @@ fn a_key_that_is_refused_ends_what_watches_at_once() {
 }
 
 #[test]
-fn wait_ends_with_the_sessions_and_prints_a_line_of_each() {
+fn wait_prints_each_ended_session() {
     let api = TestSimulator::serve(SESSIONS);
     let mut wait = PipedProgram::start(&api, &["wait", "-i", "1s", "ended-1", "s-2"]);
     assert!(wait.wait_for_line("ended-1").contains("COMPLETED after 1m 00s"));
@@ -138,7 +138,7 @@ fn wait_ends_with_the_sessions_and_prints_a_line_of_each() {
 }
 
 #[test]
-fn waits_exit_code_is_its_answer() {
+fn wait_exit_code_reports_outcome() {
     let api = TestSimulator::serve(SESSIONS);
     for (args, code, said) in [
         (&["ended-1"][..], 0, ""),
@@ -165,7 +165,7 @@ fn waits_exit_code_is_its_answer() {
 }
 
 #[test]
-fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
+fn wait_reports_failure_and_recovery_once() {
     let api = TestSimulator::serve(SESSIONS);
     api.control.add_fault(Fault::new(FaultTarget::All, FaultResponse::Dropped).limited_to(3));
     let end = run(&api, &["wait", "-i", "1s", "ended-1"]);
@@ -176,7 +176,7 @@ fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
 }
 
 #[test]
-fn a_session_that_is_gone_is_as_one_that_is_not_there() {
+fn gone_session_counts_as_not_found() {
     let api = TestSimulator::serve(SESSIONS);
     api.control.add_fault(Fault::with_status(FaultTarget::Retrieve, StatusCode::GONE));
     let end = run(&api, &["wait", "s-2"]);
@@ -185,7 +185,7 @@ fn a_session_that_is_gone_is_as_one_that_is_not_there() {
 }
 
 #[test]
-fn signals_end_what_watches_without_a_screen() {
+fn signals_end_headless_commands() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         for args in [&["events", "s-2"][..], &["wait", "s-2"], &["s-2"]] {
             let api = TestSimulator::serve(SESSIONS);
@@ -199,7 +199,7 @@ fn signals_end_what_watches_without_a_screen() {
 }
 
 #[test]
-fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
+fn stalled_reader_does_not_block_signals() {
     use std::os::unix::process::ExitStatusExt as _;
     let api = TestSimulator::serve(
         "[[session]]\nrepeat = { every = \"1ms\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
@@ -222,7 +222,7 @@ fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
 }
 
 #[test]
-fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
+fn simultaneous_ends_are_reported_before_exit() {
     let api = TestSimulator::serve(SESSIONS);
     let mut events = PipedProgram::start(&api, &["events", "-i", "1s", ID, "s-2"]);
     events.wait_for_line("first_seen");
@@ -239,7 +239,7 @@ fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
 }
 
 #[test]
-fn explain_prints_the_evidence_by_two_requests() {
+fn explain_needs_two_requests() {
     let api = TestSimulator::serve(SESSIONS);
     let end = run(&api, &["explain", "ended-1"]);
     assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
@@ -253,7 +253,7 @@ fn explain_prints_the_evidence_by_two_requests() {
 }
 
 #[test]
-fn explain_tells_metadata_only_if_it_is_asked_for() {
+fn explain_shows_metadata_only_on_request() {
     let api = TestSimulator::serve(SESSIONS);
     assert!(!run(&api, &["explain", ID]).out.contains(CANARY));
     let with = run(&api, &["explain", "--with-metadata", ID]);
@@ -261,7 +261,7 @@ fn explain_tells_metadata_only_if_it_is_asked_for() {
 }
 
 #[test]
-fn explain_does_without_projects_and_ends_as_get_does() {
+fn explain_works_without_projects() {
     let api = TestSimulator::serve(SESSIONS);
     api.control.add_fault(Fault::with_status(FaultTarget::Projects, StatusCode::FORBIDDEN));
     let end = run(&api, &["explain", "ended-1"]);
@@ -277,7 +277,7 @@ fn explain_does_without_projects_and_ends_as_get_does() {
 }
 
 #[test]
-fn without_a_screen_events_are_streamed_as_text() {
+fn piped_output_streams_text_events() {
     let api = TestSimulator::serve(SESSIONS);
     let mut piped = PipedProgram::start(&api, &["-i", "1s", "s-2"]);
     piped.wait_for_line("s-2       first seen RUNNING");
@@ -289,7 +289,7 @@ fn without_a_screen_events_are_streamed_as_text() {
 }
 
 #[test]
-fn on_a_terminal_that_can_not_place_text_events_are_streamed_too() {
+fn dumb_terminal_streams_text_events() {
     let api = TestSimulator::serve(SESSIONS);
     let mut terminal = Terminal::keepwatch(&api, &["ended-1"], &[("TERM", "dumb")], 100, 30);
     terminal.wait_for("first seen already COMPLETED");

@@ -134,7 +134,7 @@ fn assert_intact(path: &Path) {
 }
 
 #[test]
-fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
+fn killed_writer_loses_at_most_a_second() {
     // A busy machine may leave the writer's thread waiting for a processor, so one of a few tries must keep the limit.
     let mut lost = Vec::new();
     while lost.len() < 5 && lost.last().is_none_or(|lost| *lost > 1000) {
@@ -236,13 +236,13 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
 }
 
 #[test]
-fn two_processes_write_at_once_and_lose_nothing() {
+fn two_processes_write_without_loss() {
     write_at_once(2);
 }
 
 #[test]
 #[ignore = "takes a minute"]
-fn two_processes_write_for_a_minute_and_lose_nothing() {
+fn two_processes_write_for_a_minute() {
     let (total, read) = write_at_once(60);
     println!("{total} entries of two processes, read {read} times meanwhile");
 }
@@ -291,7 +291,7 @@ impl Home {
 }
 
 #[test]
-fn history_shows_what_was_seen_lately_and_asks_nobody() {
+fn history_shows_recent_sessions_offline() {
     let home = Home::with_journal();
     let (code, out, err) = home.run(&["history", "--utc"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
@@ -316,7 +316,7 @@ fn history_shows_what_was_seen_lately_and_asks_nobody() {
 }
 
 #[test]
-fn a_mistake_in_the_filter_is_pointed_at() {
+fn filter_error_is_underlined() {
     let home = Home::new();
     let (code, out, err) = home.run(&["history", "--filter", "nightly ж colour:red"]);
     assert_eq!((code, out.as_str()), (2, ""));
@@ -326,7 +326,7 @@ fn a_mistake_in_the_filter_is_pointed_at() {
 }
 
 #[test]
-fn without_a_journal_it_is_said_where_one_would_be() {
+fn missing_journal_names_its_path() {
     let home = Home::new();
     for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {
         let (code, out, err) = home.run(args);
@@ -339,7 +339,7 @@ fn without_a_journal_it_is_said_where_one_would_be() {
 }
 
 #[test]
-fn its_size_is_told_and_clearing_it_needs_a_yes() {
+fn journal_clear_needs_confirmation() {
     let home = Home::with_journal();
     let (code, out, err) = home.run(&["journal", "size", "--utc"]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -365,7 +365,7 @@ fn its_size_is_told_and_clearing_it_needs_a_yes() {
 }
 
 #[test]
-fn clearing_says_who_goes_on_writing() {
+fn journal_clear_warns_of_other_writers() {
     let home = Home::with_journal();
     let mut child = spawn_writer(&home.journal(), 600);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -378,7 +378,7 @@ fn clearing_says_who_goes_on_writing() {
 }
 
 #[test]
-fn a_journal_that_can_not_be_read_is_a_sentence_and_no_more() {
+fn damaged_journal_is_one_error_line() {
     let home = Home::with_journal();
     std::fs::write(home.journal(), "garbage ".repeat(1000)).unwrap();
     for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {

@@ -20,7 +20,7 @@ timeout = "15m"
 const ENDED: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
 #[test]
-fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
+fn next_run_restores_sessions_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
@@ -76,7 +76,7 @@ fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
 }
 
 #[test]
-fn of_named_sessions_only_those_are_back_and_without_a_journal_nothing_is() {
+fn only_named_sessions_are_restored() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
@@ -99,7 +99,7 @@ fn of_named_sessions_only_those_are_back_and_without_a_journal_nothing_is() {
 }
 
 #[test]
-fn where_lists_are_narrowed_what_they_name_is_back_and_nothing_else() {
+fn query_limits_restored_sessions() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
@@ -142,7 +142,7 @@ timeout = "15m"
 }
 
 #[test]
-fn a_program_that_is_killed_leaves_a_journal_that_opens_and_has_what_it_saw() {
+fn killed_run_leaves_readable_journal() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
@@ -162,7 +162,7 @@ fn a_program_that_is_killed_leaves_a_journal_that_opens_and_has_what_it_saw() {
 }
 
 #[test]
-fn a_journal_that_can_not_be_written_is_said_in_the_header_and_the_demo_has_none() {
+fn unwritable_journal_is_shown_in_header() {
     let folder = tempfile::tempdir().unwrap();
     let api = TestSimulator::serve(ENDS);
     let directory = [("KEEPWATCH_JOURNAL", folder.path().to_str().unwrap())];
@@ -182,7 +182,7 @@ fn a_journal_that_can_not_be_written_is_said_in_the_header_and_the_demo_has_none
 }
 
 #[test]
-fn what_is_stored_without_its_secrets_or_its_metadata_is_no_change_of_it() {
+fn redacted_metadata_is_not_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let api = TestSimulator::serve(ENDS);
     for options in [&["-i", "1s"][..], &["-i", "1s", "--no-metadata"]] {
@@ -206,7 +206,7 @@ fn what_is_stored_without_its_secrets_or_its_metadata_is_no_change_of_it() {
 }
 
 #[test]
-fn a_file_that_never_was_a_journal_is_not_called_damaged_and_a_newer_one_is_left_alone() {
+fn foreign_or_newer_file_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let notes = folder.path().join("notes");
     fs::write(&notes, "precious text of mine").unwrap();
@@ -229,7 +229,7 @@ fn a_file_that_never_was_a_journal_is_not_called_damaged_and_a_newer_one_is_left
 }
 
 #[test]
-fn what_was_seen_at_another_host_is_not_taken_for_this_ones() {
+fn other_hosts_sessions_are_not_restored() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];

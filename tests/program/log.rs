@@ -37,7 +37,7 @@ fn assert_well_formed(log: &str) {
 }
 
 #[test]
-fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a_secret() {
+fn log_has_requests_but_no_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let (path, journal) = (folder.path().join("log"), folder.path().join("j.sqlite"));
     let api = TestSimulator::serve(ONE);
@@ -82,7 +82,7 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
 }
 
 #[test]
-fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_away() {
+fn log_names_signal_and_lost_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let (api, args) = (TestSimulator::serve(ONE), ["--log", path.to_str().unwrap()]);
@@ -109,7 +109,7 @@ fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_awa
 }
 
 #[test]
-fn nothing_is_logged_unless_the_option_the_variable_or_the_config_file_says_where() {
+fn log_is_off_by_default() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let api = TestSimulator::serve(ONE);
@@ -144,7 +144,7 @@ fn nothing_is_logged_unless_the_option_the_variable_or_the_config_file_says_wher
 }
 
 #[test]
-fn a_log_that_can_not_be_begun_is_refused_with_2_and_a_sentence_before_anything_is_asked() {
+fn unwritable_log_exits_before_any_request() {
     let folder = tempfile::tempdir().unwrap();
     let (aim, link) = (folder.path().join("aim"), folder.path().join("link"));
     symlink(&aim, &link).unwrap();
@@ -169,7 +169,7 @@ fn a_log_that_can_not_be_begun_is_refused_with_2_and_a_sentence_before_anything_
 }
 
 #[test]
-fn a_log_that_fails_later_is_said_on_the_screen_and_watching_goes_on() {
+fn log_failure_is_shown_on_screen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let api = TestSimulator::serve(ONE);

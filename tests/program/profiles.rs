@@ -54,7 +54,7 @@ fn line_with<'s>(screen: &'s str, with: &str) -> &'s str {
 }
 
 #[test]
-fn one_refused_key_stops_nobody_else_and_is_tried_again() {
+fn rejected_api_key_affects_one_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     staging.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::UNAUTHORIZED));
     let home = ProfilesHome::new(&acme, &staging);
@@ -80,7 +80,7 @@ fn one_refused_key_stops_nobody_else_and_is_tried_again() {
 }
 
 #[test]
-fn a_release_goes_to_the_profile_that_the_question_names() {
+fn release_goes_to_named_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     let home = ProfilesHome::new(&acme, &staging);
     let mut terminal = home.terminal(&["acme", "staging"], &[]);
@@ -96,7 +96,7 @@ fn a_release_goes_to_the_profile_that_the_question_names() {
 }
 
 #[test]
-fn an_id_is_asked_of_each_profile_and_only_the_one_that_has_it_is_asked_again() {
+fn id_is_polled_in_its_own_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     let home = ProfilesHome::new(&acme, &staging);
     let terminal = home.terminal(&["acme", "staging"], &[IN_STAGING]);
@@ -110,7 +110,7 @@ fn an_id_is_asked_of_each_profile_and_only_the_one_that_has_it_is_asked_again() 
 }
 
 #[test]
-fn a_key_that_can_not_be_had_is_that_profiles_trouble_unless_it_is_the_only_one() {
+fn missing_api_key_disables_one_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     let home = ProfilesHome::new(&acme, &staging);
     let terminal = home.terminal(&["locked", "acme"], &[]);

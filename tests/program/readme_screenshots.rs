@@ -173,7 +173,7 @@ fn colour(cell: &Cell, paper: &Palette) -> &'static str {
 }
 
 #[test]
-fn the_readmes_pictures_show_the_screen_as_it_is() {
+fn readme_pictures_are_current() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (model, now) = runtime.block_on(model());
     let mut terminal = Terminal::new(TestBackend::new(COLUMNS, ROWS)).unwrap();

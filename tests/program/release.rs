@@ -27,7 +27,7 @@ fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
 }
 
 #[test]
-fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
+fn x_releases_session_after_confirmation() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("RUNNING");
@@ -49,7 +49,7 @@ fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
 }
 
 #[test]
-fn a_release_that_the_api_refuses_stays_on_the_row_with_its_message() {
+fn refused_release_stays_on_row() {
     let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\non = \"release\"\nstatus = 409\nmessage = \"Session is locked\"\n"
     ));
@@ -67,7 +67,7 @@ fn a_release_that_the_api_refuses_stays_on_the_row_with_its_message() {
 }
 
 #[test]
-fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
+fn release_is_sent_during_backoff() {
     let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\nfrom = \"1s\"\non = \"list\"\nstatus = 429\nretry_after = \"300s\"\n"
     ));
@@ -83,7 +83,7 @@ fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
 }
 
 #[test]
-fn a_release_that_meets_a_failing_server_is_asked_again_until_it_goes() {
+fn release_is_retried_on_server_error() {
     let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\non = \"release\"\ncount = 2\nstatus = 503\nmessage = \"Try later\"\n"
     ));
@@ -95,7 +95,7 @@ fn a_release_that_meets_a_failing_server_is_asked_again_until_it_goes() {
 }
 
 #[test]
-fn the_command_releases_nothing_without_the_right_answer() {
+fn command_requires_correct_confirmation() {
     let api = TestSimulator::serve(ONE);
     let unasked = run(&api, &["release", ID]);
     assert_eq!(unasked.code, Some(2), "{}", unasked.err);
@@ -108,7 +108,7 @@ fn the_command_releases_nothing_without_the_right_answer() {
 }
 
 #[test]
-fn on_a_terminal_the_command_asks() {
+fn command_asks_for_confirmation_on_terminal() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["release", ID], &[], 100, 12);
     let question = terminal.wait_for("characters of its id release it:");
@@ -120,7 +120,7 @@ fn on_a_terminal_the_command_asks() {
 }
 
 #[test]
-fn where_it_is_read_only_nothing_leads_to_a_post() {
+fn read_only_never_sends_a_post() {
     let api = TestSimulator::serve(ONE);
     for (args, env) in [(vec!["--read-only"], None), (vec![], Some(("KEEPWATCH_READ_ONLY", "1")))] {
         let args: Vec<&str> = args.into_iter().chain(["-i", "1s"]).collect();

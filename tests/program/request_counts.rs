@@ -141,7 +141,7 @@ fn watch(
 }
 
 #[test]
-fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_request_an_end() {
+fn thousand_sessions_are_polled_by_list() {
     at_speed(SPEED, |speed| {
         let away = Window { from: seconds(20), to: seconds(50) };
         let odd = [
@@ -166,7 +166,7 @@ fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_requ
 }
 
 #[test]
-fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_second() {
+fn ended_sessions_are_retrieved_once() {
     at_speed(HALF_SPEED, |speed| {
         let bulk = (0..200).map(|at| ending_session(&format!("bulk-{at:03}"), 11));
         let over = |tracker: &SessionTracker| WatchResult::has_ended(tracker, "bulk") == 200;
@@ -185,7 +185,7 @@ fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_seco
 }
 
 #[test]
-fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_asking() {
+fn last_named_end_stops_polling() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e", "f"];
         let own = names.iter().map(|name| ending_session(name, if *name == "f" { 12 } else { 5 }));
@@ -205,7 +205,7 @@ fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_aski
 }
 
 #[test]
-fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to_fail() {
+fn named_sessions_are_polled_without_lists() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e"];
         let fault = Fault::with_status(FaultTarget::List, StatusCode::NOT_FOUND);
@@ -226,7 +226,7 @@ fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to
 }
 
 #[test]
-fn polls_keep_within_what_the_server_says_is_left_before_it_refuses_any() {
+fn polls_stay_within_rate_limit() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d"];
         let server = ServerLimits {

@@ -74,33 +74,33 @@ macro_rules! scenario_tests {
 }
 
 scenario_tests! {
-    i01_a_keep_alive_session_that_ends_early_was_no_disconnect_and_no_timeout: "I01",
-    i02_ends_that_belong_together_are_named_together: "I02",
-    i03_the_only_slot_is_taken: "I03",
-    i04_a_rate_limit_is_no_outage: "I04",
-    i05_the_apis_own_message_is_told_word_for_word: "I05",
-    i06_a_session_ran_into_the_projects_default_timeout: "I06",
-    i07_a_session_that_was_closed_runs_on_until_its_timeout: "I07",
-    i08_a_timeout_is_warned_of_twice_before_it_comes: "I08",
-    i09_a_keep_alive_session_through_whose_proxy_nothing_goes_any_more_is_flagged: "I09",
-    i10_a_release_takes_longer_than_its_client_waits: "I10",
-    i11_a_signing_key_that_rotates_is_no_event: "I11",
-    i12_of_a_clients_dropped_socket_nothing_is_claimed: "I12",
-    i13_a_burst_of_short_sessions_is_summed_up: "I13",
-    i14_an_expired_session_stays_ended: "I14",
-    i15_a_session_that_runs_past_its_expiry_is_overdue: "I15",
-    i16_a_release_that_failed_stays_in_sight: "I16",
-    i17_a_new_session_with_the_metadata_of_one_that_ended_is_told_of: "I17",
+    i01_early_end_is_not_disconnect_or_timeout: "I01",
+    i02_related_ends_are_clustered: "I02",
+    i03_only_slot_is_taken: "I03",
+    i04_rate_limit_is_not_an_outage: "I04",
+    i05_api_message_is_quoted: "I05",
+    i06_session_hits_default_timeout: "I06",
+    i07_closed_session_runs_until_timeout: "I07",
+    i08_timeout_warns_twice: "I08",
+    i09_stalled_proxy_traffic_raises_alert: "I09",
+    i10_release_outlasts_client_timeout: "I10",
+    i11_signing_key_rotation_is_no_event: "I11",
+    i12_dropped_socket_is_not_claimed: "I12",
+    i13_burst_of_short_sessions_is_summed_up: "I13",
+    i14_expired_session_stays_ended: "I14",
+    i15_session_past_expiry_is_overdue: "I15",
+    i16_failed_release_stays_known: "I16",
+    i17_successor_is_reported: "I17",
 }
 
 #[test]
-fn every_scenario_that_expects_something_is_played() {
+fn every_expectation_has_a_test() {
     let expects = |name: &&str| !Scenario::builtin(name).unwrap().expectations.is_empty();
     assert_eq!(Scenario::builtin_names().filter(expects).collect::<Vec<_>>(), PLAYED);
 }
 
 #[test]
-fn scenarios_name_only_events_that_there_are_and_last_half_a_minute() {
+fn expectations_use_known_events() {
     for name in PLAYED {
         let script = Scenario::builtin(name).unwrap();
         for expect in &script.expectations {

@@ -34,7 +34,7 @@ pub(crate) fn base64(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
+fn c_copies_fresh_connect_url() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
@@ -55,7 +55,7 @@ fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
 }
 
 #[test]
-fn the_connect_url_is_shown_only_where_it_is_asked_for_and_goes_at_a_key() {
+fn connect_url_is_shown_only_on_request() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
@@ -71,7 +71,7 @@ fn the_connect_url_is_shown_only_where_it_is_asked_for_and_goes_at_a_key() {
 }
 
 #[test]
-fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
+fn session_list_is_tracked_without_ids() {
     let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("nightly-42");
@@ -87,7 +87,7 @@ fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
 }
 
 #[test]
-fn a_session_that_died_before_is_found_among_the_newest_and_watched() {
+fn recent_dialog_finds_ended_session() {
     let died = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!(
         "{ONE}[[session]]\nid = \"{died}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
@@ -115,7 +115,7 @@ fn a_session_that_died_before_is_found_among_the_newest_and_watched() {
 }
 
 #[test]
-fn a_session_is_added_by_a_pasted_line_and_muted_and_shown_again() {
+fn pasted_session_is_added() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
@@ -134,7 +134,7 @@ fn a_session_is_added_by_a_pasted_line_and_muted_and_shown_again() {
 }
 
 #[test]
-fn a_query_and_a_status_are_all_that_is_asked_for() {
+fn query_limits_listed_sessions() {
     let other = "[[session]]\nid = \"other-1\"\nmetadata = { name = \"other\" }\n";
     let api = TestSimulator::serve(&format!("{ONE}{other}"));
     let query = "user_metadata['run']['id']:'c-881'";
@@ -149,7 +149,7 @@ fn a_query_and_a_status_are_all_that_is_asked_for() {
 }
 
 #[test]
-fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
+fn missing_session_does_not_stop_others() {
     let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID, "no-such-1"], &[], 120, 40);
     terminal.wait_for("not found");
@@ -157,7 +157,7 @@ fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
 }
 
 #[test]
-fn a_refused_key_and_a_server_that_comes_back_are_told_apart() {
+fn rejected_api_key_differs_from_outage() {
     let api = TestSimulator::serve(ONE);
     let refused = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
     refused.wait_for("refuses the key");
@@ -176,7 +176,7 @@ fn a_refused_key_and_a_server_that_comes_back_are_told_apart() {
 }
 
 #[test]
-fn no_color_means_no_color_and_ascii_means_ascii() {
+fn no_color_and_ascii_are_honoured() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["--ascii", ID], &[("NO_COLOR", "1")], 120, 40);
     terminal.wait_for("nightly-42");
@@ -200,7 +200,7 @@ fn no_color_means_no_color_and_ascii_means_ascii() {
 }
 
 #[test]
-fn hostile_text_reaches_the_terminal_as_nothing_but_text() {
+fn hostile_text_is_sanitised() {
     let api = TestSimulator::serve(
         r#"
 [[session]]
@@ -222,7 +222,7 @@ metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m"
 }
 
 #[test]
-fn a_narrow_pane_and_a_resize_show_what_fits() {
+fn tiny_terminal_shows_what_fits() {
     let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
     terminal.wait_for("45c48cce");
@@ -235,7 +235,7 @@ fn a_narrow_pane_and_a_resize_show_what_fits() {
 }
 
 #[test]
-fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
+fn pause_stops_polling() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let asked = |id: &str| api.log().iter().filter(|hit| hit.path.ends_with(id)).count();
@@ -259,7 +259,7 @@ fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
 }
 
 #[test]
-fn a_key_that_comes_together_with_a_resize_is_not_lost() {
+fn keystroke_during_resize_is_not_lost() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
@@ -274,7 +274,7 @@ fn a_key_that_comes_together_with_a_resize_is_not_lost() {
 }
 
 #[test]
-fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_terminal() {
+fn copy_reaches_tmux_buffer_and_terminal() {
     let tmux = |socket: &str, args: &[&str]| {
         let mut command = std::process::Command::new("tmux");
         command
@@ -307,7 +307,7 @@ fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_termi
 }
 
 #[test]
-fn a_server_without_lists_says_so_where_no_session_was_named() {
+fn missing_list_endpoint_is_reported() {
     let api = TestSimulator::serve("[[fault]]\non = \"list\"\nstatus = 404\n");
     let terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     let screen = terminal.wait_for("this server has no list of sessions");
@@ -315,7 +315,7 @@ fn a_server_without_lists_says_so_where_no_session_was_named() {
 }
 
 #[test]
-fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
+fn refresh_bypasses_hanging_requests() {
     let hanging = (1..=4).map(|place| {
         format!("[[session]]\nid = \"h-{place}\"\n[[fault]]\non = \"h-{place}\"\nreply = \"hang\"\n")
     });
@@ -337,7 +337,7 @@ fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
 }
 
 #[test]
-fn the_live_view_is_copied_and_shown_nowhere() {
+fn live_view_url_is_copied_not_shown() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");

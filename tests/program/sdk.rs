@@ -71,7 +71,7 @@ fn run_node_script(script: &str, packages: &[&str]) {
 
 #[test]
 #[ignore = "installs from PyPI"]
-fn the_python_sdk_works_against_the_simulator() {
+fn python_sdk_works_against_simulator() {
     if !is_installed("python3") {
         return;
     }
@@ -86,12 +86,12 @@ fn the_python_sdk_works_against_the_simulator() {
 
 #[test]
 #[ignore = "installs from npm"]
-fn the_node_sdk_works_against_the_simulator() {
+fn node_sdk_works_against_simulator() {
     run_node_script("sdk.mjs", &["@browserbasehq/sdk"]);
 }
 
 #[test]
 #[ignore = "installs from npm"]
-fn the_command_lines_work_against_the_simulator() {
+fn vendor_clis_work_against_simulator() {
     run_node_script("clis.mjs", &["@browserbasehq/cli", "browse"]);
 }

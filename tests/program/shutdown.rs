@@ -22,7 +22,7 @@ fn demo() -> Terminal {
 }
 
 #[test]
-fn q_and_ctrl_c_give_the_terminal_back() {
+fn q_and_ctrl_c_restore_terminal() {
     for key in ["q", "\x03"] {
         let mut terminal = demo();
         terminal.press(key);
@@ -37,7 +37,7 @@ fn q_and_ctrl_c_give_the_terminal_back() {
 }
 
 #[test]
-fn signals_that_ask_for_the_end_give_the_terminal_back() {
+fn signals_restore_terminal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let mut terminal = demo();
         terminal.signal(signal);
@@ -46,7 +46,7 @@ fn signals_that_ask_for_the_end_give_the_terminal_back() {
 }
 
 #[test]
-fn a_terminal_that_goes_away_takes_the_program_with_it() {
+fn closed_terminal_ends_program() {
     let mut terminal = demo();
     terminal.close();
     let (status, took) = terminal.timed_exit();
@@ -58,7 +58,7 @@ fn a_terminal_that_goes_away_takes_the_program_with_it() {
 }
 
 #[test]
-fn a_terminal_that_goes_away_while_sighup_is_ignored_takes_the_program_with_it_too() {
+fn closed_terminal_ends_program_ignoring_sighup() {
     let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
@@ -69,7 +69,7 @@ fn a_terminal_that_goes_away_while_sighup_is_ignored_takes_the_program_with_it_t
 }
 
 #[test]
-fn a_terminal_that_goes_away_while_it_stands_still_takes_the_program_with_it_too() {
+fn stalled_terminal_closes_and_ends_program() {
     let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
@@ -95,7 +95,7 @@ impl Drop for KillOnDrop {
 /// In a session of its own nobody tells it, and who draws nothing never learns of it by writing.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_terminal_that_goes_away_while_nobody_tells_and_nothing_is_drawn_takes_the_program_with_it_too() {
+fn watchdog_notices_silently_closed_terminal() {
     let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("pid");
@@ -116,7 +116,7 @@ fn a_terminal_that_goes_away_while_nobody_tells_and_nothing_is_drawn_takes_the_p
 }
 
 #[test]
-fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
+fn ctrl_z_restores_terminal() {
     let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
     terminal.wait_for("ready>");
     terminal.press(&format!("set -m; '{PROGRAM}' demo\n"));
@@ -145,7 +145,7 @@ fn exit_shell(mut shell: Terminal) {
 
 /// As Ctrl-Z, but from outside; and continued in the background, where the terminal is the shell's.
 #[test]
-fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
+fn sigtstp_restores_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let note = folder.path().join("pid");
     let job = format!("sh -c 'echo $$ > {}; exec {PROGRAM} demo'", note.display());
@@ -172,7 +172,7 @@ fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
 }
 
 #[test]
-fn a_poll_that_hangs_does_not_hold_up_the_end() {
+fn hanging_poll_does_not_delay_exit() {
     let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nreply = \"hang\"\n");
     let mut terminal = Terminal::keepwatch(&api, &["s-1"], &[], 100, 30);
     terminal.wait_for("s-1");
@@ -181,7 +181,7 @@ fn a_poll_that_hangs_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn without_a_terminal_the_demo_says_so_and_streams_its_events() {
+fn demo_without_terminal_streams_events() {
     use std::io::Read as _;
     let mut child = std::process::Command::new(PROGRAM)
         .arg("demo")
@@ -204,7 +204,7 @@ fn without_a_terminal_the_demo_says_so_and_streams_its_events() {
 /// Takes the screen and panics.
 #[test]
 #[ignore = "a process that other tests start, on a terminal of its own"]
-fn a_child_that_panics() {
+fn child_that_panics() {
     use keepwatch::terminal::{Screen, channel};
     let Ok(place) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -225,7 +225,7 @@ fn a_child_that_panics() {
 }
 
 #[test]
-fn an_error_gives_the_terminal_back() {
+fn error_restores_terminal() {
     let mut terminal = start_panicking("error");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
@@ -233,12 +233,12 @@ fn an_error_gives_the_terminal_back() {
 fn start_panicking(place: &str) -> Terminal {
     let this = std::env::current_exe().unwrap();
     let command =
-        [this.to_str().unwrap(), "--exact", "shutdown::a_child_that_panics", "--ignored", "--nocapture"];
+        [this.to_str().unwrap(), "--exact", "shutdown::child_that_panics", "--ignored", "--nocapture"];
     Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30)
 }
 
 #[test]
-fn a_panic_anywhere_gives_the_terminal_back_and_is_fatal() {
+fn panic_in_any_thread_restores_terminal() {
     for place in ["thread", "task", "loop"] {
         let mut terminal = start_panicking(place);
         assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{place}");

@@ -144,7 +144,7 @@ pending = "300ms"
 "#;
 
 #[test]
-fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract() {
+fn keep_alive_session_lifecycle_matches_schema() {
     let api = SimulateProgram::start_scenario(TWO, &["--release-delay", "300ms"]);
     let order = json!({
         "projectId": api.project, "keepAlive": true, "timeout": 900, "region": "eu-central-1", "proxies": true,
@@ -173,7 +173,7 @@ fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract()
 }
 
 #[test]
-fn what_is_there_besides_keeps_the_contract_too() {
+fn other_endpoints_match_schema() {
     let api = SimulateProgram::start_scenario(TWO, &[]);
     api.get("/v1/sessions/busy/debug").expect_status(200, &[LIVE_URLS]);
     let logs = api.get("/v1/sessions/busy/logs").expect_status(200, &[]);
@@ -190,7 +190,7 @@ fn what_is_there_besides_keeps_the_contract_too() {
 }
 
 #[test]
-fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
+fn plan_limits_are_enforced() {
     let api = SimulateProgram::start_scenario(TWO, &["--concurrency", "2", "--plan", "free"]);
     assert_eq!(api.get("/v1/projects").body[0]["concurrency"], 2);
     let keep_alive = api.post("/v1/sessions", &json!({ "keepAlive": true })).expect_error(403);
@@ -215,7 +215,7 @@ fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_the_apis_words() {
+fn errors_use_api_messages() {
     let api = SimulateProgram::start_scenario(TWO, &[]);
     for (method, path, body, status, message) in [
         ("POST", "/v1/sessions", json!({ "timeout": 21_601 }), 400, "body/timeout must be <= 21600"),

@@ -96,18 +96,18 @@ fn check_stopped_terminal(span: Duration) {
 }
 
 #[test]
-fn a_terminal_that_stands_still_stops_no_poll_and_shows_the_newest_picture_afterwards() {
+fn stopped_terminal_does_not_stop_polls() {
     check_stopped_terminal(Duration::from_secs(4));
 }
 
 #[test]
 #[ignore = "takes more than a minute"]
-fn a_terminal_that_stands_still_for_a_minute_stops_no_poll() {
+fn terminal_stopped_for_a_minute() {
     check_stopped_terminal(Duration::from_secs(60));
 }
 
 #[test]
-fn a_slow_terminal_gets_fewer_pictures_and_the_right_one_in_the_end() {
+fn slow_terminal_gets_fewer_frames() {
     let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
     redraw(&mut terminal, 20);
@@ -126,7 +126,7 @@ fn a_slow_terminal_gets_fewer_pictures_and_the_right_one_in_the_end() {
 }
 
 #[test]
-fn five_hundred_resizes_at_once_cost_few_pictures_and_leave_the_right_one() {
+fn resize_burst_draws_few_frames() {
     let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
     let before = count(&terminal.raw(), b"\x1b[?2026h");

@@ -131,7 +131,7 @@ impl fmt::Display for ResourceHistory {
 }
 
 #[test]
-fn the_smallest_leak_for_each_session_and_poll_is_more_than_memory_may_grow() {
+fn smallest_leak_exceeds_growth_limit() {
     let course = |kb_a_minute: u64| {
         let noise = [0, 700, 200, 0, 450, 90, 800];
         let measures = (0..600_u64).map(|step| {

@@ -26,7 +26,7 @@ const MOST_TASKS: usize = 1 + 4 + 8;
 const FEWEST_REPORTS: usize = 100;
 
 #[test]
-fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
+fn task_count_is_bounded_during_faults() {
     let clock = Clock::scaled(SPEED);
     let mut script = chaos::scenario(chaos::DEFAULT_SEED, 200);
     // What hangs does so in real time.

@@ -40,38 +40,38 @@ fn check_rows(title: &str, rows: Vec<Row>) {
 }
 
 #[test]
-fn a_way_that_is_closed_is_named_keeps_the_last_data_and_is_tried_later_and_later() {
+fn unreachable_host_keeps_data_and_backs_off() {
     check_rows("The way there", rows::unreachable());
 }
 
 #[test]
-fn a_server_that_falls_silent_is_given_up_after_its_time_and_a_dead_connection_with_it() {
+fn silent_server_times_out() {
     check_rows("Silence", rows::silence());
 }
 
 #[test]
-fn an_answer_that_is_none_is_told_from_one_and_never_taken_in_whole_if_it_has_no_end() {
+fn invalid_responses_are_classified() {
     check_rows("Answers", rows::invalid_responses());
 }
 
 #[test]
-fn each_status_is_told_apart_says_nothing_of_other_sessions_and_leads_nowhere() {
+fn each_status_has_its_own_error() {
     let elsewhere = Server::start(Protocol::Plain, Vec::new(), false, Behaviour::Normal);
     check_rows("Statuses", rows::statuses(elsewhere.address.port()));
     assert_eq!(elsewhere.connections(), 0, "a redirect was followed");
 }
 
 #[test]
-fn nothing_is_asked_before_the_time_that_a_server_asked_for_is_over() {
+fn retry_after_is_honoured() {
     check_rows("Too many requests", rows::limits());
 }
 
 #[test]
-fn the_key_goes_to_nobody_whose_certificate_is_not_to_be_trusted_and_trust_that_comes_later_counts() {
+fn api_key_requires_trusted_certificate() {
     check_rows("Certificates", rows::certificates());
 }
 
 #[test]
-fn servers_that_never_fail_are_asked_as_often_as_their_share_is_counted() {
+fn healthy_server_gets_expected_requests() {
     check_rows("Servers that never fail", rows::healthy());
 }

@@ -24,7 +24,7 @@ fn is_dim(screen: &vt100::Screen) -> Option<bool> {
 }
 
 #[test]
-fn what_was_known_stays_and_is_dimmed_the_screen_says_why_and_recovers_by_itself() {
+fn stale_rows_are_dimmed_until_recovery() {
     let place = TestNetwork::new(Route::Plain, Behaviour::Normal);
     let terminal = watch(&place);
     terminal.wait_until("a row, and not dim", |screen| is_dim(screen) == Some(false));
@@ -46,7 +46,7 @@ fn what_was_known_stays_and_is_dimmed_the_screen_says_why_and_recovers_by_itself
 }
 
 #[test]
-fn without_a_network_at_the_start_the_screen_is_there_says_why_and_fills_by_itself() {
+fn screen_starts_without_network() {
     let place = TestNetwork::new(Route::Plain, Behaviour::Refuses);
     let terminal = watch(&place);
     let screen = terminal.wait_until("the screen, and why it is empty", |screen| {

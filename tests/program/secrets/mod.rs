@@ -24,7 +24,7 @@ fn press_and_wait(terminal: &mut Terminal, keys: &str, then: &str) {
 }
 
 #[test]
-fn whatever_is_done_no_secret_is_in_a_file_a_child_a_title_or_an_output_that_was_not_asked_for_it() {
+fn secrets_stay_out_of_every_output() {
     let house = Fixture::new();
     let recording = house.path("run.ndjson");
     let path = recording.to_str().unwrap();

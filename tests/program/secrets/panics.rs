@@ -49,7 +49,7 @@ fn debugged() -> String {
 }
 
 #[test]
-fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_obeys() {
+fn debug_output_has_no_secret() {
     let debugged = debugged();
     assert!(debugged.contains("Secret(••••)") && debugged.contains("Untrusted("), "{debugged}");
     assert!(!debugged.contains('\u{1b}'), "{debugged}");
@@ -61,7 +61,7 @@ fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_o
 /// Panics as a thread does in which a text is cut within a letter.
 #[test]
 #[ignore = "a process that another test starts"]
-fn a_child_that_panics_with_a_key() {
+fn child_that_panics_with_secrets() {
     let Ok(path) = std::env::var(LOG) else { return };
     log::install_panic_hook();
     let _log = log::start(Path::new(&path), |_| {}).unwrap();
@@ -73,12 +73,12 @@ fn a_child_that_panics_with_a_key() {
 }
 
 #[test]
-fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_the_log() {
+fn panic_report_has_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let child = output(
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "secrets::panics::a_child_that_panics_with_a_key", "--ignored", "--nocapture"])
+            .args(["--exact", "secrets::panics::child_that_panics_with_secrets", "--ignored", "--nocapture"])
             .env(LOG, &path)
             .env("RUST_BACKTRACE", "full"),
     );

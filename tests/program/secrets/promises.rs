@@ -23,7 +23,7 @@ fn borrowed(vars: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn children_are_told_no_secret_by_their_arguments_or_their_environment() {
+fn child_processes_get_no_secret() {
     let house = Fixture::new();
     let vars = without_config(&house);
     let mut screen = house.screen(&["-i", "1s"], &borrowed(&vars));
@@ -50,7 +50,7 @@ fn children_are_told_no_secret_by_their_arguments_or_their_environment() {
 }
 
 #[test]
-fn the_journal_has_no_secret_while_it_is_written_and_when_it_is_closed() {
+fn journal_has_no_secret() {
     let house = Fixture::new();
     let mut screen = house.screen(&["-i", "1s"], &[]);
     screen.wait_for("RUNNING");
@@ -76,7 +76,7 @@ fn the_journal_has_no_secret_while_it_is_written_and_when_it_is_closed() {
 }
 
 #[test]
-fn a_recording_has_no_secret() {
+fn recording_has_no_secret() {
     let house = Fixture::new();
     let path = house.path("a.ndjson");
     let ended = house.run(&["events", FLAKY, "--record", path.to_str().unwrap(), "-i", "1s"]);
@@ -87,7 +87,7 @@ fn a_recording_has_no_secret() {
 }
 
 #[test]
-fn an_event_has_no_secret() {
+fn event_has_no_secret() {
     for format in ["json", "text"] {
         let house = Fixture::new();
         let ended = house.run(&["events", FLAKY, "--format", format, "-i", "1s"]);
@@ -102,7 +102,7 @@ fn an_event_has_no_secret() {
 }
 
 #[test]
-fn the_evidence_has_no_secret_with_all_its_metadata_neither() {
+fn evidence_has_no_secret() {
     let house = Fixture::new();
     let told = house.run(&["explain", ID, "--with-metadata"]);
     assert!(told.code == 0 && told.output.contains("https://u:••••@c.example"), "{}", told.output);
@@ -113,7 +113,7 @@ fn the_evidence_has_no_secret_with_all_its_metadata_neither() {
 }
 
 #[test]
-fn the_windows_title_has_no_secret_while_one_is_shown() {
+fn window_title_has_no_secret() {
     let house = Fixture::new();
     let mut screen = house.screen(&["-i", "1s"], &[]);
     screen.wait_for_osc("a title", |told| told.titles.iter().any(|title| title.contains("1 running")));
@@ -127,7 +127,7 @@ fn the_windows_title_has_no_secret_while_one_is_shown() {
 }
 
 #[test]
-fn no_other_host_hears_of_anything_by_a_redirect_or_a_proxy() {
+fn redirects_and_proxies_get_nothing() {
     let house = Fixture::new();
     // Of the project, whose address redirects, and of the session, whose host is on this machine.
     let told = house.run(&["explain", ID]);
@@ -137,7 +137,7 @@ fn no_other_host_hears_of_anything_by_a_redirect_or_a_proxy() {
 }
 
 #[test]
-fn only_what_was_asked_to_reveal_it_lets_a_connect_url_out() {
+fn connect_url_is_revealed_only_on_request() {
     let house = Fixture::new();
     for args in [&["get", ID][..], &["get", "--json", ID], &["explain", ID, "--with-metadata"]] {
         assert_no_secret(&format!("{args:?}"), &house.run(args).output);
@@ -164,7 +164,7 @@ fn only_what_was_asked_to_reveal_it_lets_a_connect_url_out() {
 }
 
 #[test]
-fn an_id_that_looks_like_a_secret_is_refused_and_neither_shown_nor_asked_for() {
+fn secret_like_id_is_refused() {
     let house = Fixture::new();
     let url = format!("wss://connect.example/?signingKey={CANARY}&sessionId={ID}");
     for command in [&[][..], &["get"], &["events"], &["explain"]] {
@@ -178,7 +178,7 @@ fn an_id_that_looks_like_a_secret_is_refused_and_neither_shown_nor_asked_for() {
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_warned_about_on_the_screen_and_on_standard_error() {
+fn open_key_file_causes_warning() {
     let house = Fixture::new();
     let key = house.secret_path("key");
     let (path, url) = (key.to_str().unwrap(), house.api.url.as_str());
