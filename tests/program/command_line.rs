@@ -1,4 +1,4 @@
-//! The command line: what is printed, and the exit codes.
+//! The command line: printed output and exit codes. Other modules use [`run_with`] to run a command to its end.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -29,6 +29,7 @@ pub(crate) struct RunOutput {
     pub(crate) err: String,
 }
 
+/// Runs `keepwatch ARGS` with `input` on its standard input. Panics if it prints the API key or panics itself.
 pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunOutput {
     let mut child = Command::new(PROGRAM)
         .args(args)
@@ -40,7 +41,7 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunO
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read its input may be gone already.
+    // A program that does not read its input may have exited already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = collect_output(child);
     let run = RunOutput {
@@ -48,7 +49,7 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunO
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     };
-    assert!(!run.out.contains(KEY) && !run.err.contains(KEY), "the key was printed");
+    assert!(!run.out.contains(KEY) && !run.err.contains(KEY), "the API key was printed");
     assert!(!run.err.contains("panicked") && !run.err.contains("BACKTRACE"), "{}", run.err);
     run
 }
@@ -76,7 +77,7 @@ fn get_json_uses_api_field_names() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--json", "s-1"]);
     let sessions: Vec<Value> = serde_json::from_str(&run.out).unwrap();
-    assert_eq!(sessions.len(), 1, "an array, of one too");
+    assert_eq!(sessions.len(), 1, "one session is an array, too");
     assert_eq!(sessions[0]["id"], "s-1");
     assert_eq!(sessions[0]["userMetadata"]["note"], "a\u{1b}[31mb");
     assert!(sessions[0].get("connectUrl").is_none() && sessions[0].get("signingKey").is_none());
@@ -100,8 +101,8 @@ fn exit_codes_distinguish_errors() {
     assert_eq!(missing.err.lines().count(), 1, "{}", missing.err);
 
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
-    let refused = run_with(&["get", "s-1"], &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
-    assert_eq!(refused.code, 3);
+    let rejected = run_with(&["get", "s-1"], &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
+    assert_eq!(rejected.code, 3);
     let keyless = run_with(&["get", "s-1"], &[url], "");
     assert_eq!(keyless.code, 3);
     assert!(
@@ -110,14 +111,14 @@ fn exit_codes_distinguish_errors() {
         keyless.err
     );
 
-    // A port that nobody listens on: it was ours a moment ago.
+    // A port that was bound a moment ago, so nothing listens there now.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nowhere = run_with(
+    let unreachable = run_with(
         &["get", "s-1", "--base-url", &format!("http://{free}")],
         &[("BROWSERBASE_API_KEY", KEY)],
         "",
     );
-    assert_eq!(nowhere.code, 5, "{}", nowhere.err);
+    assert_eq!(unreachable.code, 5, "{}", unreachable.err);
 
     for usage in
         [&["get"][..], &["--interval", "0s"], &["--no-such"], &["histroy"], &["demo", "--scenario", "nope"]]
@@ -183,9 +184,9 @@ fn simulate_serves_until_interrupted() {
     let export = lines.find(|line| line.starts_with("export BROWSERBASE_BASE_URL=")).unwrap();
     let url = export.split('=').nth(1).unwrap();
     assert!(lines.next().unwrap().starts_with("export BROWSERBASE_API_KEY="));
-    let nothing =
+    let missing =
         run_with(&["get", "no-such-1"], &[("BROWSERBASE_BASE_URL", url), ("BROWSERBASE_API_KEY", KEY)], "");
-    assert_eq!(nothing.code, 4, "{}", nothing.err);
+    assert_eq!(missing.code, 4, "{}", missing.err);
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(wait_for_exit(&mut child).code(), Some(0));
@@ -194,12 +195,12 @@ fn simulate_serves_until_interrupted() {
 #[test]
 fn rejected_api_key_stops_get_early() {
     let api = TestSimulator::serve(TWO);
-    let ids: Vec<String> = (0..40).map(|place| format!("s-{place}")).collect();
+    let ids: Vec<String> = (0..40).map(|index| format!("s-{index}")).collect();
     let args: Vec<&str> = std::iter::once("get").chain(ids.iter().map(String::as_str)).collect();
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
-    let refused = run_with(&args, &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
-    assert_eq!((refused.code, api.log().len()), (3, 4), "{}", refused.err);
-    assert!(refused.err.contains("36 more were not asked for"), "{}", refused.err);
+    let rejected = run_with(&args, &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
+    assert_eq!((rejected.code, api.log().len()), (3, 4), "{}", rejected.err);
+    assert!(rejected.err.contains("36 more were not asked for"), "{}", rejected.err);
 }
 
 #[test]

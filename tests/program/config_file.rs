@@ -1,4 +1,4 @@
-//! The config file and the completions, with the whole program: what is said where, and that no key is shown.
+//! The config file and the shell completions: options, warnings and errors, with no API key in any output.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output};
 
 const ONE: &str = "[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\ntimeout = \"1h\"\n";
 
-/// A home with a config file.
+/// A home folder with a config file.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -31,7 +31,7 @@ impl Home {
         path
     }
 
-    /// The exit code, standard output, standard error.
+    /// Runs `keepwatch ARGS` and returns its exit code, standard output and standard error.
     fn run(&self, args: &[&str], env: &[(&str, &str)]) -> (i32, String, String) {
         let output = output(
             Command::new(PROGRAM)
@@ -43,7 +43,7 @@ impl Home {
         );
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (out, err) = (text(output.stdout), text(output.stderr));
-        assert!(!out.contains(KEY) && !err.contains(KEY), "the key was printed: {out}{err}");
+        assert!(!out.contains(KEY) && !err.contains(KEY), "the API key was printed: {out}{err}");
         (output.status.code().unwrap(), out, err)
     }
 }
@@ -72,7 +72,7 @@ fn arguments_override_config_file() {
 #[test]
 fn api_key_command_gets_no_api_key() {
     let api = TestSimulator::serve(ONE);
-    let script = "test -z \"$BROWSERBASE_API_KEY\" || echo it was handed a key >&2; echo asked >&2; exit 3";
+    let script = "test -z \"$BROWSERBASE_API_KEY\" || echo it got an API key >&2; echo asked >&2; exit 3";
     let home = Home::new(&format!(
         "[profile.a]\nbase-url = {:?}\napi-key-command = [\"sh\", \"-c\", {script:?}]\n",
         api.url
@@ -130,7 +130,7 @@ fn broken_config_file_exits_with_2() {
         assert!(err.contains("is no TOML in line 1, column 12"), "{err}");
     }
     for args in [&["--version"][..], &["--help"], &["config"], &["completions", "fish"]] {
-        assert_eq!(home.run(args, &[]).0, 0, "{args:?} reads no file");
+        assert_eq!(home.run(args, &[]).0, 0, "{args:?} read the config file");
     }
     let (code, _, err) = home.run(&["get", "s-1", "--config", "/no/such.toml"], &[]);
     assert!(code == 2 && err.contains("/no/such.toml can not be read"), "{err}");
@@ -165,7 +165,7 @@ fn completions_name_every_command() {
             Ok(output) if ["bash", "zsh", "fish"].contains(&shell) => {
                 assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
             }
-            _ => {} // not installed, or it can not look without running
+            _ => {} // the shell is not installed, or cannot check syntax without running the script
         }
     }
     assert_eq!(home.run(&["completions", "tcsh"], &[]).0, 2);

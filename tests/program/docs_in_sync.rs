@@ -1,4 +1,4 @@
-//! The README is held against the program, so that the two can not drift.
+//! Checks that the README and CONTRIBUTING.md match the program: key bindings, help, config file, exit codes and commands.
 
 use std::fs;
 use std::path::Path;
@@ -32,11 +32,11 @@ fn readme_lists_every_key_binding() {
 
 #[test]
 fn readme_shows_current_help() {
-    for (place, args) in [(1, &["--help"][..]), (2, &["simulate", "--help"])] {
+    for (index, args) in [(1, &["--help"][..]), (2, &["simulate", "--help"])] {
         let output =
             output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).env("COLUMNS", "110"));
         let help = String::from_utf8(output.stdout).unwrap();
-        let shown = readme().split("```text\n").nth(place).unwrap().split("\n```").next().unwrap().to_owned();
+        let shown = readme().split("```text\n").nth(index).unwrap().split("\n```").next().unwrap().to_owned();
         assert_eq!(shown.trim_end(), help.trim_end());
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn assert_valid(schema: &str, value: &Value) {
     assert!(errors.is_empty(), "{}: {value}", errors.join(", "));
 }
 
-/// Returns one message for each keyword of `schema` that `value`, which stands at `path`, does not satisfy.
+/// Returns one message for each keyword of `schema` that `value` at `path` does not satisfy.
 fn errors(schema: &Value, value: &Value, path: &str) -> Vec<String> {
     let mut errors = Vec::new();
     for (keyword, rule) in schema.as_object().unwrap() {
@@ -71,7 +71,7 @@ fn has_type(value: &Value, name: &str) -> bool {
 fn has_format(text: &str, name: &str) -> bool {
     match name {
         "date-time" => chrono::DateTime::parse_from_rfc3339(text).is_ok(),
-        // The parser accepts, and would escape, what RFC 3986 forbids.
+        // The parser accepts and escapes characters that RFC 3986 forbids.
         "uri" => {
             Url::parse(text).is_ok()
                 && text.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"{}|\\^`".contains(&b))
