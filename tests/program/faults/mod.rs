@@ -1,10 +1,11 @@
-//! The network's promises: a server that fails in every way there is, the whole program watching it, and the table of what
-//! it says, how soon it is well again and what that costs, which `docs/faults.md` holds. Nothing leaves this machine.
+//! Tests of network faults. A server on this machine fails in many ways while the whole program watches it. Each fault is a
+//! row: the error that the program reports, how soon it recovers, and how many requests it sends. The tests compare the rows
+//! with the tables in `docs/faults.md`. Nothing leaves this machine.
 //!
 //! ```text
-//!   rows ──► run ──► place ──► server ──► connection        one row: good, then what it plays, then good
+//!   rows ──► run ──► test_network ──► server ──► connection     one row: healthy, then the fault, then healthy
 //!             │  └── the program, its events line by line
-//!             ├──► share                                    what it cost the server
+//!             ├──► request_budget                               the number of requests
 //!             └──► table ──► docs/faults.md
 //! ```
 
@@ -25,18 +26,19 @@ use behaviour::Behaviour;
 use rows::Row;
 use server::{Protocol, Server};
 
-/// Plays all rows at once, for they wait for servers and timeouts and not for a processor, and holds the page's table.
+/// Runs all rows in parallel (they wait for servers and timeouts, not for a processor), and compares them with the table
+/// under `title`.
 fn check_rows(title: &str, rows: Vec<Row>) {
-    let (rows, left_out): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_possible);
-    let seen: Vec<_> = thread::scope(|scope| {
+    let (rows, skipped): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_possible);
+    let results: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = rows.iter().map(|row| scope.spawn(|| run::run(row))).collect();
         threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
-    let failed = rows.iter().zip(&seen).filter(|(_, seen)| seen.is_err());
+    let failed = rows.iter().zip(&results).filter(|(_, results)| results.is_err());
     let failed: Vec<&str> = failed.map(|(row, _)| row.fault).collect();
     assert!(failed.is_empty(), "{title}: {failed:?}");
-    let seen: Vec<_> = seen.into_iter().flatten().collect();
-    table::assert_page_matches(title, &rows, &seen, &left_out);
+    let results: Vec<_> = results.into_iter().flatten().collect();
+    table::assert_page_matches(title, &rows, &results, &skipped);
 }
 
 #[test]
