@@ -1,4 +1,4 @@
-//! Releasing a session, on the screen and on the command line, and what a read-only keepwatch can not do.
+//! Releasing a session on the screen and on the command line, and that a read-only keepwatch cannot do it.
 
 use browserbase_simulator::RequestLogEntry;
 
@@ -19,7 +19,7 @@ metadata = { owner = "checkout-e2e" }
 "#;
 
 fn posts(api: &TestSimulator) -> Vec<RequestLogEntry> {
-    api.log().into_iter().filter(|hit| hit.method == "POST").collect()
+    api.log().into_iter().filter(|request| request.method == "POST").collect()
 }
 
 fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
@@ -57,11 +57,11 @@ fn refused_release_stays_on_row() {
     terminal.wait_for("RUNNING");
     terminal.press("xb3de\r");
     terminal.wait_for("Session is locked");
-    terminal.wait_until("the row", |screen| {
+    terminal.wait_until("the failed release on the row", |screen| {
         let screen = screen.contents();
         screen.contains("release failed") && screen.contains("RUNNING") && screen.contains("⚑ 1")
     });
-    assert_eq!(posts(&api).len(), 1, "409 is no reason to ask again");
+    assert_eq!(posts(&api).len(), 1, "a 409 was retried");
     terminal.press("q");
     terminal.wait_for_restored_exit();
 }
@@ -77,7 +77,7 @@ fn release_is_sent_during_backoff() {
     terminal.press("xb3de");
     terminal.wait_for("characters: b3de");
     terminal.press("\r");
-    wait_until("the POST, long before the polls go on", || !posts(&api).is_empty());
+    wait_until("the POST, long before the next poll", || !posts(&api).is_empty());
     terminal.press("q");
     terminal.wait_for_restored_exit();
 }
@@ -97,13 +97,13 @@ fn release_is_retried_on_server_error() {
 #[test]
 fn command_requires_correct_confirmation() {
     let api = TestSimulator::serve(ONE);
-    let unasked = run(&api, &["release", ID]);
-    assert_eq!(unasked.code, Some(2), "{}", unasked.err);
-    assert!(unasked.err.contains("--confirm"), "{}", unasked.err);
+    let unconfirmed = run(&api, &["release", ID]);
+    assert_eq!(unconfirmed.code, Some(2), "{}", unconfirmed.err);
+    assert!(unconfirmed.err.contains("--confirm"), "{}", unconfirmed.err);
     let wrong = run(&api, &["release", ID, "--confirm", "6512"]);
     assert_eq!(wrong.code, Some(1), "{}", wrong.err);
-    let nobody = run(&api, &["release", "nobody", "--confirm", "body"]);
-    assert_eq!(nobody.code, Some(4), "{}", nobody.err);
+    let missing = run(&api, &["release", "nobody", "--confirm", "body"]);
+    assert_eq!(missing.code, Some(4), "{}", missing.err);
     assert_eq!(posts(&api), []);
 }
 

@@ -61,7 +61,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
     behaviours: &mut BehaviourReceiver,
 ) {
     loop {
-        // Reads only the first byte: closing a connection with unread bytes resets it.
+        // Reads only one byte at first: closing a connection with unread bytes resets it.
         let mut head = vec![0];
         let read = tokio::select! {
             read = stream.read_exact(&mut head) => read,
