@@ -1,8 +1,8 @@
-//! The screen, as its reader uses it.
+//! The screen on a terminal, driven by keystrokes.
 
 use crate::harness::{KEY, Terminal, TestSimulator, wait_until};
 
-/// One session that runs for an hour, with a proxy and metadata.
+/// A running session with a timeout of an hour, and metadata.
 const ONE: &str = r#"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
@@ -15,6 +15,7 @@ metadata = { name = "nightly-42", run = { id = "c-881" } }
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
+/// Decodes base64.
 pub(crate) fn base64(text: &str) -> Vec<u8> {
     let value = |letter: u8| match letter {
         b'A'..=b'Z' => letter - b'A',
@@ -45,9 +46,9 @@ fn c_copies_fresh_connect_url() {
     );
     terminal.press("c");
     terminal.wait_for("sent to the terminal");
-    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
-    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
-    assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
+    let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
+    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "the API never sent {copied}");
     assert!(copied.starts_with("wss://"));
     terminal.assert_no_secrets(&api, &[]);
     terminal.press("q");
@@ -64,9 +65,9 @@ fn connect_url_is_shown_only_on_request() {
     let screen = terminal.wait_for("signingKey=");
     let flat: String = screen.split_whitespace().collect();
     let urls = api.connect_urls();
-    let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL is on the screen");
+    let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL on the screen");
     terminal.press("\x1b");
-    terminal.wait_until("the URL is gone", |screen| !screen.contents().contains("signingKey=ey"));
+    terminal.wait_until("a screen without the URL", |screen| !screen.contents().contains("signingKey=ey"));
     terminal.assert_no_secrets(&api, &[shown]);
 }
 
@@ -77,8 +78,11 @@ fn session_list_is_tracked_without_ids() {
     terminal.wait_for("nightly-42");
     api.control.end_session(ID, browserbase_simulator::FinalStatus::Completed);
     terminal.wait_for("COMPLETED");
-    let asked = api.log();
-    assert!(asked.iter().any(|hit| hit.path.ends_with(ID)), "the end was asked for by its id");
+    let requests = api.log();
+    assert!(
+        requests.iter().any(|request| request.path.ends_with(ID)),
+        "the session was not retrieved by its id"
+    );
     api.control.add_session(
         toml::from_str("name = \"second\"\ntimeout = \"1h\"\nmetadata = { name = \"second\" }").unwrap(),
     );
@@ -88,23 +92,26 @@ fn session_list_is_tracked_without_ids() {
 
 #[test]
 fn recent_dialog_finds_ended_session() {
-    let died = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+    let ended = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!(
-        "{ONE}[[session]]\nid = \"{died}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
+        "{ONE}[[session]]\nid = \"{ended}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
     ));
     let mut terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     let screen = terminal.wait_for("nightly-42");
     assert!(!screen.contains("6512bd43"), "{screen}");
     let unfiltered = |api: &TestSimulator| {
-        api.log().iter().filter(|hit| hit.path.ends_with("/sessions") && hit.query.is_empty()).count()
+        api.log()
+            .iter()
+            .filter(|request| request.path.ends_with("/sessions") && request.query.is_empty())
+            .count()
     };
-    assert_eq!(unfiltered(&api), 0, "never polled");
+    assert_eq!(unfiltered(&api), 0, "the unfiltered list was polled");
     terminal.press("R");
     let screen = terminal.wait_for("ran into its own timeout of 15m");
     assert!(screen.contains("TIMED_OUT") && screen.contains("growth"), "{screen}");
     terminal.press("G\r");
     let screen = terminal.wait_for("TIMED_OUT after 15m");
-    assert!(screen.contains(died), "{screen}");
+    assert!(screen.contains(ended), "{screen}");
     terminal.press("\x1b");
     terminal.wait_until("both rows", |screen| {
         let screen = screen.contents();
@@ -125,11 +132,11 @@ fn pasted_session_is_added() {
     terminal.press(&format!("\x1b[200~see https://www.browserbase.com/sessions/{other} please\x1b[201~"));
     terminal.wait_for(other);
     terminal.press("\r");
-    terminal.wait_until("it runs", |screen| screen.contents().matches("● RUNNING").count() >= 2);
+    terminal.wait_until("two running sessions", |screen| screen.contents().matches("● RUNNING").count() >= 2);
     terminal.press("m");
     terminal.wait_for("1 muted, M shows them");
     terminal.press("M");
-    terminal.wait_until("both again", |screen| !screen.contents().contains("muted, M"));
+    terminal.wait_until("both sessions again", |screen| !screen.contents().contains("muted, M"));
     terminal.assert_no_secrets(&api, &[]);
 }
 
@@ -142,9 +149,10 @@ fn query_limits_listed_sessions() {
     let terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
     let screen = terminal.wait_for("nightly-42");
     assert!(screen.contains("asked for ['run']['id']:'c-881'") && !screen.contains("other-1"), "{screen}");
-    let lists: Vec<_> = api.log().into_iter().filter(|hit| hit.path.ends_with("/sessions")).collect();
+    let lists: Vec<_> = api.log().into_iter().filter(|request| request.path.ends_with("/sessions")).collect();
     assert!(
-        !lists.is_empty() && lists.iter().all(|hit| hit.query.starts_with("status=RUNNING&q=user_metadata"))
+        !lists.is_empty()
+            && lists.iter().all(|request| request.query.starts_with("status=RUNNING&q=user_metadata"))
     );
 }
 
@@ -159,8 +167,8 @@ fn missing_session_does_not_stop_others() {
 #[test]
 fn rejected_api_key_differs_from_outage() {
     let api = TestSimulator::serve(ONE);
-    let refused = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
-    refused.wait_for("refuses the key");
+    let rejected = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
+    rejected.wait_for("refuses the key");
     let before = api.log().len();
     api.control.add_fault(browserbase_simulator::Fault::with_status(
         browserbase_simulator::FaultTarget::All,
@@ -172,7 +180,7 @@ fn rejected_api_key_differs_from_outage() {
     failing.press("r");
     failing.wait_for("RUNNING");
     assert!(api.log().len() > before);
-    refused.assert_no_secrets(&api, &[]);
+    rejected.assert_no_secrets(&api, &[]);
 }
 
 #[test]
@@ -184,7 +192,7 @@ fn no_color_and_ascii_are_honoured() {
     terminal.wait_for("quit");
     terminal.press("q");
     let raw = terminal.raw();
-    assert!(raw.is_ascii(), "only ASCII was written");
+    assert!(raw.is_ascii(), "non-ASCII characters were written");
     for sgr in
         String::from_utf8(raw).unwrap().split("\x1b[").filter_map(|it| it.split_once('m').map(|it| it.0))
     {
@@ -216,9 +224,9 @@ metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m"
     for bad in ["\u{1b}]52;", "\u{1b}]0;owned", "\u{202e}", "\u{9b}", "\u{1b}[31m"] {
         assert!(!raw.contains(bad), "{bad:?} was written");
     }
-    let told = terminal.wait_for_osc("a title", |told| !told.titles.is_empty());
-    assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
-    assert!(told.titles.iter().all(|title| !title.contains("owned")));
+    let osc = terminal.wait_for_osc("a title", |osc| !osc.titles.is_empty());
+    assert!(osc.clipboard.is_empty() && osc.unknown.is_empty(), "{osc:?}");
+    assert!(osc.titles.iter().all(|title| !title.contains("owned")));
 }
 
 #[test]
@@ -238,23 +246,23 @@ fn tiny_terminal_shows_what_fits() {
 fn pause_stops_polling() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
-    let asked = |id: &str| api.log().iter().filter(|hit| hit.path.ends_with(id)).count();
-    let polls = || asked(ID);
+    let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
+    let polls = || requests(ID);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
-    let clock = Terminal::keepwatch(&api, &["-i", "1s", other], &[], 100, 30);
-    clock.wait_for("RUNNING");
+    let reference = Terminal::keepwatch(&api, &["-i", "1s", other], &[], 100, 30);
+    reference.wait_for("RUNNING");
     wait_until("three polls", || polls() >= 3);
     terminal.press("p");
     terminal.wait_for("PAUSED");
-    let (paused_at, seconds) = (polls(), asked(other));
-    wait_until("four polls of another program", || asked(other) >= seconds + 4);
-    // One request may have been on its way.
+    let (paused_at, reference_polls) = (polls(), requests(other));
+    wait_until("four polls of the other program", || requests(other) >= reference_polls + 4);
+    // One request may have been in flight.
     assert!(polls() <= paused_at + 1, "{} polls while paused", polls() - paused_at);
     let paused_at = polls();
     terminal.press("c");
-    wait_until("a fresh reply while paused", || polls() > paused_at);
+    wait_until("a request while paused", || polls() > paused_at);
     terminal.press("p");
-    wait_until("polls again", || polls() >= paused_at + 3);
+    wait_until("polls after the pause", || polls() >= paused_at + 3);
     terminal.assert_no_secrets(&api, &[]);
 }
 
@@ -269,7 +277,8 @@ fn keystroke_during_resize_is_not_lost() {
         terminal.wait_for("to the next pane");
         terminal.resize(100, 30);
         terminal.press("?");
-        terminal.wait_until("no help", |screen| !screen.contents().contains("to the next pane"));
+        terminal
+            .wait_until("a screen without help", |screen| !screen.contents().contains("to the next pane"));
     }
 }
 
@@ -285,7 +294,7 @@ fn copy_reaches_tmux_buffer_and_terminal() {
         command.output()
     };
     if tmux("none", &["-V"]).is_err() {
-        eprintln!("SKIPPED: there is no tmux on this machine");
+        eprintln!("SKIPPED: tmux is not installed");
         return;
     }
     let api = TestSimulator::serve(ONE);
@@ -296,9 +305,9 @@ fn copy_reaches_tmux_buffer_and_terminal() {
     terminal.wait_for("RUNNING");
     terminal.press("c");
     terminal.wait_for("tmux");
-    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
-    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
-    assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
+    let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
+    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "the API never sent {copied}");
     let buffer = tmux(&socket, &["show-buffer", "-b", "keepwatch"]).unwrap();
     assert_eq!(String::from_utf8(buffer.stdout).unwrap(), copied);
     terminal.assert_no_secrets(&api, &[]);
@@ -316,24 +325,28 @@ fn missing_list_endpoint_is_reported() {
 
 #[test]
 fn refresh_bypasses_hanging_requests() {
-    let hanging = (1..=4).map(|place| {
-        format!("[[session]]\nid = \"h-{place}\"\n[[fault]]\non = \"h-{place}\"\nreply = \"hang\"\n")
+    let hanging = (1..=4).map(|number| {
+        format!("[[session]]\nid = \"h-{number}\"\n[[fault]]\non = \"h-{number}\"\nreply = \"hang\"\n")
     });
-    let no_lists = "[[fault]]\non = \"list\"\nstatus = 404\n"; // else five would be looked for there
+    let no_lists = "[[fault]]\non = \"list\"\nstatus = 404\n"; // otherwise the program polls five sessions by lists
     let api = TestSimulator::serve(&format!(
         "{}[[session]]\nid = \"ok-1\"\n{no_lists}",
         hanging.collect::<String>()
     ));
     let ids = ["h-1", "h-2", "h-3", "h-4", "ok-1"];
     let mut terminal = Terminal::keepwatch(&api, &ids, &[], 120, 40);
-    let asked = |what: &str| api.log().iter().filter(|hit| hit.path.ends_with(what)).count();
-    wait_until("all four places hang", || ["h-1", "h-2", "h-3", "h-4"].iter().all(|id| asked(id) == 1));
-    let before = asked("ok-1");
+    let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
+    wait_until("four hanging requests", || ["h-1", "h-2", "h-3", "h-4"].iter().all(|id| requests(id) == 1));
+    let before = requests("ok-1");
     terminal.press("r");
-    wait_until("the healthy one is asked", || asked("ok-1") > before);
-    let at = |what: &str| api.log().iter().find(|hit| hit.path.ends_with(what)).map(|hit| hit.at).unwrap();
+    wait_until("a request for the healthy session", || requests("ok-1") > before);
+    let log = api.log();
+    let first_request = |id: &str| log.iter().find(|request| request.path.ends_with(id)).unwrap().at;
     let limit = std::time::Duration::from_secs(9);
-    assert!(at("ok-1") < at("h-1") + limit, "before the first of them times out, after 10 s");
+    assert!(
+        first_request("ok-1") < first_request("h-1") + limit,
+        "the refresh waited for a timeout, which is after 10 s"
+    );
 }
 
 #[test]
@@ -342,12 +355,12 @@ fn live_view_url_is_copied_not_shown() {
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.press("yl");
-    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
+    let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
     terminal.wait_for("live view URL sent to the terminal");
-    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
-    let key = copied.split_once("signingKey=").unwrap().1;
+    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
+    let signing_key = copied.split_once("signingKey=").unwrap().1;
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
-    assert!(!String::from_utf8_lossy(&terminal.raw()).contains(key), "the live view was shown");
+    assert!(!String::from_utf8_lossy(&terminal.raw()).contains(signing_key), "the live view was shown");
     terminal.assert_no_secrets(&api, &[]);
 }

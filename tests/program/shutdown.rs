@@ -1,4 +1,4 @@
-//! Every way in which the program ends, and what it leaves of the terminal.
+//! The ways in which the program exits or suspends. In each it restores the terminal.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::harness::{
     KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
 };
 
-/// Time within which the program ends after its terminal is gone. It takes less than a second, but not on a busy machine.
+/// Time within which the program must exit after its terminal is closed. It takes under a second, but longer on a busy machine.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The demo, which is deaf to all that would lead it elsewhere.
+/// Starts the demo, with an environment that would break a program that uses the network.
 fn demo() -> Terminal {
-    let nowhere = "http://127.0.0.1:1";
+    let unreachable = "http://127.0.0.1:1";
     let names = ["BROWSERBASE_BASE_URL", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"];
-    let env = names.map(|name| (name, nowhere));
+    let env = names.map(|name| (name, unreachable));
     let terminal = Terminal::start(&[PROGRAM, "demo"], &env, 100, 30);
     terminal.wait_for("RUNNING");
     terminal
@@ -31,7 +31,7 @@ fn q_and_ctrl_c_restore_terminal() {
         assert_eq!(
             (raw.matches("\u{1b}[22;0t").count(), raw.matches("\u{1b}[23;0t").count()),
             (1, 1),
-            "its title"
+            "the title is not saved and restored once"
         );
     }
 }
@@ -49,12 +49,12 @@ fn signals_restore_terminal() {
 fn closed_terminal_ends_program() {
     let mut terminal = demo();
     terminal.close();
-    let (status, took) = terminal.timed_exit();
+    let (status, elapsed) = terminal.timed_exit();
     assert!(
         status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129,
         "{status:?}"
     );
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn closed_terminal_ends_program_ignoring_sighup() {
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.close();
-    let (status, took) = terminal.timed_exit();
-    assert_eq!(status.exit_code(), 129, "neither a signal nor a core file");
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    let (status, elapsed) = terminal.timed_exit();
+    assert_eq!(status.exit_code(), 129, "killed by a signal");
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
 #[test]
@@ -74,14 +74,14 @@ fn stalled_terminal_closes_and_ends_program() {
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.set_read_mode(ReadMode::Stopped);
-    terminal.press(&"?\x0c".repeat(40)); // more frames than a pty keeps
+    terminal.press(&"?\x0c".repeat(40)); // more frames than fit into a pty's buffer
     terminal.close();
-    let (status, took) = terminal.timed_exit();
+    let (status, elapsed) = terminal.timed_exit();
     assert_eq!(status.exit_code(), 129);
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
-/// Who would go on for ever where the test fails does not.
+/// Kills a process that would run for ever if the test fails.
 #[cfg(target_os = "linux")]
 struct KillOnDrop(rustix::process::Pid);
 
@@ -92,27 +92,27 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// In a session of its own nobody tells it, and who draws nothing never learns of it by writing.
+/// The program gets no SIGHUP, because it runs in its own process session, and no write error, because it draws nothing.
 #[cfg(target_os = "linux")]
 #[test]
 fn watchdog_notices_silently_closed_terminal() {
     let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
     let folder = tempfile::tempdir().unwrap();
-    let note = folder.path().join("pid");
-    let script = format!("setsid sh -c 'echo $$ > {}; exec {PROGRAM} s-1'; wait", note.display());
+    let pid_file = folder.path().join("pid");
+    let script = format!("setsid sh -c 'echo $$ > {}; exec {PROGRAM} s-1'; wait", pid_file.display());
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 100, 30);
     terminal.wait_for("COMPLETED");
-    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     let _guard = KillOnDrop(rustix::process::Pid::from_raw(pid).unwrap());
     let process = format!("/proc/{pid}/stat");
-    // Who is dead and not yet waited for is gone, too.
+    // A zombie counts as gone.
     let is_gone = || std::fs::read_to_string(&process).map_or(true, |stat| stat.contains(") Z "));
     assert!(!is_gone());
     terminal.stop_reading();
     terminal.close();
-    let took = wait_until("the end", is_gone);
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    let elapsed = wait_until("the exit of the program", is_gone);
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
 #[test]
@@ -134,27 +134,28 @@ fn ctrl_z_restores_terminal() {
     exit_shell(terminal);
 }
 
-/// Ends the shell once it has its terminal back: what is typed before that belongs to the program that ends.
+/// Exits the shell once it shows its prompt. The exiting program would get any keystrokes before that.
 fn exit_shell(mut shell: Terminal) {
-    shell.wait_until("the prompt again", |screen| {
+    shell.wait_until("the shell's prompt", |screen| {
         !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
     });
     shell.press("exit\n");
     shell.wait_for_exit();
 }
 
-/// As Ctrl-Z, but from outside; and continued in the background, where the terminal is the shell's.
+/// SIGTSTP from another process restores the terminal as Ctrl-Z does. A SIGCONT in the background leaves it to the shell.
 #[test]
 fn sigtstp_restores_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    let note = folder.path().join("pid");
-    let job = format!("sh -c 'echo $$ > {}; exec {PROGRAM} demo'", note.display());
+    let pid_file = folder.path().join("pid");
+    let job = format!("sh -c 'echo $$ > {}; exec {PROGRAM} demo'", pid_file.display());
     let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
     terminal.wait_for("ready>");
     terminal.press(&format!("set -m; {job}\n"));
-    let shows = |screen: &vt100::Screen| screen.alternate_screen() && screen.contents().contains("RUNNING");
-    terminal.wait_until("the screen", shows);
-    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let is_shown =
+        |screen: &vt100::Screen| screen.alternate_screen() && screen.contents().contains("RUNNING");
+    terminal.wait_until("the screen", is_shown);
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     let send =
         |signal| rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
     send(Signal::TSTP);
@@ -162,11 +163,11 @@ fn sigtstp_restores_terminal() {
     terminal.wait_for("topped");
     send(Signal::CONT);
     terminal.press("echo still $((40 + 2))\n");
-    terminal.wait_until("the shell's answer", |screen| {
+    terminal.wait_until("the shell's output", |screen| {
         !screen.alternate_screen() && screen.contents().contains("still 42")
     });
     terminal.press("fg\n");
-    terminal.wait_until("the screen again", shows);
+    terminal.wait_until("the screen again", is_shown);
     terminal.press("q");
     exit_shell(terminal);
 }
@@ -194,16 +195,16 @@ fn demo_without_terminal_streams_events() {
         .unwrap();
     let lines = lines(child.stdout.take().unwrap());
     assert!(lines.recv_timeout(TEST_TIMEOUT).unwrap().contains("first seen"));
-    drop(lines); // nobody reads on
+    drop(lines); // closes the pipe
     assert_eq!(wait_for_exit(&mut child).code(), Some(0));
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.contains("not a terminal") && said.contains("keepwatch events"), "{said}");
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert!(err.contains("not a terminal") && err.contains("keepwatch events"), "{err}");
 }
 
-/// Takes the screen and panics.
+/// Runs in a child process: enters the screen and panics, in the thread or task that the variable names.
 #[test]
-#[ignore = "a process that other tests start, on a terminal of its own"]
+#[ignore = "a child process that other tests start on a terminal"]
 fn child_that_panics() {
     use keepwatch::terminal::{Screen, channel};
     let Ok(place) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
@@ -214,7 +215,7 @@ fn child_that_panics() {
     let panics = || panic!("on purpose");
     runtime.block_on(async {
         match place.as_str() {
-            "error" => return, // as after `?`: the screen is dropped, and nothing else is done
+            "error" => return, // like `?`: only drops the screen
             "thread" => drop(std::thread::spawn(panics)),
             "task" => drop(tokio::spawn(async move { panics() })),
             _ => panics(),
@@ -243,6 +244,6 @@ fn panic_in_any_thread_restores_terminal() {
         let mut terminal = start_panicking(place);
         assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{place}");
         let screen = terminal.wait_for("on purpose");
-        assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");
+        assert!(!screen.contains("about to panic"), "the report is not on the main screen: {screen}");
     }
 }

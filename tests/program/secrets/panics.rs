@@ -1,4 +1,4 @@
-//! A panic while the key is in memory: what is said of it, and what `Debug` says of what it may quote.
+//! A panic while secrets are in memory: the panic report and the log, and the `Debug` output of types that hold secrets.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ use super::malicious_server::{CANARY, KEY};
 
 const LOG: &str = "KEEPWATCH_PANIC_LOG";
 
-/// What can be asked for its `Debug`, with a secret in each.
+/// Returns the `Debug` output of every type that can hold a secret, with a secret in each value.
 fn debugged() -> String {
     let secret = || Secret::new(format!("wss://c/{CANARY}?signingKey={CANARY}"));
     let urls = ConnectUrls {
@@ -55,20 +55,19 @@ fn debug_output_has_no_secret() {
     assert!(!debugged.contains('\u{1b}'), "{debugged}");
     assert_no_secret("Debug", &debugged);
     fn is_debug<T: std::fmt::Debug>() {}
-    is_debug::<SessionWithUrls>(); // has ConnectUrls, which were asked
+    is_debug::<SessionWithUrls>(); // its secrets are ConnectUrls, which `debugged` covers
 }
 
-/// Panics as a thread does in which a text is cut within a letter.
+/// Runs in a child process: panics with secrets in the message.
 #[test]
-#[ignore = "a process that another test starts"]
+#[ignore = "a child process that another test starts"]
 fn child_that_panics_with_secrets() {
     let Ok(path) = std::env::var(LOG) else { return };
     log::install_panic_hook();
     let _log = log::start(Path::new(&path), |_| {}).unwrap();
     let key = Secret::new(KEY.into());
-    let said =
-        format!("wss://c/?signingKey={CANARY}\n2026-11-22T12:00:00.000Z ERROR api: forged\u{1b}[35;5m");
-    let panic = std::thread::spawn(move || panic!("with {key} {key:?} {} at {said}", debugged())).join();
+    let url = format!("wss://c/?signingKey={CANARY}\n2026-11-22T12:00:00.000Z ERROR api: forged\u{1b}[35;5m");
+    let panic = std::thread::spawn(move || panic!("with {key} {key:?} {} at {url}", debugged())).join();
     assert!(panic.is_err());
 }
 
@@ -90,8 +89,8 @@ fn panic_report_has_no_secret() {
         "{written}"
     );
     assert_eq!(written.lines().count(), 1, "{written}");
-    for (what, text) in [("standard error", err), ("the log", written)] {
-        assert_no_secret(what, &text);
+    for (name, text) in [("standard error", err), ("the log", written)] {
+        assert_no_secret(name, &text);
         assert!(!text.contains("\u{1b}[35;5m"), "{text:?}");
     }
 }
