@@ -15,8 +15,8 @@ fn chaos(args: &[&str]) -> SimulateProgram {
     SimulateProgram::start(&[&["--scenario", "chaos"], args].concat())
 }
 
-/// Returns the ids of the sessions that run when chaos begins. Sessions come and go and faults begin, so a response that takes
-/// long on a busy machine is discarded and the simulator started again.
+/// Returns the ids of the sessions that run when chaos begins. Sessions come and go and faults begin, so a response
+/// that takes long on a busy machine is discarded and the simulator started again.
 fn ids_at_start(args: &[&str]) -> Vec<String> {
     let deadline = now() + TEST_TIMEOUT;
     loop {

@@ -1,6 +1,7 @@
-//! The soak test: the whole program on a terminal watches a thousand sessions of the scenario `chaos`, with faults of every
-//! kind, while the test presses keys, resizes the terminal and releases sessions as another client. Then the checker compares
-//! the journal with the simulator's ground truth, and the program's memory, threads, sockets and files with their limits.
+//! The soak test: the whole program on a terminal watches a thousand sessions of the scenario `chaos`, with faults of
+//! every kind, while the test presses keys, resizes the terminal and releases sessions as another client. Then the
+//! checker compares the journal with the simulator's ground truth, and the program's memory, threads, sockets and files
+//! with their limits.
 //!
 //! ```text
 //!   chaos ──► simulator ◄──── keepwatch on a pty ◄── keys, sizes        another client ──► releases
@@ -10,8 +11,8 @@
 //!                     Checker       lost sessions, wrong verdicts, gaps between polls
 //! ```
 //!
-//! The ordinary test takes a minute. The long one takes half an hour, or the duration in `KEEPWATCH_SOAK`, and also checks that
-//! memory stays flat:
+//! The ordinary test takes a minute. The long one takes half an hour, or the duration in `KEEPWATCH_SOAK`, and also
+//! checks that memory stays flat:
 //!
 //! ```text
 //! cargo test --release --locked --test program -- --ignored --nocapture soak
@@ -48,8 +49,8 @@ const LEAST: Duration = Duration::from_secs(10 * 60);
 /// Limits of the program's resources.
 const RESOURCE_LIMITS: resources::ResourceLimits =
     resources::ResourceLimits { threads: 16, sockets: 16, files: 24, rss_kb: 64_000 };
-/// Most that memory may grow after [`WARM`], in kB a minute. The smallest heap allocation takes 32 bytes; leaking one for each
-/// session and poll would be 937 kB a minute.
+/// Most that memory may grow after [`WARM`], in kB a minute. The smallest heap allocation takes 32 bytes; leaking one
+/// for each session and poll would be 937 kB a minute.
 const MOST_GROWTH: f64 = 300.0;
 
 /// Most requests in flight: four polls, four more that the key `r` requests, and one of the other client.
@@ -109,8 +110,8 @@ struct SoakResult {
 }
 
 impl SoakResult {
-    /// Asserts that no session is lost, no verdict is wrong, all resources are within their limits and, if `warm` is given,
-    /// memory does not grow after that time.
+    /// Asserts that no session is lost, no verdict is wrong, all resources are within their limits and, if `warm` is
+    /// given, memory does not grow after that time.
     fn assert_passed(&self, warm: Option<Duration>) {
         let problems = &self.findings.problems;
         assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
@@ -130,20 +131,20 @@ impl fmt::Display for SoakResult {
 fn soak(length: Duration) -> SoakResult {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
-    let script = script(length);
-    let api = TestSimulator::start(script.clone());
+    let scenario = soak_scenario(length);
+    let api = TestSimulator::start(scenario.clone());
     let interval = format!("{}s", INTERVAL.as_secs());
     let recording = folder.path().join("run.ndjson");
     let args = ["-i", &interval, "--max-rps", "10", "--read-only", "--record", recording.to_str().unwrap()];
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let mut terminal = Terminal::keepwatch(&api, &args, &env, 120, 40);
-    let (mut resources, mut requests) = (ResourceHistory::default(), RequestLog::new(&script));
+    let (mut resources, mut requests) = (ResourceHistory::default(), RequestLog::new(&scenario));
     disturb(&mut terminal, &api, length, &mut resources, &mut requests);
     print_resources(&resources);
 
     api.control.clear_faults();
     let faults_ended = api.control.now();
-    let checker = Checker::new(&api.control.ground_truth(everything()), &script, INTERVAL, faults_ended);
+    let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
     for _ in 0..4 {
         // One at a time: a key right after Esc counts as Alt and that key.
         terminal.press("\x1b");
@@ -158,7 +159,7 @@ fn soak(length: Duration) -> SoakResult {
 
     let quit = api.control.now();
     let history = history(&journal);
-    let checker = Checker::new(&api.control.ground_truth(everything()), &script, INTERVAL, faults_ended);
+    let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
     let findings = checker.check(&history, &requests, quit);
     assert!(recording.metadata().unwrap().len() > 100_000, "the recording is too short");
     SoakResult { resources, findings, in_flight: api.counts().max_in_flight }
@@ -171,11 +172,11 @@ fn print_resources(resources: &ResourceHistory) {
 }
 
 /// Returns the chaos scenario without sessions that start after the soak.
-fn script(length: Duration) -> Scenario {
-    let mut script = chaos::scenario(chaos::DEFAULT_SEED, LIVING);
+fn soak_scenario(length: Duration) -> Scenario {
+    let mut scenario = chaos::scenario(chaos::DEFAULT_SEED, LIVING);
     let end = Offset::from_duration(length + 4 * TEST_TIMEOUT);
-    script.sessions.retain(|session| session.appears < end);
-    script
+    scenario.sessions.retain(|session| session.appears < end);
+    scenario
 }
 
 fn everything() -> Window {

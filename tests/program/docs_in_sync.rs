@@ -1,4 +1,5 @@
-//! Checks that the README and CONTRIBUTING.md match the program: key bindings, help, config file, exit codes and commands.
+//! Checks that the README and CONTRIBUTING.md match the program: key bindings, help, config file, exit codes and
+//! commands.
 
 use std::fs;
 use std::path::Path;

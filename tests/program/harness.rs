@@ -1,5 +1,5 @@
-//! Shared parts of the whole-program tests: the program on a pseudo-terminal, the simulator that it talks to, and a search
-//! for secrets in everything that the program wrote.
+//! Shared parts of the whole-program tests: the program on a pseudo-terminal, the simulator that it talks to, and a
+//! search for secrets in everything that the program wrote.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::num::NonZeroU16;
@@ -16,8 +16,8 @@ use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native
 /// The API key that every test passes to the program. No output may contain it.
 pub(crate) const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
 
-/// Longest time that a test waits for a condition. Nothing takes this long on a busy machine, so only a failure reaches it.
-/// The longest retry delay is at least 45 s: a program that wrongly uses it after a first failure fails its test.
+/// Longest time that a test waits for a condition. Nothing takes this long on a busy machine, so only a failure reaches
+/// it. The longest retry delay is at least 45 s: a program that wrongly uses it after a first failure fails its test.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The program under test.
@@ -29,8 +29,8 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Runs `test` on a clock that is `speed` times as fast as the real one. A busy machine falls behind such a clock, so a test
-/// that fails runs again on clocks 5 and 25 times slower. A test that fails at every speed fails.
+/// Runs `test` on a clock that is `speed` times as fast as the real one. A busy machine falls behind such a clock, so a
+/// test that fails runs again on clocks 5 and 25 times slower. A test that fails at every speed fails.
 #[expect(clippy::print_stderr, reason = "the panic before it is printed too")]
 pub(crate) fn at_speed(speed: u32, test: impl Fn(u32)) {
     for slower in [speed, speed / 5] {
@@ -56,12 +56,12 @@ impl TestSimulator {
         Self::start(Scenario::parse(toml).unwrap())
     }
 
-    pub(crate) fn start(script: Scenario) -> Self {
-        Self::start_with_clock(Clock::system(), script)
+    pub(crate) fn start(scenario: Scenario) -> Self {
+        Self::start_with_clock(Clock::system(), scenario)
     }
 
-    /// Serves `script`, with its timeline on `clock`.
-    pub(crate) fn start_with_clock(clock: Clock, script: Scenario) -> Self {
+    /// Serves `scenario`, with its timeline on `clock`.
+    pub(crate) fn start_with_clock(clock: Clock, scenario: Scenario) -> Self {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (sender, receiver) = channel();
         thread::spawn(move || {
@@ -69,7 +69,7 @@ impl TestSimulator {
             runtime.block_on(async move {
                 let key = Some(keepwatch_core::session::Secret::new(KEY.into()));
                 let options = SimulatorOptions { api_key: key, ..SimulatorOptions::default() };
-                let simulator = Arc::new(Simulator::start(clock, script, options).unwrap());
+                let simulator = Arc::new(Simulator::start(clock, scenario, options).unwrap());
                 sender.send(Arc::clone(&simulator)).unwrap();
                 let _ = ended.await;
             });
@@ -146,8 +146,8 @@ pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// Returns the environment of every program that a test starts: of the machine's own variables only `PATH`. Without `HOME`
-/// there is no journal, so tests do not see each other's sessions.
+/// Returns the environment of every program that a test starts: of the machine's own variables only `PATH`. Without
+/// `HOME` there is no journal, so tests do not see each other's sessions.
 pub(crate) fn clean_env() -> Vec<(String, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
     [("PATH", path.as_str()), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC")]
@@ -383,8 +383,8 @@ impl Terminal {
         self.state.1.notify_all();
     }
 
-    /// Stops reading, and returns once the reader thread has noticed. It notices with the next bytes, so this redraws the
-    /// screen until it has.
+    /// Stops reading, and returns once the reader thread has noticed. It notices with the next bytes, so this redraws
+    /// the screen until it has.
     pub(crate) fn stop_reading(&mut self) {
         self.set_read_mode(ReadMode::Stopped);
         let deadline = now() + TEST_TIMEOUT;
@@ -395,8 +395,8 @@ impl Terminal {
         }
     }
 
-    /// Closes the terminal while the program runs. The program must draw once more first: until then the reader thread waits
-    /// in a read and keeps the terminal open.
+    /// Closes the terminal while the program runs. The program must draw once more first: until then the reader thread
+    /// waits in a read and keeps the terminal open.
     pub(crate) fn close(&mut self) {
         self.set_read_mode(ReadMode::Closing);
         self.reader.recv_timeout(TEST_TIMEOUT).unwrap();
@@ -436,8 +436,8 @@ impl Terminal {
         (self.wait_for_exit(), start.elapsed())
     }
 
-    /// Waits until the program exits and asserts that the terminal is restored: cooked, on its main screen, with its cursor
-    /// and its title.
+    /// Waits until the program exits and asserts that the terminal is restored: cooked, on its main screen, with its
+    /// cursor and its title.
     pub(crate) fn wait_for_restored_exit(&mut self) -> ExitStatus {
         let status = self.wait_for_exit_and_output();
         let master = self.master.as_ref().unwrap();

@@ -1,5 +1,5 @@
-//! The commands that watch without a screen: `events`, `wait`, `explain`, and the event stream that replaces the screen where
-//! none is possible.
+//! The commands that watch without a screen: `events`, `wait`, `explain`, and the event stream that replaces the screen
+//! where none is possible.
 
 use std::process::{Command, Stdio};
 

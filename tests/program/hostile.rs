@@ -1,5 +1,5 @@
-//! A server whose every text is hostile. The tests run the screen and all commands on a terminal, and check that only text of
-//! bounded length and the program's own sequences reach it.
+//! A server whose every text is hostile. The tests run the screen and all commands on a terminal, and check that only
+//! text of bounded length and the program's own sequences reach it.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{KEY, PROGRAM, Terminal};
 
-/// Returns texts that make a terminal execute sequences, reorder or hide text, or slow down. Each contains a word by which
-/// tests find it.
+/// Returns texts that make a terminal execute sequences, reorder or hide text, or slow down. Each contains a word by
+/// which tests find it.
 fn texts() -> [String; 9] {
     [
         "title\u{1b}]0;owned\u{7}".to_owned(),
@@ -90,7 +90,8 @@ impl Server {
         Terminal::start(&command, &all, 120, 40)
     }
 
-    /// Runs a command on a terminal until it exits. Returns its output and exit code, and asserts that the output is harmless.
+    /// Runs a command on a terminal until it exits. Returns its output and exit code, and asserts that the output is
+    /// harmless.
     fn run_to_end(&self, args: &[&str], env: &[(&str, &str)]) -> (String, u32) {
         let mut terminal = self.start_program(args, env);
         let code = terminal.wait_for_exit_and_output().exit_code();

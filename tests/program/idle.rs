@@ -1,5 +1,5 @@
-//! The cost of leaving the program running, in counts: requests, bytes sent to the terminal, and wakeups of its threads. A
-//! reference program that polls once a second measures the time: a test waits for a number of its polls.
+//! The cost of leaving the program running, in counts: requests, bytes sent to the terminal, and wakeups of its
+//! threads. A reference program that polls once a second measures the time: a test waits for a number of its polls.
 
 use crate::harness::{Terminal, TestSimulator, wait_until};
 

@@ -1,5 +1,5 @@
-//! The incident scenarios on the screen: `keepwatch demo --scenario` on a terminal of 120×40. Each test selects the session of
-//! every expectation in turn and waits for the expected phrases.
+//! The incident scenarios on the screen: `keepwatch demo --scenario` on a terminal of 120×40. Each test selects the
+//! session of every expectation in turn and waits for the expected phrases.
 
 use std::time::Duration;
 
@@ -47,22 +47,22 @@ fn every_screen_expectation_has_a_test() {
 }
 
 fn run_scenario(name: &str) {
-    let script = Scenario::builtin(name).unwrap();
-    let long = script.expectations.iter().any(|expect| expect.within.0 > LONG);
-    at_speed(if long { 100 } else { 10 }, |speed| run_at(name, &script, speed));
+    let scenario = Scenario::builtin(name).unwrap();
+    let long = scenario.expectations.iter().any(|expect| expect.within.0 > LONG);
+    at_speed(if long { 100 } else { 10 }, |speed| run_at(name, &scenario, speed));
 }
 
-fn run_at(name: &str, script: &Scenario, speed: u32) {
+fn run_at(name: &str, scenario: &Scenario, speed: u32) {
     let speed = speed.to_string();
     let mut terminal =
         Terminal::start(&[PROGRAM, "demo", "--scenario", name, "--speed", &speed, "--utc"], &[], 120, 40);
-    for expect in script.expectations.iter().filter(|expect| !expect.screen.is_empty()) {
-        select(&mut terminal, script.find_session_id(expect.session.as_deref().unwrap()).unwrap());
+    for expect in scenario.expectations.iter().filter(|expect| !expect.screen.is_empty()) {
+        select(&mut terminal, scenario.find_session_id(expect.session.as_deref().unwrap()).unwrap());
         if expect.copied {
             terminal.press("c");
         }
         if expect.released {
-            let id = script.find_session_id(expect.session.as_deref().unwrap()).unwrap();
+            let id = scenario.find_session_id(expect.session.as_deref().unwrap()).unwrap();
             terminal.press("x");
             terminal.wait_for("Release this session?");
             terminal.press(&format!("{}\r", &id[id.len() - 4..]));

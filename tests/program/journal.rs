@@ -1,4 +1,5 @@
-//! The journal with real processes: writers that are killed, two writers at once, and the commands `history` and `journal`.
+//! The journal with real processes: writers that are killed, two writers at once, and the commands `history` and
+//! `journal`.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
@@ -144,7 +145,8 @@ fn killed_writer_loses_at_most_a_second() {
     assert!(lost.last().is_some_and(|lost| *lost <= 1000), "lost {lost:?} ms");
 }
 
-/// Kills a process that writes, checks that the journal is intact, and returns how many milliseconds of entries are lost.
+/// Kills a process that writes, checks that the journal is intact, and returns how many milliseconds of entries are
+/// lost.
 fn lost_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
@@ -187,7 +189,8 @@ fn lost_when_killed() -> i64 {
     lost
 }
 
-/// Lets two processes write to one journal. Returns the number of entries, and how often the journal was read in that time.
+/// Lets two processes write to one journal. Returns the number of entries, and how often the journal was read in that
+/// time.
 fn write_at_once(seconds: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");

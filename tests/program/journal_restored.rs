@@ -197,7 +197,8 @@ fn redacted_metadata_is_not_a_change() {
             watcher.wait_for("8f14e45f");
             watcher.press("e");
             let screen = watcher.wait_for("first seen RUNNING");
-            // This session is in the journal, too: once it is first seen, a list has been applied on top of the journal.
+            // This session is in the journal, too: once it is first seen, a list has been applied on top of the
+            // journal.
             assert!(!screen.contains("metadata changed"), "{screen}");
             watcher.press("q");
             assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);

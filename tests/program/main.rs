@@ -1,4 +1,5 @@
-//! Tests of the whole program, started as a user starts it: on a terminal or in a pipe, against servers on this machine.
+//! Tests of the whole program, started as a user starts it: on a terminal or in a pipe, against servers on this
+//! machine.
 
 #![expect(
     clippy::unwrap_used,

@@ -8,16 +8,17 @@
 //! // promise: https-only, mutant: !plain -> false
 //! ```
 //!
-//! The mutant of the first lacks the statement. The mutant of the second replaces the first text in the statement by the
-//! second. A quick test checks that each row names a test and markers that exist. An ignored test, run by `.ci/protections`,
-//! builds each mutant in a copy of the sources and requires that the test of the row fails.
+//! The mutant of the first lacks the statement. The mutant of the second replaces the first text in the statement by
+//! the second. A quick test checks that each row names a test and markers that exist. An ignored test, run by
+//! `.ci/protections`, builds each mutant in a copy of the sources and requires that the test of the row fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Seconds after which a test is stopped: a mutant can make its test wait for ever. A test that is stopped proves nothing.
+/// Seconds after which a test is stopped: a mutant can make its test wait for ever. A test that is stopped proves
+/// nothing.
 const TIME_LIMIT: &str = "300";
 
 struct Row {

@@ -1,8 +1,8 @@
-//! The README's pictures, drawn from the program's own screen. The simulator plays the default scenario, the program's client
-//! polls it over HTTP, and the program's view draws the result. Only the clock is scripted.
+//! The README's pictures, drawn from the program's own screen. The simulator plays the default scenario, the program's
+//! client polls it over HTTP, and the program's view draws the result. Only the clock is scripted.
 //!
-//! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes the pictures. Without the variable, the test compares
-//! them.
+//! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes the pictures. Without the variable, the test
+//! compares them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -59,11 +59,11 @@ const PALETTES: [Palette; 2] = [
 async fn model() -> (Model, Moment) {
     let start = moment_since(time("21:06:20"), 0);
     let clock = Clock::scripted(start);
-    let script = Scenario {
+    let scenario = Scenario {
         latency: browserbase_simulator::HumanDuration::default(),
         ..Scenario::builtin("default").unwrap()
     };
-    let simulator = Simulator::start(clock.clone(), script, SimulatorOptions::default()).unwrap();
+    let simulator = Simulator::start(clock.clone(), scenario, SimulatorOptions::default()).unwrap();
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
     let interval = Duration::from_secs(1);
@@ -127,7 +127,8 @@ fn svg(buffer: &Buffer, palette: &Palette) -> String {
             let first = &buffer[(column, row)];
             let start = column;
             let mut text = String::new();
-            // A gap ends the text element, so that a font that draws wide letters narrower does not shift the text after it.
+            // A gap ends the text element, so that a font that draws wide letters narrower does not shift the text
+            // after it.
             while column < COLUMNS && same_look(first, &buffer[(column, row)]) && !text.ends_with("  ") {
                 let symbol = buffer[(column, row)].symbol();
                 text.push_str(symbol);
@@ -185,7 +186,7 @@ fn readme_pictures_are_current() {
         if std::env::var_os("KEEPWATCH_PICTURES").is_some_and(|it| it == "write") {
             fs::write(&path, &drawn).unwrap();
         }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == drawn, "{path} is out of date; the README says how to redraw it");
+        let stored = fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == drawn, "{path} is out of date; the README says how to redraw it");
     }
 }

@@ -1,5 +1,5 @@
-//! Limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the simulator
-//! counts the requests.
+//! Limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the
+//! simulator counts the requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,9 +102,9 @@ fn watch(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Clock::scaled(speed);
-        let script = Scenario { sessions: sessions.collect(), ..Scenario::default() };
+        let scenario = Scenario { sessions: sessions.collect(), ..Scenario::default() };
         let options = SimulatorOptions { rate_limit: server.limit, ..SimulatorOptions::default() };
-        let simulator = Simulator::start(clock.clone(), script, options).unwrap();
+        let simulator = Simulator::start(clock.clone(), scenario, options).unwrap();
         server.faults.iter().for_each(|fault| simulator.control().add_fault(fault.clone()));
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_fewest_f3a9".into()));

@@ -1,5 +1,5 @@
-//! Every incident scenario, end to end. The simulator plays it over HTTP on a fast clock. The program's client, poller and
-//! tracker watch it as `keepwatch demo --scenario` does, and the test compares their events and verdicts with the
+//! Every incident scenario, end to end. The simulator plays it over HTTP on a fast clock. The program's client, poller
+//! and tracker watch it as `keepwatch demo --scenario` does, and the test compares their events and verdicts with the
 //! expectations in the scenario's file.
 
 use std::collections::BTreeSet;
@@ -101,31 +101,31 @@ fn every_expectation_has_a_test() {
 #[test]
 fn expectations_use_known_events() {
     for name in TESTED {
-        let script = Scenario::builtin(name).unwrap();
-        for expect in &script.expectations {
+        let scenario = Scenario::builtin(name).unwrap();
+        for expect in &scenario.expectations {
             let unknown =
                 expect.events.iter().chain(&expect.absent_events).find(|it| !EVENTS.contains(&it.as_str()));
             assert_eq!(unknown, None, "{name}");
             let long = matches!(*name, "I09" | "I10"); // these incidents take longer
             assert!(expect.within.0 <= Duration::from_secs(30) || long, "{name}");
         }
-        assert!(script.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
+        assert!(scenario.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
     }
 }
 
 fn run_scenario(name: &str) {
-    let script = Scenario::builtin(name).unwrap();
-    let longest = script.expectations.iter().map(|expect| expect.within.0).max().unwrap();
+    let scenario = Scenario::builtin(name).unwrap();
+    let longest = scenario.expectations.iter().map(|expect| expect.within.0).max().unwrap();
     at_speed(if longest > LONG { TOP_SPEED } else { SPEED }, |speed| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(Watcher::watch(name, script.clone(), speed));
+        runtime.block_on(Watcher::watch(name, scenario.clone(), speed));
     });
 }
 
 /// Watches a scenario, and keeps the resulting tracker, events and recording.
 struct Watcher {
-    scenario: String,
-    script: Scenario,
+    name: String,
+    scenario: Scenario,
     clock: Clock,
     start: Moment,
     tracker: SessionTracker,
@@ -137,11 +137,11 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn watch(name: &str, script: Scenario, speed: u32) {
+    async fn watch(name: &str, scenario: Scenario, speed: u32) {
         let clock = Clock::scaled(speed);
         let simulator = browserbase_simulator::Simulator::start(
             clock.clone(),
-            script.clone(),
+            scenario.clone(),
             browserbase_simulator::SimulatorOptions::default(),
         )
         .unwrap();
@@ -149,8 +149,8 @@ impl Watcher {
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_scenario_f3a9".into()));
         let (reports, mut report_receiver) = mpsc::channel::<Report>(16);
         let mut watcher = Self {
-            scenario: name.to_owned(),
-            script,
+            name: name.to_owned(),
+            scenario,
             start: clock.now(),
             tracker: SessionTracker::new(AlertThresholds::default()),
             encoder: Encoder::default(),
@@ -215,14 +215,14 @@ impl Watcher {
         for record in self.tracker.records() {
             let version = &recording.header.version;
             let render = |tracker| evidence::render(tracker, &record.id, EvidenceOptions::new(version));
-            assert_eq!(render(&replayed), render(&self.tracker), "{}", self.scenario);
+            assert_eq!(render(&replayed), render(&self.tracker), "{}", self.name);
         }
         assert_eq!(replayed.len(), self.tracker.len());
     }
 
     /// Copies the connect URL that the scenario wants copied, once for each report, up to [`COPIES`] times.
     fn copy(&mut self, poller: &Poller) {
-        let copied = self.script.expectations.iter().find(|expect| expect.copied);
+        let copied = self.scenario.expectations.iter().find(|expect| expect.copied);
         if let Some(id) = copied.and_then(|expect| self.id(expect))
             && self.copies < COPIES
             && self.tracker.get(&id).is_some()
@@ -234,7 +234,7 @@ impl Watcher {
 
     /// Releases the session that the scenario wants released, once the tracker has seen it.
     fn release(&mut self, poller: &Poller) {
-        let released = self.script.expectations.iter().find(|expect| expect.released);
+        let released = self.scenario.expectations.iter().find(|expect| expect.released);
         let Some(id) = released.and_then(|expect| self.id(expect)) else { return };
         if self.tracker.get(&id).is_some_and(|record| record.release.is_none()) {
             self.apply(Some(Input::ReleaseRequested { at: self.clock.now(), id: id.clone() }));
@@ -242,13 +242,13 @@ impl Watcher {
         }
     }
 
-    /// Returns the monotonic time of the next check, or `None` once all expectations are met. Panics if an expectation is not
-    /// met in time.
+    /// Returns the monotonic time of the next check, or `None` once all expectations are met. Panics if an expectation
+    /// is not met in time.
     fn next_check(&self) -> Option<Duration> {
         let now = self.clock.now();
         let elapsed = now.since(self.start);
         let mut next: Option<Duration> = None;
-        for expect in &self.script.expectations {
+        for expect in &self.scenario.expectations {
             let is_over = expect.within.0 <= elapsed;
             if let Err(missing) = self.check(expect) {
                 assert!(!is_over, "{missing}\n{}", self.describe(expect));
@@ -265,7 +265,7 @@ impl Watcher {
 
     fn id(&self, expect: &Expectation) -> Option<SessionId> {
         let word = expect.session.as_deref()?;
-        Some(testing::id(self.script.find_session_id(word).unwrap()))
+        Some(testing::id(self.scenario.find_session_id(word).unwrap()))
     }
 
     /// Checks an expectation against the current state. Panics if something that must not happen has happened.
@@ -339,7 +339,7 @@ impl Watcher {
         let named = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
         format!(
             "scenario {}, session {}, {} s after the start\nevents: {}\nverdict: {}\ntexts:\n  {}",
-            self.scenario,
+            self.name,
             expect.session.as_deref().unwrap_or("(none)"),
             self.clock.now().since(self.start).as_secs(),
             named.collect::<Vec<_>>().join(", "),

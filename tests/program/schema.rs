@@ -1,7 +1,7 @@
 //! Checks JSON values against the schemas in `tests/contract`.
 //!
-//! The schemas use few keywords. A validator crate would add 21 (`boon`) to 46 (`jsonschema`) compilation units to the test build.
-//! An unknown keyword is an error, so that no schema requires more than is checked.
+//! The schemas use few keywords. A validator crate would add 21 (`boon`) to 46 (`jsonschema`) compilation units to the
+//! test build. An unknown keyword is an error, so that no schema requires more than is checked.
 
 use serde_json::Value;
 use url::Url;

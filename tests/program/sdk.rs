@@ -1,5 +1,5 @@
-//! Runs the vendor's SDKs and command-line tools against `keepwatch simulate`, unmodified and installed from their registries.
-//! The tests are ignored by default: they need a network, Python and Node. The scripts are in `tests/sdk`.
+//! Runs the vendor's SDKs and command-line tools against `keepwatch simulate`, unmodified and installed from their
+//! registries. The tests are ignored by default: they need a network, Python and Node. The scripts are in `tests/sdk`.
 
 #![expect(
     clippy::print_stdout,

@@ -8,7 +8,8 @@ use crate::harness::{
     KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
 };
 
-/// Time within which the program must exit after its terminal is closed. It takes under a second, but longer on a busy machine.
+/// Time within which the program must exit after its terminal is closed. It takes under a second, but longer on a busy
+/// machine.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts the demo, with an environment that would break a program that uses the network.
@@ -92,7 +93,8 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// The program gets no SIGHUP, because it runs in its own process session, and no write error, because it draws nothing.
+/// The program gets no SIGHUP, because it runs in its own process session, and no write error, because it draws
+/// nothing.
 #[cfg(target_os = "linux")]
 #[test]
 fn watchdog_notices_silently_closed_terminal() {
@@ -143,7 +145,8 @@ fn exit_shell(mut shell: Terminal) {
     shell.wait_for_exit();
 }
 
-/// SIGTSTP from another process restores the terminal as Ctrl-Z does. A SIGCONT in the background leaves it to the shell.
+/// SIGTSTP from another process restores the terminal as Ctrl-Z does. A SIGCONT in the background leaves it to the
+/// shell.
 #[test]
 fn sigtstp_restores_terminal() {
     let folder = tempfile::tempdir().unwrap();
@@ -207,14 +210,14 @@ fn demo_without_terminal_streams_events() {
 #[ignore = "a child process that other tests start on a terminal"]
 fn child_that_panics() {
     use keepwatch::terminal::{Screen, channel};
-    let Ok(place) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
+    let Ok(location) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (events, _inbox) = channel();
     let mut screen = Screen::enter("panic", &events).unwrap();
     screen.draw(|frame| frame.buffer_mut().set_string(0, 0, "about to panic", ratatui::style::Style::new()));
     let panics = || panic!("on purpose");
     runtime.block_on(async {
-        match place.as_str() {
+        match location.as_str() {
             "error" => return, // like `?`: only drops the screen
             "thread" => drop(std::thread::spawn(panics)),
             "task" => drop(tokio::spawn(async move { panics() })),
@@ -231,18 +234,18 @@ fn error_restores_terminal() {
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
-fn start_panicking(place: &str) -> Terminal {
+fn start_panicking(location: &str) -> Terminal {
     let this = std::env::current_exe().unwrap();
     let command =
         [this.to_str().unwrap(), "--exact", "shutdown::child_that_panics", "--ignored", "--nocapture"];
-    Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30)
+    Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", location)], 100, 30)
 }
 
 #[test]
 fn panic_in_any_thread_restores_terminal() {
-    for place in ["thread", "task", "loop"] {
-        let mut terminal = start_panicking(place);
-        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{place}");
+    for location in ["thread", "task", "loop"] {
+        let mut terminal = start_panicking(location);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{location}");
         let screen = terminal.wait_for("on purpose");
         assert!(!screen.contains("about to panic"), "the report is not on the main screen: {screen}");
     }

@@ -9,7 +9,8 @@ use crate::harness::{ReadMode, Terminal, TestSimulator, wait_until};
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
-/// A session that runs until a test ends it. The screen then no longer changes, so a test can compare it with a redrawn one.
+/// A session that runs until a test ends it. The screen then no longer changes, so a test can compare it with a redrawn
+/// one.
 const ENDS: &str = r#"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
@@ -31,7 +32,7 @@ fn watching(api: &TestSimulator) -> Terminal {
 }
 
 fn polls(api: &TestSimulator) -> usize {
-    api.log().iter().filter(|hit| hit.path.ends_with(ID)).count()
+    api.log().iter().filter(|request| request.path.ends_with(ID)).count()
 }
 
 /// Returns the program's resident memory in KiB, or 0 without `/proc`.
@@ -45,8 +46,8 @@ fn count(raw: &[u8], sequence: &[u8]) -> usize {
     raw.windows(sequence.len()).filter(|at| *at == sequence).count()
 }
 
-/// Asserts that the screen is the same as a redrawn one. Ends the session, so that no clock on the screen runs, presses a key,
-/// which removes the count of new events, and redraws the screen.
+/// Asserts that the screen is the same as a redrawn one. Ends the session, so that no clock on the screen runs, presses
+/// a key, which removes the count of new events, and redraws the screen.
 fn assert_screen_is_current(api: &TestSimulator, terminal: &mut Terminal) {
     assert!(api.control.end_session(ID, FinalStatus::Completed));
     terminal.wait_for("COMPLETED");
@@ -82,9 +83,9 @@ fn check_stopped_terminal(duration: Duration) {
     let before = resident_kib(&terminal);
     terminal.set_read_mode(ReadMode::Stopped);
     redraw(&mut terminal, FRAMES);
-    let seen = polls(&api);
+    let polls_before = polls(&api);
     let wanted = usize::try_from(duration.as_secs()).unwrap();
-    wait_until("polls of a stopped terminal", || polls(&api) >= seen + wanted);
+    wait_until("polls while the terminal is stopped", || polls(&api) >= polls_before + wanted);
     redraw(&mut terminal, FRAMES);
     let growth = resident_kib(&terminal).saturating_sub(before);
     assert!(growth < GROWTH, "{growth} KiB");
@@ -110,11 +111,11 @@ fn slow_terminal_gets_fewer_frames() {
     let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
     redraw(&mut terminal, 20);
-    let (memory, seen) = (resident_kib(&terminal), polls(&api));
+    let (memory, polls_before) = (resident_kib(&terminal), polls(&api));
     let before = count(&terminal.raw(), b"\x1b[?2026h");
     terminal.set_read_mode(ReadMode::Slowly);
     redraw(&mut terminal, FRAMES);
-    wait_until("polls of a slow terminal", || polls(&api) >= seen + 2);
+    wait_until("polls while the terminal is slow", || polls(&api) >= polls_before + 2);
     let growth = resident_kib(&terminal).saturating_sub(memory);
     assert!(growth < GROWTH, "{growth} KiB");
     terminal.set_read_mode(ReadMode::Quickly);

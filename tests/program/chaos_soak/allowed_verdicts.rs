@@ -1,5 +1,5 @@
-//! The verdicts that the documented rules allow for a session, given the ground truth about it and the fields that responses
-//! misreported. Independent of the program's own implementation of the rules.
+//! The verdicts that the documented rules allow for a session, given the ground truth about it and the fields that
+//! responses misreported. Independent of the program's own implementation of the rules.
 //!
 //! ```text
 //!   ERROR                                    error
@@ -11,8 +11,8 @@
 //!                     keep-alive unknown     unexplained
 //! ```
 //!
-//! If responses give no end time, or an impossible one, the end is only known to lie between two polls. If the expiry lies
-//! between them too, the verdict must not say on which side of it the session ended.
+//! If responses give no end time, or an impossible one, the end is only known to lie between two polls. If the expiry
+//! lies between them too, the verdict must not say on which side of it the session ended.
 
 use std::collections::BTreeSet;
 
@@ -117,9 +117,9 @@ impl SessionTruth {
             && !self.has_anomaly("status", at)
     }
 
-    /// Returns the verdicts allowed for a session that the program has seen. The program has polled every session that ended
-    /// before `faults_ended`, and exited at `quit`. `seen_after` returns true if a list certainly contained the session after
-    /// the given time.
+    /// Returns the verdicts allowed for a session that the program has seen. The program has polled every session that
+    /// ended before `faults_ended`, and exited at `quit`. `seen_after` returns true if a list certainly contained the
+    /// session after the given time.
     pub(super) fn allowed_verdicts(
         &self,
         faults_ended: Offset,

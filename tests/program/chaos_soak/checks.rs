@@ -31,10 +31,10 @@ pub(super) struct RequestLog {
 }
 
 impl RequestLog {
-    /// Returns an empty log for a simulator that plays `script`.
-    pub(super) fn new(script: &Scenario) -> Self {
+    /// Returns an empty log for a simulator that plays `scenario`.
+    pub(super) fn new(scenario: &Scenario) -> Self {
         let too_large =
-            script.faults.iter().filter(|fault| fault.padding > MAX_BODY_BYTES).map(|fault| fault.window);
+            scenario.faults.iter().filter(|fault| fault.padding > MAX_BODY_BYTES).map(|fault| fault.window);
         Self { requests: BTreeMap::new(), too_large: too_large.collect() }
     }
 
@@ -83,8 +83,8 @@ impl RequestLog {
 /// The ground truth, and the faults that may have hidden it from the program.
 pub(super) struct Checker {
     sessions: HashMap<String, SessionTruth>,
-    /// Start and end of each fault that makes polls fail, and the longest retry delay after it. Faults of single sessions are
-    /// included: a failure that concerns all requests delays the lists, too.
+    /// Start and end of each fault that makes polls fail, and the longest retry delay after it. Faults of single
+    /// sessions are included: a failure that concerns all requests delays the lists, too.
     faults: Vec<(Offset, Offset, Duration)>,
     interval: Duration,
     /// Time at which the soak cleared all faults.
@@ -109,7 +109,7 @@ pub(super) struct Findings {
 impl Checker {
     pub(super) fn new(
         truth: &[TruthEvent],
-        script: &Scenario,
+        scenario: &Scenario,
         interval: Duration,
         faults_ended: Offset,
     ) -> Self {
@@ -120,7 +120,7 @@ impl Checker {
         let sessions = facts
             .into_iter()
             .filter_map(|(id, facts)| Some((id.to_owned(), SessionTruth::from_facts(facts.into_iter())?)));
-        let faults = script.faults.iter().filter(|fault| {
+        let faults = scenario.faults.iter().filter(|fault| {
             matches!(fault.target, FaultTarget::All | FaultTarget::List | FaultTarget::Retrieve)
         });
         let faults = faults.map(|fault| {
@@ -179,7 +179,7 @@ impl Checker {
     /// Checks all sessions in `history`, the journal of a program that exited at `quit`.
     pub(super) fn check(&self, history: &[Value], requests: &RequestLog, quit: Offset) -> Findings {
         let known: HashMap<&str, &Value> =
-            history.iter().map(|seen| (seen["session"].as_str().unwrap(), seen)).collect();
+            history.iter().map(|session| (session["session"].as_str().unwrap(), session)).collect();
         let listed = self.listed_sessions(requests);
         let before_quit = quit.minus(Offset::from_duration(2 * self.interval));
         let is_lost = |id: &str, last: Offset| last < before_quit && !known.contains_key(id);
@@ -188,18 +188,18 @@ impl Checker {
         let mut problems: Vec<String> = lost.collect();
         let longest_gap = self.check_gaps(requests, quit, &mut problems);
         let mut verdicts = BTreeMap::new();
-        for (id, seen) in &known {
+        for (id, session) in &known {
             let truth = &self.sessions[*id];
-            let verdict = seen["verdict"]["name"].as_str().unwrap_or(NO_VERDICT);
+            let verdict = session["verdict"]["name"].as_str().unwrap_or(NO_VERDICT);
             let allowed = truth.allowed_verdicts(self.faults_ended, quit, |at| {
                 listed.get(id).is_some_and(|last| at <= last.minus(Offset::from_duration(MAX_RESPONSE_DELAY)))
             });
             if !allowed.contains(verdict) {
                 problems.push(format!(
-                    "{id} has verdict {verdict}, not one of {allowed:?}\n  {truth:?}\n  {seen}"
+                    "{id} has verdict {verdict}, not one of {allowed:?}\n  {truth:?}\n  {session}"
                 ));
             }
-            problems.extend(status_mismatch(truth, seen, verdict));
+            problems.extend(status_mismatch(truth, session, verdict));
             *verdicts.entry(verdict.to_owned()).or_insert(0) += 1;
         }
         let three = Offset::from_duration(3 * self.interval);
@@ -226,8 +226,9 @@ impl Checker {
         }
     }
 
-    /// Returns the longest gap between two lists of running sessions, and reports each gap that is longer than faults and
-    /// their retry delays explain. A session in no list therefore lived for at most three intervals, or faults hid it.
+    /// Returns the longest gap between two lists of running sessions, and reports each gap that is longer than faults
+    /// and their retry delays explain. A session in no list therefore lived for at most three intervals, or faults hid
+    /// it.
     fn check_gaps(&self, requests: &RequestLog, quit: Offset, problems: &mut Vec<String>) -> Duration {
         let mut times = vec![Offset::START];
         times.extend(requests.truthful_responses("/v1/sessions", "status=RUNNING"));
@@ -251,14 +252,14 @@ impl Checker {
 }
 
 /// Returns a message if a session with a verdict on its end does not have the status with which it really ended.
-fn status_mismatch(truth: &SessionTruth, seen: &Value, verdict: &str) -> Option<String> {
+fn status_mismatch(truth: &SessionTruth, session: &Value, verdict: &str) -> Option<String> {
     let end = truth.ended.filter(|_| ![NO_VERDICT, "gone", "overdue"].contains(&verdict))?;
     let status = match end.status {
         FinalStatus::Completed => "COMPLETED",
         FinalStatus::Error => "ERROR",
         FinalStatus::TimedOut => "TIMED_OUT",
     };
-    (seen["status"] != status).then(|| format!("the session ended as {status}, not as in {seen}"))
+    (session["status"] != status).then(|| format!("the session ended as {status}, not as in {session}"))
 }
 
 impl RequestLog {

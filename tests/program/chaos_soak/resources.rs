@@ -1,4 +1,5 @@
-//! Resources of a process over time, read from `/proc`. On systems without `/proc` nothing is measured and all limits hold.
+//! Resources of a process over time, read from `/proc`. On systems without `/proc` nothing is measured and all limits
+//! hold.
 
 use std::fmt;
 use std::fs;
@@ -79,8 +80,8 @@ impl ResourceHistory {
         covariance / warm.iter().map(|(x, _)| (x - minute).powi(2)).sum::<f64>()
     }
 
-    /// Asserts that no measurement exceeds `limits`. With `growth`, a time and a rate in kB a minute, also asserts that memory
-    /// grows no faster than that rate after that time.
+    /// Asserts that no measurement exceeds `limits`. With `growth`, a time and a rate in kB a minute, also asserts that
+    /// memory grows no faster than that rate after that time.
     pub(super) fn assert_within(&self, limits: &ResourceLimits, growth: Option<(std::time::Duration, f64)>) {
         let Some((_, last)) = self.0.last() else { return };
         for (unit, used, limit) in [

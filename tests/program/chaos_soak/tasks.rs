@@ -19,8 +19,8 @@ use crate::harness::{KEY, TestSimulator};
 const SPEED: u32 = 40;
 /// Length of the test, in the time of the scaled clock.
 const LONG: Duration = Duration::from_secs(4 * 60);
-/// One for the poller, one for each of four requests in flight, one for each of their connections, and one more for each
-/// connection that is being replaced.
+/// One for the poller, one for each of four requests in flight, one for each of their connections, and one more for
+/// each connection that is being replaced.
 const MOST_TASKS: usize = 1 + 4 + 8;
 /// Number of reports that shows enough kinds of faults.
 const FEWEST_REPORTS: usize = 100;
@@ -28,10 +28,10 @@ const FEWEST_REPORTS: usize = 100;
 #[test]
 fn task_count_is_bounded_during_faults() {
     let clock = Clock::scaled(SPEED);
-    let mut script = chaos::scenario(chaos::DEFAULT_SEED, 200);
+    let mut scenario = chaos::scenario(chaos::DEFAULT_SEED, 200);
     // Faults that delay responses are left out: they would take real time.
-    script.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
-    let api = TestSimulator::start_with_clock(clock.clone(), script);
+    scenario.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
+    let api = TestSimulator::start_with_clock(clock.clone(), scenario);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (most, reports, tracker) = runtime.block_on(async {
         let client = Client::new(Endpoint { base: api.url.parse().unwrap() }, Secret::new(KEY.into()));

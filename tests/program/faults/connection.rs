@@ -176,7 +176,11 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
                 let Some(Ok((request, respond))) = request else { return };
                 let path = request.uri().path_and_query().unwrap().as_str().to_owned();
                 let behaviour = behaviours.borrow().clone();
-                shared.log_request(&path, matches!(behaviour, Behaviour::Resets | Behaviour::ResetsStreams | Behaviour::CutsStreams));
+                let is_faulty = matches!(
+                    behaviour,
+                    Behaviour::Resets | Behaviour::ResetsStreams | Behaviour::CutsStreams
+                );
+                shared.log_request(&path, is_faulty);
                 if let Behaviour::Resets = behaviour {
                     return;
                 }

@@ -1,6 +1,6 @@
-//! Tests of network faults. A server on this machine fails in many ways while the whole program watches it. Each fault is a
-//! row: the error that the program reports, how soon it recovers, and how many requests it sends. The tests compare the rows
-//! with the tables in `docs/faults.md`. Nothing leaves this machine.
+//! Tests of network faults. A server on this machine fails in many ways while the whole program watches it. Each fault
+//! is a row: the error that the program reports, how soon it recovers, and how many requests it sends. The tests
+//! compare the rows with the tables in `docs/faults.md`. Nothing leaves this machine.
 //!
 //! ```text
 //!   rows ──► run ──► test_network ──► server ──► connection     one row: healthy, then the fault, then healthy
@@ -26,8 +26,8 @@ use behaviour::Behaviour;
 use rows::Row;
 use server::{Protocol, Server};
 
-/// Runs all rows in parallel (they wait for servers and timeouts, not for a processor), and compares them with the table
-/// under `title`.
+/// Runs all rows in parallel (they wait for servers and timeouts, not for a processor), and compares them with the
+/// table under `title`.
 fn check_rows(title: &str, rows: Vec<Row>) {
     let (rows, skipped): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_possible);
     let results: Vec<_> = thread::scope(|scope| {

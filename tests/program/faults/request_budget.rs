@@ -1,5 +1,5 @@
-//! Limits of the number of requests that a faulty server gets: never more than a healthy one, with backoff while it fails,
-//! and none before the end of a `Retry-After`.
+//! Limits of the number of requests that a faulty server gets: never more than a healthy one, with backoff while it
+//! fails, and none before the end of a `Retry-After`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::server::ReceivedRequest;
 /// Longest delay of a request on a busy machine. The next request follows it that much sooner.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// Returns the number of requests that polling at an interval of 1 s sends to a healthy server in `time`. The list of pending
-/// sessions is polled every 3 s.
+/// Returns the number of requests that polling at an interval of 1 s sends to a healthy server in `time`. The list of
+/// pending sessions is polled every 3 s.
 fn healthy_request_count(target: WatchTarget, time: Duration) -> usize {
     let rounds = |interval: u64| usize::try_from(time.as_secs() / interval + 1).unwrap();
     match target {
@@ -46,9 +46,9 @@ pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
     }
 }
 
-/// Asserts the delay from each failed request to the next one for the same path: at least the server's `Retry-After`, or else
-/// a backoff that starts at twice the interval and doubles, less at most a quarter. For a session that is not found, the
-/// backoff starts at the interval.
+/// Asserts the delay from each failed request to the next one for the same path: at least the server's `Retry-After`,
+/// or else a backoff that starts at twice the interval and doubles, less at most a quarter. For a session that is not
+/// found, the backoff starts at the interval.
 fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedRequest]) {
     let mut by_path: BTreeMap<&str, Vec<&ReceivedRequest>> = BTreeMap::new();
     for request in polls {
@@ -79,8 +79,8 @@ fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedReq
     }
 }
 
-/// Returns the longest recovery time: the backoff after that many failures or the `Retry-After`, plus the delays of a busy
-/// machine. The client detects a dead HTTP/2 connection by a ping after 10 s and a timeout of 5 s.
+/// Returns the longest recovery time: the backoff after that many failures or the `Retry-After`, plus the delays of a
+/// busy machine. The client detects a dead HTTP/2 connection by a ping after 10 s and a timeout of 5 s.
 pub(crate) fn max_recovery_time(row: &Row) -> Duration {
     if let Behaviour::StopsResponding = (row.behaviour)() {
         return Duration::from_secs(40);
@@ -90,8 +90,9 @@ pub(crate) fn max_recovery_time(row: &Row) -> Duration {
     delay + Duration::from_secs(20)
 }
 
-/// Counts the requests from the first failed one to the first good one after the last failed one, inclusive, or all requests
-/// if the program should report nothing. Also returns the number that a healthy server would have got in that time.
+/// Counts the requests from the first failed one to the first good one after the last failed one, inclusive, or all
+/// requests if the program should report nothing. Also returns the number that a healthy server would have got in that
+/// time.
 pub(crate) fn count_requests(row: &Row, requests: &[ReceivedRequest]) -> Option<(usize, usize)> {
     let polls: Vec<&ReceivedRequest> =
         requests.iter().filter(|request| request.path != "/v1/projects").collect();

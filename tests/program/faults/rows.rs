@@ -1,5 +1,5 @@
-//! The rows of the fault tables: each fault, and the error that the program must report. The fault names and the errors are
-//! the ones in `docs/faults.md`.
+//! The rows of the fault tables: each fault, and the error that the program must report. The fault names and the errors
+//! are the ones in `docs/faults.md`.
 
 use keepwatch_core::clock::Clock;
 
@@ -118,7 +118,8 @@ impl Row {
         if self.target == WatchTarget::One { 1 } else { IDS.len() }
     }
 
-    /// Returns true if the error is about the session itself, so that the program reports it as an event of that session.
+    /// Returns true if the error is about the session itself, so that the program reports it as an event of that
+    /// session.
     pub(crate) fn is_not_found(&self) -> bool {
         self.message.starts_with("not found") || self.message.starts_with("gone")
     }

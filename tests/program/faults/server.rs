@@ -118,8 +118,8 @@ const BACKLOG: u32 = 64;
 
 /// Returns a socket that is bound to this port and does not listen. The system refuses connections to it.
 ///
-/// The server has just closed its listener on the port. A process that another test starts has a copy of that listener between
-/// its fork and its exec, so the port can stay in use for a moment.
+/// The server has just closed its listener on the port. A process that another test starts has a copy of that listener
+/// between its fork and its exec, so the port can stay in use for a moment.
 async fn rebind(address: SocketAddr) -> TcpSocket {
     let deadline = crate::harness::now() + crate::harness::TEST_TIMEOUT;
     loop {
@@ -165,8 +165,8 @@ async fn listen(
     }
 }
 
-/// Listens with a full backlog until the behaviour changes: one connection that nobody accepts fills it. Other connections
-/// are neither accepted nor refused.
+/// Listens with a full backlog until the behaviour changes: one connection that nobody accepts fills it. Other
+/// connections are neither accepted nor refused.
 async fn hold_without_accepting(address: SocketAddr, behaviours: &mut watch::Receiver<Behaviour>) {
     let _full = rebind(address).await.listen(0).unwrap();
     let _first = TcpStream::connect(address).await.unwrap();

@@ -1,5 +1,5 @@
-//! The rows as Markdown tables. Each test prints its table and compares the faults and errors with those in `docs/faults.md`.
-//! The figures on that page are from one run: they vary, and `request_budget` limits them.
+//! The rows as Markdown tables. Each test prints its table and compares the faults and errors with those in
+//! `docs/faults.md`. The figures on that page are from one run: they vary, and `request_budget` limits them.
 
 use std::sync::Mutex;
 
@@ -12,8 +12,9 @@ const HEAD: &str = "| Fault | keepwatch says | Well again after | Requests | of 
 /// Held while a test reads and writes the page.
 static WRITING: Mutex<()> = Mutex::new(());
 
-/// Prints a table and asserts that the page has the same faults and errors under this title. With `KEEPWATCH_FAULTS=write`,
-/// writes the table to the page instead. The rows `skipped` need something that this machine lacks.
+/// Prints a table and asserts that the page has the same faults and errors under this title. With
+/// `KEEPWATCH_FAULTS=write`, writes the table to the page instead. The rows `skipped` need something that this machine
+/// lacks.
 pub(crate) fn assert_page_matches(title: &str, rows: &[Row], results: &[RowResult], skipped: &[Row]) {
     let lines: String = rows.iter().zip(results).map(|(row, result)| format_row(row, result)).collect();
     print_table(title, &lines);

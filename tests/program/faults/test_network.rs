@@ -41,7 +41,8 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Returns true if this machine supports the route. Some have no IPv6, and only Linux rejects the broadcast address at once.
+    /// Returns true if this machine supports the route. Some have no IPv6, and only Linux rejects the broadcast address
+    /// at once.
     pub(crate) fn is_available(self) -> bool {
         match self {
             Self::Ipv6 => std::net::TcpListener::bind("[::1]:0").is_ok(),
@@ -105,8 +106,8 @@ impl TestNetwork {
         network
     }
 
-    /// Returns variables that replace the machine's certificate store and proxies. The proxy must not be used for loopback
-    /// addresses.
+    /// Returns variables that replace the machine's certificate store and proxies. The proxy must not be used for
+    /// loopback addresses.
     fn environment(&self) -> Vec<(String, String)> {
         let proxy = self.proxy.as_ref().map(|proxy| proxy.address.to_string());
         let proxy = match self.route {

@@ -1,5 +1,5 @@
-//! A home folder that receives everything keepwatch writes, and helper programs that log their arguments, environment and
-//! input. The tests search all of the home folder for secrets.
+//! A home folder that receives everything keepwatch writes, and helper programs that log their arguments, environment
+//! and input. The tests search all of the home folder for secrets.
 //!
 //! ```text
 //!   home/             no secrets: config, journal, log, recordings, exports, arguments and environment of helpers
@@ -62,9 +62,9 @@ impl Fixture {
         fixture
     }
 
-    /// Installs a script that logs its arguments and environment to the home folder, and its input to the secret folder.
-    /// Another process writes the script: a test that forks at the same time would inherit the open file, and a file that is
-    /// open for writing cannot be executed.
+    /// Installs a script that logs its arguments and environment to the home folder, and its input to the secret
+    /// folder. Another process writes the script: a test that forks at the same time would inherit the open file, and a
+    /// file that is open for writing cannot be executed.
     fn install_helper(&self, name: &str, code: i32) {
         let (logs, input) = (self.path("helpers"), self.secret_folder.path().join(name));
         let action = match name {
@@ -92,7 +92,7 @@ impl Fixture {
         self.secret_folder.path().join(name)
     }
 
-    /// Returns an environment with a desktop, tmux and proxies, to each of which a secret could leak.
+    /// Returns an environment with a desktop, tmux and proxies. A faulty program could leak a secret to each of them.
     pub(super) fn env(&self) -> Vec<(String, String)> {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut env: Vec<(String, String)> = clean_env();

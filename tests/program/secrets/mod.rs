@@ -12,7 +12,7 @@ use crate::harness::Terminal;
 use fixture::{Fixture, assert_no_secret, files};
 use malicious_server::{CANARY, ENDED_ID, ID};
 
-/// Asserts that no byte sent to the terminal is part of a secret.
+/// Asserts that the output to the terminal, including window titles, contains no secret.
 fn assert_no_secret_on(terminal: &Terminal) {
     assert_no_secret("the terminal's output", &String::from_utf8_lossy(&terminal.raw()));
 }
