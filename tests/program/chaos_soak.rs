@@ -53,7 +53,7 @@ const RESOURCE_LIMITS: resources::ResourceLimits =
 /// for each session and poll would be 937 kB a minute.
 const MOST_GROWTH: f64 = 300.0;
 
-/// Most requests in flight: four polls, four more that the key `r` requests, and one of the other client.
+/// Most requests in flight: four polls, four more that the keystroke `r` sends, and one of the other client.
 const MOST_IN_FLIGHT: u64 = 4 + 4 + 1;
 
 const KEYS: [&str; 24] = [
@@ -146,7 +146,7 @@ fn soak(length: Duration) -> SoakResult {
     let faults_ended = api.control.now();
     let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
     for _ in 0..4 {
-        // One at a time: a key right after Esc counts as Alt and that key.
+        // One at a time: Esc right before another keystroke counts as Alt.
         terminal.press("\x1b");
         wait_for_time(&api, api.control.now().plus(Offset::from_duration(Duration::from_millis(150))));
     }

@@ -1,6 +1,5 @@
-//! The API contract in `tests/contract`, from both sides: the simulator's responses must match the schemas, and the
-//! program must handle every session that a schema allows, served by a mock that implements only `GET
-//! /v1/sessions/{id}`.
+//! The API contract in `tests/contract`, from both sides. The simulator's responses must match the schemas. The program
+//! must handle every session that a schema allows, even from a server that implements only `GET /v1/sessions/{id}`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -91,8 +90,7 @@ fn odd_sessions() -> Vec<Value> {
         .collect()
 }
 
-/// Starts a server that implements only `GET /v1/sessions/{id}`, and returns its URL. Each request gets the next
-/// session.
+/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next session. Returns the URL.
 fn mock(sessions: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

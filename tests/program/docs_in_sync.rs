@@ -1,5 +1,4 @@
-//! Checks that the README and CONTRIBUTING.md match the program: key bindings, help, config file, exit codes and
-//! commands.
+//! Checks that README.md and CONTRIBUTING.md match the program: key bindings, help, config file, exit codes, commands.
 
 use std::fs;
 use std::path::Path;

@@ -90,8 +90,7 @@ impl Server {
         Terminal::start(&command, &all, 120, 40)
     }
 
-    /// Runs a command on a terminal until it exits. Returns its output and exit code, and asserts that the output is
-    /// harmless.
+    /// Runs a command on a terminal until it exits. Asserts that the output is harmless, and returns it with the exit code.
     fn run_to_end(&self, args: &[&str], env: &[(&str, &str)]) -> (String, u32) {
         let mut terminal = self.start_program(args, env);
         let code = terminal.wait_for_exit_and_output().exit_code();

@@ -1,5 +1,4 @@
-//! The journal with real processes: writers that are killed, two writers at once, and the commands `history` and
-//! `journal`.
+//! The journal with real processes: killed writers, two writers at once, and the commands `history` and `journal`.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
@@ -145,8 +144,7 @@ fn killed_writer_loses_at_most_a_second() {
     assert!(lost.last().is_some_and(|lost| *lost <= 1000), "lost {lost:?} ms");
 }
 
-/// Kills a process that writes, checks that the journal is intact, and returns how many milliseconds of entries are
-/// lost.
+/// Kills a process that writes, checks that the journal is intact, and returns the loss in milliseconds of entries.
 fn lost_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
@@ -189,8 +187,7 @@ fn lost_when_killed() -> i64 {
     lost
 }
 
-/// Lets two processes write to one journal. Returns the number of entries, and how often the journal was read in that
-/// time.
+/// Lets two processes write to one journal. Returns the number of entries, and the number of reads in that time.
 fn write_at_once(seconds: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");

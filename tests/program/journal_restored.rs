@@ -197,8 +197,7 @@ fn redacted_metadata_is_not_a_change() {
             watcher.wait_for("8f14e45f");
             watcher.press("e");
             let screen = watcher.wait_for("first seen RUNNING");
-            // This session is in the journal, too: once it is first seen, a list has been applied on top of the
-            // journal.
+            // This session is in the journal and in the list, so by now a list has been applied to the restored session.
             assert!(!screen.contains("metadata changed"), "{screen}");
             watcher.press("q");
             assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);

@@ -1,5 +1,4 @@
-//! Tests of the whole program, started as a user starts it: on a terminal or in a pipe, against servers on this
-//! machine.
+//! Tests of the whole program, started as a user starts it: on a terminal or in a pipe, against local servers.
 
 #![expect(
     clippy::unwrap_used,

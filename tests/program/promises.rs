@@ -17,8 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Seconds after which a test is stopped: a mutant can make its test wait for ever. A test that is stopped proves
-/// nothing.
+/// Seconds after which a test is stopped and proves nothing: a mutant can make its test wait for ever.
 const TIME_LIMIT: &str = "300";
 
 struct Row {

@@ -127,8 +127,7 @@ fn svg(buffer: &Buffer, palette: &Palette) -> String {
             let first = &buffer[(column, row)];
             let start = column;
             let mut text = String::new();
-            // A gap ends the text element, so that a font that draws wide letters narrower does not shift the text
-            // after it.
+            // A gap ends the text element, so that a font with narrower wide letters does not shift the text after it.
             while column < COLUMNS && same_look(first, &buffer[(column, row)]) && !text.ends_with("  ") {
                 let symbol = buffer[(column, row)].symbol();
                 text.push_str(symbol);

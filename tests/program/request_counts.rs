@@ -23,9 +23,9 @@ use tokio::sync::mpsc;
 use crate::harness::at_speed;
 
 const POLL_LIMITS: PollLimits = PollLimits { interval: Duration::from_secs(3), max_rps: 4 };
-/// Speed of most tests. Sending and parsing a thousand sessions leaves little time at more than this.
+/// Speed of most tests. At a higher speed, sending and parsing a thousand sessions takes too long.
 const SPEED: u32 = 10;
-/// Speed of the test of the rate limit, which a pause of a fifth of a second on a busy machine must not fail.
+/// Speed of the test of `max_rps`. It must pass although a busy machine may pause for a fifth of a second.
 const HALF_SPEED: u32 = 5;
 
 fn seconds(count: i64) -> Offset {

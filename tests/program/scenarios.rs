@@ -35,7 +35,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// Number of connect URLs that the user copies in scenarios with `copied`.
 const COPIES: usize = 3;
 
-/// Every name of an event. Without it, an expectation that a misspelt event is absent would always hold.
+/// All event names. A test checks the scenarios against them: expecting that a misspelt event is absent never fails.
 const EVENTS: [&str; 25] = [
     "first_seen",
     "status_changed",

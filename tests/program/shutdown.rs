@@ -8,8 +8,7 @@ use crate::harness::{
     KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
 };
 
-/// Time within which the program must exit after its terminal is closed. It takes under a second, but longer on a busy
-/// machine.
+/// Time within which the program must exit after its terminal is closed: under a second, or longer on a busy machine.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts the demo, with an environment that would break a program that uses the network.
@@ -93,8 +92,7 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// The program gets no SIGHUP, because it runs in its own process session, and no write error, because it draws
-/// nothing.
+/// The program gets no SIGHUP, as it runs in its own process session, and no write error, as it draws nothing.
 #[cfg(target_os = "linux")]
 #[test]
 fn watchdog_notices_silently_closed_terminal() {
@@ -145,8 +143,7 @@ fn exit_shell(mut shell: Terminal) {
     shell.wait_for_exit();
 }
 
-/// SIGTSTP from another process restores the terminal as Ctrl-Z does. A SIGCONT in the background leaves it to the
-/// shell.
+/// SIGTSTP from another process restores the terminal as Ctrl-Z does. SIGCONT in the background leaves it to the shell.
 #[test]
 fn sigtstp_restores_terminal() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,4 @@
-//! `keepwatch simulate` as other programs use it: requests over plain HTTP, with responses checked against the public
-//! schemas.
+//! `keepwatch simulate` as other programs use it: plain HTTP requests, and responses checked against the public schemas.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,5 +1,4 @@
-//! A terminal that is slow, stopped, or resized many times: polls continue, memory does not grow, and the last frame is
-//! current.
+//! A terminal that is slow, stopped, or resized often: polls continue, memory does not grow, and the last frame is right.
 
 use std::time::Duration;
 
@@ -9,8 +8,7 @@ use crate::harness::{ReadMode, Terminal, TestSimulator, wait_until};
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
-/// A session that runs until a test ends it. The screen then no longer changes, so a test can compare it with a redrawn
-/// one.
+/// A session that runs until a test ends it. After that the screen does not change, and can be compared with a redraw.
 const ENDS: &str = r#"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"

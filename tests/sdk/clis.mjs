@@ -1,14 +1,14 @@
 // Uses `keepwatch simulate` through the vendor's unmodified command-line tools: `bb` (@browserbasehq/cli) and `browse`
 // (browse).
 //
-// tests/program/sdk.rs starts three simulators and runs a copy of this script beside the node_modules that it installed. The
-// variables name the simulators: BROWSERBASE_BASE_URL (which both tools read) and FREE_BASE_URL play scenario.toml, the second
-// on the free plan, and FULL_BASE_URL plays full.toml.
+// tests/program/sdk.rs starts three simulators and runs a copy of this script beside the node_modules that it installed.
+// Variables name the simulators: BROWSERBASE_BASE_URL (which both tools read) and FREE_BASE_URL play scenario.toml, the
+// second on the free plan, and FULL_BASE_URL plays full.toml.
 //
-// Covered: every subcommand of `bb sessions` and `bb projects`, and of `browse cloud sessions` and `browse cloud projects`,
-// that uses an endpoint of the simulator.
-// Impossible without a browser: the subcommands of `browse` that drive one (`open`, `click`, `snapshot` …, with `--remote`, and
-// the same under `bb browse`). They open the session's connect URL.
+// Covered: every subcommand of `bb sessions`, `bb projects`, `browse cloud sessions` and `browse cloud projects` that uses
+// an endpoint of the simulator.
+// Impossible without a browser: the subcommands of `browse` that drive one (`open`, `click`, `snapshot` …, with
+// `--remote`, and the same under `bb browse`). They open the session's connect URL.
 // Missing in the simulator, which responds with 404: `sessions recording`, `downloads`, `uploads`, and `contexts`,
 // `extensions`, `functions`, `fetch` and `search`.
 

@@ -1,6 +1,6 @@
 // Uses `keepwatch simulate` through the vendor's unmodified Node SDK. tests/program/sdk.rs starts two simulators with
-// scenario.toml, the second one on the free plan, and runs a copy of this script beside the node_modules that it installed.
-// BROWSERBASE_BASE_URL (which the SDK reads) and FREE_BASE_URL name the simulators.
+// scenario.toml, the second one on the free plan. It runs a copy of this script beside the node_modules that it
+// installed. BROWSERBASE_BASE_URL (which the SDK reads) and FREE_BASE_URL name the simulators.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 """Uses `keepwatch simulate` through the vendor's unmodified Python SDK.
 
-tests/program/sdk.rs starts two simulators with scenario.toml, the second one on the free plan. BROWSERBASE_BASE_URL (which
-the SDK reads) and FREE_BASE_URL name them.
+tests/program/sdk.rs starts two simulators with scenario.toml, the second one on the free plan. BROWSERBASE_BASE_URL
+(which the SDK reads) and FREE_BASE_URL name them.
 """
 
 import os

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! If responses give no end time, or an impossible one, the end is only known to lie between two polls. If the expiry
-//! lies between them too, the verdict must not say on which side of it the session ended.
+//! is between them too, the verdict must not say on which side of it the session ended.
 
 use std::collections::BTreeSet;
 

@@ -227,8 +227,7 @@ impl Checker {
     }
 
     /// Returns the longest gap between two lists of running sessions, and reports each gap that is longer than faults
-    /// and their retry delays explain. A session in no list therefore lived for at most three intervals, or faults hid
-    /// it.
+    /// and their retry delays explain. So a session in no list lived for at most three intervals, or faults hid it.
     fn check_gaps(&self, requests: &RequestLog, quit: Offset, problems: &mut Vec<String>) -> Duration {
         let mut times = vec![Offset::START];
         times.extend(requests.truthful_responses("/v1/sessions", "status=RUNNING"));

@@ -1,5 +1,4 @@
-//! Resources of a process over time, read from `/proc`. On systems without `/proc` nothing is measured and all limits
-//! hold.
+//! Resources of a process over time, read from `/proc`. Without `/proc` nothing is measured, and all checks pass.
 
 use std::fmt;
 use std::fs;

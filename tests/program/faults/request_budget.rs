@@ -90,9 +90,8 @@ pub(crate) fn max_recovery_time(row: &Row) -> Duration {
     delay + Duration::from_secs(20)
 }
 
-/// Counts the requests from the first failed one to the first good one after the last failed one, inclusive, or all
-/// requests if the program should report nothing. Also returns the number that a healthy server would have got in that
-/// time.
+/// Counts the requests from the first failed one to the first good one after the last failed one, inclusive. Counts all
+/// requests if the program should report nothing. Also returns the number that a healthy server would have got.
 pub(crate) fn count_requests(row: &Row, requests: &[ReceivedRequest]) -> Option<(usize, usize)> {
     let polls: Vec<&ReceivedRequest> =
         requests.iter().filter(|request| request.path != "/v1/projects").collect();

@@ -118,8 +118,7 @@ impl Row {
         if self.target == WatchTarget::One { 1 } else { IDS.len() }
     }
 
-    /// Returns true if the error is about the session itself, so that the program reports it as an event of that
-    /// session.
+    /// Returns true if the error is about the session itself. The program reports it as an event of the session.
     pub(crate) fn is_not_found(&self) -> bool {
         self.message.starts_with("not found") || self.message.starts_with("gone")
     }

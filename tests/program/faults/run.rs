@@ -24,8 +24,7 @@ pub(crate) struct RowResult {
     pub(crate) message: Option<String>,
     /// Time from the end of the fault to the program's report that polls succeed.
     pub(crate) recovery_time: Option<Duration>,
-    /// Requests from the first failed one to the first good one, and the number that a healthy server would have got in
-    /// that time.
+    /// Requests from the first failed one to the first good one, and the number that a healthy server would have got.
     pub(crate) request_counts: Option<(usize, usize)>,
 }
 
@@ -111,8 +110,7 @@ fn recover(
     }
 }
 
-/// Returns the error in an event line, without the names of the failing polls, the time of the next try and the ports
-/// of this run.
+/// Returns the error in an event line, without the names of the failing polls, the time of the next try and the ports.
 fn sentence(line: &str) -> String {
     let line: Value = serde_json::from_str(line).unwrap();
     let sentence = line["sentence"].as_str().unwrap().split("; next try in ").next().unwrap();
@@ -127,8 +125,7 @@ fn sentence(line: &str) -> String {
     error.unwrap_or(sentence).split(':').map(portless).collect::<Vec<_>>().join(":")
 }
 
-/// Asserts that the program reports no event about a session that the server did not cause, and no failure other than
-/// the row's.
+/// Asserts that the program reports no failure but the row's, and no event of a session without a cause in the row.
 fn assert_no_false_events(row: &Row, out: &str) {
     for line in out.lines() {
         let event: Value = serde_json::from_str(line).unwrap();

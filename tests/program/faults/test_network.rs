@@ -41,8 +41,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Returns true if this machine supports the route. Some have no IPv6, and only Linux rejects the broadcast address
-    /// at once.
+    /// Returns true if this machine supports the route. Not all have IPv6, and only Linux rejects the broadcast address.
     pub(crate) fn is_available(self) -> bool {
         match self {
             Self::Ipv6 => std::net::TcpListener::bind("[::1]:0").is_ok(),

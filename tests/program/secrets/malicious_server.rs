@@ -134,8 +134,7 @@ fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, e
     let ResponseContext { number, is_first, is_over, .. } = context;
     let Request { method, path, has_key } = request;
     let is_session = |id: &str| path.starts_with(&format!("/v1/sessions/{id}"));
-    // The first session has a secret as its id. The program must drop it: it writes ids to files and passes them to
-    // browsers.
+    // The first session has a secret as its id. The program must drop it: ids go to files and browsers.
     let mut running = vec![session(&format!("bb_live_{CANARY}id"), context)];
     running.extend((!is_over).then(|| session(ID, context)));
     let (status, extra, body) = match (method.as_str(), path.as_str()) {

@@ -1,5 +1,4 @@
-//! A panic while secrets are in memory: the panic report and the log, and the `Debug` output of types that hold
-//! secrets.
+//! A panic while secrets are in memory: the panic report, the log, and the `Debug` output of types that hold secrets.
 
 use std::path::Path;
 use std::process::Command;
