@@ -1,17 +1,17 @@
-//! The walls inside the `keepwatch` package. Cargo enforces those between crates.
+//! Import rules between the modules of the `keepwatch` package. Cargo enforces those between crates.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Code below `src/room` never names one of the paths in `never`, except in the files and folders `but`.
+/// Paths that no code below `src/MODULE` may name, except in the listed files and folders.
 struct ImportRule {
     module: &'static str,
     except: &'static [&'static str],
     forbidden: &'static [&'static str],
 }
 
-const fn rule(room: &'static str, never: &'static [&'static str]) -> ImportRule {
-    ImportRule { module: room, except: &[], forbidden: never }
+const fn rule(module: &'static str, forbidden: &'static [&'static str]) -> ImportRule {
+    ImportRule { module, except: &[], forbidden }
 }
 
 const IMPORT_RULES: &[ImportRule] = &[
@@ -44,47 +44,48 @@ const IMPORT_RULES: &[ImportRule] = &[
     },
     rule("tui/view", &["crate::api", "crate::store", "crate::terminal", "tokio::", "reqwest::"]),
     rule("commands", &["reqwest::", "ratatui::", "crossterm::"]),
-    // Commands without a screen share everything up to the tracker, and nothing of the screen.
+    // Commands without a screen may use everything up to the tracker, and nothing of the screen.
     ImportRule { module: "commands", except: &["watch.rs", "demo.rs", "replay.rs"], forbidden: &["tui::"] },
 ];
 
-/// Appends the path of every Rust file in `folder`, except tests and the paths `but`.
-fn sources(folder: &Path, but: &[PathBuf], into: &mut Vec<PathBuf>) {
+/// Appends the path of every Rust file in `folder` to `files`, except tests and the paths in `except`.
+fn sources(folder: &Path, except: &[PathBuf], files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let is_test = ["tests", "tests.rs", "fixture.rs"].iter().any(|name| path.ends_with(name));
-        if is_test || but.contains(&path) {
+        if is_test || except.contains(&path) {
             continue;
         }
         if path.is_dir() {
-            sources(&path, but, into);
+            sources(&path, except, files);
         } else if path.extension().is_some_and(|it| it == "rs") {
-            into.push(path);
+            files.push(path);
         }
     }
 }
 
-/// Returns the lines of code in `file` that name a path of `never`. Unit tests, comments and texts are no code.
-fn violations(file: &Path, never: &[&str]) -> Vec<String> {
+/// Returns the lines of `file` that name a forbidden path. Unit tests, comments and lines with strings do not count.
+fn violations(file: &Path, forbidden: &[&str]) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
     let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//") && !line.contains('"'));
-    let named = lines.filter(|line| never.iter().any(|name| line.replace("viewport", "").contains(name)));
-    named.map(|line| format!("{}: `{}`", file.display(), line.trim())).collect()
+    let violations =
+        lines.filter(|line| forbidden.iter().any(|name| line.replace("viewport", "").contains(name)));
+    violations.map(|line| format!("{}: `{}`", file.display(), line.trim())).collect()
 }
 
 #[test]
-fn walls_hold() {
+fn imports_follow_the_rules() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for ImportRule { module: room, except: but, forbidden: never } in IMPORT_RULES {
-        let room = src.join(room);
-        let but: Vec<PathBuf> = but.iter().map(|name| room.join(name)).collect();
-        assert!(but.iter().all(|path| path.exists()), "{but:?}");
+    for ImportRule { module, except, forbidden } in IMPORT_RULES {
+        let folder = src.join(module);
+        let except: Vec<PathBuf> = except.iter().map(|name| folder.join(name)).collect();
+        assert!(except.iter().all(|path| path.exists()), "{except:?}");
         let mut files = Vec::new();
-        sources(&room, &but, &mut files);
-        assert!(!files.is_empty(), "there is no {}", room.display());
-        found.extend(files.iter().flat_map(|file| violations(file, never)));
+        sources(&folder, &except, &mut files);
+        assert!(!files.is_empty(), "no files in {}", folder.display());
+        found.extend(files.iter().flat_map(|file| violations(file, forbidden)));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! The scenario `chaos` and the record of the truth, as they are typed.
+//! The scenario `chaos` and the ground-truth file of `keepwatch simulate`, from the command line.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,37 +15,39 @@ fn chaos(args: &[&str]) -> SimulateProgram {
     SimulateProgram::start(&[&["--scenario", "chaos"], args].concat())
 }
 
-/// Returns the ids of the sessions that run when chaos begins. Sessions come and go, and faults begin, so a simulator that a busy
-/// machine is slow to ask does not count.
+/// Returns the ids of the sessions that run when chaos begins. Sessions come and go and faults begin, so a response
+/// that takes long on a busy machine is discarded and the simulator started again.
 fn ids_at_start(args: &[&str]) -> Vec<String> {
     let deadline = now() + TEST_TIMEOUT;
     loop {
         let start = now();
         let api = chaos(args);
-        let reply = api.get("/v1/sessions?status=RUNNING").body;
-        if let Some(sessions) = reply.as_array().filter(|_| start.elapsed() < Duration::from_secs(3)) {
+        let response = api.get("/v1/sessions?status=RUNNING").body;
+        if let Some(sessions) = response.as_array().filter(|_| start.elapsed() < Duration::from_secs(3)) {
             return sessions.iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect();
         }
-        assert!(now() < deadline, "the machine is too busy: {reply}");
+        assert!(now() < deadline, "the machine is too busy: {response}");
     }
 }
 
+/// Runs `keepwatch ARGS`, which must exit with 2, and returns its standard error.
 fn usage_error(args: &[&str]) -> String {
     let output = output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()));
     assert_eq!(output.status.code(), Some(2), "{args:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// Returns the complete lines of the file. The last one may still be being written.
 fn lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
-    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
+    complete.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
-fn the_same_seed_is_the_same_chaos_and_another_is_another() {
-    let of = |seed: &str| ids_at_start(&["--seed", seed, "--sessions", "200"]);
-    let (one, again, other) = (of("7"), of("7"), of("8"));
+fn same_seed_gives_same_sessions() {
+    let ids = |seed: &str| ids_at_start(&["--seed", seed, "--sessions", "200"]);
+    let (one, again, other) = (ids("7"), ids("7"), ids("8"));
     let both = one.iter().filter(|id| again.contains(id)).count();
     assert!((150..=200).contains(&one.len()) && both >= one.len() - 5, "{both} of {}", one.len());
     assert!(!one.iter().any(|id| other.contains(id)));
@@ -54,53 +56,53 @@ fn the_same_seed_is_the_same_chaos_and_another_is_another() {
 }
 
 #[test]
-fn a_seed_is_for_chaos_alone() {
-    for (args, said) in [
+fn seed_requires_chaos_scenario() {
+    for (args, message) in [
         (&["demo", "--scenario", "I01", "--seed", "7"][..], "I01 is the same each time"),
         (&["simulate", "--seed", "7"], "default is the same each time"),
         (&["demo", "--scenario", "chaos", "--seed", "seven"], "invalid digit"),
     ] {
-        let refused = usage_error(args);
-        assert!(refused.contains("--seed") && refused.contains(said), "{refused}");
+        let error = usage_error(args);
+        assert!(error.contains("--seed") && error.contains(message), "{error}");
     }
     assert!(usage_error(&["simulate", "--scenario", "nope"]).contains("chaos (everything that can happen"));
 }
 
 #[test]
-fn what_really_happens_is_written_as_it_happens_for_its_owner_alone() {
+fn truth_file_is_private_and_written_live() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.ndjson");
     let api = SimulateProgram::start(&["--truth", path.to_str().unwrap(), "--release-delay", "300ms"]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let order = json!({ "projectId": api.project, "keepAlive": true, "timeout": 900 });
-    let id = api.post("/v1/sessions", &order).body["id"].clone();
-    let own =
+    let settings = json!({ "projectId": api.project, "keepAlive": true, "timeout": 900 });
+    let id = api.post("/v1/sessions", &settings).body["id"].clone();
+    let find_fact =
         |event: &str| lines(&path).into_iter().find(|line| line["session"] == id && line["event"] == event);
-    wait_until("its start is written", || own("started").is_some());
-    let appeared = own("appeared").unwrap();
+    wait_until("its start in the file", || find_fact("started").is_some());
+    let appeared = find_fact("appeared").unwrap();
     assert_eq!((&appeared["v"], &appeared["keep_alive"]), (&json!(1), &json!(true)));
 
-    let one = format!("/v1/sessions/{}", id.as_str().unwrap());
-    api.post(&one, &json!({ "status": "REQUEST_RELEASE", "projectId": api.project }));
-    wait_until("its end is written", || own("ended").is_some());
-    let ended = own("ended").unwrap();
+    let session_path = format!("/v1/sessions/{}", id.as_str().unwrap());
+    api.post(&session_path, &json!({ "status": "REQUEST_RELEASE", "projectId": api.project }));
+    wait_until("its end in the file", || find_fact("ended").is_some());
+    let ended = find_fact("ended").unwrap();
     assert_eq!((&ended["status"], &ended["cause"]), (&json!("COMPLETED"), &json!("released")));
-    let replied = api.get(&one).body["endedAt"].as_str().unwrap().get(..23).unwrap().to_owned();
+    let ended_at = api.get(&session_path).body["endedAt"].as_str().unwrap().get(..23).unwrap().to_owned();
     assert!(
-        ended["at"] == ended["states_ended_at"] && ended["at"].as_str().unwrap().starts_with(&replied),
+        ended["at"] == ended["states_ended_at"] && ended["at"].as_str().unwrap().starts_with(&ended_at),
         "{ended}"
     );
 
-    let said = usage_error(&["simulate", "--truth", path.to_str().unwrap()]);
-    assert!(said.contains("--truth") && said.contains("is there already"), "{said}");
+    let error = usage_error(&["simulate", "--truth", path.to_str().unwrap()]);
+    assert!(error.contains("--truth") && error.contains("is there already"), "{error}");
 }
 
 #[test]
-fn all_that_was_written_is_each_fact_once_up_to_the_end() {
+fn truth_file_lists_each_fact_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.ndjson");
     let api = chaos(&["--seed", "7", "--sessions", "300", "--truth", path.to_str().unwrap()]);
-    wait_until("the first end is written", || lines(&path).iter().any(|line| line["event"] == "ended"));
+    wait_until("the first end in the file", || lines(&path).iter().any(|line| line["event"] == "ended"));
     let code = api.interrupt();
     assert_eq!(code, Some(0));
     let text = fs::read_to_string(&path).unwrap();

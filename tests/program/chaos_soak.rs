@@ -1,17 +1,18 @@
-//! The soak: the whole program on a terminal, watching a thousand sessions of the scenario `chaos`, with faults of every kind,
-//! while keys are pressed, the terminal is resized and another client releases sessions. Then it is held against what really
-//! happened, and against how much memory, how many threads, sockets and files it may take.
+//! The soak test: the whole program on a terminal watches a thousand sessions of the scenario `chaos`, with faults of
+//! every kind, while the test presses keys, resizes the terminal and releases sessions as another client. Then the
+//! checker compares the journal with the simulator's ground truth, and the program's memory, threads, sockets and files
+//! with their limits.
 //!
 //! ```text
 //!   chaos ──► simulator ◄──── keepwatch on a pty ◄── keys, sizes        another client ──► releases
 //!                │                  │
 //!      truth, requests          journal ──► keepwatch history --json
 //!                └───────┬──────────┘
-//!                      judge       lost sessions, verdicts that the truth does not allow, gaps in the asking
+//!                     Checker       lost sessions, wrong verdicts, gaps between polls
 //! ```
 //!
-//! The ordinary test takes a minute. The long one takes half an hour, or as long as `KEEPWATCH_SOAK` says, and then memory has
-//! to be flat, too:
+//! The ordinary test takes a minute. The long one takes half an hour, or the duration in `KEEPWATCH_SOAK`, and also
+//! checks that memory stays flat:
 //!
 //! ```text
 //! cargo test --release --locked --test program -- --ignored --nocapture soak
@@ -37,23 +38,22 @@ use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, Terminal, TestSimulator, clean_
 use checks::{Checker, Findings, RequestLog};
 use resources::{Measurement, ResourceHistory};
 
-/// So many sessions live at a time.
+/// Sessions that live at the same time.
 const LIVING: usize = 1000;
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How long it takes until all that fills up has done so, and memory has to be flat: half of the time, but not longer.
+/// Time until all bounded collections are full and memory must be flat. In a shorter soak it is half of its length.
 const WARM: Duration = Duration::from_secs(12 * 60);
-/// In less time than this, what is bounded has not filled up: memory grows.
+/// Shortest long soak. In less time bounded collections are not full yet, so memory grows.
 const LEAST: Duration = Duration::from_secs(10 * 60);
 
-/// How much of everything there may be.
+/// Limits of the program's resources.
 const RESOURCE_LIMITS: resources::ResourceLimits =
     resources::ResourceLimits { threads: 16, sockets: 16, files: 24, rss_kb: 64_000 };
-/// How much memory may grow once it is warm, in kB a minute. The smallest thing that can leak takes 32 bytes of the heap; one
-/// for each session and poll would be 937.
+/// Most that memory may grow after [`WARM`], in kB a minute. The smallest heap allocation takes 32 bytes; leaking one
+/// for each session and poll would be 937 kB a minute.
 const MOST_GROWTH: f64 = 300.0;
 
-/// The most requests that may be under way: the polls' own four, as many that the reader's `r` passes over, and the other
-/// client's.
+/// Most requests in flight: four polls, four more that the keystroke `r` sends, and one of the other client.
 const MOST_IN_FLIGHT: u64 = 4 + 4 + 1;
 
 const KEYS: [&str; 24] = [
@@ -85,24 +85,24 @@ const KEYS: [&str; 24] = [
 const SIZES: [(u16, u16); 6] = [(120, 40), (80, 24), (60, 20), (30, 10), (200, 60), (9, 3)];
 
 #[test]
-fn a_minute_of_chaos_loses_nothing_and_every_verdict_is_one_that_the_truth_allows() {
-    let soaked = soak(Duration::from_secs(45));
-    println!("\n{soaked}");
-    soaked.assert_passed(None);
+fn minute_of_chaos_loses_no_session() {
+    let result = soak(Duration::from_secs(45));
+    println!("\n{result}");
+    result.assert_passed(None);
 }
 
 #[test]
-#[ignore = "half an hour, or as long as KEEPWATCH_SOAK says"]
-fn half_an_hour_of_chaos_takes_no_more_memory_than_the_first_minutes() {
+#[ignore = "takes half an hour, or the duration in KEEPWATCH_SOAK"]
+fn half_hour_of_chaos_keeps_memory_flat() {
     let length = std::env::var("KEEPWATCH_SOAK").ok();
     let length = length.map_or(Duration::from_secs(30 * 60), |it| humantime::parse_duration(&it).unwrap());
-    assert!(length >= LEAST, "a soak that is shorter than {LEAST:?} says nothing of how memory grows");
-    let soaked = soak(length);
-    println!("\n{soaked}");
-    soaked.assert_passed(Some(WARM.min(length / 2)));
+    assert!(length >= LEAST, "a soak shorter than {LEAST:?} cannot show how memory grows");
+    let result = soak(length);
+    println!("\n{result}");
+    result.assert_passed(Some(WARM.min(length / 2)));
 }
 
-/// What a soak comes to.
+/// Measurements and findings of a soak.
 struct SoakResult {
     resources: ResourceHistory,
     findings: Findings,
@@ -110,47 +110,48 @@ struct SoakResult {
 }
 
 impl SoakResult {
-    /// Holds that no session is lost, no verdict is wrong, and nothing took more than it may; and, from `warm` on, that memory does not grow.
+    /// Asserts that no session is lost, no verdict is wrong, all resources are within their limits and, if `warm` is
+    /// given, memory does not grow after that time.
     fn assert_passed(&self, warm: Option<Duration>) {
-        let wrong = &self.findings.problems;
-        assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), wrong.join("\n"));
+        let problems = &self.findings.problems;
+        assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
         let most = MOST_IN_FLIGHT;
-        assert!(self.in_flight <= most, "{} requests were under way, of {most} at most", self.in_flight);
+        assert!(self.in_flight <= most, "{} requests in flight, limit {most}", self.in_flight);
         self.resources.assert_within(&RESOURCE_LIMITS, warm.map(|warm| (warm, MOST_GROWTH)));
     }
 }
 
 impl fmt::Display for SoakResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { findings: account, in_flight, .. } = self;
-        writeln!(f, "{account}  at most {in_flight} requests under way")
+        let Self { findings, in_flight, .. } = self;
+        writeln!(f, "{findings}  at most {in_flight} requests in flight")
     }
 }
 
 fn soak(length: Duration) -> SoakResult {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
-    let script = script(length);
-    let api = TestSimulator::start(script.clone());
+    let scenario = soak_scenario(length);
+    let api = TestSimulator::start(scenario.clone());
     let interval = format!("{}s", INTERVAL.as_secs());
     let recording = folder.path().join("run.ndjson");
     let args = ["-i", &interval, "--max-rps", "10", "--read-only", "--record", recording.to_str().unwrap()];
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let mut terminal = Terminal::keepwatch(&api, &args, &env, 120, 40);
-    let (mut resources, mut requests) = (ResourceHistory::default(), RequestLog::new(&script));
+    let (mut resources, mut requests) = (ResourceHistory::default(), RequestLog::new(&scenario));
     disturb(&mut terminal, &api, length, &mut resources, &mut requests);
-    show(&resources);
+    print_resources(&resources);
 
     api.control.clear_faults();
-    let healed = api.control.now();
-    let judge = Checker::new(&api.control.ground_truth(everything()), &script, INTERVAL, healed);
+    let faults_ended = api.control.now();
+    let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
     for _ in 0..4 {
-        // Each by itself: what follows an Esc at once is a key with Alt.
+        // One at a time: Esc right before another keystroke counts as Alt.
         terminal.press("\x1b");
         wait_for_time(&api, api.control.now().plus(Offset::from_duration(Duration::from_millis(150))));
     }
-    terminal.press("r"); // what waits because of a failure is asked at once
-    wait_for_final_polls(&terminal, &api, &mut requests, &judge);
+    terminal.press("r"); // sends polls that wait for a retry delay
+    wait_for_final_polls(&terminal, &api, &mut requests, &checker);
     assert!(!String::from_utf8_lossy(&terminal.raw()).contains("panicked at"), "{}", terminal.screen());
     terminal.press("q");
     let status = terminal.wait_for_restored_exit();
@@ -158,36 +159,36 @@ fn soak(length: Duration) -> SoakResult {
 
     let quit = api.control.now();
     let history = history(&journal);
-    let judge = Checker::new(&api.control.ground_truth(everything()), &script, INTERVAL, healed);
-    let account = judge.check(&history, &requests, quit);
-    assert!(recording.metadata().unwrap().len() > 100_000, "and all of it was recorded");
-    SoakResult { resources, findings: account, in_flight: api.counts().max_in_flight }
+    let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
+    let findings = checker.check(&history, &requests, quit);
+    assert!(recording.metadata().unwrap().len() > 100_000, "the recording is too short");
+    SoakResult { resources, findings, in_flight: api.counts().max_in_flight }
 }
 
-/// Shows what was measured, whatever comes of the rest.
-#[expect(clippy::print_stdout, reason = "the figures are what a soak is for")]
-fn show(course: &ResourceHistory) {
-    println!("\n{course}");
+/// Prints the measurements, even if a later check fails.
+#[expect(clippy::print_stdout, reason = "the figures are the purpose of a soak")]
+fn print_resources(resources: &ResourceHistory) {
+    println!("\n{resources}");
 }
 
-/// Sessions that come later than anybody looks are left out.
-fn script(length: Duration) -> Scenario {
-    let mut script = chaos::scenario(chaos::DEFAULT_SEED, LIVING);
-    let over = Offset::from_duration(length + 4 * TEST_TIMEOUT);
-    script.sessions.retain(|session| session.appears < over);
-    script
+/// Returns the chaos scenario without sessions that start after the soak.
+fn soak_scenario(length: Duration) -> Scenario {
+    let mut scenario = chaos::scenario(chaos::DEFAULT_SEED, LIVING);
+    let end = Offset::from_duration(length + 4 * TEST_TIMEOUT);
+    scenario.sessions.retain(|session| session.appears < end);
+    scenario
 }
 
 fn everything() -> Window {
     Window { from: Offset::from_micros(i64::MIN), to: Offset::NEVER }
 }
 
-/// Presses keys, resizes the terminal, releases sessions and measures, for so long.
+/// Presses keys, resizes the terminal, releases sessions and measures resources, for `length`.
 fn disturb(
     terminal: &mut Terminal,
     api: &TestSimulator,
     length: Duration,
-    course: &mut ResourceHistory,
+    resources: &mut ResourceHistory,
     requests: &mut RequestLog,
 ) {
     let mut rng = fastrand::Rng::with_seed(6);
@@ -204,7 +205,7 @@ fn disturb(
         }
         if step % 4 == 0 {
             requests.add(api.log());
-            course.add(api.control.now(), Measurement::read(terminal.pid()));
+            resources.add(api.control.now(), Measurement::read(terminal.pid()));
             assert!(terminal.is_running(), "{}", terminal.screen());
         }
         if step % 7 == 0 {
@@ -213,21 +214,21 @@ fn disturb(
     }
 }
 
-/// Waits until the simulator's clock says so.
+/// Waits until the simulator's clock reaches `at`.
 fn wait_for_time(api: &TestSimulator, at: Offset) {
     while api.control.now() < at {
         thread::park_timeout(at.minus(api.control.now()).to_duration().min(Duration::from_millis(50)));
     }
 }
 
-/// Another client with the same key releases a session that lives. A fault may keep that from happening.
+/// Releases a recent session, as another client with the same API key would. A fault may prevent it.
 fn release(api: &TestSimulator, rng: &mut fastrand::Rng) {
     let now = api.control.now();
-    let lately = Window { from: now.plus(Offset::from_micros(-240_000_000)), to: now };
-    let facts: Vec<TruthEvent> = api.control.ground_truth(lately);
-    let young =
+    let recent = Window { from: now.plus(Offset::from_micros(-240_000_000)), to: now };
+    let facts: Vec<TruthEvent> = api.control.ground_truth(recent);
+    let appeared =
         facts.iter().filter(|fact| matches!(fact.kind, TruthEventKind::Appeared { .. })).collect::<Vec<_>>();
-    let Some(fact) = rng.choice(&young) else { return };
+    let Some(fact) = rng.choice(&appeared) else { return };
     let address = api.url.trim_start_matches("http://");
     let body = r#"{"status":"REQUEST_RELEASE"}"#;
     let mut stream = TcpStream::connect(address).unwrap();
@@ -241,33 +242,33 @@ fn release(api: &TestSimulator, rng: &mut fastrand::Rng) {
     let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut Vec::new()));
 }
 
-/// Waits until the program has asked for each session that it had seen and that was gone before the faults ended.
+/// Waits until the program has polled each session that it had seen and that ended before the faults did.
 fn wait_for_final_polls(
     terminal: &Terminal,
     api: &TestSimulator,
     requests: &mut RequestLog,
-    judge: &Checker,
+    checker: &Checker,
 ) {
     let end = api.control.now().plus(Offset::from_duration(2 * TEST_TIMEOUT));
     loop {
         requests.add(api.log());
-        let open = judge.unpolled_ends(requests);
-        if open.is_empty() {
-            // The answers are on their way to the program, and from it to the journal.
+        let unpolled = checker.unpolled_ends(requests);
+        if unpolled.is_empty() {
+            // The last responses still have to reach the program, and then the journal.
             return wait_for_time(api, api.control.now().plus(Offset::from_duration(2 * INTERVAL)));
         }
         assert!(
             api.control.now() < end,
-            "{} ends were never asked about, as of {}\n{}",
-            open.len(),
-            judge.describe_session(open[0], requests),
+            "{} ended sessions were not polled, among them {}\n{}",
+            unpolled.len(),
+            checker.describe_session(unpolled[0], requests),
             terminal.screen()
         );
         thread::park_timeout(Duration::from_secs(1));
     }
 }
 
-/// What the program's own journal says, by session.
+/// Returns the sessions in the program's journal, as `keepwatch history --json` prints them.
 fn history(journal: &Path) -> Vec<Value> {
     let output = output(
         Command::new(PROGRAM)

@@ -1,4 +1,4 @@
-//! The command line: what is printed, and the exit codes.
+//! The command line: printed output and exit codes. Other modules use [`run_with`] to run a command to its end.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -29,6 +29,7 @@ pub(crate) struct RunOutput {
     pub(crate) err: String,
 }
 
+/// Runs `keepwatch ARGS` with `input` on its standard input. Panics if it prints the API key or panics itself.
 pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunOutput {
     let mut child = Command::new(PROGRAM)
         .args(args)
@@ -40,7 +41,7 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunO
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read its input may be gone already.
+    // A program that does not read its input may have exited already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = collect_output(child);
     let run = RunOutput {
@@ -48,7 +49,7 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunO
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     };
-    assert!(!run.out.contains(KEY) && !run.err.contains(KEY), "the key was printed");
+    assert!(!run.out.contains(KEY) && !run.err.contains(KEY), "the API key was printed");
     assert!(!run.err.contains("panicked") && !run.err.contains("BACKTRACE"), "{}", run.err);
     run
 }
@@ -58,7 +59,7 @@ fn run(api: &TestSimulator, args: &[&str]) -> RunOutput {
 }
 
 #[test]
-fn get_prints_an_aligned_table_without_secrets_or_control_characters() {
+fn get_prints_aligned_sanitised_table() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--utc", "s-1", "s-2"]);
     assert_eq!(run.code, 0, "{}", run.err);
@@ -72,18 +73,18 @@ fn get_prints_an_aligned_table_without_secrets_or_control_characters() {
 }
 
 #[test]
-fn get_prints_json_with_the_apis_own_names() {
+fn get_json_uses_api_field_names() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--json", "s-1"]);
     let sessions: Vec<Value> = serde_json::from_str(&run.out).unwrap();
-    assert_eq!(sessions.len(), 1, "an array, of one too");
+    assert_eq!(sessions.len(), 1, "one session is an array, too");
     assert_eq!(sessions[0]["id"], "s-1");
     assert_eq!(sessions[0]["userMetadata"]["note"], "a\u{1b}[31mb");
     assert!(sessions[0].get("connectUrl").is_none() && sessions[0].get("signingKey").is_none());
 }
 
 #[test]
-fn get_reveals_secrets_only_when_told_to() {
+fn get_reveals_secrets_only_with_reveal() {
     let api = TestSimulator::serve(TWO);
     let revealed: Vec<Value> =
         serde_json::from_str(&run(&api, &["get", "--json", "--reveal", "s-1"]).out).unwrap();
@@ -92,7 +93,7 @@ fn get_reveals_secrets_only_when_told_to() {
 }
 
 #[test]
-fn exit_codes_say_what_went_wrong() {
+fn exit_codes_distinguish_errors() {
     let api = TestSimulator::serve(TWO);
     let missing = run(&api, &["get", "s-1", "no-such-1"]);
     assert_eq!(missing.code, 4);
@@ -100,8 +101,8 @@ fn exit_codes_say_what_went_wrong() {
     assert_eq!(missing.err.lines().count(), 1, "{}", missing.err);
 
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
-    let refused = run_with(&["get", "s-1"], &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
-    assert_eq!(refused.code, 3);
+    let rejected = run_with(&["get", "s-1"], &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
+    assert_eq!(rejected.code, 3);
     let keyless = run_with(&["get", "s-1"], &[url], "");
     assert_eq!(keyless.code, 3);
     assert!(
@@ -110,14 +111,14 @@ fn exit_codes_say_what_went_wrong() {
         keyless.err
     );
 
-    // A port that nobody listens on: it was ours a moment ago.
+    // A port that was bound a moment ago, so nothing listens there now.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nowhere = run_with(
+    let unreachable = run_with(
         &["get", "s-1", "--base-url", &format!("http://{free}")],
         &[("BROWSERBASE_API_KEY", KEY)],
         "",
     );
-    assert_eq!(nowhere.code, 5, "{}", nowhere.err);
+    assert_eq!(unreachable.code, 5, "{}", unreachable.err);
 
     for usage in
         [&["get"][..], &["--interval", "0s"], &["--no-such"], &["histroy"], &["demo", "--scenario", "nope"]]
@@ -131,7 +132,7 @@ fn exit_codes_say_what_went_wrong() {
 }
 
 #[test]
-fn a_word_that_is_nearly_a_command_gets_a_suggestion_and_no_request() {
+fn misspelt_command_gets_suggestion() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["siumlate"]);
     assert_eq!(run.code, 2);
@@ -140,7 +141,7 @@ fn a_word_that_is_nearly_a_command_gets_a_suggestion_and_no_request() {
 }
 
 #[test]
-fn the_key_is_read_from_a_file_or_from_standard_input() {
+fn api_key_is_read_from_file_or_stdin() {
     let api = TestSimulator::serve(TWO);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
@@ -155,7 +156,7 @@ fn the_key_is_read_from_a_file_or_from_standard_input() {
 }
 
 #[test]
-fn a_reader_that_wants_no_more_is_no_error() {
+fn closed_stdout_is_not_an_error() {
     let api = TestSimulator::serve(TWO);
     let script = format!("'{PROGRAM}' get s-1 s-2 --json; echo $? >&2");
     let output = output(
@@ -170,7 +171,7 @@ fn a_reader_that_wants_no_more_is_no_error() {
 }
 
 #[test]
-fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
+fn simulate_serves_until_interrupted() {
     let mut child = Command::new(PROGRAM)
         .args(["simulate", "--sessions", "3"])
         .env_clear()
@@ -183,27 +184,27 @@ fn simulate_prints_its_address_and_serves_it_until_it_is_interrupted() {
     let export = lines.find(|line| line.starts_with("export BROWSERBASE_BASE_URL=")).unwrap();
     let url = export.split('=').nth(1).unwrap();
     assert!(lines.next().unwrap().starts_with("export BROWSERBASE_API_KEY="));
-    let nothing =
+    let missing =
         run_with(&["get", "no-such-1"], &[("BROWSERBASE_BASE_URL", url), ("BROWSERBASE_API_KEY", KEY)], "");
-    assert_eq!(nothing.code, 4, "{}", nothing.err);
+    assert_eq!(missing.code, 4, "{}", missing.err);
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(wait_for_exit(&mut child).code(), Some(0));
 }
 
 #[test]
-fn a_refused_key_is_tried_for_four_sessions_and_not_for_forty() {
+fn rejected_api_key_stops_get_early() {
     let api = TestSimulator::serve(TWO);
-    let ids: Vec<String> = (0..40).map(|place| format!("s-{place}")).collect();
+    let ids: Vec<String> = (0..40).map(|index| format!("s-{index}")).collect();
     let args: Vec<&str> = std::iter::once("get").chain(ids.iter().map(String::as_str)).collect();
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
-    let refused = run_with(&args, &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
-    assert_eq!((refused.code, api.log().len()), (3, 4), "{}", refused.err);
-    assert!(refused.err.contains("36 more were not asked for"), "{}", refused.err);
+    let rejected = run_with(&args, &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
+    assert_eq!((rejected.code, api.log().len()), (3, 4), "{}", rejected.err);
+    assert!(rejected.err.contains("36 more were not asked for"), "{}", rejected.err);
 }
 
 #[test]
-fn a_connect_url_in_metadata_is_masked_unless_secrets_are_asked_for() {
+fn connect_url_in_metadata_is_redacted() {
     let canary = "cAnArY77";
     let api = TestSimulator::serve(&format!(
         "[[session]]\nid = \"s-1\"\nmetadata = {{ url = \"wss://c/?signingKey={canary}\", api_key = \"{canary}\" }}\n"

@@ -1,4 +1,4 @@
-//! The config file and the completions, with the whole program: what is said where, and that no key is shown.
+//! The config file and the shell completions: options, warnings and errors, with no API key in any output.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output};
 
 const ONE: &str = "[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\ntimeout = \"1h\"\n";
 
-/// A home with a config file.
+/// A home folder with a config file.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -31,7 +31,7 @@ impl Home {
         path
     }
 
-    /// The exit code, standard output, standard error.
+    /// Runs `keepwatch ARGS` and returns its exit code, standard output and standard error.
     fn run(&self, args: &[&str], env: &[(&str, &str)]) -> (i32, String, String) {
         let output = output(
             Command::new(PROGRAM)
@@ -43,13 +43,13 @@ impl Home {
         );
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (out, err) = (text(output.stdout), text(output.stderr));
-        assert!(!out.contains(KEY) && !err.contains(KEY), "the key was printed: {out}{err}");
+        assert!(!out.contains(KEY) && !err.contains(KEY), "the API key was printed: {out}{err}");
         (output.status.code().unwrap(), out, err)
     }
 }
 
 #[test]
-fn the_file_gives_the_address_the_key_and_the_options_and_what_is_typed_comes_first() {
+fn arguments_override_config_file() {
     let api = TestSimulator::serve(ONE);
     let home = Home::new("");
     let key = home.write("key", KEY);
@@ -70,9 +70,9 @@ fn the_file_gives_the_address_the_key_and_the_options_and_what_is_typed_comes_fi
 }
 
 #[test]
-fn a_command_for_the_key_gets_no_key_and_its_errors_are_seen() {
+fn api_key_command_gets_no_api_key() {
     let api = TestSimulator::serve(ONE);
-    let script = "test -z \"$BROWSERBASE_API_KEY\" || echo it was handed a key >&2; echo asked >&2; exit 3";
+    let script = "test -z \"$BROWSERBASE_API_KEY\" || echo it got an API key >&2; echo asked >&2; exit 3";
     let home = Home::new(&format!(
         "[profile.a]\nbase-url = {:?}\napi-key-command = [\"sh\", \"-c\", {script:?}]\n",
         api.url
@@ -87,7 +87,7 @@ fn a_command_for_the_key_gets_no_key_and_its_errors_are_seen() {
 }
 
 #[test]
-fn ctrl_c_ends_a_command_for_the_key_that_takes_its_time() {
+fn ctrl_c_stops_api_key_command() {
     let home = Home::new("api-key-command = [\"sh\", \"-c\", \"echo waiting >&2; exec sleep 1000\"]\n");
     let mut terminal = Terminal::start(&[PROGRAM], &[("HOME", home.path().to_str().unwrap())], 80, 24);
     terminal.wait_for("waiting");
@@ -97,7 +97,7 @@ fn ctrl_c_ends_a_command_for_the_key_that_takes_its_time() {
 }
 
 #[test]
-fn the_screen_says_what_of_the_file_was_left_out_and_nothing_else_is_written() {
+fn screen_lists_unknown_config_options() {
     let api = TestSimulator::serve(ONE);
     let home = Home::new("read_only = true\n\"\\u001b]0;x\\u0007\" = 1\n");
     let env = [("HOME", home.path().to_str().unwrap())];
@@ -112,7 +112,7 @@ fn the_screen_says_what_of_the_file_was_left_out_and_nothing_else_is_written() {
 }
 
 #[test]
-fn a_read_only_file_takes_releasing_away() {
+fn read_only_config_forbids_release() {
     let api = TestSimulator::serve(ONE);
     let home = Home::new(&format!("read-only = true\nbase-url = {:?}\n", api.url));
     let env = [("BROWSERBASE_API_KEY", KEY)];
@@ -122,7 +122,7 @@ fn a_read_only_file_takes_releasing_away() {
 }
 
 #[test]
-fn what_is_wrong_with_the_file_or_the_profile_ends_every_command_with_2() {
+fn broken_config_file_exits_with_2() {
     let home = Home::new("interval = 5s\n");
     for args in [&[][..], &["demo"], &["get", "s-1"], &["simulate"]] {
         let (code, out, err) = home.run(args, &[("BROWSERBASE_API_KEY", KEY)]);
@@ -130,14 +130,14 @@ fn what_is_wrong_with_the_file_or_the_profile_ends_every_command_with_2() {
         assert!(err.contains("is no TOML in line 1, column 12"), "{err}");
     }
     for args in [&["--version"][..], &["--help"], &["config"], &["completions", "fish"]] {
-        assert_eq!(home.run(args, &[]).0, 0, "{args:?} reads no file");
+        assert_eq!(home.run(args, &[]).0, 0, "{args:?} read the config file");
     }
     let (code, _, err) = home.run(&["get", "s-1", "--config", "/no/such.toml"], &[]);
     assert!(code == 2 && err.contains("/no/such.toml can not be read"), "{err}");
 }
 
 #[test]
-fn the_default_file_that_is_printed_changes_nothing() {
+fn printed_default_config_changes_nothing() {
     let home = Home::new("");
     let (code, text, err) = home.run(&["config"], &[("KEEPWATCH_CONFIG", "/no/such")]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -149,7 +149,7 @@ fn the_default_file_that_is_printed_changes_nothing() {
 }
 
 #[test]
-fn each_shells_completions_name_every_command_and_bash_reads_its_own() {
+fn completions_name_every_command() {
     let home = Home::new("");
     let names: Vec<String> = Cli::command().get_subcommands().map(|it| it.get_name().to_owned()).collect();
     assert!(names.contains(&"completions".to_owned()));
@@ -165,7 +165,7 @@ fn each_shells_completions_name_every_command_and_bash_reads_its_own() {
             Ok(output) if ["bash", "zsh", "fish"].contains(&shell) => {
                 assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
             }
-            _ => {} // not installed, or it can not look without running
+            _ => {} // the shell is not installed, or cannot check syntax without running the script
         }
     }
     assert_eq!(home.run(&["completions", "tcsh"], &[]).0, 2);

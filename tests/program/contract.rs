@@ -1,5 +1,5 @@
-//! The contract, from both sides: the simulator's replies are held against its schema, and the program against a server
-//! that knows nothing but the schema and answers with whatever it allows.
+//! The API contract in `tests/contract`, from both sides. The simulator's responses must match the schemas. The program
+//! must handle every session that a schema allows, even from a server that implements only `GET /v1/sessions/{id}`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use crate::schema::assert_valid;
 
 const SESSION: &str = include_str!("../contract/session.json");
 
-/// `GET path`, as JSON.
+/// Sends `GET path` and returns the body as JSON.
 fn get(base: &str, path: &str) -> Value {
     let address = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
@@ -24,14 +24,14 @@ fn get(base: &str, path: &str) -> Value {
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
-    let reply = std::io::read_to_string(stream).unwrap();
-    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    let response = std::io::read_to_string(stream).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     serde_json::from_str(body).unwrap()
 }
 
 #[test]
-fn the_simulators_replies_keep_the_contract() {
+fn simulator_responses_match_schema() {
     let api = TestSimulator::start(Scenario::builtin("default").unwrap());
     let listed = get(&api.url, "/v1/sessions");
     let listed = listed.as_array().unwrap();
@@ -39,19 +39,19 @@ fn the_simulators_replies_keep_the_contract() {
     for session in listed {
         assert_valid(SESSION, session);
         for secret in ["connectUrl", "seleniumRemoteUrl", "signingKey"] {
-            assert!(session.get(secret).is_none(), "a list has no {secret}");
+            assert!(session.get(secret).is_none(), "a list has {secret}");
         }
         let id = session["id"].as_str().unwrap();
         let one = get(&api.url, &format!("/v1/sessions/{id}"));
         assert_valid(SESSION, &one);
         if one["status"] == "RUNNING" {
             let again = get(&api.url, &format!("/v1/sessions/{id}"));
-            assert_ne!(one["signingKey"], again["signingKey"], "the signing key is new with every reply");
+            assert_ne!(one["signingKey"], again["signingKey"], "the signing key did not change");
         }
     }
 }
 
-/// Everything odd that the schema allows, one session a row.
+/// Returns 200 sessions with unusual values that the schema allows.
 fn odd_sessions() -> Vec<Value> {
     let dates = [
         "1926-01-01T00:00:00Z",
@@ -62,27 +62,27 @@ fn odd_sessions() -> Vec<Value> {
     let texts = ["", "a b", "夜間バッチ", "\u{202e}\u{1b}[2J", "x/../?#%", &"long ".repeat(400)];
     let numbers = [0, -1, i64::MIN, i64::MAX, 31_000];
     let statuses = ["PENDING", "RUNNING", "ERROR", "TIMED_OUT", "COMPLETED"];
-    let mut dice = fastrand::Rng::with_seed(7);
+    let mut rng = fastrand::Rng::with_seed(7);
     (0..200)
         .map(|_| {
-            let mut date = || dates[dice.usize(..dates.len())];
+            let mut date = || dates[rng.usize(..dates.len())];
             let mut session = json!({
                 "id": "", "createdAt": date(), "updatedAt": date(), "startedAt": date(), "expiresAt": date(),
             });
-            if dice.bool() {
-                session["endedAt"] = dates[dice.usize(..dates.len())].into();
+            if rng.bool() {
+                session["endedAt"] = dates[rng.usize(..dates.len())].into();
             }
-            let mut text = || texts[dice.usize(..texts.len())];
+            let mut text = || texts[rng.usize(..texts.len())];
             session["id"] = text().into();
             session["projectId"] = text().into();
             session["contextId"] = text().into();
             session["userMetadata"] = json!({ text(): text(), "nested": { text(): [text(), null, {}] } });
-            session["status"] = statuses[dice.usize(..statuses.len())].into();
-            session["proxyBytes"] = numbers[dice.usize(..numbers.len())].into();
-            session["keepAlive"] = dice.bool().into();
+            session["status"] = statuses[rng.usize(..statuses.len())].into();
+            session["proxyBytes"] = numbers[rng.usize(..numbers.len())].into();
+            session["keepAlive"] = rng.bool().into();
             session["region"] =
-                ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"][dice.usize(..4)].into();
-            if dice.bool() {
+                ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"][rng.usize(..4)].into();
+            if rng.bool() {
                 session["connectUrl"] = "wss://connect.example/?signingKey=abc".into();
             }
             session
@@ -90,12 +90,12 @@ fn odd_sessions() -> Vec<Value> {
         .collect()
 }
 
-/// A server that implements `GET /v1/sessions/{id}` and nothing else: each request gets the next of `replies`.
-fn mock(replies: Vec<Value>) -> String {
+/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next session. Returns the URL.
+fn mock(sessions: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        let mut next = replies.iter().cycle();
+        let mut next = sessions.iter().cycle();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut request = String::new();
@@ -105,14 +105,14 @@ fn mock(replies: Vec<Value>) -> String {
             while lines.read_line(&mut header).unwrap() > 2 {
                 header.clear();
             }
-            let one = request.starts_with("GET /v1/sessions/");
-            let (status, body) = if one {
+            let is_session = request.starts_with("GET /v1/sessions/");
+            let (status, body) = if is_session {
                 ("200 OK", next.next().unwrap().to_string())
             } else {
                 ("404 Not Found", "{}".to_owned())
             };
             let length = body.len();
-            // A client that went away is no concern of this server's.
+            // The client may have closed the connection.
             let _ = write!(
                 stream,
                 "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -123,11 +123,11 @@ fn mock(replies: Vec<Value>) -> String {
 }
 
 #[test]
-fn whatever_the_contract_allows_is_printed() {
-    let replies = odd_sessions();
-    replies.iter().for_each(|it| assert_valid(SESSION, it));
-    let url = mock(replies.clone());
-    let ids: Vec<String> = (0..40).map(|place| format!("id {place}")).collect();
+fn get_prints_every_valid_session() {
+    let sessions = odd_sessions();
+    sessions.iter().for_each(|session| assert_valid(SESSION, session));
+    let url = mock(sessions.clone());
+    let ids: Vec<String> = (0..40).map(|index| format!("id {index}")).collect();
     for format in [&["--json"][..], &[]] {
         let output = output(
             Command::new(PROGRAM)
@@ -149,7 +149,7 @@ fn whatever_the_contract_allows_is_printed() {
             let printed: Vec<Value> = serde_json::from_str(&out).unwrap();
             assert_eq!(printed.len(), 40);
             for session in printed {
-                assert!(replies.iter().any(|it| it["userMetadata"] == session["userMetadata"]), "{session}");
+                assert!(sessions.iter().any(|it| it["userMetadata"] == session["userMetadata"]), "{session}");
                 assert!(session.get("connectUrl").is_none());
             }
         }
@@ -157,16 +157,16 @@ fn whatever_the_contract_allows_is_printed() {
 }
 
 #[test]
-fn whatever_the_contract_allows_is_shown_and_a_server_without_lists_is_enough() {
+fn screen_shows_every_valid_session() {
     let url = mock(odd_sessions());
     let env = [("BROWSERBASE_BASE_URL", url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let mut command = vec![PROGRAM, "-i", "1s"];
-    let ids: Vec<String> = (0..30).map(|place| format!("id {place}")).collect();
+    let ids: Vec<String> = (0..30).map(|index| format!("id {index}")).collect();
     command.extend(ids.iter().map(String::as_str));
-    // All rows are in view, wherever what becomes of their sessions puts them.
+    // High enough for all rows, whatever their order.
     let mut terminal = Terminal::start(&command, &env, 120, 100);
-    for place in ["id 0", "id 1", "id 29"] {
-        terminal.wait_for(place);
+    for id in ["id 0", "id 1", "id 29"] {
+        terminal.wait_for(id);
     }
     for key in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
         terminal.press(key);

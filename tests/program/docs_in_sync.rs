@@ -1,4 +1,4 @@
-//! The README is held against the program, so that the two can not drift.
+//! Checks that README.md and CONTRIBUTING.md match the program: key bindings, help, config file, exit codes, commands.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn readme() -> String {
 }
 
 #[test]
-fn the_readme_lists_every_key_as_the_program_has_it() {
+fn readme_lists_every_key_binding() {
     let readme = readme();
     let table = readme.split("## Keys").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
@@ -31,18 +31,18 @@ fn the_readme_lists_every_key_as_the_program_has_it() {
 }
 
 #[test]
-fn the_readme_shows_the_help_as_the_program_prints_it() {
-    for (place, args) in [(1, &["--help"][..]), (2, &["simulate", "--help"])] {
+fn readme_shows_current_help() {
+    for (index, args) in [(1, &["--help"][..]), (2, &["simulate", "--help"])] {
         let output =
             output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).env("COLUMNS", "110"));
         let help = String::from_utf8(output.stdout).unwrap();
-        let shown = readme().split("```text\n").nth(place).unwrap().split("\n```").next().unwrap().to_owned();
+        let shown = readme().split("```text\n").nth(index).unwrap().split("\n```").next().unwrap().to_owned();
         assert_eq!(shown.trim_end(), help.trim_end());
     }
 }
 
 #[test]
-fn the_readmes_config_file_is_one_and_has_nothing_unknown() {
+fn readme_config_file_has_no_warnings() {
     let readme = readme();
     let text = readme.split("## Configuration").nth(1).unwrap().split("```toml\n").nth(1).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ fn the_readmes_config_file_is_one_and_has_nothing_unknown() {
 }
 
 #[test]
-fn the_readmes_session_by_hand_is_created_and_released() {
+fn readme_shell_commands_release_a_session() {
     let tools = ["curl", "jq"].map(|tool| Command::new(tool).arg("--version").output().is_ok());
     if tools != [true, true] {
         eprintln!("\n  SKIPPED: curl and jq are not both installed.\n");
@@ -89,7 +89,7 @@ fn contributing_names_the_sdk_tests() {
 }
 
 #[test]
-fn the_readme_names_each_exit_code_that_the_help_names() {
+fn readme_names_every_exit_code() {
     let readme = readme();
     for code in 0..=7 {
         assert!(readme.contains(&format!("| {code} | ")), "{code}");
@@ -97,7 +97,7 @@ fn the_readme_names_each_exit_code_that_the_help_names() {
 }
 
 #[test]
-fn the_test_command_of_the_readme_is_what_runs_before_a_change_lands() {
+fn readme_test_command_matches_ci() {
     let readme = readme();
     let commands = readme.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     assert_eq!(

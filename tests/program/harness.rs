@@ -1,5 +1,5 @@
-//! What whole-program tests share: the program on a pseudo-terminal, the simulator beside it, and the canaries, secrets
-//! that are searched for in everything that came out.
+//! Shared parts of the whole-program tests: the program on a pseudo-terminal, the simulator that it talks to, and a
+//! search for secrets in everything that the program wrote.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::num::NonZeroU16;
@@ -13,36 +13,36 @@ use browserbase_simulator::{Control, RequestCounts, RequestLogEntry, Scenario, S
 use keepwatch_core::clock::Clock;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
-/// The key that every test gives, and that no output may show.
+/// The API key that every test passes to the program. No output may contain it.
 pub(crate) const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
 
-/// Longer than anything takes on a busy machine; reached only by a failure. Shorter than the longest delay before a retry, which
-/// is at least 45 s: a program that waits for so long after a first failure fails its test.
+/// Longest time that a test waits for a condition. Nothing takes this long on a busy machine, so only a failure reaches
+/// it. The longest retry delay is at least 45 s: a program that wrongly uses it after a first failure fails its test.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keepwatch");
 
-/// A deadline for conditions: tests wait for them, never for time.
+/// Returns the real time, for deadlines only: tests wait for conditions, never for time.
 pub(crate) fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "a deadline for a test that would hang")]
+    #[expect(clippy::disallowed_methods, reason = "a deadline for tests that would hang")]
     Instant::now()
 }
 
-/// Runs `test` on a clock that is `speed` times as fast as the real one. A busy machine falls behind such a clock, so a test
-/// that fails runs again, five and 25 times slower: what is wrong at every speed is wrong.
+/// Runs `test` on a clock that is `speed` times as fast as the real one. A busy machine falls behind such a clock, so a
+/// test that fails runs again on clocks 5 and 25 times slower. A test that fails at every speed fails.
 #[expect(clippy::print_stderr, reason = "the panic before it is printed too")]
 pub(crate) fn at_speed(speed: u32, test: impl Fn(u32)) {
     for slower in [speed, speed / 5] {
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(slower))) {
             Ok(()) => return,
-            Err(_) => eprintln!("failed on a clock that is {slower} times as fast; again on a slower one"),
+            Err(_) => eprintln!("failed on a clock {slower} times as fast; retrying on a slower one"),
         }
     }
     test((speed / 25).max(1));
 }
 
-/// A simulator on a thread of its own.
+/// A simulator that runs on its own thread until it is dropped.
 pub(crate) struct TestSimulator {
     pub(crate) url: String,
     pub(crate) control: Control,
@@ -51,17 +51,17 @@ pub(crate) struct TestSimulator {
 }
 
 impl TestSimulator {
-    /// Serves the scenario in `toml`; only [`KEY`] is let in.
+    /// Serves the scenario in `toml`. The simulator accepts only [`KEY`].
     pub(crate) fn serve(toml: &str) -> Self {
         Self::start(Scenario::parse(toml).unwrap())
     }
 
-    pub(crate) fn start(script: Scenario) -> Self {
-        Self::start_with_clock(Clock::system(), script)
+    pub(crate) fn start(scenario: Scenario) -> Self {
+        Self::start_with_clock(Clock::system(), scenario)
     }
 
-    /// Serves `script`, whose timeline goes by `clock`.
-    pub(crate) fn start_with_clock(clock: Clock, script: Scenario) -> Self {
+    /// Serves `scenario`, with its timeline on `clock`.
+    pub(crate) fn start_with_clock(clock: Clock, scenario: Scenario) -> Self {
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let (sender, receiver) = channel();
         thread::spawn(move || {
@@ -69,7 +69,7 @@ impl TestSimulator {
             runtime.block_on(async move {
                 let key = Some(keepwatch_core::session::Secret::new(KEY.into()));
                 let options = SimulatorOptions { api_key: key, ..SimulatorOptions::default() };
-                let simulator = Arc::new(Simulator::start(clock, script, options).unwrap());
+                let simulator = Arc::new(Simulator::start(clock, scenario, options).unwrap());
                 sender.send(Arc::clone(&simulator)).unwrap();
                 let _ = ended.await;
             });
@@ -86,45 +86,45 @@ impl TestSimulator {
         self.simulator.request_counts()
     }
 
-    /// The connect URLs that were handed out.
+    /// Returns the connect URLs that the simulator has sent.
     pub(crate) fn connect_urls(&self) -> Vec<String> {
         self.simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect()
     }
 }
 
-/// Waits until `holds`, looking often, and says how long that took.
-pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
-    let begun = now();
-    while !holds() {
-        assert!(begun.elapsed() < TEST_TIMEOUT, "never: {what}");
+/// Polls `condition` until it is true, and returns how long that took. Panics after [`TEST_TIMEOUT`].
+pub(crate) fn wait_until(description: &str, condition: impl Fn() -> bool) -> Duration {
+    let start = now();
+    while !condition() {
+        assert!(start.elapsed() < TEST_TIMEOUT, "timed out waiting for: {description}");
         thread::yield_now();
         thread::park_timeout(Duration::from_millis(5));
     }
-    begun.elapsed()
+    start.elapsed()
 }
 
-/// Waits for the end of `child`. Kills it and panics if it does not end within [`PATIENCE`].
+/// Waits until `child` exits. Kills it and panics after [`TEST_TIMEOUT`].
 pub(crate) fn wait_for_exit(child: &mut process::Child) -> process::ExitStatus {
-    let end = now() + TEST_TIMEOUT;
+    let deadline = now() + TEST_TIMEOUT;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if now() > end {
+        if now() > deadline {
             let _ = child.kill();
-            panic!("the process {} did not end", child.id());
+            panic!("process {} did not exit", child.id());
         }
         thread::park_timeout(Duration::from_millis(5));
     }
 }
 
-/// Runs `command` to its end without input and returns its output. Panics if it does not end within [`PATIENCE`].
+/// Runs `command` without input and returns its output. Panics if it does not exit within [`TEST_TIMEOUT`].
 pub(crate) fn output(command: &mut process::Command) -> process::Output {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     collect_output(command.spawn().unwrap())
 }
 
-/// Reads the output of `child` until its end. Panics if it does not end within [`PATIENCE`].
+/// Reads all output of `child` and waits for its exit. Panics if it does not exit within [`TEST_TIMEOUT`].
 pub(crate) fn collect_output(mut child: process::Child) -> process::Output {
     fn read(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
         thread::spawn(move || {
@@ -138,7 +138,7 @@ pub(crate) fn collect_output(mut child: process::Child) -> process::Output {
     process::Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
-/// Reads lines on a thread, so that a test can wait for one with a time limit. Reading stops when the receiver is dropped.
+/// Reads lines on a thread, so that a test can wait for one with a timeout. Reading stops when the receiver is dropped.
 pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     let pipe = BufReader::new(pipe);
@@ -146,8 +146,8 @@ pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// The environment of every program that a test starts: nothing of the machine's but the way to its tools. Without a home
-/// there is no journal: what one test saw is nothing to another.
+/// Returns the environment of every program that a test starts: of the machine's own variables only `PATH`. Without
+/// `HOME` there is no journal, so tests do not see each other's sessions.
 pub(crate) fn clean_env() -> Vec<(String, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
     [("PATH", path.as_str()), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC")]
@@ -155,13 +155,13 @@ pub(crate) fn clean_env() -> Vec<(String, String)> {
         .into()
 }
 
-/// What the terminal was told beside what it shows.
+/// Output that the terminal does not display: window titles and other OSC sequences.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OscOutput {
-    /// What was sent to its clipboard, base64.
+    /// Clipboard contents, base64-encoded, in the order sent.
     pub(crate) clipboard: Vec<String>,
     pub(crate) titles: Vec<String>,
-    /// Sequences that a terminal may not know.
+    /// OSC sequences other than titles and clipboard writes.
     pub(crate) unknown: Vec<String>,
 }
 
@@ -185,20 +185,20 @@ struct TerminalState {
     raw: Vec<u8>,
     closed: bool,
     read_mode: ReadMode,
-    /// Nobody reads, and nobody will before that is changed.
+    /// True while the reader thread waits for the end of [`ReadMode::Stopped`].
     stopped: bool,
 }
 
-/// How the terminal takes what the program writes.
+/// Speed at which the terminal reads the program's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMode {
-    /// As it comes.
+    /// As fast as the program writes.
     Quickly,
-    /// Some thousand bytes a second: a modem, a bad line.
+    /// A few thousand bytes a second, like a modem or a bad line.
     Slowly,
-    /// Not at all, as after Ctrl-S.
+    /// No reading, as after Ctrl-S.
     Stopped,
-    /// Never again: it goes away.
+    /// No reading ever again: the terminal is about to close.
     Closing,
 }
 
@@ -209,7 +209,7 @@ pub(crate) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     state: Arc<(Mutex<TerminalState>, Condvar)>,
     modes_before: String,
-    /// Says that the thread that reads the terminal is gone.
+    /// Receives a message when the reader thread ends.
     reader: Receiver<()>,
 }
 
@@ -222,7 +222,7 @@ fn cells(count: u16) -> NonZeroU16 {
 }
 
 impl Terminal {
-    /// Starts `command` on a terminal of this size. `env` is added to [`clean_env`].
+    /// Starts `command` on a terminal of this size, with the environment [`clean_env`] plus `env`.
     pub(crate) fn start(command: &[&str], env: &[(&str, &str)], columns: u16, rows: u16) -> Self {
         let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
         let modes_before = format!("{:?}", pair.master.get_termios());
@@ -238,7 +238,7 @@ impl Terminal {
         let child = pair.slave.spawn_command(builder).unwrap();
         drop(pair.slave);
         let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, OscOutput::default());
-        let seen = Arc::new((
+        let state = Arc::new((
             Mutex::new(TerminalState {
                 parser,
                 raw: Vec::new(),
@@ -251,41 +251,41 @@ impl Terminal {
         let mut output = pair.master.try_clone_reader().unwrap();
         let input = pair.master.take_writer().unwrap();
         let (done, reader) = channel();
-        let into = Arc::clone(&seen);
+        let shared = Arc::clone(&state);
         thread::spawn(move || {
             let mut buffer = [0; 65536];
             loop {
-                let mut seen = into.0.lock().unwrap();
-                seen.stopped = seen.read_mode == ReadMode::Stopped;
-                into.1.notify_all();
-                let seen = into.1.wait_while(seen, |seen| seen.read_mode == ReadMode::Stopped).unwrap();
-                let reading = seen.read_mode;
-                drop(seen);
-                let most = if reading == ReadMode::Slowly { 24 } else { buffer.len() };
-                let count = if reading == ReadMode::Closing {
+                let mut state = shared.0.lock().unwrap();
+                state.stopped = state.read_mode == ReadMode::Stopped;
+                shared.1.notify_all();
+                let state = shared.1.wait_while(state, |state| state.read_mode == ReadMode::Stopped).unwrap();
+                let read_mode = state.read_mode;
+                drop(state);
+                let most = if read_mode == ReadMode::Slowly { 24 } else { buffer.len() };
+                let count = if read_mode == ReadMode::Closing {
                     0
                 } else {
                     output.read(&mut buffer[..most]).unwrap_or(0)
                 };
-                if reading == ReadMode::Slowly {
+                if read_mode == ReadMode::Slowly {
                     thread::park_timeout(Duration::from_millis(5));
                 }
-                let mut seen = into.0.lock().unwrap();
-                seen.parser.process(&buffer[..count]);
-                seen.raw.extend_from_slice(&buffer[..count]);
-                seen.closed = count == 0;
-                into.1.notify_all();
-                if count == 0 || seen.read_mode == ReadMode::Closing {
+                let mut state = shared.0.lock().unwrap();
+                state.parser.process(&buffer[..count]);
+                state.raw.extend_from_slice(&buffer[..count]);
+                state.closed = count == 0;
+                shared.1.notify_all();
+                if count == 0 || state.read_mode == ReadMode::Closing {
                     drop(output);
                     let _ = done.send(());
                     return;
                 }
             }
         });
-        Self { master: Some(pair.master), input: Some(input), child, state: seen, modes_before, reader }
+        Self { master: Some(pair.master), input: Some(input), child, state, modes_before, reader }
     }
 
-    /// `keepwatch ARGS`, pointed at `api`, with the canary key.
+    /// Starts `keepwatch ARGS` against `api`, with the API key [`KEY`].
     pub(crate) fn keepwatch(
         api: &TestSimulator,
         args: &[&str],
@@ -303,40 +303,44 @@ impl Terminal {
         self.state.0.lock().unwrap()
     }
 
-    /// Waits until the screen's text contains `text`, and returns all of it.
+    /// Waits until the screen contains `text`, and returns the whole screen.
     pub(crate) fn wait_for(&self, text: &str) -> String {
         self.wait_until(text, |screen| screen.contents().contains(text))
     }
 
-    /// Waits until the screen is as `holds` wants it.
-    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) -> String {
-        let end = now() + TEST_TIMEOUT;
-        let mut seen = self.state_guard();
+    /// Waits until `condition` is true of the screen, and returns the whole screen.
+    pub(crate) fn wait_until(&self, description: &str, condition: impl Fn(&vt100::Screen) -> bool) -> String {
+        let deadline = now() + TEST_TIMEOUT;
+        let mut state = self.state_guard();
         loop {
-            if holds(seen.parser.screen()) {
-                return seen.parser.screen().contents();
+            if condition(state.parser.screen()) {
+                return state.parser.screen().contents();
             }
-            let left = end.saturating_duration_since(now());
+            let left = deadline.saturating_duration_since(now());
             assert!(
-                !left.is_zero() && !seen.closed,
-                "never on the screen: {what}\n{}",
-                seen.parser.screen().contents()
+                !left.is_zero() && !state.closed,
+                "not on the screen: {description}\n{}",
+                state.parser.screen().contents()
             );
-            seen = self.state.1.wait_timeout(seen, left).unwrap().0;
+            state = self.state.1.wait_timeout(state, left).unwrap().0;
         }
     }
 
-    /// Waits until the terminal was told what `holds` wants.
-    pub(crate) fn wait_for_osc(&self, what: &str, holds: impl Fn(&OscOutput) -> bool) -> OscOutput {
-        let end = now() + TEST_TIMEOUT;
-        let mut seen = self.state_guard();
+    /// Waits until `condition` is true of the OSC output, and returns that output.
+    pub(crate) fn wait_for_osc(
+        &self,
+        description: &str,
+        condition: impl Fn(&OscOutput) -> bool,
+    ) -> OscOutput {
+        let deadline = now() + TEST_TIMEOUT;
+        let mut state = self.state_guard();
         loop {
-            if holds(seen.parser.callbacks()) {
-                return seen.parser.callbacks().clone();
+            if condition(state.parser.callbacks()) {
+                return state.parser.callbacks().clone();
             }
-            let left = end.saturating_duration_since(now());
-            assert!(!left.is_zero() && !seen.closed, "the terminal was never told: {what}");
-            seen = self.state.1.wait_timeout(seen, left).unwrap().0;
+            let left = deadline.saturating_duration_since(now());
+            assert!(!left.is_zero() && !state.closed, "the terminal did not get: {description}");
+            state = self.state.1.wait_timeout(state, left).unwrap().0;
         }
     }
 
@@ -355,7 +359,7 @@ impl Terminal {
         self.state_guard().parser.screen().contents()
     }
 
-    /// Every byte that the program wrote.
+    /// Returns every byte that the program wrote to the terminal.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.state_guard().raw.clone()
     }
@@ -373,25 +377,26 @@ impl Terminal {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// From the next bytes on, the terminal takes what is written so.
-    pub(crate) fn set_read_mode(&self, reading: ReadMode) {
-        self.state_guard().read_mode = reading;
+    /// Changes the reading speed, from the next bytes on.
+    pub(crate) fn set_read_mode(&self, read_mode: ReadMode) {
+        self.state_guard().read_mode = read_mode;
         self.state.1.notify_all();
     }
 
-    /// From now on the terminal takes nothing. Whoever reads it learns that with the next bytes: where none are on their way, the
-    /// screen is drawn anew for some.
+    /// Stops reading, and returns once the reader thread has noticed. It notices with the next bytes, so this redraws
+    /// the screen until it has.
     pub(crate) fn stop_reading(&mut self) {
         self.set_read_mode(ReadMode::Stopped);
-        let end = now() + TEST_TIMEOUT;
+        let deadline = now() + TEST_TIMEOUT;
         while !self.state_guard().stopped {
-            assert!(now() < end, "the terminal did not stand still");
+            assert!(now() < deadline, "the terminal did not stop reading");
             self.press("\x0c");
             thread::park_timeout(Duration::from_millis(50));
         }
     }
 
-    /// Closes the terminal under the program, which has to draw once more for it: the reader is in the way until then.
+    /// Closes the terminal while the program runs. The program must draw once more first: until then the reader thread
+    /// waits in a read and keeps the terminal open.
     pub(crate) fn close(&mut self) {
         self.set_read_mode(ReadMode::Closing);
         self.reader.recv_timeout(TEST_TIMEOUT).unwrap();
@@ -399,80 +404,80 @@ impl Terminal {
         self.master = None;
     }
 
-    /// Waits for the program's end.
+    /// Waits until the program exits.
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
-        let end = now() + TEST_TIMEOUT;
+        let deadline = now() + TEST_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(now() < end, "it never ended; the screen:\n{}", self.screen());
+            assert!(now() < deadline, "the program did not exit; the screen:\n{}", self.screen());
             thread::park_timeout(Duration::from_millis(5));
         }
     }
 
-    /// Waits for the program's end, and until all that it wrote is read.
+    /// Waits until the program exits and all of its output is read.
     pub(crate) fn wait_for_exit_and_output(&mut self) -> ExitStatus {
         let status = self.wait_for_exit();
-        let end = now() + TEST_TIMEOUT;
-        let mut seen = self.state_guard();
-        while !seen.closed {
-            let left = end.saturating_duration_since(now());
-            assert!(!left.is_zero(), "the terminal never closed");
-            seen = self.state.1.wait_timeout(seen, left).unwrap().0;
+        let deadline = now() + TEST_TIMEOUT;
+        let mut state = self.state_guard();
+        while !state.closed {
+            let left = deadline.saturating_duration_since(now());
+            assert!(!left.is_zero(), "the terminal did not close");
+            state = self.state.1.wait_timeout(state, left).unwrap().0;
         }
-        drop(seen);
+        drop(state);
         status
     }
 
-    /// [`Terminal::wait_for_exit`], and how long that took.
+    /// Waits until the program exits, and returns how long that took.
     pub(crate) fn timed_exit(&mut self) -> (ExitStatus, Duration) {
-        let begun = now();
-        (self.wait_for_exit(), begun.elapsed())
+        let start = now();
+        (self.wait_for_exit(), start.elapsed())
     }
 
-    /// Waits for the program's end and holds that the terminal is as it was: cooked, on its main screen, with its cursor and
-    /// its title.
+    /// Waits until the program exits and asserts that the terminal is restored: cooked, on its main screen, with its
+    /// cursor and its title.
     pub(crate) fn wait_for_restored_exit(&mut self) -> ExitStatus {
         let status = self.wait_for_exit_and_output();
         let master = self.master.as_ref().unwrap();
         assert_eq!(
             format!("{:?}", master.get_termios()),
             self.modes_before,
-            "the line discipline is as it was"
+            "the terminal's modes are not restored"
         );
-        // The last bytes may still be on their way from the pty to the reader.
+        // The last bytes may still be between the pty and the reader thread.
         self.wait_for_modes(|screen| {
             !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
         });
         let raw = self.raw();
-        let kept = |sequence: &[u8]| raw.windows(sequence.len()).filter(|at| *at == sequence).count();
+        let count = |sequence: &[u8]| raw.windows(sequence.len()).filter(|at| *at == sequence).count();
         assert_eq!(
-            kept(b"\x1b[22;0t"),
-            kept(b"\x1b[23;0t"),
-            "the title is given back as often as it is kept"
+            count(b"\x1b[22;0t"),
+            count(b"\x1b[23;0t"),
+            "the title is not restored as often as it is saved"
         );
         status
     }
 
-    fn wait_for_modes(&self, holds: impl Fn(&vt100::Screen) -> bool) {
-        let end = now() + TEST_TIMEOUT;
-        let mut seen = self.state_guard();
-        while !holds(seen.parser.screen()) {
-            let left = end.saturating_duration_since(now());
-            assert!(!left.is_zero(), "the terminal's modes were not given back");
-            seen = self.state.1.wait_timeout(seen, left.min(Duration::from_millis(50))).unwrap().0;
+    fn wait_for_modes(&self, condition: impl Fn(&vt100::Screen) -> bool) {
+        let deadline = now() + TEST_TIMEOUT;
+        let mut state = self.state_guard();
+        while !condition(state.parser.screen()) {
+            let left = deadline.saturating_duration_since(now());
+            assert!(!left.is_zero(), "the terminal's modes are not restored");
+            state = self.state.1.wait_timeout(state, left.min(Duration::from_millis(50))).unwrap().0;
         }
     }
 
-    /// Holds that no canary is in anything that the program wrote, but for what `allowed` says was meant to go out.
+    /// Asserts that the program wrote neither its API key nor a signing key, except those in the URLs `allowed`.
     pub(crate) fn assert_no_secrets(&self, api: &TestSimulator, allowed: &[&str]) {
         let raw = String::from_utf8_lossy(&self.raw()).into_owned();
-        assert!(!raw.contains(KEY), "the key was shown");
+        assert!(!raw.contains(KEY), "the API key was shown");
         for url in api.connect_urls() {
-            let key = url.split("signingKey=").nth(1).unwrap_or(&url);
-            let meant = allowed.iter().any(|it| it.contains(key));
-            assert!(meant || !raw.contains(key), "a signing key was shown: {url}");
+            let signing_key = url.split("signingKey=").nth(1).unwrap_or(&url);
+            let is_allowed = allowed.iter().any(|url| url.contains(signing_key));
+            assert!(is_allowed || !raw.contains(signing_key), "a signing key was shown: {url}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The commands that watch without a screen: events, wait, explain, and what comes where no screen can be shown.
+//! The commands that watch without a screen: `events`, `wait`, `explain`, and the event stream that replaces the screen
+//! where none is possible.
 
 use std::process::{Command, Stdio};
 
@@ -10,12 +11,12 @@ use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output, w
 use crate::piped_program::{PipedProgram, ProgramOutput};
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-/// Metadata, which nothing but `--with-metadata` prints.
+/// Metadata that only `--with-metadata` prints.
 const CANARY: &str = "cAnArYoFmEtAdAtA";
-/// A key in a URL in metadata, which nothing prints.
+/// A signing key in a URL in metadata. No command prints it.
 const SIGNING_KEY: &str = "cAnArY77";
 
-/// A keep-alive session that runs until it is told to end, and others that have ended.
+/// Two sessions that run until a test ends them, one with keep-alive, and three that have ended.
 const SESSIONS: &str = r#"
 [[session]]
 id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
@@ -43,21 +44,27 @@ created = "-10m"
 timeout = "5m"
 "#;
 
+/// Runs a command to its end, and asserts that it prints no secret.
 fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
-    let end = PipedProgram::start(api, args).finish(api);
-    assert!(!end.out.contains(SIGNING_KEY) && !end.err.contains(SIGNING_KEY), "{}{}", end.out, end.err);
-    end
+    let output = PipedProgram::start(api, args).finish(api);
+    assert!(
+        !output.out.contains(SIGNING_KEY) && !output.err.contains(SIGNING_KEY),
+        "{}{}",
+        output.out,
+        output.err
+    );
+    output
 }
 
 #[test]
-fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
+fn events_report_early_keep_alive_end() {
     let api = TestSimulator::serve(SESSIONS);
     let mut events = PipedProgram::start(&api, &["events", "-i", "1s", ID]);
     events.wait_for_line("\"first_seen\"");
     assert!(api.control.end_session(ID, FinalStatus::Completed));
-    let end = events.finish(&api);
-    assert_eq!((end.code, end.err.as_str()), (Some(0), ""), "{}", end.out);
-    let lines: Vec<Value> = end.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let output = events.finish(&api);
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{}", output.out);
+    let lines: Vec<Value> = output.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!(names, ["first_seen", "ended", "flagged"]);
     assert!(lines.iter().all(|line| line["v"] == 1 && line["session"] == ID));
@@ -67,11 +74,11 @@ fn events_streams_an_early_keep_alive_end_with_its_verdict_and_then_ends() {
     assert!(ended["verdict"]["line"].as_str().unwrap().contains("unused, keep-alive on"), "{ended}");
     let times = ["not_before", "not_after", "observed_at"].map(|name| ended[name].as_str().unwrap());
     assert!(times.is_sorted(), "{times:?}");
-    assert!(!end.out.contains(CANARY), "{}", end.out);
+    assert!(!output.out.contains(CANARY), "{}", output.out);
 }
 
 #[test]
-fn events_without_ids_follows_all_that_run_and_goes_on_while_the_api_fails() {
+fn events_without_ids_survive_api_failures() {
     let api = TestSimulator::serve(SESSIONS);
     let mut events = PipedProgram::start(&api, &["events", "-i", "1s"]);
     events.wait_for_line("first_seen");
@@ -85,23 +92,23 @@ fn events_without_ids_follows_all_that_run_and_goes_on_while_the_api_fails() {
     api.control.end_session("s-2", FinalStatus::Error);
     assert!(events.wait_for_line("\"ended\"").contains("\"s-2\""));
     events.signal(Signal::INT);
-    let end = events.finish(&api);
-    assert_eq!(end.code, Some(130), "{}", end.err);
-    assert!(!end.out.contains(CANARY) && !end.out.contains("ended-1"), "{}", end.out);
+    let output = events.finish(&api);
+    assert_eq!(output.code, Some(130), "{}", output.err);
+    assert!(!output.out.contains(CANARY) && !output.out.contains("ended-1"), "{}", output.out);
 }
 
 #[test]
-fn events_as_text_are_lines_for_people() {
+fn events_text_format_is_readable() {
     let api = TestSimulator::serve(SESSIONS);
-    let end = run(&api, &["events", "--format", "text", "--utc", "ended-1"]);
-    assert_eq!(end.code, Some(0), "{}", end.err);
-    let lines: Vec<&str> = end.out.lines().collect();
-    assert!(lines[0].contains("  ended-1   first seen already COMPLETED, ended at "), "{}", end.out);
-    assert!(lines[1].contains("likely: COMPLETED after 1m 00s, 14m 00s unused"), "{}", end.out);
+    let output = run(&api, &["events", "--format", "text", "--utc", "ended-1"]);
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    let lines: Vec<&str> = output.out.lines().collect();
+    assert!(lines[0].contains("  ended-1   first seen already COMPLETED, ended at "), "{}", output.out);
+    assert!(lines[1].contains("likely: COMPLETED after 1m 00s, 14m 00s unused"), "{}", output.out);
 }
 
 #[test]
-fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
+fn events_end_when_reader_closes() {
     let api = TestSimulator::serve(SESSIONS);
     let script = format!("{{ '{PROGRAM}' events s-2; echo $? >&2; }} | head -n 1");
     let output = output(
@@ -117,30 +124,30 @@ fn a_stream_whose_reader_goes_ends_quietly_even_while_nothing_happens() {
 }
 
 #[test]
-fn a_key_that_is_refused_ends_what_watches_at_once() {
+fn rejected_api_key_ends_every_watcher() {
     let api = TestSimulator::serve(SESSIONS);
     for args in [&["events"][..], &["events", "s-2"], &["wait", "s-2"], &["explain", "s-2"], &["s-2"]] {
-        let end = PipedProgram::start_with_key(&api, args, "wrong").finish(&api);
-        assert_eq!((end.code, end.out.as_str()), (Some(3), ""), "{args:?}: {}", end.err);
-        assert!(end.err.contains("refuses the key (401)"), "{args:?}: {}", end.err);
+        let output = PipedProgram::start_with_key(&api, args, "wrong").finish(&api);
+        assert_eq!((output.code, output.out.as_str()), (Some(3), ""), "{args:?}: {}", output.err);
+        assert!(output.err.contains("refuses the key (401)"), "{args:?}: {}", output.err);
     }
 }
 
 #[test]
-fn wait_ends_with_the_sessions_and_prints_a_line_of_each() {
+fn wait_prints_each_ended_session() {
     let api = TestSimulator::serve(SESSIONS);
     let mut wait = PipedProgram::start(&api, &["wait", "-i", "1s", "ended-1", "s-2"]);
     assert!(wait.wait_for_line("ended-1").contains("COMPLETED after 1m 00s"));
     api.control.end_session("s-2", FinalStatus::Error);
-    let end = wait.finish(&api);
-    assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
-    assert!(end.out.lines().last().unwrap().starts_with("s-2  ERROR after "), "{}", end.out);
+    let output = wait.finish(&api);
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
+    assert!(output.out.lines().last().unwrap().starts_with("s-2  ERROR after "), "{}", output.out);
 }
 
 #[test]
-fn waits_exit_code_is_its_answer() {
+fn wait_exit_code_reports_outcome() {
     let api = TestSimulator::serve(SESSIONS);
-    for (args, code, said) in [
+    for (args, code, message) in [
         (&["ended-1"][..], 0, ""),
         (&["error-1"], 0, ""),
         (&["--exit-status", "ended-1"], 0, ""),
@@ -157,49 +164,53 @@ fn waits_exit_code_is_its_answer() {
         (&["--grace", "1h", "--timeout", "1s", "no-such-1"], 7, "no reply about it yet"),
     ] {
         let args: Vec<&str> = ["wait"].iter().chain(args).copied().collect();
-        let end = run(&api, &args);
-        assert_eq!(end.code, Some(code), "{args:?}: {}{}", end.out, end.err);
-        assert!(end.err.contains(said), "{args:?}: {}", end.err);
-        assert!(!end.out.contains(CANARY) && !end.err.contains(CANARY));
+        let output = run(&api, &args);
+        assert_eq!(output.code, Some(code), "{args:?}: {}{}", output.out, output.err);
+        assert!(output.err.contains(message), "{args:?}: {}", output.err);
+        assert!(!output.out.contains(CANARY) && !output.err.contains(CANARY));
     }
 }
 
 #[test]
-fn wait_says_once_that_polls_fail_and_once_that_they_recover() {
+fn wait_reports_failure_and_recovery_once() {
     let api = TestSimulator::serve(SESSIONS);
     api.control.add_fault(Fault::new(FaultTarget::All, FaultResponse::Dropped).limited_to(3));
-    let end = run(&api, &["wait", "-i", "1s", "ended-1"]);
-    assert_eq!(end.code, Some(0), "{}", end.err);
-    let said: Vec<&str> = end.err.lines().collect();
-    assert_eq!(said.len(), 2, "{}", end.err);
-    assert!(said[0].contains("polls fail: ") && said[1].contains("polls succeed again"), "{}", end.err);
+    let output = run(&api, &["wait", "-i", "1s", "ended-1"]);
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    let errors: Vec<&str> = output.err.lines().collect();
+    assert_eq!(errors.len(), 2, "{}", output.err);
+    assert!(
+        errors[0].contains("polls fail: ") && errors[1].contains("polls succeed again"),
+        "{}",
+        output.err
+    );
 }
 
 #[test]
-fn a_session_that_is_gone_is_as_one_that_is_not_there() {
+fn gone_session_counts_as_not_found() {
     let api = TestSimulator::serve(SESSIONS);
     api.control.add_fault(Fault::with_status(FaultTarget::Retrieve, StatusCode::GONE));
-    let end = run(&api, &["wait", "s-2"]);
-    assert_eq!(end.code, Some(4), "{}", end.err);
-    assert!(end.err.contains("410"), "{}", end.err);
+    let output = run(&api, &["wait", "s-2"]);
+    assert_eq!(output.code, Some(4), "{}", output.err);
+    assert!(output.err.contains("410"), "{}", output.err);
 }
 
 #[test]
-fn signals_end_what_watches_without_a_screen() {
+fn signals_end_headless_commands() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         for args in [&["events", "s-2"][..], &["wait", "s-2"], &["s-2"]] {
             let api = TestSimulator::serve(SESSIONS);
             let headless = PipedProgram::start(&api, args);
             wait_until("a request", || !api.log().is_empty());
             headless.signal(signal);
-            let end = headless.finish(&api);
-            assert_eq!(end.code, Some(code), "{args:?} {signal:?}: {}", end.err);
+            let output = headless.finish(&api);
+            assert_eq!(output.code, Some(code), "{args:?} {signal:?}: {}", output.err);
         }
     }
 }
 
 #[test]
-fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
+fn stalled_reader_does_not_block_signals() {
     use std::os::unix::process::ExitStatusExt as _;
     let api = TestSimulator::serve(
         "[[session]]\nrepeat = { every = \"1ms\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
@@ -214,7 +225,7 @@ fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
         .spawn()
         .unwrap();
     let out = child.stdout.take().unwrap();
-    // 64 KiB, less what no line fitted into.
+    // A pipe holds 64 KiB; no whole line fits into the rest.
     wait_until("a full pipe", || rustix::io::ioctl_fionread(&out).unwrap() >= 56_000);
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
     let status = wait_for_exit(&mut child);
@@ -222,16 +233,16 @@ fn a_reader_that_stands_still_does_not_keep_a_signal_from_ending_the_stream() {
 }
 
 #[test]
-fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
+fn simultaneous_ends_are_reported_before_exit() {
     let api = TestSimulator::serve(SESSIONS);
     let mut events = PipedProgram::start(&api, &["events", "-i", "1s", ID, "s-2"]);
     events.wait_for_line("first_seen");
     events.wait_for_line("first_seen");
     api.control.end_session(ID, FinalStatus::Completed);
     api.control.end_session("s-2", FinalStatus::Completed);
-    let end = events.finish(&api);
-    assert_eq!(end.code, Some(0), "{}", end.err);
-    let last: Value = serde_json::from_str(end.out.lines().last().unwrap()).unwrap();
+    let output = events.finish(&api);
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    let last: Value = serde_json::from_str(output.out.lines().last().unwrap()).unwrap();
     assert_eq!(
         (last["event"].as_str(), last["sessions"].as_array().unwrap().len()),
         (Some("ended_together"), 2)
@@ -239,21 +250,21 @@ fn sessions_that_end_together_are_told_of_before_the_stream_ends() {
 }
 
 #[test]
-fn explain_prints_the_evidence_by_two_requests() {
+fn explain_needs_two_requests() {
     let api = TestSimulator::serve(SESSIONS);
-    let end = run(&api, &["explain", "ended-1"]);
-    assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
+    let output = run(&api, &["explain", "ended-1"]);
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
     for claim in
         ["evidence for session ended-1", "COMPLETED after 1m 00s", "15m (the project's default is 5m)"]
     {
-        assert!(end.out.contains(claim), "{claim}\n{}", end.out);
+        assert!(output.out.contains(claim), "{claim}\n{}", output.out);
     }
-    let paths: Vec<String> = api.log().into_iter().map(|hit| hit.path).collect();
+    let paths: Vec<String> = api.log().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/v1/sessions/ended-1", "/v1/projects"]);
 }
 
 #[test]
-fn explain_tells_metadata_only_if_it_is_asked_for() {
+fn explain_shows_metadata_only_on_request() {
     let api = TestSimulator::serve(SESSIONS);
     assert!(!run(&api, &["explain", ID]).out.contains(CANARY));
     let with = run(&api, &["explain", "--with-metadata", ID]);
@@ -261,12 +272,12 @@ fn explain_tells_metadata_only_if_it_is_asked_for() {
 }
 
 #[test]
-fn explain_does_without_projects_and_ends_as_get_does() {
+fn explain_works_without_projects() {
     let api = TestSimulator::serve(SESSIONS);
     api.control.add_fault(Fault::with_status(FaultTarget::Projects, StatusCode::FORBIDDEN));
-    let end = run(&api, &["explain", "ended-1"]);
-    assert_eq!((end.code, end.err.as_str()), (Some(0), ""));
-    assert!(end.out.contains("  timeout      15m\n"), "{}", end.out);
+    let output = run(&api, &["explain", "ended-1"]);
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
+    assert!(output.out.contains("  timeout      15m\n"), "{}", output.out);
 
     let missing = run(&api, &["explain", "no-such-1"]);
     assert_eq!(missing.code, Some(4));
@@ -277,25 +288,29 @@ fn explain_does_without_projects_and_ends_as_get_does() {
 }
 
 #[test]
-fn without_a_screen_events_are_streamed_as_text() {
+fn piped_output_streams_text_events() {
     let api = TestSimulator::serve(SESSIONS);
     let mut piped = PipedProgram::start(&api, &["-i", "1s", "s-2"]);
     piped.wait_for_line("s-2       first seen RUNNING");
     api.control.end_session("s-2", FinalStatus::Completed);
-    let end = piped.finish(&api);
-    assert_eq!(end.code, Some(0));
-    assert!(end.err.contains("not a terminal") && end.err.contains("streamed as text"), "{}", end.err);
-    assert!(end.out.contains("likely: "), "{}", end.out);
+    let output = piped.finish(&api);
+    assert_eq!(output.code, Some(0));
+    assert!(
+        output.err.contains("not a terminal") && output.err.contains("streamed as text"),
+        "{}",
+        output.err
+    );
+    assert!(output.out.contains("likely: "), "{}", output.out);
 }
 
 #[test]
-fn on_a_terminal_that_can_not_place_text_events_are_streamed_too() {
+fn dumb_terminal_streams_text_events() {
     let api = TestSimulator::serve(SESSIONS);
     let mut terminal = Terminal::keepwatch(&api, &["ended-1"], &[("TERM", "dumb")], 100, 30);
     terminal.wait_for("first seen already COMPLETED");
     assert!(terminal.wait_for("likely: ").contains("TERM is \"dumb\""));
     assert_eq!(terminal.wait_for_exit().exit_code(), 0);
     let raw = terminal.raw();
-    assert!(!raw.contains(&0x1b), "not one escape sequence: {}", String::from_utf8_lossy(&raw));
+    assert!(!raw.contains(&0x1b), "an escape sequence was written: {}", String::from_utf8_lossy(&raw));
     terminal.assert_no_secrets(&api, &[]);
 }

@@ -1,5 +1,5 @@
-//! A server whose every text is hostile, and every output of the program on a terminal: nothing but text arrives there, and of
-//! bounded length.
+//! A server whose every text is hostile. The tests run the screen and all commands on a terminal, and check that only
+//! text of bounded length and the program's own sequences reach it.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{KEY, PROGRAM, Terminal};
 
-/// What a terminal would obey, be reordered by, hide, or choke on. Each says a word by which it is found again.
+/// Returns texts that make a terminal execute sequences, reorder or hide text, or slow down. Each contains a word by
+/// which tests find it.
 fn texts() -> [String; 9] {
     [
         "title\u{1b}]0;owned\u{7}".to_owned(),
@@ -27,17 +28,18 @@ fn texts() -> [String; 9] {
     ]
 }
 
-/// Metadata a thousand levels deep.
+/// Returns metadata that is nested a thousand levels deep, as JSON.
 fn deep() -> String {
     format!("{}\"deep\u{202e}\"{}", "{\"level\\u001b[1m\":".repeat(1000), "}".repeat(1000))
 }
 
-fn session(id: &str, at: usize, is_over: bool) -> String {
+/// Returns a session with hostile texts in every field, as JSON. `seed` selects the text of each field.
+fn session(id: &str, seed: usize, is_over: bool) -> String {
     let texts = texts();
-    let text = |turn: usize| &texts[(at + turn) % texts.len()];
+    let text = |turn: usize| &texts[(seed + turn) % texts.len()];
     let mut metadata = json!({ "name": text(0), "run": { "id": text(1) } });
     metadata[text(2)] = json!([text(3), text(4), { text(5): text(6) }]);
-    if at.is_multiple_of(5) {
+    if seed.is_multiple_of(5) {
         metadata["large"] = "m\u{202e}".repeat(10_000).into();
     }
     let mut session = json!({
@@ -51,14 +53,14 @@ fn session(id: &str, at: usize, is_over: bool) -> String {
         session["endedAt"] = "2026-11-22T12:00:05Z".into();
     }
     let session = session.to_string();
-    if at.is_multiple_of(7) {
+    if seed.is_multiple_of(7) {
         session.replacen("\"userMetadata\":{", &format!("\"userMetadata\":{{\"down\":{},", deep()), 1)
     } else {
         session
     }
 }
 
-/// Serves hostile sessions; and, while `fails`, errors with hostile words.
+/// Serves hostile sessions. While `should_fail` is set, serves hostile errors instead.
 struct Server {
     url: String,
     should_fail: Arc<AtomicBool>,
@@ -69,16 +71,16 @@ impl Server {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (fails, ends) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let state = (Arc::clone(&fails), Arc::clone(&ends));
+        let (should_fail, has_ended) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (fails, ended) = (Arc::clone(&should_fail), Arc::clone(&has_ended));
         thread::spawn(move || {
             for (turn, stream) in listener.incoming().enumerate() {
-                let reply = if state.0.load(Ordering::SeqCst) { error(turn) } else { String::new() };
-                // A client that went away is no concern of this server's.
-                let _ = respond(stream.unwrap(), reply, state.1.load(Ordering::SeqCst));
+                let error = if fails.load(Ordering::SeqCst) { error(turn) } else { String::new() };
+                // The client may have closed the connection.
+                let _ = respond(stream.unwrap(), error, ended.load(Ordering::SeqCst));
             }
         });
-        Self { url, should_fail: fails, has_ended: ends }
+        Self { url, should_fail, has_ended }
     }
 
     fn start_program(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
@@ -88,7 +90,7 @@ impl Server {
         Terminal::start(&command, &all, 120, 40)
     }
 
-    /// All that a command that ends by itself printed to a terminal, and its exit code.
+    /// Runs a command on a terminal until it exits. Asserts that the output is harmless, and returns it with the exit code.
     fn run_to_end(&self, args: &[&str], env: &[(&str, &str)]) -> (String, u32) {
         let mut terminal = self.start_program(args, env);
         let code = terminal.wait_for_exit_and_output().exit_code();
@@ -98,6 +100,7 @@ impl Server {
     }
 }
 
+/// Reads a request and sends a response: `error`, or if that is empty the hostile resource.
 fn respond(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Result<()> {
     let (mut request, mut header) = (String::new(), String::new());
     let mut lines = BufReader::new(stream.try_clone()?);
@@ -119,8 +122,8 @@ fn respond(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Resu
         Some(other) if other.starts_with("sessions?") => "[]".to_owned(),
         Some(other) => {
             let id = other.trim_start_matches("sessions/").trim_end_matches("/debug");
-            let at = id.bytes().map(usize::from).sum();
-            session(&decoded(id), at, is_over)
+            let seed = id.bytes().map(usize::from).sum();
+            session(&decoded(id), seed, is_over)
         }
         None => String::new(),
     };
@@ -131,19 +134,19 @@ fn respond(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Resu
     )
 }
 
-/// A list whose ids are hostile, too.
+/// Returns a list of sessions with hostile ids, and an element that is not a session.
 fn session_list(is_over: bool) -> String {
     let sessions: Vec<String> =
         texts().iter().enumerate().map(|(at, text)| session(&format!("{at}-{text}"), at, is_over)).collect();
     format!("[{},\"no session \\u001b[31m\"]", sessions.join(","))
 }
 
-/// A segment of a path, without its percent signs.
+/// Decodes the percent-encoding of a path segment.
 fn decoded(segment: &str) -> String {
     url::Url::parse(&format!("x://h/?{segment}")).unwrap().query_pairs().next().unwrap().0.into_owned()
 }
 
-/// Each way in which words come with an error.
+/// Returns an error response. `turn` selects one of seven ways in which a server's text reaches an error, and the text.
 fn error(turn: usize) -> String {
     let texts = texts();
     let text = &texts[turn % texts.len()];
@@ -163,27 +166,27 @@ fn error(turn: usize) -> String {
     )
 }
 
-/// Whether a terminal would do with it anything but show it.
+/// Returns true if a terminal may do anything with `c` other than display it.
 fn is_hostile(c: char) -> bool {
     matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1a}' | '\u{1c}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Holds that nothing of what was written is more than text and our own sequences.
-fn assert_harmless(raw: &[u8], what: &str) {
+/// Asserts that the output consists of text and the program's own escape sequences.
+fn assert_harmless(raw: &[u8], name: &str) {
     let text = String::from_utf8_lossy(raw);
-    // Of sequences, ours: they move, colour, set modes and the title, and a title ends with BEL.
+    // The program's own sequences move, colour, and set modes and the title. A title ends with BEL.
     for bad in ["\u{1b}]52", "]0;owned\u{7}", "\u{1b}[2J\u{1b}]", "\u{1b}[1m\u{202e}"] {
-        assert!(!text.contains(bad), "{what}: {bad:?}");
+        assert!(!text.contains(bad), "{name}: {bad:?}");
     }
     let hostile = text.chars().find(|c| is_hostile(*c) && *c != '\u{7}');
-    assert_eq!(hostile, None, "{what}");
+    assert_eq!(hostile, None, "{name}");
     let marks = text.split(|c| c != '\u{301}').map(|run| run.chars().count()).max().unwrap_or(0);
-    assert!(marks <= 4, "{what}: {marks} marks on a letter");
+    assert!(marks <= 4, "{name}: {marks} marks on one letter");
 }
 
 #[test]
-fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
+fn hostile_text_on_screen_is_sanitised() {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -191,21 +194,21 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
     let env = [("KEEPWATCH_JOURNAL", journal.as_str())];
     let mut terminal = server.start_program(&["-i", "1s", "--record", &file("run.ndjson")], &env);
     terminal.wait_for("日本語");
-    // Esc is told from Alt by the time before the next key: each is waited for.
-    let closes = |terminal: &mut Terminal, open: &str| {
-        terminal.wait_for(open);
+    // A keystroke right after Esc counts as Alt and that key, so this waits until the popup has closed.
+    let close_popup = |terminal: &mut Terminal, text: &str| {
+        terminal.wait_for(text);
         terminal.press("\x1b");
-        terminal.wait_until("it closed", |screen| !screen.contents().contains(open));
+        terminal.wait_until("the popup closed", |screen| !screen.contents().contains(text));
     };
     terminal.press("j\rG\tG");
     terminal.press("e");
-    closes(&mut terminal, "Events of all sessions");
+    close_popup(&mut terminal, "Events of all sessions");
     terminal.press("/meta.run.id:bidi\r");
     terminal.wait_for("meta.run.id:bidi");
     terminal.press("sssS");
     terminal.wait_for("reversed");
     terminal.press("R");
-    closes(&mut terminal, "ewest");
+    close_popup(&mut terminal, "ewest");
     server.should_fail.store(true, Ordering::SeqCst);
     terminal.press("r");
     terminal.wait_for("rate limited");
@@ -214,27 +217,27 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
         terminal.press("cyl");
     }
     terminal.press("!");
-    closes(&mut terminal, "┌ Polling");
+    close_popup(&mut terminal, "┌ Polling");
     server.should_fail.store(false, Ordering::SeqCst);
     server.has_ended.store(true, Ordering::SeqCst);
     terminal.press("r");
     terminal.wait_for("8 ended");
-    terminal.press("e"); // no Esc before the q: together they would be Alt-q
+    terminal.press("e"); // not Esc, which would turn the q into Alt-q
     terminal.wait_for("COMPLETED");
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
     assert_harmless(&terminal.raw(), "the screen");
-    let told = terminal.wait_for_osc("a title", |told| !told.titles.is_empty());
-    assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
-    assert!(told.titles.iter().all(|title| !title.contains("owned")), "{:?}", told.titles);
+    let osc = terminal.wait_for_osc("a title", |osc| !osc.titles.is_empty());
+    assert!(osc.clipboard.is_empty() && osc.unknown.is_empty(), "{osc:?}");
+    assert!(osc.titles.iter().all(|title| !title.contains("owned")), "{:?}", osc.titles);
 
     let (history, code) = server.run_to_end(&["history", "--since", "36500d"], &env);
     assert!(code == 0 && history.contains("8-日本"), "{history}");
     server.run_to_end(&["history", "--json", "--since", "36500d"], &env);
-    let (of_one, _) = server.run_to_end(&["history", "0-title", "--since", "36500d"], &env);
-    assert!(of_one.contains("first seen"), "{of_one}");
+    let (session, _) = server.run_to_end(&["history", "0-title", "--since", "36500d"], &env);
+    assert!(session.contains("first seen"), "{session}");
     server.run_to_end(&["export", "0-title", "--to", &file("one.ndjson")], &env);
-    // The ids are hostile, too: each is found by what it begins with. (The seventh has breaks, which no id has.)
+    // A prefix finds each hostile id. Id 7 contains line breaks, so the program rejects it.
     for number in [0, 1, 2, 3, 4, 5, 6, 8] {
         let (recording, code) = server.run_to_end(&["export", &format!("{number}-")], &env);
         assert!(code == 0 && recording.contains("keepwatch_recording"), "{number}: {:.300}", recording);
@@ -246,7 +249,7 @@ fn every_text_of_a_hostile_server_is_shown_as_nothing_but_text() {
 }
 
 #[test]
-fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
+fn hostile_text_in_commands_is_sanitised() {
     let server = Server::start();
     server.has_ended.store(true, Ordering::SeqCst);
     let commands: [(&[&str], u32); 9] = [
@@ -268,12 +271,12 @@ fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
         all.push_str(&printed);
     }
     for word in ["title", "clip", "c1", "bidi", "zero", "tags", "marks", "lines", "日本語"] {
-        assert!(all.contains(word), "{word} is shown");
+        assert!(all.contains(word), "{word} is not shown");
     }
     let (refused, code) = server.run_to_end(&["get", "a\u{1b}]0;owned\u{7}"], &[]);
     assert!(code == 2 && refused.contains("can not be a session id"), "{refused}");
-    for words in [["--\u{1b}]0;owned\u{7}\u{202e}", "s-1"], ["--color", "\u{1b}]0;owned\u{7}\u{202e}"]] {
-        let (refused, code) = server.run_to_end(&words, &[]);
+    for args in [["--\u{1b}]0;owned\u{7}\u{202e}", "s-1"], ["--color", "\u{1b}]0;owned\u{7}\u{202e}"]] {
+        let (refused, code) = server.run_to_end(&args, &[]);
         assert!(code == 2 && refused.contains("]0;owned"), "{refused}");
     }
     server.should_fail.store(true, Ordering::SeqCst);
@@ -289,7 +292,7 @@ fn every_command_prints_what_a_hostile_server_says_as_nothing_but_text() {
 }
 
 #[test]
-fn a_megabyte_of_text_in_a_list_costs_no_more_than_its_line() {
+fn megabyte_of_text_is_truncated() {
     let mut line = String::new();
     for text in texts() {
         let _ = write!(line, "{text}");

@@ -1,5 +1,5 @@
-//! What it costs to be left running, as counts: requests, bytes to the terminal, and how often its threads wake. A second
-//! program that polls once a second says how much time has passed.
+//! The cost of leaving the program running, in counts: requests, bytes sent to the terminal, and wakeups of its
+//! threads. A reference program that polls once a second measures the time: a test waits for a number of its polls.
 
 use crate::harness::{Terminal, TestSimulator, wait_until};
 
@@ -18,67 +18,67 @@ created = "-2m"
 timeout = "2h"
 "#;
 
-/// How many requests the API had whose path and query end so.
+/// Returns the number of requests whose path or query ends with `end`.
 fn request_count(api: &TestSimulator, end: &str) -> usize {
-    api.log().iter().filter(|hit| hit.path.ends_with(end) || hit.query.ends_with(end)).count()
+    api.log().iter().filter(|request| request.path.ends_with(end) || request.query.ends_with(end)).count()
 }
 
-/// How often the program's threads went to sleep so far.
+/// Returns how often the program's threads have gone to sleep.
 #[cfg(target_os = "linux")]
 fn context_switches(terminal: &Terminal) -> usize {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", terminal.pid())).unwrap();
-    let of_task = |task: std::io::Result<std::fs::DirEntry>| {
-        // A thread may end meanwhile.
+    let switches = |task: std::io::Result<std::fs::DirEntry>| {
+        // The thread may have ended in the meantime.
         let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         line.map_or(0, |count| count.trim().parse().unwrap())
     };
-    tasks.map(of_task).sum()
+    tasks.map(switches).sum()
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn who_watches_only_what_has_ended_asks_nothing_writes_nothing_and_does_not_wake() {
+fn ended_sessions_cost_nothing() {
     let api = TestSimulator::serve(BOTH);
     let idle = Terminal::keepwatch(&api, &["-i", "1s", ENDED], &[], 120, 40);
     idle.wait_for("COMPLETED");
-    let clock = Terminal::keepwatch(&api, &["-i", "1s", RUNNING_ID], &[], 100, 30);
-    clock.wait_for("RUNNING");
-    let seconds = |count: usize| {
+    let reference = Terminal::keepwatch(&api, &["-i", "1s", RUNNING_ID], &[], 100, 30);
+    reference.wait_for("RUNNING");
+    let wait_seconds = |count: usize| {
         let until = request_count(&api, RUNNING_ID) + count;
-        wait_until("some seconds", || request_count(&api, RUNNING_ID) >= until);
+        wait_until("polls of the reference program", || request_count(&api, RUNNING_ID) >= until);
     };
-    seconds(3); // what is done once at the start
+    wait_seconds(3); // for the work that is done once at the start
     let before = (request_count(&api, ENDED), idle.raw().len());
-    let slept = context_switches(&idle);
-    seconds(6);
+    let switches_before = context_switches(&idle);
+    wait_seconds(6);
     assert_eq!((request_count(&api, ENDED), idle.raw().len()), before);
-    let woken = context_switches(&idle) - slept;
-    assert!(woken <= 2, "it woke {woken} times in six seconds");
+    let wakeups = context_switches(&idle) - switches_before;
+    assert!(wakeups <= 2, "{wakeups} wakeups in six seconds");
 }
 
 #[test]
-fn polls_that_bring_nothing_new_are_one_list_an_interval_and_the_time_of_the_newest() {
+fn unchanged_polls_cost_one_list_each() {
     let api = TestSimulator::serve("");
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
-    let polls = |count: usize| {
+    let wait_polls = |count: usize| {
         let until = request_count(&api, "status=RUNNING") + count;
-        wait_until("some polls", || request_count(&api, "status=RUNNING") >= until);
+        wait_until("polls", || request_count(&api, "status=RUNNING") >= until);
     };
-    polls(3);
+    wait_polls(3);
     let (before, shown) = (api.log().len(), terminal.raw().len());
-    polls(6);
-    // What is shown is looked at first: every frame belongs to a request that is in the log then.
+    wait_polls(6);
+    // The output is read before the request log, so that the log has the request of every frame.
     let (raw, log) = (terminal.raw(), api.log());
-    let count = |query: &str| log[before..].iter().filter(|hit| hit.query.ends_with(query)).count();
+    let count = |query: &str| log[before..].iter().filter(|request| request.query.ends_with(query)).count();
     let (running, pending, all) = (count("status=RUNNING"), count("status=PENDING"), log.len() - before);
-    assert!(running >= 6 && pending.abs_diff(running / 3) <= 1, "{running} and {pending}");
-    assert_eq!(all, running + pending, "and nothing else");
-    // The time of the newest reply, which stands twice on an empty screen, and how long it took.
+    assert!(running >= 6 && pending.abs_diff(running / 3) <= 1, "{running} running, {pending} pending");
+    assert_eq!(all, running + pending, "other requests were sent");
+    // Each response changes its time, which an empty screen shows twice, and its latency.
     let frames = raw[shown..].windows(8).filter(|bytes| bytes == b"\x1b[?2026h").count();
     let bytes = raw.len() - shown;
     assert!(
         frames <= all + 1 && bytes <= 90 * (all + 1),
-        "{frames} frames of {bytes} bytes for {all} replies"
+        "{frames} frames of {bytes} bytes for {all} responses"
     );
 }

@@ -1,4 +1,4 @@
-//! The journal, with real processes: writers that are killed, two that write at once, and the commands on it.
+//! The journal with real processes: killed writers, two writers at once, and the commands `history` and `journal`.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
@@ -19,27 +19,27 @@ use serde_json::{Value, json};
 
 use crate::harness::{PROGRAM, TEST_TIMEOUT, Terminal, clean_env, output, wait_for_exit};
 
-/// Tells this test binary, started once more, which journal to write, and for how many seconds.
+/// Variables that tell the child process, this test binary, which journal to write and for how many seconds.
 const PATH: &str = "KEEPWATCH_TEST_JOURNAL";
 const SECONDS: &str = "KEEPWATCH_TEST_SECONDS";
 
-/// A run that writes an entry each millisecond, and says so once it is sent.
+/// Runs in a child process: writes an entry every millisecond, and prints a line for each entry that it has sent.
 #[test]
-#[ignore = "a process that the others here start"]
+#[ignore = "a child process that other tests start"]
 fn child_that_writes() {
     let (Ok(path), Ok(seconds)) = (std::env::var(PATH), std::env::var(SECONDS)) else { return };
     let clock = Clock::system();
     let mut journal: Journal<Value> =
-        Journal::spawn(path.into(), JournalOptions::new(clock.clone()), |trouble| match trouble {
+        Journal::spawn(path.into(), JournalOptions::new(clock.clone()), |error| match error {
             JournalError::Slow { .. } | JournalError::Recovered => {}
             other => {
-                println!("\nTROUBLE {other:?}");
+                println!("\nERROR {other:?}");
             }
         });
     let run = RunId::new(clock.now().wall, fastrand::u64(..));
     println!("\nRUN {}", run.as_str());
     let host = "api.example".to_owned();
-    let begun = Segment {
+    let segment = Segment {
         run: run.clone(),
         started: clock.now().wall,
         profile: None,
@@ -47,7 +47,7 @@ fn child_that_writes() {
         header: json!({}),
         estimated_size: 10,
     };
-    assert_eq!(journal.begin_segment(begun), SendResult::Queued);
+    assert_eq!(journal.begin_segment(segment), SendResult::Queued);
     let until = Duration::from_secs(seconds.parse().unwrap());
     let mut sent: u64 = 0;
     while clock.now().mono < until {
@@ -64,7 +64,7 @@ fn child_that_writes() {
         sent += 1;
         std::thread::park_timeout(Duration::from_millis(1));
     }
-    // Half a second is the program's; a busy machine may need longer for what waits.
+    // The program waits for half a second. A busy machine may need longer for the queued entries.
     assert!(journal.flush(TEST_TIMEOUT));
     drop(journal);
     println!("\nDONE {sent}");
@@ -102,7 +102,7 @@ fn summary(id: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
     }
 }
 
-/// Starts one that writes.
+/// Starts a child process that writes to the journal for this many seconds.
 fn spawn_writer(path: &Path, seconds: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "journal::child_that_writes", "--ignored", "--nocapture"])
@@ -113,7 +113,7 @@ fn spawn_writer(path: &Path, seconds: u64) -> Child {
         .unwrap()
 }
 
-/// The numbers behind a word, of each line that begins with it.
+/// Returns the words after `word` if the line starts with it.
 fn words_after<'l>(line: &'l str, word: &str) -> Option<Vec<&'l str>> {
     let mut words = line.split(' ');
     (words.next() == Some(word)).then(|| words.collect())
@@ -129,13 +129,13 @@ fn only_segment(reader: &JournalReader, run: &str) -> SegmentId {
 
 fn assert_intact(path: &Path) {
     let db = rusqlite::Connection::open(path).unwrap();
-    let said: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(said, "ok");
+    let result: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(result, "ok");
 }
 
 #[test]
-fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
-    // A busy machine may leave the writer's thread waiting for a processor, so one of a few tries must keep the limit.
+fn killed_writer_loses_at_most_a_second() {
+    // On a busy machine the writer's thread may wait for a processor, so only one of five tries must keep the limit.
     let mut lost = Vec::new();
     while lost.len() < 5 && lost.last().is_none_or(|lost| *lost > 1000) {
         lost.push(lost_when_killed());
@@ -144,7 +144,7 @@ fn a_process_that_is_killed_while_it_writes_loses_a_second_at_most() {
     assert!(lost.last().is_some_and(|lost| *lost <= 1000), "lost {lost:?} ms");
 }
 
-/// Kills a process that writes, checks that the journal is whole, and returns how many milliseconds of entries it lacks.
+/// Kills a process that writes, checks that the journal is intact, and returns the loss in milliseconds of entries.
 fn lost_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
@@ -152,7 +152,7 @@ fn lost_when_killed() -> i64 {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let (mut run, mut sent) = (String::new(), Vec::new());
     for line in lines {
-        assert!(!line.starts_with("TROUBLE"), "{line}");
+        assert!(!line.starts_with("ERROR"), "{line}");
         if let Some(words) = words_after(&line, "RUN") {
             run = words[0].to_owned();
         }
@@ -173,21 +173,21 @@ fn lost_when_killed() -> i64 {
         .entries(only_segment(&reader, &run))
         .map(|line| i64::try_from(line.unwrap().seq).unwrap())
         .collect();
-    assert_eq!(kept, (0..i64::try_from(kept.len()).unwrap()).collect::<Vec<_>>(), "it has no hole");
+    assert_eq!(kept, (0..i64::try_from(kept.len()).unwrap()).collect::<Vec<_>>(), "entries are missing");
     let last_sent = sent.last().unwrap().1;
     let last_kept =
         kept.last().map_or(sent[0].1, |number| sent[usize::try_from(*number).unwrap().min(sent.len() - 1)].1);
     let lost = last_sent - last_kept;
     drop(reader);
     assert_intact(&path);
-    // And the next run goes on with it.
+    // The next run continues the journal.
     let mut next = spawn_writer(&path, 0);
     assert!(wait_for_exit(&mut next).success());
     assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().segments, 2);
     lost
 }
 
-/// How many entries that made, and how often they were read meanwhile.
+/// Lets two processes write to one journal. Returns the number of entries, and the number of reads in that time.
 fn write_at_once(seconds: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
@@ -199,12 +199,12 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
             std::thread::spawn(move || {
                 out.lines()
                     .map(Result::unwrap)
-                    .filter(|line| ["RUN", "DONE", "TROUBLE"].iter().any(|word| line.starts_with(word)))
+                    .filter(|line| ["RUN", "DONE", "ERROR"].iter().any(|word| line.starts_with(word)))
                     .collect::<Vec<_>>()
             })
         })
         .collect();
-    // Who reads meanwhile is not in the way, and sees no error.
+    // A reader does not disturb the writers, and gets no error.
     let mut read = 0_u64;
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
         if let Some(reader) = JournalReader::open(&path).unwrap() {
@@ -221,12 +221,12 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
     for (mut child, output) in children.into_iter().zip(outputs) {
         let lines = output.join().unwrap();
         assert!(child.wait().unwrap().success(), "{lines:?}");
-        assert!(!lines.iter().any(|line| line.starts_with("TROUBLE")), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.starts_with("ERROR")), "{lines:?}");
         let run = lines.iter().find_map(|line| words_after(line, "RUN")).unwrap()[0];
         let sent: u64 = lines.iter().find_map(|line| words_after(line, "DONE")).unwrap()[0].parse().unwrap();
         let kept: Vec<u64> =
             reader.entries(only_segment(&reader, run)).map(|line| line.unwrap().seq).collect();
-        assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "not one is lost");
+        assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "entries are lost");
         total += sent;
     }
     assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100);
@@ -236,18 +236,18 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
 }
 
 #[test]
-fn two_processes_write_at_once_and_lose_nothing() {
+fn two_processes_write_without_loss() {
     write_at_once(2);
 }
 
 #[test]
 #[ignore = "takes a minute"]
-fn two_processes_write_for_a_minute_and_lose_nothing() {
+fn two_processes_write_for_a_minute() {
     let (total, read) = write_at_once(60);
-    println!("{total} entries of two processes, read {read} times meanwhile");
+    println!("two processes wrote {total} entries, while the journal was read {read} times");
 }
 
-/// A home with a journal in it, if there is one.
+/// A home folder, with or without a journal.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -259,8 +259,8 @@ impl Home {
         let home = Self::new();
         let clock = Clock::system();
         let mut journal: Journal<Value> =
-            Journal::spawn(home.journal(), JournalOptions::new(clock.clone()), |trouble| match trouble {
-                JournalError::Slow { .. } | JournalError::Recovered => {} // a busy machine
+            Journal::spawn(home.journal(), JournalOptions::new(clock.clone()), |error| match error {
+                JournalError::Slow { .. } | JournalError::Recovered => {} // on a busy machine
                 other => panic!("{other:?}"),
             });
         let now = clock.now().wall;
@@ -281,7 +281,7 @@ impl Home {
         self.0.path().to_str().unwrap()
     }
 
-    /// The exit code, standard output, standard error.
+    /// Runs `keepwatch ARGS` and returns its exit code, standard output and standard error.
     fn run(&self, args: &[&str]) -> (i32, String, String) {
         let output =
             output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).env("HOME", self.0.path()));
@@ -291,7 +291,7 @@ impl Home {
 }
 
 #[test]
-fn history_shows_what_was_seen_lately_and_asks_nobody() {
+fn history_shows_recent_sessions_offline() {
     let home = Home::with_journal();
     let (code, out, err) = home.run(&["history", "--utc"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
@@ -306,7 +306,7 @@ fn history_shows_what_was_seen_lately_and_asks_nobody() {
     let object: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, object["sessions"].as_array().unwrap().len()), (0, 2));
     assert_eq!(object["summary"].as_array().unwrap().len(), 2);
-    assert!(!out.contains("c-881"), "metadata is not in it");
+    assert!(!out.contains("c-881"), "metadata was printed");
 
     let (code, out, err) = home.run(&["history", "--filter", "status:error"]);
     assert_eq!((code, out.as_str()), (0, ""));
@@ -316,7 +316,7 @@ fn history_shows_what_was_seen_lately_and_asks_nobody() {
 }
 
 #[test]
-fn a_mistake_in_the_filter_is_pointed_at() {
+fn filter_error_is_underlined() {
     let home = Home::new();
     let (code, out, err) = home.run(&["history", "--filter", "nightly ж colour:red"]);
     assert_eq!((code, out.as_str()), (2, ""));
@@ -326,20 +326,20 @@ fn a_mistake_in_the_filter_is_pointed_at() {
 }
 
 #[test]
-fn without_a_journal_it_is_said_where_one_would_be() {
+fn missing_journal_names_its_path() {
     let home = Home::new();
     for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {
         let (code, out, err) = home.run(args);
         assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{args:?}: {err}");
         assert!(err.contains("there is no journal yet") && err.contains("journal.sqlite"), "{err}");
     }
-    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "and none is made by looking");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "a command created a journal");
     let (code, out, _) = home.run(&["journal", "path"]);
     assert_eq!((code, out.trim()), (0, home.journal().to_str().unwrap()));
 }
 
 #[test]
-fn its_size_is_told_and_clearing_it_needs_a_yes() {
+fn journal_clear_needs_confirmation() {
     let home = Home::with_journal();
     let (code, out, err) = home.run(&["journal", "size", "--utc"]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -347,16 +347,16 @@ fn its_size_is_told_and_clearing_it_needs_a_yes() {
     let (code, _, err) = home.run(&["journal", "clear"]);
     assert!(code == 2 && err.contains("--yes"), "{err}");
     let env = [("HOME", home.path())];
-    for (answer, code, says) in [("no\r", 1, "nothing was deleted"), ("y\r", 0, "the journal is empty")] {
+    for (answer, code, message) in [("no\r", 1, "nothing was deleted"), ("y\r", 0, "the journal is empty")] {
         let mut terminal = Terminal::start(&[PROGRAM, "journal", "clear"], &env, 80, 24);
         terminal.wait_for("[y/N]");
         terminal.press(answer);
-        terminal.wait_for(says);
+        terminal.wait_for(message);
         assert_eq!(terminal.wait_for_restored_exit().exit_code(), code);
     }
     let (_, out, _) = home.run(&["journal", "size"]);
     assert!(out.contains("\nsessions  0\noldest    -\n"), "{out}");
-    // Who only reads can not put away what SQLite needs for it beside the file; it is for no other eyes either.
+    // A reader cannot remove the files that SQLite keeps beside the journal. Only their owner may read them.
     for file in std::fs::read_dir(home.journal().parent().unwrap()).unwrap() {
         assert_eq!(file.unwrap().metadata().unwrap().mode() & 0o777, 0o600);
     }
@@ -365,7 +365,7 @@ fn its_size_is_told_and_clearing_it_needs_a_yes() {
 }
 
 #[test]
-fn clearing_says_who_goes_on_writing() {
+fn journal_clear_warns_of_other_writers() {
     let home = Home::with_journal();
     let mut child = spawn_writer(&home.journal(), 600);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -378,7 +378,7 @@ fn clearing_says_who_goes_on_writing() {
 }
 
 #[test]
-fn a_journal_that_can_not_be_read_is_a_sentence_and_no_more() {
+fn damaged_journal_is_one_error_line() {
     let home = Home::with_journal();
     std::fs::write(home.journal(), "garbage ".repeat(1000)).unwrap();
     for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {

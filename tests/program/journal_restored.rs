@@ -1,4 +1,4 @@
-//! The journal across runs: what one saw, the next shows again, and the commands tell of.
+//! The journal across runs: the next run and the commands restore the sessions that an earlier run saw.
 
 use std::fs;
 
@@ -20,21 +20,21 @@ timeout = "15m"
 const ENDED: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
 #[test]
-fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
+fn next_run_restores_sessions_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
-    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
     let api = TestSimulator::serve(ENDS);
 
-    let mut first = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &kept, 120, 40);
+    let mut first = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &env, 120, 40);
     first.wait_for("unused");
     first.press("gc");
-    first.wait_for_osc("a connect URL", |told| !told.clipboard.is_empty());
+    first.wait_for_osc("a connect URL", |osc| !osc.clipboard.is_empty());
     first.press("q");
     assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
-    // The ended one is in no list any more: only the journal knows of it.
-    let mut second = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &kept, 120, 40);
+    // No list contains the ended session any more, so it comes from the journal.
+    let mut second = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &env, 120, 40);
     second.wait_for("unused");
     second.press(&format!("/{ENDED}\r"));
     let screen = second.wait_for("first seen RUNNING");
@@ -43,27 +43,27 @@ fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
     second.press("q");
     assert_eq!(second.wait_for_restored_exit().exit_code(), 0);
 
-    let short = run_with(&["history", &ENDED[..8], "--utc"], &kept, "");
-    let told = run_with(&["history", ENDED, "--utc"], &kept, "");
-    assert_eq!(short.out, told.out, "{}", short.err);
+    let short = run_with(&["history", &ENDED[..8], "--utc"], &env, "");
+    let full = run_with(&["history", ENDED, "--utc"], &env, "");
+    assert_eq!(short.out, full.out, "{}", short.err);
     assert!(
-        told.out.contains("first seen RUNNING") && told.out.contains("keep-alive session ended early"),
+        full.out.contains("first seen RUNNING") && full.out.contains("keep-alive session ended early"),
         "{}",
-        told.out
+        full.out
     );
-    assert_eq!(told.out.matches("first seen").count(), 1, "{}", told.out);
-    let listed = run_with(&["history"], &kept, "");
+    assert_eq!(full.out.matches("first seen").count(), 1, "{}", full.out);
+    let listed = run_with(&["history"], &env, "");
     assert!(listed.out.contains("ended early") && listed.out.contains("running"), "{}", listed.out);
     let file = folder.path().join("one.ndjson");
     let path = file.to_str().unwrap();
-    assert_eq!(run_with(&["export", ENDED, "--to", path], &kept, "").code, 0);
-    let again = run_with(&["export", &ENDED[..8], "--to", path], &kept, "");
+    assert_eq!(run_with(&["export", ENDED, "--to", path], &env, "").code, 0);
+    let refused = run_with(&["export", &ENDED[..8], "--to", path], &env, "");
     assert!(
-        again.code == 2 && again.err.contains("--to") && again.err.contains("there already"),
+        refused.code == 2 && refused.err.contains("--to") && refused.err.contains("there already"),
         "{}",
-        again.err
+        refused.err
     );
-    let explained = run_with(&["explain", "--from", path, ENDED], &kept, "");
+    let explained = run_with(&["explain", "--from", path, ENDED], &env, "");
     assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
 
     let mut secrets = api.connect_urls();
@@ -76,36 +76,36 @@ fn what_one_run_saw_the_next_shows_again_and_no_secret_is_kept() {
 }
 
 #[test]
-fn of_named_sessions_only_those_are_back_and_without_a_journal_nothing_is() {
+fn only_named_sessions_are_restored() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
-    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
     let api = TestSimulator::serve(ENDS);
-    let mut first = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
+    let mut first = Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40);
     first.wait_for("unused");
     first.press("q");
     assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
-    let mut named = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &kept, 120, 40);
+    let mut named = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &env, 120, 40);
     let screen = named.wait_for("first seen RUNNING");
     assert!(!screen.contains("8f14e45f"), "{screen}");
     named.press("q");
     assert_eq!(named.wait_for_restored_exit().exit_code(), 0);
 
-    let mut none = Terminal::keepwatch(&api, &[ENDED, "-i", "1s", "--no-journal"], &kept, 120, 40);
+    let mut none = Terminal::keepwatch(&api, &[ENDED, "-i", "1s", "--no-journal"], &env, 120, 40);
     none.wait_for("first seen already COMPLETED");
     none.press("q");
     assert_eq!(none.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
-fn where_lists_are_narrowed_what_they_name_is_back_and_nothing_else() {
+fn query_limits_restored_sessions() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
-    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
     let api = TestSimulator::serve(
         r#"
-about = "two that run, of which one is asked for"
+about = "two running sessions, one of which matches the query"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
 timeout = "15m"
@@ -116,25 +116,29 @@ id = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"
 timeout = "15m"
 "#,
     );
-    let mut all = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
+    let mut all = Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40);
     all.wait_for("1 pending");
     all.wait_for("2 running");
     all.press("q");
     assert_eq!(all.wait_for_restored_exit().exit_code(), 0);
 
     let query = ["-i", "1s", "--query", "user_metadata['owner']:'growth'"];
-    let mut narrowed = Terminal::keepwatch(&api, &query, &kept, 120, 40);
+    let mut narrowed = Terminal::keepwatch(&api, &query, &env, 120, 40);
     narrowed.wait_for("first seen PENDING");
-    let asked = |api: &TestSimulator| api.log().iter().filter(|hit| hit.path.ends_with("/sessions")).count();
-    let before = asked(&api);
-    wait_until("two more rounds", || asked(&api) > before + 4);
+    let lists =
+        |api: &TestSimulator| api.log().iter().filter(|request| request.path.ends_with("/sessions")).count();
+    let before = lists(&api);
+    wait_until("two more rounds of polls", || lists(&api) > before + 4);
     let screen = narrowed.screen();
     assert!(screen.contains("1 running") && !screen.contains("8f14e45f"), "{screen}");
-    assert!(!api.log().iter().any(|hit| hit.path.contains("8f14e45f")), "it is not asked for either");
+    assert!(
+        !api.log().iter().any(|request| request.path.contains("8f14e45f")),
+        "the other session was polled"
+    );
     narrowed.press("q");
     assert_eq!(narrowed.wait_for_restored_exit().exit_code(), 0);
 
-    let mut pending = Terminal::keepwatch(&api, &["-i", "1s", "--status", "PENDING"], &kept, 120, 40);
+    let mut pending = Terminal::keepwatch(&api, &["-i", "1s", "--status", "PENDING"], &env, 120, 40);
     let screen = pending.wait_for("no session is pending");
     assert!(!screen.contains("8f14e45f") && !screen.contains("45c48cce"), "{screen}");
     pending.press("q");
@@ -142,27 +146,27 @@ timeout = "15m"
 }
 
 #[test]
-fn a_program_that_is_killed_leaves_a_journal_that_opens_and_has_what_it_saw() {
+fn killed_run_leaves_readable_journal() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
-    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let api = TestSimulator::serve(ENDS);
-    let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &kept, 120, 40);
+    let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40);
     watcher.wait_for("unused");
-    let told = || run_with(&["history", ENDED], &kept, "").out;
-    wait_until("the end is in the journal while the program runs", || told().contains("COMPLETED"));
+    let history = || run_with(&["history", ENDED], &env, "").out;
+    wait_until("the end in the journal while the program runs", || history().contains("COMPLETED"));
     watcher.signal(rustix::process::Signal::KILL);
     watcher.wait_for_exit();
-    assert!(told().contains("COMPLETED"));
+    assert!(history().contains("COMPLETED"));
 
-    let mut next = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &kept, 120, 40);
+    let mut next = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &env, 120, 40);
     next.wait_for("first seen RUNNING");
     next.press("q");
     assert_eq!(next.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
-fn a_journal_that_can_not_be_written_is_said_in_the_header_and_the_demo_has_none() {
+fn unwritable_journal_is_shown_in_header() {
     let folder = tempfile::tempdir().unwrap();
     let api = TestSimulator::serve(ENDS);
     let directory = [("KEEPWATCH_JOURNAL", folder.path().to_str().unwrap())];
@@ -182,37 +186,37 @@ fn a_journal_that_can_not_be_written_is_said_in_the_header_and_the_demo_has_none
 }
 
 #[test]
-fn what_is_stored_without_its_secrets_or_its_metadata_is_no_change_of_it() {
+fn redacted_metadata_is_not_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let api = TestSimulator::serve(ENDS);
     for options in [&["-i", "1s"][..], &["-i", "1s", "--no-metadata"]] {
         let journal = folder.path().join(format!("{}.sqlite", options.len()));
-        let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+        let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
         for _ in 0..2 {
-            let mut watcher = Terminal::keepwatch(&api, options, &kept, 120, 40);
+            let mut watcher = Terminal::keepwatch(&api, options, &env, 120, 40);
             watcher.wait_for("8f14e45f");
             watcher.press("e");
             let screen = watcher.wait_for("first seen RUNNING");
-            // The first list after the past came has been taken once it says so of a session that the past has, too.
+            // This session is in the journal and in the list, so by now a list has been applied to the restored session.
             assert!(!screen.contains("metadata changed"), "{screen}");
             watcher.press("q");
             assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
         }
-        let told = run_with(&["history", "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"], &kept, "");
-        assert!(!told.out.contains("metadata changed"), "{}", told.out);
-        let ended = run_with(&["history", ENDED], &kept, "");
+        let running = run_with(&["history", "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"], &env, "");
+        assert!(!running.out.contains("metadata changed"), "{}", running.out);
+        let ended = run_with(&["history", ENDED], &env, "");
         assert!(!ended.out.contains("metadata changed"), "{}", ended.out);
     }
 }
 
 #[test]
-fn a_file_that_never_was_a_journal_is_not_called_damaged_and_a_newer_one_is_left_alone() {
+fn foreign_or_newer_file_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let notes = folder.path().join("notes");
     fs::write(&notes, "precious text of mine").unwrap();
     for args in [&["history"][..], &["journal", "size"]] {
-        let told = run_with(args, &[("KEEPWATCH_JOURNAL", notes.to_str().unwrap())], "");
-        assert!(told.code == 1 && told.err.contains("no journal, and never was"), "{}", told.err);
+        let refused = run_with(args, &[("KEEPWATCH_JOURNAL", notes.to_str().unwrap())], "");
+        assert!(refused.code == 1 && refused.err.contains("no journal, and never was"), "{}", refused.err);
     }
     let newer = folder.path().join("newer.sqlite");
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal-v1.sqlite");
@@ -220,8 +224,8 @@ fn a_file_that_never_was_a_journal_is_not_called_damaged_and_a_newer_one_is_left
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes()); // user_version
     fs::write(&newer, &bytes).unwrap();
     for args in [&["history"][..], &["journal", "size"], &["export", ENDED]] {
-        let told = run_with(args, &[("KEEPWATCH_JOURNAL", newer.to_str().unwrap())], "");
-        assert!(told.code == 1 && told.err.contains("newer keepwatch"), "{}", told.err);
+        let refused = run_with(args, &[("KEEPWATCH_JOURNAL", newer.to_str().unwrap())], "");
+        assert!(refused.code == 1 && refused.err.contains("newer keepwatch"), "{}", refused.err);
     }
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
@@ -229,22 +233,22 @@ fn a_file_that_never_was_a_journal_is_not_called_damaged_and_a_newer_one_is_left
 }
 
 #[test]
-fn what_was_seen_at_another_host_is_not_taken_for_this_ones() {
+fn other_hosts_sessions_are_not_restored() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
-    let kept = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let (one, other) =
         (TestSimulator::serve(ENDS), TestSimulator::serve("about = \"the same project, and nothing runs\""));
-    let mut first = Terminal::keepwatch(&one, &["-i", "1s"], &kept, 120, 40);
+    let mut first = Terminal::keepwatch(&one, &["-i", "1s"], &env, 120, 40);
     first.wait_for("unused");
     first.press("q");
     assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
-    let mut second = Terminal::keepwatch(&other, &["-i", "1s"], &kept, 120, 40);
+    let mut second = Terminal::keepwatch(&other, &["-i", "1s"], &env, 120, 40);
     second.wait_for("no session is running");
-    // By the second answer what the journal has is there, if anything is.
+    // Restored sessions would be on the screen by the second response.
     wait_until("two lists", || {
-        other.log().iter().filter(|hit| hit.query.contains("status=RUNNING")).count() > 1
+        other.log().iter().filter(|request| request.query.contains("status=RUNNING")).count() > 1
     });
     let screen = second.wait_for("no session is running");
     assert!(!screen.contains("45c48cce"), "{screen}");

@@ -1,4 +1,4 @@
-//! `--log FILE`: what is in it, who may read it, and what becomes of the program where it can not be written.
+//! `--log FILE`: its contents and permissions, and the program's behaviour if it cannot write the file.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -25,7 +25,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Holds that each line has its time in UTC, its level, its place and its message, and no letter that a terminal obeys.
+/// Asserts that each line has a time in UTC, a level, a module and a message, and no control characters.
 fn assert_well_formed(log: &str) {
     for line in log.lines() {
         let (time, rest) = line.split_at(24);
@@ -37,29 +37,29 @@ fn assert_well_formed(log: &str) {
 }
 
 #[test]
-fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a_secret() {
+fn log_has_requests_but_no_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let (path, journal) = (folder.path().join("log"), folder.path().join("j.sqlite"));
     let api = TestSimulator::serve(ONE);
-    let look_for = "user_metadata['run']:'cAnArY-looked-for'";
-    let args = ["-i", "1s", "--log", path.to_str().unwrap(), "--query", look_for];
+    let query = "user_metadata['run']:'cAnArY-looked-for'";
+    let args = ["-i", "1s", "--log", path.to_str().unwrap(), "--query", query];
     let env = [("SSH_TTY", "/dev/pts/1"), ("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let mut screen = Terminal::keepwatch(&api, &args, &env, 120, 40);
     screen.wait_for("RUNNING");
     screen.press("c");
-    screen.wait_for_osc("a connect URL", |told| !told.clipboard.is_empty());
+    screen.wait_for_osc("a connect URL", |osc| !osc.clipboard.is_empty());
     api.control
         .add_fault(Fault::with_status(FaultTarget::List, StatusCode::SERVICE_UNAVAILABLE).limited_to(1));
-    let says = |what: &str| wait_until(what, || read(&path).contains(what));
-    says("INFO  poll::poller: 127.0.0.1");
-    says(" failures");
+    let wait_for_log = |text: &str| wait_until(text, || read(&path).contains(text));
+    wait_for_log("INFO  poll::poller: 127.0.0.1");
+    wait_for_log(" failures");
     screen.press("xb3de\r");
     screen.wait_for("RELEASING");
-    says(": POST 127.0.0.1");
+    wait_for_log(": POST 127.0.0.1");
     screen.press("q");
     assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
     let log = read(&path);
-    for what in [
+    for text in [
         "started as `keepwatch --query --interval --log`; variables: BROWSERBASE_API_KEY BROWSERBASE_BASE_URL KEEPWATCH_JOURNAL",
         "INFO  commands::watch: profile \"\": 127.0.0.1:",
         "/v1/sessions?status=RUNNING&q=••••: 200, ",
@@ -72,7 +72,7 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
         "what earlier runs saw of project 0 is not known",
         "INFO  commands: ends with 0\n",
     ] {
-        assert!(log.contains(what), "{what} is not in\n{log}");
+        assert!(log.contains(text), "{text} is not in\n{log}");
     }
     assert_well_formed(&log);
     let mut secrets = api.connect_urls();
@@ -82,7 +82,7 @@ fn the_log_says_what_was_done_and_answered_and_neither_what_was_looked_for_nor_a
 }
 
 #[test]
-fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_away() {
+fn log_names_signal_and_lost_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let (api, args) = (TestSimulator::serve(ONE), ["--log", path.to_str().unwrap()]);
@@ -97,7 +97,7 @@ fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_awa
     screen.wait_for("RUNNING");
     screen.close();
     screen.wait_for_exit();
-    // The signal of that may be heard of a moment later.
+    // SIGHUP may arrive a moment later and be logged, too.
     assert!(read(&path).contains(": the terminal is gone: ends with 129\n"), "{}", read(&path));
 
     let mut events = PipedProgram::start(&api, &["events", args[0], args[1]]);
@@ -105,11 +105,11 @@ fn the_log_says_by_which_signal_the_program_ended_and_that_its_terminal_went_awa
     events.signal(Signal::INT);
     assert_eq!(events.finish(&api).code, Some(130));
     assert!(read(&path).ends_with(": ends with 130\n"), "{}", read(&path));
-    assert_eq!(read(&path).matches("started as `").count(), 3, "what was there is appended to");
+    assert_eq!(read(&path).matches("started as `").count(), 3, "a run did not append to the log");
 }
 
 #[test]
-fn nothing_is_logged_unless_the_option_the_variable_or_the_config_file_says_where() {
+fn log_is_off_by_default() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let api = TestSimulator::serve(ONE);
@@ -144,13 +144,13 @@ fn nothing_is_logged_unless_the_option_the_variable_or_the_config_file_says_wher
 }
 
 #[test]
-fn a_log_that_can_not_be_begun_is_refused_with_2_and_a_sentence_before_anything_is_asked() {
+fn unwritable_log_exits_before_any_request() {
     let folder = tempfile::tempdir().unwrap();
-    let (aim, link) = (folder.path().join("aim"), folder.path().join("link"));
-    symlink(&aim, &link).unwrap();
+    let (target, link) = (folder.path().join("aim"), folder.path().join("link"));
+    symlink(&target, &link).unwrap();
     let api = TestSimulator::serve(ONE);
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
-    for (path, why) in [
+    for (path, reason) in [
         (link.as_path(), "it is a symbolic link"),
         (folder.path(), "what is there is no file"),
         (Path::new("/no/such/log"), "No such file or directory"),
@@ -160,16 +160,16 @@ fn a_log_that_can_not_be_begun_is_refused_with_2_and_a_sentence_before_anything_
             [&["get", ID][..], &["events"], &["wait", ID], &["explain", ID], &["release", ID], &[ID]]
         {
             let run = run_with(&[command, &["--log", name]].concat(), &env, "");
-            let says = format!("keepwatch: the log {name} can not be written: {why}");
-            assert!(run.code == 2 && run.err.starts_with(&says), "{command:?}: {}", run.err);
+            let error = format!("keepwatch: the log {name} can not be written: {reason}");
+            assert!(run.code == 2 && run.err.starts_with(&error), "{command:?}: {}", run.err);
             assert_eq!(run.err.lines().count(), 1, "{}", run.err);
         }
     }
-    assert!(api.log().is_empty() && !aim.exists());
+    assert!(api.log().is_empty() && !target.exists());
 }
 
 #[test]
-fn a_log_that_fails_later_is_said_on_the_screen_and_watching_goes_on() {
+fn log_failure_is_shown_on_screen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let api = TestSimulator::serve(ONE);
@@ -177,13 +177,13 @@ fn a_log_that_fails_later_is_said_on_the_screen_and_watching_goes_on() {
     screen.wait_for("RUNNING");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    let said = screen.wait_for("what is there is no file");
+    let contents = screen.wait_for("what is there is no file");
     assert!(
-        said.contains("can not be written") && screen.wait_for("not logging").contains("RUNNING"),
-        "{said}"
+        contents.contains("can not be written") && screen.wait_for("not logging").contains("RUNNING"),
+        "{contents}"
     );
     let before = api.log().len();
-    wait_until("it goes on asking", || api.log().len() > before + 2);
+    wait_until("more polls", || api.log().len() > before + 2);
     screen.press("q");
     assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
 }

@@ -1,10 +1,10 @@
-//! The whole program: as it is typed, on a terminal, against servers.
+//! Tests of the whole program, started as a user starts it: on a terminal or in a pipe, against local servers.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test that can not go on should stop where it is"
+    reason = "a test that cannot go on should stop at once"
 )]
 
 mod architecture;

@@ -1,4 +1,4 @@
-//! The program without a terminal: its output is read line by line, and searched for secrets at its end.
+//! The program without a terminal. Tests read its output line by line; at its exit all output is searched for secrets.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, TestSimulator, clean_env, lines, wait_for_exit};
 
-/// The program, its output read line by line.
+/// A running program whose output is read line by line.
 pub(crate) struct PipedProgram {
     child: Child,
     lines: Receiver<String>,
@@ -33,7 +33,7 @@ impl PipedProgram {
         Self::start_at(&api.url, args, key, &[])
     }
 
-    /// `keepwatch ARGS`, pointed at `url`; `env` is added to [`clean_env`].
+    /// Starts `keepwatch ARGS` against `url`, with the environment [`clean_env`] plus `env`.
     pub(crate) fn start_at(url: &str, args: &[&str], key: &str, env: &[(String, String)]) -> Self {
         let mut child = Command::new(PROGRAM)
             .args(args)
@@ -57,11 +57,11 @@ impl PipedProgram {
         Self { child, lines, out: String::new(), err: Some(err) }
     }
 
-    /// The next line that holds `text`.
+    /// Reads lines up to the next one that contains `text`, and returns it.
     pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(TEST_TIMEOUT);
-            let line = line.unwrap_or_else(|_| panic!("never printed: {text}\n{}", self.out));
+            let line = line.unwrap_or_else(|_| panic!("not printed: {text}\n{}", self.out));
             self.out.push_str(&format!("{line}\n"));
             if line.contains(text) {
                 return line;
@@ -73,36 +73,36 @@ impl PipedProgram {
         kill_process(Pid::from_raw(self.child.id().try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
-    /// Holds that nothing is printed for so long.
+    /// Asserts that the program prints nothing for `time`.
     pub(crate) fn assert_silent_for(&mut self, time: Duration) {
         let line = self.lines.recv_timeout(time);
-        assert!(line.is_err(), "said after\n{}: {line:?}", self.out);
+        assert!(line.is_err(), "printed {line:?} after\n{}", self.out);
     }
 
-    /// Waits for the end, and holds that no secret was printed.
+    /// Waits until the program exits, and asserts that it printed no secret.
     pub(crate) fn finish(self, api: &TestSimulator) -> ProgramOutput {
-        let end = self.wait_for_exit();
-        assert_no_secrets(api, &format!("{}{}", end.out, end.err));
-        end
+        let output = self.wait_for_exit();
+        assert_no_secrets(api, &format!("{}{}", output.out, output.err));
+        output
     }
 
-    /// Waits for the end.
+    /// Waits until the program exits, and asserts that it did not panic and did not print its API key.
     pub(crate) fn wait_for_exit(mut self) -> ProgramOutput {
         let code = loop {
             match self.lines.recv_timeout(TEST_TIMEOUT) {
                 Ok(line) => self.out.push_str(&format!("{line}\n")),
                 Err(RecvTimeoutError::Disconnected) => break wait_for_exit(&mut self.child).code(),
-                Err(RecvTimeoutError::Timeout) => panic!("it did not end:\n{}", self.out),
+                Err(RecvTimeoutError::Timeout) => panic!("the program did not exit:\n{}", self.out),
             }
         };
-        let end = ProgramOutput {
+        let output = ProgramOutput {
             code,
             out: std::mem::take(&mut self.out),
             err: self.err.take().unwrap().join().unwrap(),
         };
-        assert!(!end.err.contains("panicked"), "{}", end.err);
-        assert!(!end.out.contains(KEY) && !end.err.contains(KEY), "{}{}", end.out, end.err);
-        end
+        assert!(!output.err.contains("panicked"), "{}", output.err);
+        assert!(!output.out.contains(KEY) && !output.err.contains(KEY), "{}{}", output.out, output.err);
+        output
     }
 }
 
@@ -114,7 +114,7 @@ impl Drop for PipedProgram {
 }
 
 fn assert_no_secrets(api: &TestSimulator, text: &str) {
-    assert!(!text.contains(KEY), "the key was printed: {text}");
+    assert!(!text.contains(KEY), "the API key was printed: {text}");
     for url in api.connect_urls() {
         assert!(!text.contains(url.split("signingKey=").nth(1).unwrap_or(&url)), "{url} was printed");
     }

@@ -1,4 +1,4 @@
-//! Several profiles in one table, with the whole program and a server for each.
+//! Several profiles in one table, with a server for each.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn serve(id: &str) -> TestSimulator {
     ))
 }
 
-/// A config file with a profile for each server, and one whose key nobody has.
+/// A config file with a profile for each server, and one whose API key cannot be read.
 struct ProfilesHome(tempfile::TempDir);
 
 impl ProfilesHome {
@@ -38,7 +38,7 @@ impl ProfilesHome {
         self.0.path().join("config.toml").to_str().unwrap().to_owned()
     }
 
-    /// `keepwatch` with these profiles, and these options.
+    /// Starts `keepwatch` with these profiles and arguments.
     fn terminal(&self, profiles: &[&str], args: &[&str]) -> Terminal {
         let config = self.config();
         let mut command = vec![PROGRAM, "--config", &config, "-i", "1s"];
@@ -48,13 +48,13 @@ impl ProfilesHome {
     }
 }
 
-/// Of the lines of a screen that with this in it.
-fn line_with<'s>(screen: &'s str, with: &str) -> &'s str {
-    screen.lines().find(|line| line.contains(with)).unwrap_or_else(|| panic!("no {with} in\n{screen}"))
+/// Returns the first line of the screen that contains `text`.
+fn line_with<'s>(screen: &'s str, text: &str) -> &'s str {
+    screen.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text} in\n{screen}"))
 }
 
 #[test]
-fn one_refused_key_stops_nobody_else_and_is_tried_again() {
+fn rejected_api_key_affects_one_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     staging.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::UNAUTHORIZED));
     let home = ProfilesHome::new(&acme, &staging);
@@ -80,7 +80,7 @@ fn one_refused_key_stops_nobody_else_and_is_tried_again() {
 }
 
 #[test]
-fn a_release_goes_to_the_profile_that_the_question_names() {
+fn release_goes_to_named_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     let home = ProfilesHome::new(&acme, &staging);
     let mut terminal = home.terminal(&["acme", "staging"], &[]);
@@ -91,41 +91,42 @@ fn a_release_goes_to_the_profile_that_the_question_names() {
     terminal.wait_for("in the profile staging");
     terminal.press("b3de\r");
     terminal.wait_for("release asked from here at ");
-    let posts = |api: &TestSimulator| api.log().iter().filter(|hit| hit.method == "POST").count();
+    let posts = |api: &TestSimulator| api.log().iter().filter(|request| request.method == "POST").count();
     assert_eq!((posts(&acme), posts(&staging)), (0, 1));
 }
 
 #[test]
-fn an_id_is_asked_of_each_profile_and_only_the_one_that_has_it_is_asked_again() {
+fn id_is_polled_in_its_own_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     let home = ProfilesHome::new(&acme, &staging);
     let terminal = home.terminal(&["acme", "staging"], &[IN_STAGING]);
     terminal.wait_for("RUNNING");
-    let asked = |api: &TestSimulator| api.log().iter().filter(|hit| hit.path.ends_with(IN_STAGING)).count();
-    let before = asked(&staging);
-    crate::harness::wait_until("it is polled", || asked(&staging) > before + 3);
+    let polls =
+        |api: &TestSimulator| api.log().iter().filter(|request| request.path.ends_with(IN_STAGING)).count();
+    let before = polls(&staging);
+    crate::harness::wait_until("polls of the session", || polls(&staging) > before + 3);
     let screen = terminal.screen();
     assert!(!screen.contains("not found") && line_with(&screen, "6512bd43").contains("staging"), "{screen}");
-    assert!((1..=2).contains(&asked(&acme)), "{} times", asked(&acme));
+    assert!((1..=2).contains(&polls(&acme)), "{} polls of the wrong profile", polls(&acme));
 }
 
 #[test]
-fn a_key_that_can_not_be_had_is_that_profiles_trouble_unless_it_is_the_only_one() {
+fn missing_api_key_disables_one_profile() {
     let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
     let home = ProfilesHome::new(&acme, &staging);
     let terminal = home.terminal(&["locked", "acme"], &[]);
     let screen = terminal.wait_for("locked: api-key-command “sh” failed (exit status: 7)");
     assert!(!screen.contains("next try"), "{screen}");
     terminal.wait_for("45c48cce");
-    let alone = |profiles: &[&str]| {
+    let run_without_screen = |profiles: &[&str]| {
         let config = home.config();
         let mut args = vec!["--config", &config];
         args.extend(profiles.iter().flat_map(|profile| ["--profile", profile]));
         let output = output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()));
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let (code, err) = alone(&["locked"]);
+    let (code, err) = run_without_screen(&["locked"]);
     assert!(code == Some(3) && err.contains("failed (exit status: 7)"), "{err}");
-    let (code, err) = alone(&["acme", "staging"]);
+    let (code, err) = run_without_screen(&["acme", "staging"]);
     assert!(code == Some(2) && err.contains("events are streamed of one project"), "{err}");
 }

@@ -8,26 +8,26 @@
 //! // promise: https-only, mutant: !plain -> false
 //! ```
 //!
-//! The mutant of the first lacks the statement. The mutant of the second replaces the first text in the statement by the
-//! second. A quick test checks that each row names a test and markers that exist. An ignored test, run by `.ci/protections`,
-//! builds each mutant in a copy of the sources and requires that the test of the row fails.
+//! The mutant of the first lacks the statement. The mutant of the second replaces the first text in the statement by
+//! the second. A quick test checks that each row names a test and markers that exist. An ignored test, run by
+//! `.ci/protections`, builds each mutant in a copy of the sources and requires that the test of the row fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Seconds after which a test is stopped. It proves nothing then: a mutant can make its test wait for ever.
+/// Seconds after which a test is stopped and proves nothing: a mutant can make its test wait for ever.
 const TIME_LIMIT: &str = "300";
 
 struct Row {
     promise: String,
-    /// `lib`, `core`, `simulator` or `program`, and the path of the test.
+    /// Target (`lib`, `core`, `simulator` or `program`) and path of the test.
     test: String,
     markers: Vec<String>,
 }
 
-/// A source file with and without what keeps a promise.
+/// A source file with and without the statement that keeps a promise.
 struct Mutant {
     file: PathBuf,
     original: String,
@@ -69,7 +69,7 @@ fn sources() -> BTreeMap<PathBuf, String> {
     sources
 }
 
-/// Returns the length of the statement, match arm or method call with which `code` begins, with comments before it.
+/// Returns the length of the statement, match arm or method call at the start of `code`, including comments before it.
 fn statement_length(code: &str) -> usize {
     let (mut depth, mut length) = (0, 0);
     for line in code.split_inclusive('\n') {
@@ -134,7 +134,7 @@ fn promises_name_tests_and_markers_that_exist() {
     );
 }
 
-/// Copies what a build needs to `to`.
+/// Copies the sources, without build output and git data, to `to`.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -157,7 +157,7 @@ fn passes(tree: &Path, test: &str) -> Result<bool, String> {
         "lib" => &["-p", "keepwatch", "--lib"],
         _ => &["-p", "keepwatch", "--test", "program"],
     };
-    // The dependencies are built already.
+    // The dependencies are built there already.
     let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let cargo = |program: &str, args: &[&str], last: &[&str]| {
         let mut command = Command::new(program);

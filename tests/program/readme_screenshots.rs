@@ -1,7 +1,8 @@
-//! The README's pictures, drawn from the program's own screen: the default scenario on the simulator, asked over HTTP by
-//! the program's own client, shown by its own view. Only the clock is a script.
+//! The README's pictures, drawn from the program's own screen. The simulator plays the default scenario, the program's
+//! client polls it over HTTP, and the program's view draws the result. Only the clock is scripted.
 //!
-//! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes them; without it they are compared.
+//! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes the pictures. Without the variable, the test
+//! compares them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,10 +26,10 @@ use ratatui::style::{Color, Modifier};
 
 const COLUMNS: u16 = 120;
 const ROWS: u16 = 30;
-/// How far into the scenario the picture is taken.
+/// Seconds from the start of the scenario to the picture.
 const AT: u64 = 29;
 
-/// A palette: background, foreground, and the ANSI colours that the themes use.
+/// Colours of a picture: background, foreground, and the ANSI colours that the themes use.
 struct Palette {
     name: &'static str,
     ground: &'static str,
@@ -54,21 +55,21 @@ const PALETTES: [Palette; 2] = [
     },
 ];
 
-/// The model after [`AT`] seconds of the default scenario, polled each second, and the moment of the picture.
+/// Returns the model after [`AT`] seconds of the default scenario, polled each second, and the moment of the picture.
 async fn model() -> (Model, Moment) {
     let start = moment_since(time("21:06:20"), 0);
     let clock = Clock::scripted(start);
-    let script = Scenario {
+    let scenario = Scenario {
         latency: browserbase_simulator::HumanDuration::default(),
         ..Scenario::builtin("default").unwrap()
     };
-    let simulator = Simulator::start(clock.clone(), script, SimulatorOptions::default()).unwrap();
+    let simulator = Simulator::start(clock.clone(), scenario, SimulatorOptions::default()).unwrap();
     let base = simulator.base_url().parse().unwrap();
     let client = Client::new(Endpoint { base }, Secret::new("bb_test_picture_f3a9".into()));
     let interval = Duration::from_secs(1);
-    let pace = PollLimits { interval, max_rps: 4 };
+    let poll_limits = PollLimits { interval, max_rps: 4 };
     let settings = Settings {
-        poll_limits: pace,
+        poll_limits,
         theme: Theme::colored(),
         can_open_browser: true,
         release_permission: ReleasePermission::unless_read_only(true),
@@ -77,7 +78,7 @@ async fn model() -> (Model, Moment) {
         ..Settings::default()
     };
     let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (COLUMNS, ROWS));
-    let mut scheduler = Scheduler::new(&Targets::All, pace, clock.now().mono);
+    let mut scheduler = Scheduler::new(&Targets::All, poll_limits, clock.now().mono);
     model.start(clock.now());
     for _ in 0..=AT {
         loop {
@@ -98,27 +99,27 @@ async fn model() -> (Model, Moment) {
         }
         clock.advance(interval);
     }
-    // The session that people report: it shows what nothing else tells them.
+    // The session that users report most: keepwatch shows the cause of its end, which no other tool does.
     model.select(id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"));
     model.set_viewport(view::viewport(&model, clock.now()));
     (model, clock.now())
 }
 
-/// One request, as if it took 84 ms.
+/// Sends one request, and reports a latency of 84 ms.
 async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
-    let answer = send_request(client, None, &request).await;
-    Report::new(request, sent, sent.plus(Duration::from_millis(84)), answer)
+    let response = send_request(client, None, &request).await;
+    Report::new(request, sent, sent.plus(Duration::from_millis(84)), response)
 }
 
-fn svg(buffer: &Buffer, paper: &Palette) -> String {
+fn svg(buffer: &Buffer, palette: &Palette) -> String {
     let (cell_width, line, top) = (8.4, 18.0, 10.0);
     let width = f64::from(COLUMNS) * cell_width + 2.0 * top;
     let height = f64::from(ROWS) * line + 2.0 * top;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"'DejaVu Sans Mono', \
          Menlo, Consolas, monospace\" font-size=\"14\">\n<rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"{}\"/>\n",
-        paper.ground
+        palette.ground
     );
     for row in 0..ROWS {
         let mut column = 0;
@@ -126,11 +127,11 @@ fn svg(buffer: &Buffer, paper: &Palette) -> String {
             let first = &buffer[(column, row)];
             let start = column;
             let mut text = String::new();
-            // A gap ends it: fonts that draw wide letters narrower shift nothing behind them.
+            // A gap ends the text element, so that a font with narrower wide letters does not shift the text after it.
             while column < COLUMNS && same_look(first, &buffer[(column, row)]) && !text.ends_with("  ") {
                 let symbol = buffer[(column, row)].symbol();
                 text.push_str(symbol);
-                // The cell behind a wide letter is the letter's, too.
+                // A wide letter takes two cells.
                 column += u16::try_from(keepwatch_core::text::width(symbol).max(1)).unwrap();
             }
             if text.trim().is_empty() {
@@ -146,7 +147,7 @@ fn svg(buffer: &Buffer, paper: &Palette) -> String {
             writeln!(
                 svg,
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{length:.1}\" fill=\"{}\"{bold} xml:space=\"preserve\">{text}</text>",
-                colour(first, paper)
+                colour(first, palette)
             )
             .unwrap();
         }
@@ -158,8 +159,8 @@ fn same_look(a: &Cell, b: &Cell) -> bool {
     (a.fg, a.modifier) == (b.fg, b.modifier)
 }
 
-fn colour(cell: &Cell, paper: &Palette) -> &'static str {
-    let [_, red, green, yellow, blue, magenta, cyan, _] = paper.colours;
+fn colour(cell: &Cell, palette: &Palette) -> &'static str {
+    let [_, red, green, yellow, blue, magenta, cyan, _] = palette.colours;
     match cell.fg {
         Color::Red | Color::LightRed => red,
         Color::Green | Color::LightGreen => green,
@@ -167,24 +168,24 @@ fn colour(cell: &Cell, paper: &Palette) -> &'static str {
         Color::Blue | Color::LightBlue => blue,
         Color::Magenta | Color::LightMagenta => magenta,
         Color::Cyan | Color::LightCyan => cyan,
-        _ if cell.modifier.contains(Modifier::DIM) => paper.faint,
-        _ => paper.ink,
+        _ if cell.modifier.contains(Modifier::DIM) => palette.faint,
+        _ => palette.ink,
     }
 }
 
 #[test]
-fn the_readmes_pictures_show_the_screen_as_it_is() {
+fn readme_pictures_are_current() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (model, now) = runtime.block_on(model());
     let mut terminal = Terminal::new(TestBackend::new(COLUMNS, ROWS)).unwrap();
     terminal.draw(|frame| view::draw(frame, &model, now)).unwrap();
-    for paper in &PALETTES {
-        let path = format!("{}/assets/screen-{}.svg", env!("CARGO_MANIFEST_DIR"), paper.name);
-        let drawn = svg(terminal.backend().buffer(), paper);
+    for palette in &PALETTES {
+        let path = format!("{}/assets/screen-{}.svg", env!("CARGO_MANIFEST_DIR"), palette.name);
+        let drawn = svg(terminal.backend().buffer(), palette);
         if std::env::var_os("KEEPWATCH_PICTURES").is_some_and(|it| it == "write") {
             fs::write(&path, &drawn).unwrap();
         }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == drawn, "{path} is out of date; the README says how to draw it anew");
+        let stored = fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == drawn, "{path} is out of date; the README says how to redraw it");
     }
 }

@@ -1,4 +1,4 @@
-//! Releasing a session, on the screen and on the command line, and what a read-only keepwatch can not do.
+//! Releasing a session on the screen and on the command line, and that a read-only keepwatch cannot do it.
 
 use browserbase_simulator::RequestLogEntry;
 
@@ -19,7 +19,7 @@ metadata = { owner = "checkout-e2e" }
 "#;
 
 fn posts(api: &TestSimulator) -> Vec<RequestLogEntry> {
-    api.log().into_iter().filter(|hit| hit.method == "POST").collect()
+    api.log().into_iter().filter(|request| request.method == "POST").collect()
 }
 
 fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
@@ -27,7 +27,7 @@ fn run(api: &TestSimulator, args: &[&str]) -> ProgramOutput {
 }
 
 #[test]
-fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
+fn x_releases_session_after_confirmation() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("RUNNING");
@@ -49,7 +49,7 @@ fn x_releases_the_session_that_the_question_names_and_the_verdict_says_so() {
 }
 
 #[test]
-fn a_release_that_the_api_refuses_stays_on_the_row_with_its_message() {
+fn refused_release_stays_on_row() {
     let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\non = \"release\"\nstatus = 409\nmessage = \"Session is locked\"\n"
     ));
@@ -57,17 +57,17 @@ fn a_release_that_the_api_refuses_stays_on_the_row_with_its_message() {
     terminal.wait_for("RUNNING");
     terminal.press("xb3de\r");
     terminal.wait_for("Session is locked");
-    terminal.wait_until("the row", |screen| {
+    terminal.wait_until("the failed release on the row", |screen| {
         let screen = screen.contents();
         screen.contains("release failed") && screen.contains("RUNNING") && screen.contains("⚑ 1")
     });
-    assert_eq!(posts(&api).len(), 1, "409 is no reason to ask again");
+    assert_eq!(posts(&api).len(), 1, "a 409 was retried");
     terminal.press("q");
     terminal.wait_for_restored_exit();
 }
 
 #[test]
-fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
+fn release_is_sent_during_backoff() {
     let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\nfrom = \"1s\"\non = \"list\"\nstatus = 429\nretry_after = \"300s\"\n"
     ));
@@ -77,13 +77,13 @@ fn a_release_goes_out_at_once_while_the_polls_wait_out_a_rest_of_minutes() {
     terminal.press("xb3de");
     terminal.wait_for("characters: b3de");
     terminal.press("\r");
-    wait_until("the POST, long before the polls go on", || !posts(&api).is_empty());
+    wait_until("the POST, long before the next poll", || !posts(&api).is_empty());
     terminal.press("q");
     terminal.wait_for_restored_exit();
 }
 
 #[test]
-fn a_release_that_meets_a_failing_server_is_asked_again_until_it_goes() {
+fn release_is_retried_on_server_error() {
     let api = TestSimulator::serve(&format!(
         "{ONE}\n[[fault]]\non = \"release\"\ncount = 2\nstatus = 503\nmessage = \"Try later\"\n"
     ));
@@ -95,20 +95,20 @@ fn a_release_that_meets_a_failing_server_is_asked_again_until_it_goes() {
 }
 
 #[test]
-fn the_command_releases_nothing_without_the_right_answer() {
+fn command_requires_correct_confirmation() {
     let api = TestSimulator::serve(ONE);
-    let unasked = run(&api, &["release", ID]);
-    assert_eq!(unasked.code, Some(2), "{}", unasked.err);
-    assert!(unasked.err.contains("--confirm"), "{}", unasked.err);
+    let unconfirmed = run(&api, &["release", ID]);
+    assert_eq!(unconfirmed.code, Some(2), "{}", unconfirmed.err);
+    assert!(unconfirmed.err.contains("--confirm"), "{}", unconfirmed.err);
     let wrong = run(&api, &["release", ID, "--confirm", "6512"]);
     assert_eq!(wrong.code, Some(1), "{}", wrong.err);
-    let nobody = run(&api, &["release", "nobody", "--confirm", "body"]);
-    assert_eq!(nobody.code, Some(4), "{}", nobody.err);
+    let missing = run(&api, &["release", "nobody", "--confirm", "body"]);
+    assert_eq!(missing.code, Some(4), "{}", missing.err);
     assert_eq!(posts(&api), []);
 }
 
 #[test]
-fn on_a_terminal_the_command_asks() {
+fn command_asks_for_confirmation_on_terminal() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["release", ID], &[], 100, 12);
     let question = terminal.wait_for("characters of its id release it:");
@@ -120,7 +120,7 @@ fn on_a_terminal_the_command_asks() {
 }
 
 #[test]
-fn where_it_is_read_only_nothing_leads_to_a_post() {
+fn read_only_never_sends_a_post() {
     let api = TestSimulator::serve(ONE);
     for (args, env) in [(vec!["--read-only"], None), (vec![], Some(("KEEPWATCH_READ_ONLY", "1")))] {
         let args: Vec<&str> = args.into_iter().chain(["-i", "1s"]).collect();

@@ -1,4 +1,4 @@
-//! Recordings: made on a terminal against the simulator, shown again on another, and explained from the file.
+//! Recordings: made on a terminal against the simulator, replayed on another terminal, and explained from the file.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -11,48 +11,48 @@ use crate::screen::base64;
 const ENDED: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 
 #[test]
-fn a_recording_of_an_early_end_gives_the_live_runs_evidence_and_its_screen() {
+fn replay_matches_live_run() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("i01.ndjson");
     let path = file.to_str().unwrap();
     let api = TestSimulator::start(Scenario::builtin("I01").unwrap());
 
-    let watched = [ENDED, "-i", "1s", "--record", path, "--utc"];
-    let mut live = Terminal::keepwatch(&api, &watched, &[("SSH_TTY", "/dev/pts/1")], 120, 40);
+    let args = [ENDED, "-i", "1s", "--record", path, "--utc"];
+    let mut live = Terminal::keepwatch(&api, &args, &[("SSH_TTY", "/dev/pts/1")], 120, 40);
     live.wait_for("✓ COMPLETED");
     live.press("ye");
-    let told = live.wait_for_osc("the evidence", |told| !told.clipboard.is_empty());
-    let evidence = String::from_utf8(base64(&told.clipboard[0])).unwrap();
+    let osc = live.wait_for_osc("the evidence", |osc| !osc.clipboard.is_empty());
+    let evidence = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
     assert!(evidence.contains("keep-alive"), "{evidence}");
     live.press("q");
     assert_eq!(live.wait_for_restored_exit().exit_code(), 0);
 
-    let written = std::fs::read_to_string(&file).unwrap();
+    let recording = std::fs::read_to_string(&file).unwrap();
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!written.contains(crate::harness::KEY) && !written.contains("wss://"), "{written}");
+    assert!(!recording.contains(crate::harness::KEY) && !recording.contains("wss://"), "{recording}");
 
     let explained = run_with(&["explain", "--from", path, ENDED], &[], "");
     assert_eq!(explained.code, 0, "{}", explained.err);
-    assert_eq!(explained.out, evidence, "byte for byte");
+    assert_eq!(explained.out, evidence, "the evidence differs");
 
-    let mut again = Terminal::start(&[PROGRAM, "replay", path, "--utc"], &[], 120, 40);
-    again.wait_for("REPLAY at rest 1/");
-    again.wait_for("first seen RUNNING");
-    again.press("]]]");
-    let screen = again.wait_for("14m 50s unused");
+    let mut replay = Terminal::start(&[PROGRAM, "replay", path, "--utc"], &[], 120, 40);
+    replay.wait_for("REPLAY at rest 1/");
+    replay.wait_for("first seen RUNNING");
+    replay.press("]]]");
+    let screen = replay.wait_for("14m 50s unused");
     assert!(screen.contains("COMPLETED"), "{screen}");
-    again.press("[[[[");
-    again.wait_until("before its end", |screen| !screen.contents().contains("COMPLETED"));
-    again.press("c");
-    again.wait_for("this is a recording");
-    again.press(" ");
-    again.wait_for("REPLAY playing");
-    again.press("q");
-    assert_eq!(again.wait_for_restored_exit().exit_code(), 0);
+    replay.press("[[[[");
+    replay.wait_until("the time before the end", |screen| !screen.contents().contains("COMPLETED"));
+    replay.press("c");
+    replay.wait_for("this is a recording");
+    replay.press(" ");
+    replay.wait_for("REPLAY playing");
+    replay.press("q");
+    assert_eq!(replay.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
-fn a_stream_of_events_is_recorded_too() {
+fn events_command_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.ndjson");
     let path = file.to_str().unwrap();
@@ -67,7 +67,7 @@ fn a_stream_of_events_is_recorded_too() {
 }
 
 #[test]
-fn what_is_no_recording_and_a_file_that_is_there_are_refused_in_a_sentence() {
+fn unusable_recording_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.ndjson");
     let path = file.to_str().unwrap();
@@ -78,10 +78,10 @@ fn what_is_no_recording_and_a_file_that_is_there_are_refused_in_a_sentence() {
     assert!(newer.code == 1 && newer.err.contains("a newer keepwatch is needed"), "{}", newer.err);
 
     let api = TestSimulator::serve("about = \"nothing\"");
-    let there = run_with(
+    let refused = run_with(
         &["--record", path],
         &[("BROWSERBASE_BASE_URL", &api.url), ("BROWSERBASE_API_KEY", crate::harness::KEY)],
         "",
     );
-    assert!(there.code == 2 && there.err.contains("nothing is written over"), "{}", there.err);
+    assert!(refused.code == 2 && refused.err.contains("nothing is written over"), "{}", refused.err);
 }

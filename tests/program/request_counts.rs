@@ -1,5 +1,5 @@
-//! That no more is asked than has to be: the simulator counts, on a clock that runs quicker, while the program's own poller
-//! and fleet watch.
+//! Limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the
+//! simulator counts the requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,18 +22,18 @@ use tokio::sync::mpsc;
 
 use crate::harness::at_speed;
 
-const PACE: PollLimits = PollLimits { interval: Duration::from_secs(3), max_rps: 4 };
-/// A thousand sessions are much to write and to read in a tenth of the time.
+const POLL_LIMITS: PollLimits = PollLimits { interval: Duration::from_secs(3), max_rps: 4 };
+/// Speed of most tests. At a higher speed, sending and parsing a thousand sessions takes too long.
 const SPEED: u32 = 10;
-/// Where the limit is what counts, a fifth of a second that the machine is busy elsewhere is made up for.
+/// Speed of the test of `max_rps`. It must pass although a busy machine may pause for a fifth of a second.
 const HALF_SPEED: u32 = 5;
 
 fn seconds(count: i64) -> Offset {
     Offset::from_micros(count * 1_000_000)
 }
 
-/// A session that runs, and goes on for an hour.
-fn runs(name: &str) -> ScenarioSession {
+/// Returns a running session that ends in an hour.
+fn running_session(name: &str) -> ScenarioSession {
     ScenarioSession {
         id: Some(name.to_owned()),
         created: Some(seconds(-60)),
@@ -44,36 +44,36 @@ fn runs(name: &str) -> ScenarioSession {
 
 fn ending_session(name: &str, at: i64) -> ScenarioSession {
     let end = ScenarioEnd::new(seconds(at), FinalStatus::Completed);
-    ScenarioSession { ends: Some(end), ..runs(name) }
+    ScenarioSession { ends: Some(end), ..running_session(name) }
 }
 
-fn many(prefix: &str, count: usize) -> impl Iterator<Item = ScenarioSession> {
-    (0..count).map(move |at| runs(&format!("{prefix}-{at:04}")))
+fn running_sessions(prefix: &str, count: usize) -> impl Iterator<Item = ScenarioSession> {
+    (0..count).map(move |at| running_session(&format!("{prefix}-{at:04}")))
 }
 
 fn named_targets(names: &[&str]) -> Targets {
     Targets::Ids(names.iter().map(|name| id(name)).collect())
 }
 
-/// What the server is like.
+/// Faults and request limit of the server.
 #[derive(Default)]
 struct ServerLimits {
     faults: Vec<Fault>,
     limit: Option<RequestLimit>,
 }
 
-/// What was watched, and what was asked for it.
+/// Tracker and request counts after watching.
 struct WatchResult {
     tracker: SessionTracker,
-    /// When it was over, since the start.
+    /// Time from the start to the end of watching.
     elapsed: Duration,
-    /// How often each list was asked for, by its status.
+    /// Number of requests for each list, by its query.
     lists: BTreeMap<String, usize>,
-    /// How often each session was asked for by itself.
+    /// Number of requests for each single session, by its id.
     singles: BTreeMap<String, usize>,
-    /// When each request came.
+    /// Arrival time of each request.
     times: Vec<Duration>,
-    /// How many were too many.
+    /// Number of requests that got a 429.
     throttled: usize,
     events: Vec<EventKind>,
 }
@@ -83,27 +83,28 @@ impl WatchResult {
         self.lists.get(&format!("status={status}")).copied().unwrap_or(0)
     }
 
-    fn has_ended(tracker: &SessionTracker, prefix: &str) -> usize {
-        let ended = |id: &SessionId| id.raw().starts_with(prefix);
-        tracker.records().filter(|record| ended(&record.id) && record.phase() == Phase::Ended).count()
+    /// Counts the ended sessions whose ids start with `prefix`.
+    fn ended_count(tracker: &SessionTracker, prefix: &str) -> usize {
+        let matches = |id: &SessionId| id.raw().starts_with(prefix);
+        tracker.records().filter(|record| matches(&record.id) && record.phase() == Phase::Ended).count()
     }
 }
 
-/// Watches `targets` among `sessions` until `is_over` says so, or so many seconds have passed.
+/// Watches `targets` among `sessions` until `is_over` returns true, or for `max_seconds`.
 fn watch(
     speed: u32,
     targets: &Targets,
     sessions: impl Iterator<Item = ScenarioSession>,
     server: &ServerLimits,
-    most: u64,
+    max_seconds: u64,
     is_over: impl Fn(&SessionTracker) -> bool,
 ) -> WatchResult {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let clock = Clock::scaled(speed);
-        let script = Scenario { sessions: sessions.collect(), ..Scenario::default() };
+        let scenario = Scenario { sessions: sessions.collect(), ..Scenario::default() };
         let options = SimulatorOptions { rate_limit: server.limit, ..SimulatorOptions::default() };
-        let simulator = Simulator::start(clock.clone(), script, options).unwrap();
+        let simulator = Simulator::start(clock.clone(), scenario, options).unwrap();
         server.faults.iter().for_each(|fault| simulator.control().add_fault(fault.clone()));
         let base = simulator.base_url().parse().unwrap();
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_fewest_f3a9".into()));
@@ -113,8 +114,8 @@ fn watch(
         if let Targets::Ids(ids) = targets {
             tracker.apply(Input::SessionsNamed { at: start, ids: ids.clone() });
         }
-        let _poller = Poller::spawn(client, None, targets, PACE, clock.clone(), reports);
-        let end = start.mono + Duration::from_secs(most);
+        let _poller = Poller::spawn(client, None, targets, POLL_LIMITS, clock.clone(), reports);
+        let end = start.mono + Duration::from_secs(max_seconds);
         while !is_over(&tracker) {
             tokio::select! {
                 Some(report) = report_receiver.recv() => {
@@ -124,128 +125,151 @@ fn watch(
                 () = keepwatch::timer::sleep_until(&clock, end) => break,
             }
         }
-        let took = clock.now().since(start);
+        let elapsed = clock.now().since(start);
         let (mut lists, mut singles) = (BTreeMap::new(), BTreeMap::new());
         let log = simulator.request_log();
-        for hit in &log {
-            match hit.path.strip_prefix("/v1/sessions/") {
+        for request in &log {
+            match request.path.strip_prefix("/v1/sessions/") {
                 Some(id) => *singles.entry(id.to_owned()).or_insert(0) += 1,
-                None if hit.path == "/v1/sessions" => *lists.entry(hit.query.clone()).or_insert(0) += 1,
+                None if request.path == "/v1/sessions" => *lists.entry(request.query.clone()).or_insert(0) += 1,
                 None => {}
             }
         }
-        let times = log.iter().map(|hit| hit.at).collect();
-        let refused = log.iter().filter(|hit| hit.status == Some(429)).count();
-        WatchResult { tracker, elapsed: took, lists, singles, times, throttled: refused, events }
+        let times = log.iter().map(|request| request.at).collect();
+        let throttled = log.iter().filter(|request| request.status == Some(429)).count();
+        WatchResult { tracker, elapsed, lists, singles, times, throttled, events }
     })
 }
 
 #[test]
-fn a_thousand_sessions_for_a_minute_cost_twenty_one_lists_and_eight_and_one_request_an_end() {
+fn thousand_sessions_are_polled_by_list() {
     at_speed(SPEED, |speed| {
         let away = Window { from: seconds(20), to: seconds(50) };
         let odd = [
             ending_session("end-1", 8),
             ending_session("end-2", 22),
             ending_session("end-3", 22),
-            ScenarioSession { unlisted: vec![away], ..runs("unlisted-1") },
+            ScenarioSession { unlisted: vec![away], ..running_session("unlisted-1") },
         ];
-        let watched =
-            watch(speed, &Targets::All, many("s", 996).chain(odd), &ServerLimits::default(), 60, |_| false);
-        assert!(watched.lists("RUNNING") <= 21 && watched.lists("PENDING") <= 8, "{:?}", watched.lists);
-        assert!(watched.lists("RUNNING") >= 8, "the machine was too slow for this to say anything");
-        assert_eq!(watched.tracker.len(), 1000);
-        assert_eq!(WatchResult::has_ended(&watched.tracker, "end"), 3);
-        let mut singles = watched.singles.clone();
+        let result = watch(
+            speed,
+            &Targets::All,
+            running_sessions("s", 996).chain(odd),
+            &ServerLimits::default(),
+            60,
+            |_| false,
+        );
+        assert!(result.lists("RUNNING") <= 21 && result.lists("PENDING") <= 8, "{:?}", result.lists);
+        assert!(result.lists("RUNNING") >= 8, "the machine was too slow for a result");
+        assert_eq!(result.tracker.len(), 1000);
+        assert_eq!(WatchResult::ended_count(&result.tracker, "end"), 3);
+        let mut singles = result.singles.clone();
         let unlisted = singles.remove("unlisted-1").unwrap();
-        assert!((1..=4).contains(&unlisted), "at 21 s, and 3, 6 and 12 s after that: {unlisted}");
+        assert!(
+            (1..=4).contains(&unlisted),
+            "expected polls at 21 s, and 3, 6 and 12 s after that, not {unlisted}"
+        );
         assert_eq!(singles, ["end-1", "end-2", "end-3"].map(|name| (name.to_owned(), 1)).into());
-        let told = watched.events.iter().filter(|kind| matches!(kind, EventKind::Unlisted)).count();
-        assert_eq!(told, 1);
+        let reported = result.events.iter().filter(|kind| matches!(kind, EventKind::Unlisted)).count();
+        assert_eq!(reported, 1);
     });
 }
 
 #[test]
-fn two_hundred_that_end_together_are_asked_for_once_each_at_four_requests_a_second() {
+fn ended_sessions_are_retrieved_once() {
     at_speed(HALF_SPEED, |speed| {
         let bulk = (0..200).map(|at| ending_session(&format!("bulk-{at:03}"), 11));
-        let over = |tracker: &SessionTracker| WatchResult::has_ended(tracker, "bulk") == 200;
-        let watched =
-            watch(speed, &Targets::All, many("s", 20).chain(bulk), &ServerLimits::default(), 240, over);
-        assert!(over(&watched.tracker), "{:?}", watched.elapsed);
-        assert!(watched.singles.len() == 200 && watched.singles.values().all(|count| *count == 1));
-        let elapsed = u64::try_from(watched.elapsed.as_millis()).unwrap();
+        let is_over = |tracker: &SessionTracker| WatchResult::ended_count(tracker, "bulk") == 200;
+        let result = watch(
+            speed,
+            &Targets::All,
+            running_sessions("s", 20).chain(bulk),
+            &ServerLimits::default(),
+            240,
+            is_over,
+        );
+        assert!(is_over(&result.tracker), "{:?}", result.elapsed);
+        assert!(result.singles.len() == 200 && result.singles.values().all(|count| *count == 1));
+        let elapsed = u64::try_from(result.elapsed.as_millis()).unwrap();
         let most = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
-        assert!(watched.times.len() <= most, "{} in {elapsed} ms", watched.times.len());
+        assert!(result.times.len() <= most, "{} in {elapsed} ms", result.times.len());
         assert!(
-            watched.lists("RUNNING") * 6 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
-            "and the lists go on"
+            result.lists("RUNNING") * 6 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
+            "too few polls of the lists"
         );
     });
 }
 
 #[test]
-fn of_the_lists_only_the_named_sessions_are_taken_and_the_last_end_ends_the_asking() {
+fn last_named_end_stops_polling() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e", "f"];
         let own = names.iter().map(|name| ending_session(name, if *name == "f" { 12 } else { 5 }));
-        let over = |tracker: &SessionTracker| tracker.records().all(|record| record.phase() == Phase::Ended);
-        let watched = watch(
+        let is_over =
+            |tracker: &SessionTracker| tracker.records().all(|record| record.phase() == Phase::Ended);
+        let result = watch(
             speed,
             &named_targets(&names),
-            many("other", 50).chain(own),
+            running_sessions("other", 50).chain(own),
             &ServerLimits::default(),
             60,
-            over,
+            is_over,
         );
-        assert!(over(&watched.tracker) && watched.tracker.len() == 6);
-        assert_eq!(watched.singles, names.map(|name| (name.to_owned(), 1)).into());
-        assert!(watched.lists("RUNNING") <= 8 && watched.lists("PENDING") <= 3, "{:?}", watched.lists);
+        assert!(is_over(&result.tracker) && result.tracker.len() == 6);
+        assert_eq!(result.singles, names.map(|name| (name.to_owned(), 1)).into());
+        assert!(result.lists("RUNNING") <= 8 && result.lists("PENDING") <= 3, "{:?}", result.lists);
     });
 }
 
 #[test]
-fn a_server_without_lists_is_asked_for_each_named_session_and_nothing_is_said_to_fail() {
+fn named_sessions_are_polled_without_lists() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e"];
         let fault = Fault::with_status(FaultTarget::List, StatusCode::NOT_FOUND);
-        let none = ServerLimits { faults: vec![fault], ..ServerLimits::default() };
-        let watched = watch(
+        let without_lists = ServerLimits { faults: vec![fault], ..ServerLimits::default() };
+        let result = watch(
             speed,
             &named_targets(&names),
             names.iter().map(|name| ending_session(name, 9)),
-            &none,
+            &without_lists,
             60,
-            |tracker| WatchResult::has_ended(tracker, "") == 5,
+            |tracker| WatchResult::ended_count(tracker, "") == 5,
         );
-        assert_eq!(WatchResult::has_ended(&watched.tracker, ""), 5);
-        assert!(watched.lists("RUNNING") + watched.lists("PENDING") <= 2, "{:?}", watched.lists);
-        assert!(watched.singles.values().all(|count| (2..=8).contains(count)), "{:?}", watched.singles);
-        assert!(watched.tracker.health().failures.is_empty());
+        assert_eq!(WatchResult::ended_count(&result.tracker, ""), 5);
+        assert!(result.lists("RUNNING") + result.lists("PENDING") <= 2, "{:?}", result.lists);
+        assert!(result.singles.values().all(|count| (2..=8).contains(count)), "{:?}", result.singles);
+        assert!(result.tracker.health().failures.is_empty());
     });
 }
 
 #[test]
-fn polls_keep_within_what_the_server_says_is_left_before_it_refuses_any() {
+fn polls_stay_within_rate_limit() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d"];
         let server = ServerLimits {
             limit: Some(RequestLimit { requests: 20, window: Duration::from_secs(60) }),
             ..ServerLimits::default()
         };
-        // Four sessions each 3 s would be eighty in a minute.
-        let watched =
-            watch(speed, &named_targets(&names), names.iter().map(|name| runs(name)), &server, 150, |_| {
-                false
-            });
-        assert_eq!(watched.throttled, 0, "{:?}", watched.times);
-        let in_the_second = watched.times.iter().filter(|at| (60..120).contains(&at.as_secs())).count();
-        assert!((10..=20).contains(&in_the_second), "most of what is allowed is used: {in_the_second}");
-        assert!(
-            watched.singles.values().all(|count| *count >= 6),
-            "and of each session: {:?}",
-            watched.singles
+        // Without the limit, four sessions polled every 3 s would take 80 requests a minute.
+        let result = watch(
+            speed,
+            &named_targets(&names),
+            names.iter().map(|name| running_session(name)),
+            &server,
+            150,
+            |_| false,
         );
-        assert!(watched.tracker.health().failures.is_empty());
+        assert_eq!(result.throttled, 0, "{:?}", result.times);
+        let second_minute = result.times.iter().filter(|at| (60..120).contains(&at.as_secs())).count();
+        assert!(
+            (10..=20).contains(&second_minute),
+            "{second_minute} requests in the second minute, limit 20"
+        );
+        assert!(
+            result.singles.values().all(|count| *count >= 6),
+            "some sessions were polled too rarely: {:?}",
+            result.singles
+        );
+        assert!(result.tracker.health().failures.is_empty());
     });
 }

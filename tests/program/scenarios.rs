@@ -1,6 +1,6 @@
-//! Every scenario that plays an incident, end to end: the simulator plays it over HTTP on a clock that runs quicker, the
-//! program's own client, poller and fleet watch it as `keepwatch demo --scenario` does, and what they make of it is held
-//! against what the scenario's file expects.
+//! Every incident scenario, end to end. The simulator plays it over HTTP on a fast clock. The program's client, poller
+//! and tracker watch it as `keepwatch demo --scenario` does, and the test compares their events and verdicts with the
+//! expectations in the scenario's file.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,18 +25,17 @@ use tokio::sync::mpsc;
 
 use crate::harness::at_speed;
 
-/// As `keepwatch demo` asks.
+/// Poll interval of `keepwatch demo`.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Quick, and yet a tenth of a second that the machine is busy elsewhere is but a second of the scenario.
+/// Speed of most scenarios. A pause of a tenth of a second on a busy machine is only a second of the scenario.
 const SPEED: u32 = 10;
-/// For scenarios of many minutes.
+/// Speed of scenarios that take longer than [`LONG`].
 const TOP_SPEED: u32 = 100;
-/// What takes longer than this is played at the higher one: nobody would wait for it.
 const LONG: Duration = Duration::from_secs(60);
-/// How often the reader copies a connect URL, where a scenario wants it.
+/// Number of connect URLs that the user copies in scenarios with `copied`.
 const COPIES: usize = 3;
 
-/// Every name that an event can have: a misspelt one in a file would never come, and `never` would hold.
+/// All event names. A test checks the scenarios against them: expecting that a misspelt event is absent never fails.
 const EVENTS: [&str; 25] = [
     "first_seen",
     "status_changed",
@@ -65,84 +64,84 @@ const EVENTS: [&str; 25] = [
     "clock_set",
 ];
 
-/// One test a scenario, so that they run beside each other.
+/// Defines one test for each scenario, so that they run in parallel.
 macro_rules! scenario_tests {
     ($($test:ident: $scenario:literal,)*) => {
-        const PLAYED: &[&str] = &[$($scenario),*];
+        const TESTED: &[&str] = &[$($scenario),*];
         $(#[test] fn $test() { run_scenario($scenario); })*
     };
 }
 
 scenario_tests! {
-    i01_a_keep_alive_session_that_ends_early_was_no_disconnect_and_no_timeout: "I01",
-    i02_ends_that_belong_together_are_named_together: "I02",
-    i03_the_only_slot_is_taken: "I03",
-    i04_a_rate_limit_is_no_outage: "I04",
-    i05_the_apis_own_message_is_told_word_for_word: "I05",
-    i06_a_session_ran_into_the_projects_default_timeout: "I06",
-    i07_a_session_that_was_closed_runs_on_until_its_timeout: "I07",
-    i08_a_timeout_is_warned_of_twice_before_it_comes: "I08",
-    i09_a_keep_alive_session_through_whose_proxy_nothing_goes_any_more_is_flagged: "I09",
-    i10_a_release_takes_longer_than_its_client_waits: "I10",
-    i11_a_signing_key_that_rotates_is_no_event: "I11",
-    i12_of_a_clients_dropped_socket_nothing_is_claimed: "I12",
-    i13_a_burst_of_short_sessions_is_summed_up: "I13",
-    i14_an_expired_session_stays_ended: "I14",
-    i15_a_session_that_runs_past_its_expiry_is_overdue: "I15",
-    i16_a_release_that_failed_stays_in_sight: "I16",
-    i17_a_new_session_with_the_metadata_of_one_that_ended_is_told_of: "I17",
+    i01_early_end_is_not_disconnect_or_timeout: "I01",
+    i02_related_ends_are_clustered: "I02",
+    i03_only_slot_is_taken: "I03",
+    i04_rate_limit_is_not_an_outage: "I04",
+    i05_api_message_is_quoted: "I05",
+    i06_session_hits_default_timeout: "I06",
+    i07_closed_session_runs_until_timeout: "I07",
+    i08_timeout_warns_twice: "I08",
+    i09_stalled_proxy_traffic_raises_alert: "I09",
+    i10_release_outlasts_client_timeout: "I10",
+    i11_signing_key_rotation_is_no_event: "I11",
+    i12_dropped_socket_is_not_claimed: "I12",
+    i13_burst_of_short_sessions_is_summed_up: "I13",
+    i14_expired_session_stays_ended: "I14",
+    i15_session_past_expiry_is_overdue: "I15",
+    i16_failed_release_stays_known: "I16",
+    i17_successor_is_reported: "I17",
 }
 
 #[test]
-fn every_scenario_that_expects_something_is_played() {
+fn every_expectation_has_a_test() {
     let expects = |name: &&str| !Scenario::builtin(name).unwrap().expectations.is_empty();
-    assert_eq!(Scenario::builtin_names().filter(expects).collect::<Vec<_>>(), PLAYED);
+    assert_eq!(Scenario::builtin_names().filter(expects).collect::<Vec<_>>(), TESTED);
 }
 
 #[test]
-fn scenarios_name_only_events_that_there_are_and_last_half_a_minute() {
-    for name in PLAYED {
-        let script = Scenario::builtin(name).unwrap();
-        for expect in &script.expectations {
+fn expectations_use_known_events() {
+    for name in TESTED {
+        let scenario = Scenario::builtin(name).unwrap();
+        for expect in &scenario.expectations {
             let unknown =
                 expect.events.iter().chain(&expect.absent_events).find(|it| !EVENTS.contains(&it.as_str()));
             assert_eq!(unknown, None, "{name}");
-            let long = matches!(*name, "I09" | "I10"); // what they are about takes that long
+            let long = matches!(*name, "I09" | "I10"); // these incidents take longer
             assert!(expect.within.0 <= Duration::from_secs(30) || long, "{name}");
         }
-        assert!(script.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
+        assert!(scenario.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
     }
 }
 
 fn run_scenario(name: &str) {
-    let script = Scenario::builtin(name).unwrap();
-    let longest = script.expectations.iter().map(|expect| expect.within.0).max().unwrap();
+    let scenario = Scenario::builtin(name).unwrap();
+    let longest = scenario.expectations.iter().map(|expect| expect.within.0).max().unwrap();
     at_speed(if longest > LONG { TOP_SPEED } else { SPEED }, |speed| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(Watcher::watch(name, script.clone(), speed));
+        runtime.block_on(Watcher::watch(name, scenario.clone(), speed));
     });
 }
 
-/// Who watches a scenario, and what it made of it.
+/// Watches a scenario, and keeps the resulting tracker, events and recording.
 struct Watcher {
-    scenario: String,
-    script: Scenario,
+    name: String,
+    scenario: Scenario,
     clock: Clock,
     start: Moment,
     tracker: SessionTracker,
     encoder: Encoder,
     lines: Vec<StreamEntry>,
     events: Vec<Event>,
-    /// How many fresh connect URLs were asked for.
+    /// Number of connect URLs requested so far.
     copies: usize,
 }
 
 impl Watcher {
-    async fn watch(name: &str, script: Scenario, speed: u32) {
+    async fn watch(name: &str, scenario: Scenario, speed: u32) {
         let clock = Clock::scaled(speed);
         let simulator = browserbase_simulator::Simulator::start(
             clock.clone(),
-            script.clone(),
+            scenario.clone(),
             browserbase_simulator::SimulatorOptions::default(),
         )
         .unwrap();
@@ -150,8 +149,8 @@ impl Watcher {
         let client = Client::new(Endpoint { base }, Secret::new("bb_test_scenario_f3a9".into()));
         let (reports, mut report_receiver) = mpsc::channel::<Report>(16);
         let mut watcher = Self {
-            scenario: name.to_owned(),
-            script,
+            name: name.to_owned(),
+            scenario,
             start: clock.now(),
             tracker: SessionTracker::new(AlertThresholds::default()),
             encoder: Encoder::default(),
@@ -181,7 +180,7 @@ impl Watcher {
         }
         let urls: BTreeSet<String> =
             simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
-        assert_eq!(urls.len(), watcher.copies, "each reply had a connect URL of its own");
+        assert_eq!(urls.len(), watcher.copies, "a response repeated a connect URL");
         assert!(urls.iter().all(|url| !watcher.lines.iter().any(|line| format!("{line:?}").contains(url))));
         watcher.assert_replay_matches();
     }
@@ -194,7 +193,7 @@ impl Watcher {
         }
     }
 
-    /// What was recorded gives the same evidence of every session, byte for byte.
+    /// Asserts that the recording of this run yields the same evidence for every session.
     fn assert_replay_matches(&mut self) {
         let header = StreamHeader {
             format: FORMAT_VERSION,
@@ -211,19 +210,19 @@ impl Watcher {
         RecordingWriter::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
-        let mut again = SessionTracker::new(recording.header.thresholds.clone());
-        recording.input_log.inputs().for_each(|(_, input)| drop(again.apply(input)));
+        let mut replayed = SessionTracker::new(recording.header.thresholds.clone());
+        recording.input_log.inputs().for_each(|(_, input)| drop(replayed.apply(input)));
         for record in self.tracker.records() {
             let version = &recording.header.version;
-            let of = |tracker| evidence::render(tracker, &record.id, EvidenceOptions::new(version));
-            assert_eq!(of(&again), of(&self.tracker), "{}", self.scenario);
+            let render = |tracker| evidence::render(tracker, &record.id, EvidenceOptions::new(version));
+            assert_eq!(render(&replayed), render(&self.tracker), "{}", self.name);
         }
-        assert_eq!(again.len(), self.tracker.len());
+        assert_eq!(replayed.len(), self.tracker.len());
     }
 
-    /// Copies what the scenario wants copied, once for each reply that came.
+    /// Copies the connect URL that the scenario wants copied, once for each report, up to [`COPIES`] times.
     fn copy(&mut self, poller: &Poller) {
-        let copied = self.script.expectations.iter().find(|expect| expect.copied);
+        let copied = self.scenario.expectations.iter().find(|expect| expect.copied);
         if let Some(id) = copied.and_then(|expect| self.id(expect))
             && self.copies < COPIES
             && self.tracker.get(&id).is_some()
@@ -233,9 +232,9 @@ impl Watcher {
         }
     }
 
-    /// Releases what the scenario wants released, once it was seen.
+    /// Releases the session that the scenario wants released, once the tracker has seen it.
     fn release(&mut self, poller: &Poller) {
-        let released = self.script.expectations.iter().find(|expect| expect.released);
+        let released = self.scenario.expectations.iter().find(|expect| expect.released);
         let Some(id) = released.and_then(|expect| self.id(expect)) else { return };
         if self.tracker.get(&id).is_some_and(|record| record.release.is_none()) {
             self.apply(Some(Input::ReleaseRequested { at: self.clock.now(), id: id.clone() }));
@@ -243,51 +242,56 @@ impl Watcher {
         }
     }
 
-    /// When to look again at the latest, by the monotonic clock; `None` once all is known and as it should be.
+    /// Returns the monotonic time of the next check, or `None` once all expectations are met. Panics if an expectation
+    /// is not met in time.
     fn next_check(&self) -> Option<Duration> {
         let now = self.clock.now();
-        let passed = now.since(self.start);
+        let elapsed = now.since(self.start);
         let mut next: Option<Duration> = None;
-        for expect in &self.script.expectations {
-            let over = expect.within.0 <= passed;
+        for expect in &self.scenario.expectations {
+            let is_over = expect.within.0 <= elapsed;
             if let Err(missing) = self.check(expect) {
-                assert!(!over, "{missing}\n{}", self.describe(expect));
-            } else if over || !expect.requires_absence() {
+                assert!(!is_over, "{missing}\n{}", self.describe(expect));
+            } else if is_over || !expect.requires_absence() {
                 continue;
             }
-            let left = expect.within.0.saturating_sub(passed);
+            let left = expect.within.0.saturating_sub(elapsed);
             next = Some(next.map_or(left, |next| next.min(left)));
         }
-        let flag = self.tracker.next_deadline(now);
-        let wait = flag.map_or(next?, |flag| flag.min(next.unwrap_or(flag)));
+        let alert = self.tracker.next_deadline(now);
+        let wait = alert.map_or(next?, |alert| alert.min(next.unwrap_or(alert)));
         Some(now.mono + wait.max(Duration::from_millis(10)))
     }
 
     fn id(&self, expect: &Expectation) -> Option<SessionId> {
         let word = expect.session.as_deref()?;
-        Some(testing::id(self.script.find_session_id(word).unwrap()))
+        Some(testing::id(self.scenario.find_session_id(word).unwrap()))
     }
 
-    /// Whether it holds as of now; else what is missing. What must not be stops the test at once.
+    /// Checks an expectation against the current state. Panics if something that must not happen has happened.
+    ///
+    /// # Errors
+    ///
+    /// A description of the missing event, status, verdict or phrase.
     fn check(&self, expect: &Expectation) -> Result<(), String> {
         let id = self.id(expect);
         let own: Vec<&EventKind> =
             self.events.iter().filter(|event| event.id == id).map(|event| &event.kind).collect();
         let named: Vec<&str> = own.iter().map(|kind| kind.name()).collect();
         let verdict = id.as_ref().and_then(|id| self.tracker.verdict(id));
-        let said = self.texts(expect);
-        if let Some(came) = named.iter().find(|name| expect.absent_events.iter().any(|never| never == *name))
-        {
-            panic!("“{came}” was not to come\n{}", self.describe(expect));
+        let texts = self.texts(expect);
+        let unexpected = named.iter().find(|name| expect.absent_events.iter().any(|absent| absent == *name));
+        if let Some(event) = unexpected {
+            panic!("unexpected event “{event}”\n{}", self.describe(expect));
         }
         if let Some(phrase) =
-            expect.absent_phrases.iter().find(|phrase| said.iter().any(|it| it.contains(*phrase)))
+            expect.absent_phrases.iter().find(|phrase| texts.iter().any(|it| it.contains(*phrase)))
         {
-            panic!("“{phrase}” was not to be said\n{}", self.describe(expect));
+            panic!("unexpected phrase “{phrase}”\n{}", self.describe(expect));
         }
-        let mut rest = named.iter();
-        if let Some(missing) = expect.events.iter().find(|wanted| !rest.any(|name| name == wanted)) {
-            return Err(format!("the event “{missing}” did not come, or not in this order"));
+        let mut remaining = named.iter();
+        if let Some(missing) = expect.events.iter().find(|wanted| !remaining.any(|name| name == wanted)) {
+            return Err(format!("the event “{missing}” did not happen, or not in this order"));
         }
         let status = id.as_ref().and_then(|id| self.tracker.get(id)?.status());
         if let Some(wanted) = &expect.status
@@ -298,45 +302,45 @@ impl Watcher {
         let name = verdict.as_ref().map_or(NO_VERDICT, |verdict| verdict.name());
         match expect.verdict.as_deref() {
             Some(NO_VERDICT) if verdict.is_some() => {
-                panic!("no verdict was to be\n{}", self.describe(expect))
+                panic!("unexpected verdict\n{}", self.describe(expect))
             }
             Some(wanted) if wanted != name => return Err(format!("the verdict is not {wanted}")),
             _ => {}
         }
-        match expect.phrases.iter().find(|phrase| !said.iter().any(|it| it.contains(*phrase))) {
-            Some(missing) => Err(format!("nothing says “{missing}”")),
+        match expect.phrases.iter().find(|phrase| !texts.iter().any(|it| it.contains(*phrase))) {
+            Some(missing) => Err(format!("no text contains “{missing}”")),
             None => Ok(()),
         }
     }
 
-    /// The sentences of its events and the words of its verdict.
+    /// Returns the sentences of the session's events, and the texts of its verdict.
     fn texts(&self, expect: &Expectation) -> Vec<String> {
         let id = self.id(expect);
         let today = self.clock.now().wall;
         let own = self.events.iter().filter(|event| event.id == id);
-        let mut said: Vec<String> = own.map(|event| event.kind.sentence(Zone::Utc, today)).collect();
+        let mut texts: Vec<String> = own.map(|event| event.kind.sentence(Zone::Utc, today)).collect();
         if let Some(id) = id
             && let Some(verdict) = self.tracker.verdict(&id)
         {
-            let words = verdict.text(Zone::Utc, today);
+            let text = verdict.text(Zone::Utc, today);
             let status = self.tracker.get(&id).unwrap().status().unwrap();
-            said.push(verdict.summary_line(status, Zone::Utc, today));
-            said.push(words.explanation);
-            said.extend(words.ruled_out.map(str::to_owned));
-            said.extend([words.confidence, words.advice].map(str::to_owned));
-            said.extend(words.end_cluster);
+            texts.push(verdict.summary_line(status, Zone::Utc, today));
+            texts.push(text.explanation);
+            texts.extend(text.ruled_out.map(str::to_owned));
+            texts.extend([text.confidence, text.advice].map(str::to_owned));
+            texts.extend(text.end_cluster);
         }
-        said
+        texts
     }
 
-    /// What there was instead.
+    /// Describes the actual events, verdict and texts, for a failure message.
     fn describe(&self, expect: &Expectation) -> String {
         let id = self.id(expect);
         let named = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
         format!(
-            "in {}, of {}, {} s after the start\nevents: {}\nverdict: {}\nsaid:\n  {}",
-            self.scenario,
-            expect.session.as_deref().unwrap_or("what concerns all"),
+            "scenario {}, session {}, {} s after the start\nevents: {}\nverdict: {}\ntexts:\n  {}",
+            self.name,
+            expect.session.as_deref().unwrap_or("(none)"),
             self.clock.now().since(self.start).as_secs(),
             named.collect::<Vec<_>>().join(", "),
             id.and_then(|id| self.tracker.verdict(&id)).map_or(NO_VERDICT, |verdict| verdict.name()),

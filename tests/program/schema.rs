@@ -1,7 +1,7 @@
 //! Checks JSON values against the schemas in `tests/contract`.
 //!
-//! The schemas use few keywords. A validator crate would add 21 (`boon`) to 46 (`jsonschema`) compilation units to the test build.
-//! An unknown keyword is an error, so that no schema requires more than is checked.
+//! The schemas use few keywords. A validator crate would add 21 (`boon`) to 46 (`jsonschema`) compilation units to the
+//! test build. An unknown keyword is an error, so that no schema requires more than is checked.
 
 use serde_json::Value;
 use url::Url;
@@ -12,7 +12,7 @@ pub(crate) fn assert_valid(schema: &str, value: &Value) {
     assert!(errors.is_empty(), "{}: {value}", errors.join(", "));
 }
 
-/// Returns one message for each keyword of `schema` that `value`, which stands at `path`, does not satisfy.
+/// Returns one message for each keyword of `schema` that `value` at `path` does not satisfy.
 fn errors(schema: &Value, value: &Value, path: &str) -> Vec<String> {
     let mut errors = Vec::new();
     for (keyword, rule) in schema.as_object().unwrap() {
@@ -71,7 +71,7 @@ fn has_type(value: &Value, name: &str) -> bool {
 fn has_format(text: &str, name: &str) -> bool {
     match name {
         "date-time" => chrono::DateTime::parse_from_rfc3339(text).is_ok(),
-        // The parser accepts, and would escape, what RFC 3986 forbids.
+        // The parser accepts and escapes characters that RFC 3986 forbids.
         "uri" => {
             Url::parse(text).is_ok()
                 && text.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"{}|\\^`".contains(&b))

@@ -1,8 +1,8 @@
-//! The screen, as its reader uses it.
+//! The screen on a terminal, driven by keystrokes.
 
 use crate::harness::{KEY, Terminal, TestSimulator, wait_until};
 
-/// One session that runs for an hour, with a proxy and metadata.
+/// A running session with a timeout of an hour, and metadata.
 const ONE: &str = r#"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
@@ -15,6 +15,7 @@ metadata = { name = "nightly-42", run = { id = "c-881" } }
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
+/// Decodes base64.
 pub(crate) fn base64(text: &str) -> Vec<u8> {
     let value = |letter: u8| match letter {
         b'A'..=b'Z' => letter - b'A',
@@ -34,7 +35,7 @@ pub(crate) fn base64(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
+fn c_copies_fresh_connect_url() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
@@ -45,9 +46,9 @@ fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
     );
     terminal.press("c");
     terminal.wait_for("sent to the terminal");
-    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
-    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
-    assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
+    let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
+    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "the API never sent {copied}");
     assert!(copied.starts_with("wss://"));
     terminal.assert_no_secrets(&api, &[]);
     terminal.press("q");
@@ -55,7 +56,7 @@ fn it_starts_shows_a_session_and_copies_a_fresh_connect_url() {
 }
 
 #[test]
-fn the_connect_url_is_shown_only_where_it_is_asked_for_and_goes_at_a_key() {
+fn connect_url_is_shown_only_on_request() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
@@ -64,21 +65,24 @@ fn the_connect_url_is_shown_only_where_it_is_asked_for_and_goes_at_a_key() {
     let screen = terminal.wait_for("signingKey=");
     let flat: String = screen.split_whitespace().collect();
     let urls = api.connect_urls();
-    let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL is on the screen");
+    let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL on the screen");
     terminal.press("\x1b");
-    terminal.wait_until("the URL is gone", |screen| !screen.contents().contains("signingKey=ey"));
+    terminal.wait_until("a screen without the URL", |screen| !screen.contents().contains("signingKey=ey"));
     terminal.assert_no_secrets(&api, &[shown]);
 }
 
 #[test]
-fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
+fn session_list_is_tracked_without_ids() {
     let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("nightly-42");
     api.control.end_session(ID, browserbase_simulator::FinalStatus::Completed);
     terminal.wait_for("COMPLETED");
-    let asked = api.log();
-    assert!(asked.iter().any(|hit| hit.path.ends_with(ID)), "the end was asked for by its id");
+    let requests = api.log();
+    assert!(
+        requests.iter().any(|request| request.path.ends_with(ID)),
+        "the session was not retrieved by its id"
+    );
     api.control.add_session(
         toml::from_str("name = \"second\"\ntimeout = \"1h\"\nmetadata = { name = \"second\" }").unwrap(),
     );
@@ -87,24 +91,27 @@ fn without_ids_new_sessions_come_in_and_those_that_leave_are_resolved() {
 }
 
 #[test]
-fn a_session_that_died_before_is_found_among_the_newest_and_watched() {
-    let died = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+fn recent_dialog_finds_ended_session() {
+    let ended = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!(
-        "{ONE}[[session]]\nid = \"{died}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
+        "{ONE}[[session]]\nid = \"{ended}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
     ));
     let mut terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     let screen = terminal.wait_for("nightly-42");
     assert!(!screen.contains("6512bd43"), "{screen}");
     let unfiltered = |api: &TestSimulator| {
-        api.log().iter().filter(|hit| hit.path.ends_with("/sessions") && hit.query.is_empty()).count()
+        api.log()
+            .iter()
+            .filter(|request| request.path.ends_with("/sessions") && request.query.is_empty())
+            .count()
     };
-    assert_eq!(unfiltered(&api), 0, "never polled");
+    assert_eq!(unfiltered(&api), 0, "the unfiltered list was polled");
     terminal.press("R");
     let screen = terminal.wait_for("ran into its own timeout of 15m");
     assert!(screen.contains("TIMED_OUT") && screen.contains("growth"), "{screen}");
     terminal.press("G\r");
     let screen = terminal.wait_for("TIMED_OUT after 15m");
-    assert!(screen.contains(died), "{screen}");
+    assert!(screen.contains(ended), "{screen}");
     terminal.press("\x1b");
     terminal.wait_until("both rows", |screen| {
         let screen = screen.contents();
@@ -115,7 +122,7 @@ fn a_session_that_died_before_is_found_among_the_newest_and_watched() {
 }
 
 #[test]
-fn a_session_is_added_by_a_pasted_line_and_muted_and_shown_again() {
+fn pasted_session_is_added() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
@@ -125,16 +132,16 @@ fn a_session_is_added_by_a_pasted_line_and_muted_and_shown_again() {
     terminal.press(&format!("\x1b[200~see https://www.browserbase.com/sessions/{other} please\x1b[201~"));
     terminal.wait_for(other);
     terminal.press("\r");
-    terminal.wait_until("it runs", |screen| screen.contents().matches("● RUNNING").count() >= 2);
+    terminal.wait_until("two running sessions", |screen| screen.contents().matches("● RUNNING").count() >= 2);
     terminal.press("m");
     terminal.wait_for("1 muted, M shows them");
     terminal.press("M");
-    terminal.wait_until("both again", |screen| !screen.contents().contains("muted, M"));
+    terminal.wait_until("both sessions again", |screen| !screen.contents().contains("muted, M"));
     terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
-fn a_query_and_a_status_are_all_that_is_asked_for() {
+fn query_limits_listed_sessions() {
     let other = "[[session]]\nid = \"other-1\"\nmetadata = { name = \"other\" }\n";
     let api = TestSimulator::serve(&format!("{ONE}{other}"));
     let query = "user_metadata['run']['id']:'c-881'";
@@ -142,14 +149,15 @@ fn a_query_and_a_status_are_all_that_is_asked_for() {
     let terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
     let screen = terminal.wait_for("nightly-42");
     assert!(screen.contains("asked for ['run']['id']:'c-881'") && !screen.contains("other-1"), "{screen}");
-    let lists: Vec<_> = api.log().into_iter().filter(|hit| hit.path.ends_with("/sessions")).collect();
+    let lists: Vec<_> = api.log().into_iter().filter(|request| request.path.ends_with("/sessions")).collect();
     assert!(
-        !lists.is_empty() && lists.iter().all(|hit| hit.query.starts_with("status=RUNNING&q=user_metadata"))
+        !lists.is_empty()
+            && lists.iter().all(|request| request.query.starts_with("status=RUNNING&q=user_metadata"))
     );
 }
 
 #[test]
-fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
+fn missing_session_does_not_stop_others() {
     let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID, "no-such-1"], &[], 120, 40);
     terminal.wait_for("not found");
@@ -157,10 +165,10 @@ fn a_session_that_does_not_exist_says_so_and_the_others_go_on() {
 }
 
 #[test]
-fn a_refused_key_and_a_server_that_comes_back_are_told_apart() {
+fn rejected_api_key_differs_from_outage() {
     let api = TestSimulator::serve(ONE);
-    let refused = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
-    refused.wait_for("refuses the key");
+    let rejected = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
+    rejected.wait_for("refuses the key");
     let before = api.log().len();
     api.control.add_fault(browserbase_simulator::Fault::with_status(
         browserbase_simulator::FaultTarget::All,
@@ -172,11 +180,11 @@ fn a_refused_key_and_a_server_that_comes_back_are_told_apart() {
     failing.press("r");
     failing.wait_for("RUNNING");
     assert!(api.log().len() > before);
-    refused.assert_no_secrets(&api, &[]);
+    rejected.assert_no_secrets(&api, &[]);
 }
 
 #[test]
-fn no_color_means_no_color_and_ascii_means_ascii() {
+fn no_color_and_ascii_are_honoured() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &["--ascii", ID], &[("NO_COLOR", "1")], 120, 40);
     terminal.wait_for("nightly-42");
@@ -184,7 +192,7 @@ fn no_color_means_no_color_and_ascii_means_ascii() {
     terminal.wait_for("quit");
     terminal.press("q");
     let raw = terminal.raw();
-    assert!(raw.is_ascii(), "only ASCII was written");
+    assert!(raw.is_ascii(), "non-ASCII characters were written");
     for sgr in
         String::from_utf8(raw).unwrap().split("\x1b[").filter_map(|it| it.split_once('m').map(|it| it.0))
     {
@@ -200,7 +208,7 @@ fn no_color_means_no_color_and_ascii_means_ascii() {
 }
 
 #[test]
-fn hostile_text_reaches_the_terminal_as_nothing_but_text() {
+fn hostile_text_is_sanitised() {
     let api = TestSimulator::serve(
         r#"
 [[session]]
@@ -216,13 +224,13 @@ metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m"
     for bad in ["\u{1b}]52;", "\u{1b}]0;owned", "\u{202e}", "\u{9b}", "\u{1b}[31m"] {
         assert!(!raw.contains(bad), "{bad:?} was written");
     }
-    let told = terminal.wait_for_osc("a title", |told| !told.titles.is_empty());
-    assert!(told.clipboard.is_empty() && told.unknown.is_empty(), "{told:?}");
-    assert!(told.titles.iter().all(|title| !title.contains("owned")));
+    let osc = terminal.wait_for_osc("a title", |osc| !osc.titles.is_empty());
+    assert!(osc.clipboard.is_empty() && osc.unknown.is_empty(), "{osc:?}");
+    assert!(osc.titles.iter().all(|title| !title.contains("owned")));
 }
 
 #[test]
-fn a_narrow_pane_and_a_resize_show_what_fits() {
+fn tiny_terminal_shows_what_fits() {
     let api = TestSimulator::serve(ONE);
     let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
     terminal.wait_for("45c48cce");
@@ -235,31 +243,31 @@ fn a_narrow_pane_and_a_resize_show_what_fits() {
 }
 
 #[test]
-fn polling_goes_on_while_nobody_presses_a_key_and_stops_while_paused() {
+fn pause_stops_polling() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
-    let asked = |id: &str| api.log().iter().filter(|hit| hit.path.ends_with(id)).count();
-    let polls = || asked(ID);
+    let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
+    let polls = || requests(ID);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
-    let clock = Terminal::keepwatch(&api, &["-i", "1s", other], &[], 100, 30);
-    clock.wait_for("RUNNING");
+    let reference = Terminal::keepwatch(&api, &["-i", "1s", other], &[], 100, 30);
+    reference.wait_for("RUNNING");
     wait_until("three polls", || polls() >= 3);
     terminal.press("p");
     terminal.wait_for("PAUSED");
-    let (paused_at, seconds) = (polls(), asked(other));
-    wait_until("four polls of another program", || asked(other) >= seconds + 4);
-    // One request may have been on its way.
+    let (paused_at, reference_polls) = (polls(), requests(other));
+    wait_until("four polls of the other program", || requests(other) >= reference_polls + 4);
+    // One request may have been in flight.
     assert!(polls() <= paused_at + 1, "{} polls while paused", polls() - paused_at);
     let paused_at = polls();
     terminal.press("c");
-    wait_until("a fresh reply while paused", || polls() > paused_at);
+    wait_until("a request while paused", || polls() > paused_at);
     terminal.press("p");
-    wait_until("polls again", || polls() >= paused_at + 3);
+    wait_until("polls after the pause", || polls() >= paused_at + 3);
     terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
-fn a_key_that_comes_together_with_a_resize_is_not_lost() {
+fn keystroke_during_resize_is_not_lost() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
@@ -269,12 +277,13 @@ fn a_key_that_comes_together_with_a_resize_is_not_lost() {
         terminal.wait_for("to the next pane");
         terminal.resize(100, 30);
         terminal.press("?");
-        terminal.wait_until("no help", |screen| !screen.contents().contains("to the next pane"));
+        terminal
+            .wait_until("a screen without help", |screen| !screen.contents().contains("to the next pane"));
     }
 }
 
 #[test]
-fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_terminal() {
+fn copy_reaches_tmux_buffer_and_terminal() {
     let tmux = |socket: &str, args: &[&str]| {
         let mut command = std::process::Command::new("tmux");
         command
@@ -285,7 +294,7 @@ fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_termi
         command.output()
     };
     if tmux("none", &["-V"]).is_err() {
-        eprintln!("SKIPPED: there is no tmux on this machine");
+        eprintln!("SKIPPED: tmux is not installed");
         return;
     }
     let api = TestSimulator::serve(ONE);
@@ -296,9 +305,9 @@ fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_termi
     terminal.wait_for("RUNNING");
     terminal.press("c");
     terminal.wait_for("tmux");
-    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
-    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
-    assert!(api.connect_urls().contains(&copied), "{copied} was never handed out");
+    let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
+    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "the API never sent {copied}");
     let buffer = tmux(&socket, &["show-buffer", "-b", "keepwatch"]).unwrap();
     assert_eq!(String::from_utf8(buffer.stdout).unwrap(), copied);
     terminal.assert_no_secrets(&api, &[]);
@@ -307,7 +316,7 @@ fn inside_tmux_with_its_default_settings_a_copy_reaches_its_buffer_and_the_termi
 }
 
 #[test]
-fn a_server_without_lists_says_so_where_no_session_was_named() {
+fn missing_list_endpoint_is_reported() {
     let api = TestSimulator::serve("[[fault]]\non = \"list\"\nstatus = 404\n");
     let terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     let screen = terminal.wait_for("this server has no list of sessions");
@@ -315,39 +324,43 @@ fn a_server_without_lists_says_so_where_no_session_was_named() {
 }
 
 #[test]
-fn a_refresh_goes_out_at_once_while_four_sessions_hang() {
-    let hanging = (1..=4).map(|place| {
-        format!("[[session]]\nid = \"h-{place}\"\n[[fault]]\non = \"h-{place}\"\nreply = \"hang\"\n")
+fn refresh_bypasses_hanging_requests() {
+    let hanging = (1..=4).map(|number| {
+        format!("[[session]]\nid = \"h-{number}\"\n[[fault]]\non = \"h-{number}\"\nreply = \"hang\"\n")
     });
-    let no_lists = "[[fault]]\non = \"list\"\nstatus = 404\n"; // else five would be looked for there
+    let no_lists = "[[fault]]\non = \"list\"\nstatus = 404\n"; // otherwise the program polls five sessions by lists
     let api = TestSimulator::serve(&format!(
         "{}[[session]]\nid = \"ok-1\"\n{no_lists}",
         hanging.collect::<String>()
     ));
     let ids = ["h-1", "h-2", "h-3", "h-4", "ok-1"];
     let mut terminal = Terminal::keepwatch(&api, &ids, &[], 120, 40);
-    let asked = |what: &str| api.log().iter().filter(|hit| hit.path.ends_with(what)).count();
-    wait_until("all four places hang", || ["h-1", "h-2", "h-3", "h-4"].iter().all(|id| asked(id) == 1));
-    let before = asked("ok-1");
+    let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
+    wait_until("four hanging requests", || ["h-1", "h-2", "h-3", "h-4"].iter().all(|id| requests(id) == 1));
+    let before = requests("ok-1");
     terminal.press("r");
-    wait_until("the healthy one is asked", || asked("ok-1") > before);
-    let at = |what: &str| api.log().iter().find(|hit| hit.path.ends_with(what)).map(|hit| hit.at).unwrap();
+    wait_until("a request for the healthy session", || requests("ok-1") > before);
+    let log = api.log();
+    let first_request = |id: &str| log.iter().find(|request| request.path.ends_with(id)).unwrap().at;
     let limit = std::time::Duration::from_secs(9);
-    assert!(at("ok-1") < at("h-1") + limit, "before the first of them times out, after 10 s");
+    assert!(
+        first_request("ok-1") < first_request("h-1") + limit,
+        "the refresh waited for a timeout, which is after 10 s"
+    );
 }
 
 #[test]
-fn the_live_view_is_copied_and_shown_nowhere() {
+fn live_view_url_is_copied_not_shown() {
     let api = TestSimulator::serve(ONE);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.press("yl");
-    let told = terminal.wait_for_osc("a copy", |told| !told.clipboard.is_empty());
+    let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
     terminal.wait_for("live view URL sent to the terminal");
-    let copied = String::from_utf8(base64(&told.clipboard[0])).unwrap();
-    let key = copied.split_once("signingKey=").unwrap().1;
+    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
+    let signing_key = copied.split_once("signingKey=").unwrap().1;
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
-    assert!(!String::from_utf8_lossy(&terminal.raw()).contains(key), "the live view was shown");
+    assert!(!String::from_utf8_lossy(&terminal.raw()).contains(signing_key), "the live view was shown");
     terminal.assert_no_secrets(&api, &[]);
 }

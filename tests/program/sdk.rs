@@ -1,10 +1,10 @@
-//! The vendor's SDKs and command lines against `keepwatch simulate`, installed from their registries and unmodified. Ignored
-//! unless asked for: they need a network, Python and Node. The scripts are in `tests/sdk`.
+//! Runs the vendor's SDKs and command-line tools against `keepwatch simulate`, unmodified and installed from their
+//! registries. The tests are ignored by default: they need a network, Python and Node. The scripts are in `tests/sdk`.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "what was proved, of which version, or why nothing was"
+    reason = "names the tested versions, or the missing program"
 )]
 
 use std::ffi::OsStr;
@@ -16,16 +16,16 @@ use crate::simulate::SimulateProgram;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
 
-/// Whether `program` can be run here; if not, says so where nobody can miss it.
+/// Returns true if `program` can be run on this machine. If not, prints a notice.
 fn is_installed(program: &str) -> bool {
-    let here = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !here {
-        eprintln!("\n  SKIPPED: {program} is not installed, so nothing was proved.\n");
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("\n  SKIPPED: {program} is not installed.\n");
     }
-    here
+    found
 }
 
-/// Runs `command`, which has to succeed.
+/// Runs `command`, which must succeed, and prints its output.
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -33,7 +33,7 @@ fn run(command: &mut Command) {
     print!("{out}");
 }
 
-/// Runs `script` in `folder` with `interpreter`, pointed at simulators of its own.
+/// Runs `script` in `folder` with `interpreter`, against its own simulators.
 fn run_script(interpreter: &OsStr, script: &Path, folder: &Path) {
     let scenario = format!("{SCRIPTS}/scenario.toml");
     let paid = SimulateProgram::start(&["--scenario", &scenario]);
@@ -50,12 +50,12 @@ fn run_script(interpreter: &OsStr, script: &Path, folder: &Path) {
         .env("FULL_BASE_URL", &full.url)
         .env("BROWSERBASE_PROJECT_ID", &paid.project)
         .env("BROWSERBASE_API_KEY", "bb_test_simulated")
-        // The command lines tell their makers of their use, and look for newer versions of themselves.
+        // Without these the command-line tools send telemetry and look for updates.
         .env("DO_NOT_TRACK", "1")
         .env("BB_DISABLE_UPDATE_CHECK", "1"));
 }
 
-/// Installs `packages` from npm in a folder of their own, and runs `script` there.
+/// Installs `packages` from npm in a temporary folder, and runs `script` there.
 fn run_node_script(script: &str, packages: &[&str]) {
     if !is_installed("node") || !is_installed("npm") {
         return;
@@ -71,7 +71,7 @@ fn run_node_script(script: &str, packages: &[&str]) {
 
 #[test]
 #[ignore = "installs from PyPI"]
-fn the_python_sdk_works_against_the_simulator() {
+fn python_sdk_works_against_simulator() {
     if !is_installed("python3") {
         return;
     }
@@ -86,12 +86,12 @@ fn the_python_sdk_works_against_the_simulator() {
 
 #[test]
 #[ignore = "installs from npm"]
-fn the_node_sdk_works_against_the_simulator() {
+fn node_sdk_works_against_simulator() {
     run_node_script("sdk.mjs", &["@browserbasehq/sdk"]);
 }
 
 #[test]
 #[ignore = "installs from npm"]
-fn the_command_lines_work_against_the_simulator() {
+fn vendor_clis_work_against_simulator() {
     run_node_script("clis.mjs", &["@browserbasehq/cli", "browse"]);
 }

@@ -1,4 +1,4 @@
-//! Every way in which the program ends, and what it leaves of the terminal.
+//! The ways in which the program exits or suspends. In each it restores the terminal.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use crate::harness::{
     KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
 };
 
-/// Time within which the program ends after its terminal is gone. It takes less than a second, but not on a busy machine.
+/// Time within which the program must exit after its terminal is closed: under a second, or longer on a busy machine.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The demo, which is deaf to all that would lead it elsewhere.
+/// Starts the demo, with an environment that would break a program that uses the network.
 fn demo() -> Terminal {
-    let nowhere = "http://127.0.0.1:1";
+    let unreachable = "http://127.0.0.1:1";
     let names = ["BROWSERBASE_BASE_URL", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"];
-    let env = names.map(|name| (name, nowhere));
+    let env = names.map(|name| (name, unreachable));
     let terminal = Terminal::start(&[PROGRAM, "demo"], &env, 100, 30);
     terminal.wait_for("RUNNING");
     terminal
 }
 
 #[test]
-fn q_and_ctrl_c_give_the_terminal_back() {
+fn q_and_ctrl_c_restore_terminal() {
     for key in ["q", "\x03"] {
         let mut terminal = demo();
         terminal.press(key);
@@ -31,13 +31,13 @@ fn q_and_ctrl_c_give_the_terminal_back() {
         assert_eq!(
             (raw.matches("\u{1b}[22;0t").count(), raw.matches("\u{1b}[23;0t").count()),
             (1, 1),
-            "its title"
+            "the title is not saved and restored once"
         );
     }
 }
 
 #[test]
-fn signals_that_ask_for_the_end_give_the_terminal_back() {
+fn signals_restore_terminal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let mut terminal = demo();
         terminal.signal(signal);
@@ -46,42 +46,42 @@ fn signals_that_ask_for_the_end_give_the_terminal_back() {
 }
 
 #[test]
-fn a_terminal_that_goes_away_takes_the_program_with_it() {
+fn closed_terminal_ends_program() {
     let mut terminal = demo();
     terminal.close();
-    let (status, took) = terminal.timed_exit();
+    let (status, elapsed) = terminal.timed_exit();
     assert!(
         status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129,
         "{status:?}"
     );
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
 #[test]
-fn a_terminal_that_goes_away_while_sighup_is_ignored_takes_the_program_with_it_too() {
+fn closed_terminal_ends_program_ignoring_sighup() {
     let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.close();
-    let (status, took) = terminal.timed_exit();
-    assert_eq!(status.exit_code(), 129, "neither a signal nor a core file");
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    let (status, elapsed) = terminal.timed_exit();
+    assert_eq!(status.exit_code(), 129, "killed by a signal");
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
 #[test]
-fn a_terminal_that_goes_away_while_it_stands_still_takes_the_program_with_it_too() {
+fn stalled_terminal_closes_and_ends_program() {
     let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.set_read_mode(ReadMode::Stopped);
-    terminal.press(&"?\x0c".repeat(40)); // more frames than a pty keeps
+    terminal.press(&"?\x0c".repeat(40)); // more frames than fit into a pty's buffer
     terminal.close();
-    let (status, took) = terminal.timed_exit();
+    let (status, elapsed) = terminal.timed_exit();
     assert_eq!(status.exit_code(), 129);
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
-/// Who would go on for ever where the test fails does not.
+/// Kills a process that would run for ever if the test fails.
 #[cfg(target_os = "linux")]
 struct KillOnDrop(rustix::process::Pid);
 
@@ -92,31 +92,31 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// In a session of its own nobody tells it, and who draws nothing never learns of it by writing.
+/// The program gets no SIGHUP, as it runs in its own process session, and no write error, as it draws nothing.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_terminal_that_goes_away_while_nobody_tells_and_nothing_is_drawn_takes_the_program_with_it_too() {
+fn watchdog_notices_silently_closed_terminal() {
     let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\nends = { at = \"0s\" }\n");
     let folder = tempfile::tempdir().unwrap();
-    let note = folder.path().join("pid");
-    let script = format!("setsid sh -c 'echo $$ > {}; exec {PROGRAM} s-1'; wait", note.display());
+    let pid_file = folder.path().join("pid");
+    let script = format!("setsid sh -c 'echo $$ > {}; exec {PROGRAM} s-1'; wait", pid_file.display());
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 100, 30);
     terminal.wait_for("COMPLETED");
-    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     let _guard = KillOnDrop(rustix::process::Pid::from_raw(pid).unwrap());
     let process = format!("/proc/{pid}/stat");
-    // Who is dead and not yet waited for is gone, too.
+    // A zombie counts as gone.
     let is_gone = || std::fs::read_to_string(&process).map_or(true, |stat| stat.contains(") Z "));
     assert!(!is_gone());
     terminal.stop_reading();
     terminal.close();
-    let took = wait_until("the end", is_gone);
-    assert!(took < EXIT_TIMEOUT, "{took:?}");
+    let elapsed = wait_until("the exit of the program", is_gone);
+    assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
 #[test]
-fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
+fn ctrl_z_restores_terminal() {
     let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
     terminal.wait_for("ready>");
     terminal.press(&format!("set -m; '{PROGRAM}' demo\n"));
@@ -134,27 +134,28 @@ fn ctrl_z_suspends_and_fg_brings_the_screen_back() {
     exit_shell(terminal);
 }
 
-/// Ends the shell once it has its terminal back: what is typed before that belongs to the program that ends.
+/// Exits the shell once it shows its prompt. The exiting program would get any keystrokes before that.
 fn exit_shell(mut shell: Terminal) {
-    shell.wait_until("the prompt again", |screen| {
+    shell.wait_until("the shell's prompt", |screen| {
         !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
     });
     shell.press("exit\n");
     shell.wait_for_exit();
 }
 
-/// As Ctrl-Z, but from outside; and continued in the background, where the terminal is the shell's.
+/// SIGTSTP from another process restores the terminal as Ctrl-Z does. SIGCONT in the background leaves it to the shell.
 #[test]
-fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
+fn sigtstp_restores_terminal() {
     let folder = tempfile::tempdir().unwrap();
-    let note = folder.path().join("pid");
-    let job = format!("sh -c 'echo $$ > {}; exec {PROGRAM} demo'", note.display());
+    let pid_file = folder.path().join("pid");
+    let job = format!("sh -c 'echo $$ > {}; exec {PROGRAM} demo'", pid_file.display());
     let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
     terminal.wait_for("ready>");
     terminal.press(&format!("set -m; {job}\n"));
-    let shows = |screen: &vt100::Screen| screen.alternate_screen() && screen.contents().contains("RUNNING");
-    terminal.wait_until("the screen", shows);
-    let pid = std::fs::read_to_string(&note).unwrap().trim().parse().unwrap();
+    let is_shown =
+        |screen: &vt100::Screen| screen.alternate_screen() && screen.contents().contains("RUNNING");
+    terminal.wait_until("the screen", is_shown);
+    let pid = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     let send =
         |signal| rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
     send(Signal::TSTP);
@@ -162,17 +163,17 @@ fn a_signal_from_outside_suspends_too_and_in_the_background_it_stays_stopped() {
     terminal.wait_for("topped");
     send(Signal::CONT);
     terminal.press("echo still $((40 + 2))\n");
-    terminal.wait_until("the shell's answer", |screen| {
+    terminal.wait_until("the shell's output", |screen| {
         !screen.alternate_screen() && screen.contents().contains("still 42")
     });
     terminal.press("fg\n");
-    terminal.wait_until("the screen again", shows);
+    terminal.wait_until("the screen again", is_shown);
     terminal.press("q");
     exit_shell(terminal);
 }
 
 #[test]
-fn a_poll_that_hangs_does_not_hold_up_the_end() {
+fn hanging_poll_does_not_delay_exit() {
     let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\n[[fault]]\non = \"all\"\nreply = \"hang\"\n");
     let mut terminal = Terminal::keepwatch(&api, &["s-1"], &[], 100, 30);
     terminal.wait_for("s-1");
@@ -181,7 +182,7 @@ fn a_poll_that_hangs_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn without_a_terminal_the_demo_says_so_and_streams_its_events() {
+fn demo_without_terminal_streams_events() {
     use std::io::Read as _;
     let mut child = std::process::Command::new(PROGRAM)
         .arg("demo")
@@ -194,27 +195,27 @@ fn without_a_terminal_the_demo_says_so_and_streams_its_events() {
         .unwrap();
     let lines = lines(child.stdout.take().unwrap());
     assert!(lines.recv_timeout(TEST_TIMEOUT).unwrap().contains("first seen"));
-    drop(lines); // nobody reads on
+    drop(lines); // closes the pipe
     assert_eq!(wait_for_exit(&mut child).code(), Some(0));
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(said.contains("not a terminal") && said.contains("keepwatch events"), "{said}");
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert!(err.contains("not a terminal") && err.contains("keepwatch events"), "{err}");
 }
 
-/// Takes the screen and panics.
+/// Runs in a child process: enters the screen and panics, in the thread or task that the variable names.
 #[test]
-#[ignore = "a process that other tests start, on a terminal of its own"]
-fn a_child_that_panics() {
+#[ignore = "a child process that other tests start on a terminal"]
+fn child_that_panics() {
     use keepwatch::terminal::{Screen, channel};
-    let Ok(place) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
+    let Ok(location) = std::env::var("KEEPWATCH_PANIC_IN") else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (events, _inbox) = channel();
     let mut screen = Screen::enter("panic", &events).unwrap();
     screen.draw(|frame| frame.buffer_mut().set_string(0, 0, "about to panic", ratatui::style::Style::new()));
     let panics = || panic!("on purpose");
     runtime.block_on(async {
-        match place.as_str() {
-            "error" => return, // as after `?`: the screen is dropped, and nothing else is done
+        match location.as_str() {
+            "error" => return, // like `?`: only drops the screen
             "thread" => drop(std::thread::spawn(panics)),
             "task" => drop(tokio::spawn(async move { panics() })),
             _ => panics(),
@@ -225,24 +226,24 @@ fn a_child_that_panics() {
 }
 
 #[test]
-fn an_error_gives_the_terminal_back() {
+fn error_restores_terminal() {
     let mut terminal = start_panicking("error");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
-fn start_panicking(place: &str) -> Terminal {
+fn start_panicking(location: &str) -> Terminal {
     let this = std::env::current_exe().unwrap();
     let command =
-        [this.to_str().unwrap(), "--exact", "shutdown::a_child_that_panics", "--ignored", "--nocapture"];
-    Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", place)], 100, 30)
+        [this.to_str().unwrap(), "--exact", "shutdown::child_that_panics", "--ignored", "--nocapture"];
+    Terminal::start(&command, &[("KEEPWATCH_PANIC_IN", location)], 100, 30)
 }
 
 #[test]
-fn a_panic_anywhere_gives_the_terminal_back_and_is_fatal() {
-    for place in ["thread", "task", "loop"] {
-        let mut terminal = start_panicking(place);
-        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{place}");
+fn panic_in_any_thread_restores_terminal() {
+    for location in ["thread", "task", "loop"] {
+        let mut terminal = start_panicking(location);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{location}");
         let screen = terminal.wait_for("on purpose");
-        assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");
+        assert!(!screen.contains("about to panic"), "the report is not on the main screen: {screen}");
     }
 }

@@ -1,4 +1,4 @@
-//! `keepwatch simulate` as other programs see it: asked over plain HTTP, its replies held against the public schemas.
+//! `keepwatch simulate` as other programs use it: plain HTTP requests, and responses checked against the public schemas.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{PROGRAM, TEST_TIMEOUT, clean_env, lines, wait_for_exit, wait_until};
 use crate::schema::assert_valid;
 
-/// A `keepwatch simulate` on a free port, which ends with this.
+/// A running `keepwatch simulate` on a free port. Dropping it kills the process.
 pub(crate) struct SimulateProgram {
     pub(crate) url: String,
     pub(crate) project: String,
@@ -20,6 +20,7 @@ pub(crate) struct SimulateProgram {
 }
 
 impl SimulateProgram {
+    /// Starts `keepwatch simulate ARGS` and reads its URL and project id.
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(PROGRAM)
             .arg("simulate")
@@ -41,14 +42,14 @@ impl SimulateProgram {
         Self { url: export("BROWSERBASE_BASE_URL"), project: export("BROWSERBASE_PROJECT_ID"), child }
     }
 
-    /// Interrupts it. Returns its exit code.
+    /// Interrupts the program and returns its exit code.
     pub(crate) fn interrupt(mut self) -> Option<i32> {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, Signal::INT).unwrap();
         wait_for_exit(&mut self.child).code()
     }
 
-    /// The scenario in `toml`, with `args` besides.
+    /// Starts the scenario in `toml`, with additional arguments.
     fn start_scenario(toml: &str, args: &[&str]) -> Self {
         let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
         std::fs::write(file.path(), toml).unwrap();
@@ -67,7 +68,7 @@ impl SimulateProgram {
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
         let address = self.url.trim_start_matches("http://");
         let body = body.map(Value::to_string);
-        let typed = if body.is_some() { "Content-Type: application/json\r\n" } else { "" };
+        let content_type = if body.is_some() { "Content-Type: application/json\r\n" } else { "" };
         let body = body.unwrap_or_default();
         let length = body.len();
         let mut stream = TcpStream::connect(address).unwrap();
@@ -75,11 +76,11 @@ impl SimulateProgram {
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: any\r\nConnection: close\r\n\
-             Content-Length: {length}\r\n{typed}\r\n{body}"
+             Content-Length: {length}\r\n{content_type}\r\n{body}"
         )
         .unwrap();
-        let reply = std::io::read_to_string(stream).unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        let response = std::io::read_to_string(stream).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let mut lines = head.lines();
         Response {
             status: lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap(),
@@ -106,14 +107,14 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The body of an answer with this status, which every one of `schemas` allows.
+    /// Returns the body. Asserts the status, and that the body matches all `schemas`.
     fn expect_status(self, status: u16, schemas: &[&str]) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         schemas.iter().for_each(|schema| assert_valid(schema, &self.body));
         self.body
     }
 
-    /// The message of a refusal with this status.
+    /// Returns the error message. Asserts the status, and that the body is an API error.
     fn expect_error(self, status: u16) -> String {
         let body = self.expect_status(status, &[include_str!("../contract/error.json")]);
         assert_eq!(body["statusCode"], status);
@@ -128,7 +129,7 @@ const LOG: &str = include_str!("../contract/session_log.json");
 const PROJECT: &str = include_str!("../contract/project.json");
 const USAGE: &str = include_str!("../contract/usage.json");
 
-/// One session that runs with a proxy, and one that is over.
+/// A running session with proxy traffic, and an ended one.
 const TWO: &str = r#"
 [[session]]
 id = "busy"
@@ -144,36 +145,40 @@ pending = "300ms"
 "#;
 
 #[test]
-fn a_keep_alive_session_lives_from_its_creation_to_its_release_by_the_contract() {
+fn keep_alive_session_lifecycle_matches_schema() {
     let api = SimulateProgram::start_scenario(TWO, &["--release-delay", "300ms"]);
-    let order = json!({
+    let settings = json!({
         "projectId": api.project, "keepAlive": true, "timeout": 900, "region": "eu-central-1", "proxies": true,
         "browserSettings": { "context": { "id": "c-1" } }, "userMetadata": { "owner": "growth" },
     });
-    let created = api.post("/v1/sessions", &order).expect_status(201, &[SESSION, CREATED]);
+    let created = api.post("/v1/sessions", &settings).expect_status(201, &[SESSION, CREATED]);
     assert_eq!((&created["keepAlive"], &created["contextId"]), (&true.into(), &"c-1".into()));
-    let one = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
-    let status = || api.get(&one).expect_status(200, &[SESSION])["status"].clone();
-    wait_until("the session runs", || status() == "RUNNING");
+    let session_path = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
+    let status = || api.get(&session_path).expect_status(200, &[SESSION])["status"].clone();
+    wait_until("a running session", || status() == "RUNNING");
 
     let query = "status=RUNNING&q=user_metadata%5B%27owner%27%5D%3A%27growth%27";
     let owned = api.get(&format!("/v1/sessions?{query}")).expect_status(200, &[]);
     assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
     assert_valid(SESSION, &owned[0]);
-    api.get(&format!("{one}/debug")).expect_status(200, &[LIVE_URLS]);
-    assert_eq!(api.get(&format!("{one}/logs")).expect_status(200, &[]), json!([]));
+    api.get(&format!("{session_path}/debug")).expect_status(200, &[LIVE_URLS]);
+    assert_eq!(api.get(&format!("{session_path}/logs")).expect_status(200, &[]), json!([]));
 
     let release = json!({ "status": "REQUEST_RELEASE", "projectId": api.project });
-    let released = api.post(&one, &release).expect_status(200, &[SESSION]);
-    assert_eq!(released["status"], "RUNNING", "a release shows later");
-    wait_until("the release shows", || status() == "COMPLETED");
-    let again = api.post(&one, &release).expect_status(200, &[SESSION]);
-    assert_eq!((&again["status"], again.get("endedAt").is_some()), (&"COMPLETED".into(), true));
-    assert!(api.get(&format!("{one}/debug")).expect_error(409).contains("is not running: it is COMPLETED"));
+    let released = api.post(&session_path, &release).expect_status(200, &[SESSION]);
+    assert_eq!(released["status"], "RUNNING", "the release is immediate");
+    wait_until("the end by release", || status() == "COMPLETED");
+    let repeated = api.post(&session_path, &release).expect_status(200, &[SESSION]);
+    assert_eq!((&repeated["status"], repeated.get("endedAt").is_some()), (&"COMPLETED".into(), true));
+    assert!(
+        api.get(&format!("{session_path}/debug"))
+            .expect_error(409)
+            .contains("is not running: it is COMPLETED")
+    );
 }
 
 #[test]
-fn what_is_there_besides_keeps_the_contract_too() {
+fn other_endpoints_match_schema() {
     let api = SimulateProgram::start_scenario(TWO, &[]);
     api.get("/v1/sessions/busy/debug").expect_status(200, &[LIVE_URLS]);
     let logs = api.get("/v1/sessions/busy/logs").expect_status(200, &[]);
@@ -190,7 +195,7 @@ fn what_is_there_besides_keeps_the_contract_too() {
 }
 
 #[test]
-fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
+fn plan_limits_are_enforced() {
     let api = SimulateProgram::start_scenario(TWO, &["--concurrency", "2", "--plan", "free"]);
     assert_eq!(api.get("/v1/projects").body[0]["concurrency"], 2);
     let keep_alive = api.post("/v1/sessions", &json!({ "keepAlive": true })).expect_error(403);
@@ -215,7 +220,7 @@ fn a_full_project_and_the_free_plan_refuse_what_the_api_refuses() {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_the_apis_words() {
+fn errors_use_api_messages() {
     let api = SimulateProgram::start_scenario(TWO, &[]);
     for (method, path, body, status, message) in [
         ("POST", "/v1/sessions", json!({ "timeout": 21_601 }), 400, "body/timeout must be <= 21600"),
@@ -231,8 +236,8 @@ fn what_is_wrong_is_said_in_the_apis_words() {
         ("DELETE", "/v1/sessions/busy", json!({}), 405, "Method DELETE not allowed"),
         ("POST", "/v1/contexts", json!({}), 404, "Route POST:/v1/contexts not found"),
     ] {
-        let said = api.request(method, path, Some(&body)).expect_error(status);
-        assert!(said.starts_with(message), "{said}");
+        let error = api.request(method, path, Some(&body)).expect_error(status);
+        assert!(error.starts_with(message), "{error}");
     }
     assert_eq!(
         api.request("POST", "/v1/sessions", None).expect_error(415),

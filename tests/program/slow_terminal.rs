@@ -1,5 +1,4 @@
-//! A terminal that is resized all the time, that is slow, or that stands still: polling goes on, nothing grows, and the picture
-//! afterwards is the right one.
+//! A terminal that is slow, stopped, or resized often: polls continue, memory does not grow, and the last frame is right.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use crate::harness::{ReadMode, Terminal, TestSimulator, wait_until};
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
-/// A session that ends when a test says so: a screen that then stands still can be compared with a new one of the same.
+/// A session that runs until a test ends it. After that the screen does not change, and can be compared with a redraw.
 const ENDS: &str = r#"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
@@ -18,10 +17,10 @@ timeout = "1h"
 keep_alive = true
 "#;
 
-/// So many pictures, one after the other, are more than a pty keeps and more than is kept for it.
-const PICTURES: usize = 150;
+/// Number of frames that exceeds the buffers of a pty and of the terminal writer.
+const FRAMES: usize = 150;
 
-/// How much the program's memory may grow meanwhile, in KiB: the allocator's own leeway.
+/// Most that the program's memory may grow, in KiB. The allocator may take this much without a leak.
 const GROWTH: usize = 3 * 1024;
 
 fn watching(api: &TestSimulator) -> Terminal {
@@ -31,10 +30,10 @@ fn watching(api: &TestSimulator) -> Terminal {
 }
 
 fn polls(api: &TestSimulator) -> usize {
-    api.log().iter().filter(|hit| hit.path.ends_with(ID)).count()
+    api.log().iter().filter(|request| request.path.ends_with(ID)).count()
 }
 
-/// What the program holds in memory, in KiB; 0 where there is no /proc.
+/// Returns the program's resident memory in KiB, or 0 without `/proc`.
 fn resident_kib(terminal: &Terminal) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", terminal.pid())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -45,30 +44,29 @@ fn count(raw: &[u8], sequence: &[u8]) -> usize {
     raw.windows(sequence.len()).filter(|at| *at == sequence).count()
 }
 
-/// Holds that the screen is what a new one would be: it ends the session, which stops all that ticks, presses a key, for which
-/// what is new is no longer so, and has it drawn anew.
+/// Asserts that the screen is the same as a redrawn one. Ends the session, so that no clock on the screen runs, presses
+/// a key, which removes the count of new events, and redraws the screen.
 fn assert_screen_is_current(api: &TestSimulator, terminal: &mut Terminal) {
     assert!(api.control.end_session(ID, FinalStatus::Completed));
     terminal.wait_for("COMPLETED");
     terminal.wait_for("unused");
     terminal.press("j");
-    terminal.wait_until("nothing new", |screen| !screen.contents().contains("new since"));
-    wait_until("the frame's end", || terminal.raw().ends_with(b"\x1b[?2026l"));
+    terminal.wait_until("a screen without new events", |screen| !screen.contents().contains("new since"));
+    wait_until("the end of the frame", || terminal.raw().ends_with(b"\x1b[?2026l"));
     let shown = trimmed(&terminal.screen());
     let cleared = count(&terminal.raw(), b"\x1b[2J");
     terminal.press("\x0c");
-    wait_until("a new picture", || count(&terminal.raw(), b"\x1b[2J") > cleared);
-    terminal.wait_until(&format!("the same picture as\n{shown}\n"), |screen| {
-        trimmed(&screen.contents()) == shown
-    });
+    wait_until("a redraw", || count(&terminal.raw(), b"\x1b[2J") > cleared);
+    terminal
+        .wait_until(&format!("the same frame as\n{shown}\n"), |screen| trimmed(&screen.contents()) == shown);
 }
 
-/// Whether a blank at the end of a line was written is nothing that one sees.
+/// Removes spaces at the ends of lines, which are invisible.
 fn trimmed(contents: &str) -> String {
     contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// Has the screen drawn anew, so often and each time by itself.
+/// Redraws the screen this many times, slowly enough for one frame each.
 fn redraw(terminal: &mut Terminal, times: usize) {
     for _ in 0..times {
         terminal.press("\x0c");
@@ -76,19 +74,19 @@ fn redraw(terminal: &mut Terminal, times: usize) {
     }
 }
 
-fn check_stopped_terminal(span: Duration) {
+fn check_stopped_terminal(duration: Duration) {
     let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
     redraw(&mut terminal, 20);
     let before = resident_kib(&terminal);
     terminal.set_read_mode(ReadMode::Stopped);
-    redraw(&mut terminal, PICTURES);
-    let seen = polls(&api);
-    let wanted = usize::try_from(span.as_secs()).unwrap();
-    wait_until("polls that go on", || polls(&api) >= seen + wanted);
-    redraw(&mut terminal, PICTURES);
-    let grown = resident_kib(&terminal).saturating_sub(before);
-    assert!(grown < GROWTH, "{grown} KiB");
+    redraw(&mut terminal, FRAMES);
+    let polls_before = polls(&api);
+    let wanted = usize::try_from(duration.as_secs()).unwrap();
+    wait_until("polls while the terminal is stopped", || polls(&api) >= polls_before + wanted);
+    redraw(&mut terminal, FRAMES);
+    let growth = resident_kib(&terminal).saturating_sub(before);
+    assert!(growth < GROWTH, "{growth} KiB");
     terminal.set_read_mode(ReadMode::Quickly);
     assert_screen_is_current(&api, &mut terminal);
     terminal.press("q");
@@ -96,37 +94,37 @@ fn check_stopped_terminal(span: Duration) {
 }
 
 #[test]
-fn a_terminal_that_stands_still_stops_no_poll_and_shows_the_newest_picture_afterwards() {
+fn stopped_terminal_does_not_stop_polls() {
     check_stopped_terminal(Duration::from_secs(4));
 }
 
 #[test]
 #[ignore = "takes more than a minute"]
-fn a_terminal_that_stands_still_for_a_minute_stops_no_poll() {
+fn terminal_stopped_for_a_minute() {
     check_stopped_terminal(Duration::from_secs(60));
 }
 
 #[test]
-fn a_slow_terminal_gets_fewer_pictures_and_the_right_one_in_the_end() {
+fn slow_terminal_gets_fewer_frames() {
     let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
     redraw(&mut terminal, 20);
-    let (memory, seen) = (resident_kib(&terminal), polls(&api));
+    let (memory, polls_before) = (resident_kib(&terminal), polls(&api));
     let before = count(&terminal.raw(), b"\x1b[?2026h");
     terminal.set_read_mode(ReadMode::Slowly);
-    redraw(&mut terminal, PICTURES);
-    wait_until("polls that go on", || polls(&api) >= seen + 2);
-    let grown = resident_kib(&terminal).saturating_sub(memory);
-    assert!(grown < GROWTH, "{grown} KiB");
+    redraw(&mut terminal, FRAMES);
+    wait_until("polls while the terminal is slow", || polls(&api) >= polls_before + 2);
+    let growth = resident_kib(&terminal).saturating_sub(memory);
+    assert!(growth < GROWTH, "{growth} KiB");
     terminal.set_read_mode(ReadMode::Quickly);
     assert_screen_is_current(&api, &mut terminal);
-    // What waited for it has come by now: what it could take, a pty's worth, and little more.
-    let pictures = count(&terminal.raw(), b"\x1b[?2026h") - before;
-    assert!(pictures < PICTURES / 2, "{pictures} pictures of {PICTURES}");
+    // By now the terminal has read the frames in the buffers, and few more.
+    let frames = count(&terminal.raw(), b"\x1b[?2026h") - before;
+    assert!(frames < FRAMES / 2, "{frames} frames of {FRAMES}");
 }
 
 #[test]
-fn five_hundred_resizes_at_once_cost_few_pictures_and_leave_the_right_one() {
+fn resize_burst_draws_few_frames() {
     let api = TestSimulator::serve(ENDS);
     let mut terminal = watching(&api);
     let before = count(&terminal.raw(), b"\x1b[?2026h");
@@ -139,7 +137,7 @@ fn five_hundred_resizes_at_once_cost_few_pictures_and_leave_the_right_one() {
     terminal.resize(100, 30);
     terminal.wait_for("RUNNING");
     let frames = count(&terminal.raw(), b"\x1b[?2026h") - before;
-    // On a busy machine the resizes take longer than a second, and there is time to draw more of them.
+    // On a busy machine the resizes take longer than a second, so there is time for more frames.
     let limit = 200.max(start.elapsed().as_millis() / 8);
     assert!((frames as u128) < limit, "{frames} frames, limit {limit}");
     assert_screen_is_current(&api, &mut terminal);

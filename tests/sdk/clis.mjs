@@ -1,13 +1,15 @@
-// Uses `keepwatch simulate` through the vendor's command lines, unmodified: `bb` (@browserbasehq/cli) and `browse` (browse).
-// tests/program/sdk.rs starts two simulators with scenario.toml, the second one on the free plan, and one with full.toml, and
-// names them in BROWSERBASE_BASE_URL (which both read by themselves), FREE_BASE_URL and FULL_BASE_URL; it runs a copy of this
-// script beside the node_modules that it installed.
+// Uses `keepwatch simulate` through the vendor's unmodified command-line tools: `bb` (@browserbasehq/cli) and `browse`
+// (browse).
 //
-// What this proves: every verb of `bb sessions` and `bb projects`, and of `browse cloud sessions` and `browse cloud projects`,
-// that asks for what the simulator has.
-// What cannot work, because there is no browser: the verbs of `browse` that drive one (`open`, `click`, `snapshot` …, with
-// `--remote`; `bb browse …` is the same), for they open the session's connect URL.
-// What the simulator does not have, and answers with 404: `sessions recording`, `downloads`, `uploads`, and `contexts`,
+// tests/program/sdk.rs starts three simulators and runs a copy of this script beside the node_modules that it installed.
+// Variables name the simulators: BROWSERBASE_BASE_URL (which both tools read) and FREE_BASE_URL play scenario.toml, the
+// second on the free plan, and FULL_BASE_URL plays full.toml.
+//
+// Covered: every subcommand of `bb sessions`, `bb projects`, `browse cloud sessions` and `browse cloud projects` that uses
+// an endpoint of the simulator.
+// Impossible without a browser: the subcommands of `browse` that drive one (`open`, `click`, `snapshot` …, with
+// `--remote`, and the same under `bb browse`). They open the session's connect URL.
+// Missing in the simulator, which responds with 404: `sessions recording`, `downloads`, `uploads`, and `contexts`,
 // `extensions`, `functions`, `fetch` and `search`.
 
 import assert from "node:assert/strict";
@@ -18,7 +20,7 @@ import { setTimeout as pause } from "node:timers/promises";
 const BUSY = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const PROJECT = process.env.BROWSERBASE_PROJECT_ID;
 
-/** Runs a command; its exit code and all that it printed. */
+/** Runs a command and returns its exit code, standard output and standard error. */
 function run(command, args) {
   return new Promise((done) => {
     execFile(`node_modules/.bin/${command}`, args, (error, out, err) =>
@@ -62,7 +64,7 @@ async function proves(name, packageName, [command, ...verbs]) {
   assert.deepEqual(await json("sessions", "logs", created.id), []);
 
   const other = await json("sessions", "create");
-  // The SDK inside tries twice more, as late as the server says: full.toml says a second or two.
+  // The tool's SDK retries twice, after the server's retry-after. With full.toml that is a second or two.
   await refused(
     /max concurrent sessions limit \(limit 1, currently \d\)/,
     ...["sessions", "create", "--base-url", process.env.FULL_BASE_URL],

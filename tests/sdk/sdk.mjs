@@ -1,6 +1,6 @@
-// Uses `keepwatch simulate` through the vendor's Node SDK, unmodified. tests/program/sdk.rs starts two simulators with
-// scenario.toml, the second one on the free plan, and names them in BROWSERBASE_BASE_URL (which the SDK reads by itself)
-// and FREE_BASE_URL; it runs a copy of this script beside the node_modules that it installed.
+// Uses `keepwatch simulate` through the vendor's unmodified Node SDK. tests/program/sdk.rs starts two simulators with
+// scenario.toml, the second one on the free plan. It runs a copy of this script beside the node_modules that it
+// installed. BROWSERBASE_BASE_URL (which the SDK reads) and FREE_BASE_URL name the simulators.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,13 +11,13 @@ import Browserbase from "@browserbasehq/sdk";
 const BUSY = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const PROJECT = process.env.BROWSERBASE_PROJECT_ID;
 
-/** Holds that `ask` fails with the SDK's own error for `status`, and answers it. */
-async function refused(kind, status, ask) {
-  const error = await ask().then(
-    () => assert.fail(`no ${kind.name}`),
+/** Asserts that `call` fails with the SDK's error class and HTTP status, and returns the error. */
+async function refused(errorClass, status, call) {
+  const error = await call().then(
+    () => assert.fail(`no ${errorClass.name}`),
     (error) => error,
   );
-  assert.ok(error instanceof kind, String(error));
+  assert.ok(error instanceof errorClass, String(error));
   assert.deepEqual([error.status, error.error.statusCode], [status, status]);
   return error;
 }
@@ -70,15 +70,15 @@ assert.match(full.message, /max concurrent sessions limit \(limit 3, currently 3
 assert.equal(full.headers["x-ratelimit-limit"], "3");
 assert.ok(Number(full.headers["retry-after"]) > 0);
 
-const asked = await bb.sessions.update(created.id, { status: "REQUEST_RELEASE", projectId: PROJECT });
-assert.equal(asked.status, "RUNNING", "a release shows later");
+const releasing = await bb.sessions.update(created.id, { status: "REQUEST_RELEASE", projectId: PROJECT });
+assert.equal(releasing.status, "RUNNING", "the release is immediate");
 await waitFor(bb, created.id, "COMPLETED");
 assert.equal((await bb.sessions.update(created.id, { status: "REQUEST_RELEASE" })).status, "COMPLETED");
 assert.ok((await bb.sessions.retrieve(created.id)).endedAt);
 await bb.sessions.update(other.id, { status: "REQUEST_RELEASE" });
 
 await refused(Browserbase.NotFoundError, 404, () => bb.sessions.retrieve("no-such-session"));
-// With `timeout` alone the SDK would take the object for its own options, and send no body.
+// With `timeout` alone the SDK would treat the object as its own options and send no body.
 const tooLong = await refused(Browserbase.BadRequestError, 400, () =>
   bb.sessions.create({ projectId: PROJECT, timeout: 21_601 }),
 );

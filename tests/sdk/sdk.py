@@ -1,7 +1,7 @@
-"""Uses `keepwatch simulate` through the vendor's Python SDK, unmodified.
+"""Uses `keepwatch simulate` through the vendor's unmodified Python SDK.
 
-tests/program/sdk.rs starts two simulators with scenario.toml, the second one on the free plan, and names them in
-BROWSERBASE_BASE_URL (which the SDK reads by itself) and FREE_BASE_URL.
+tests/program/sdk.rs starts two simulators with scenario.toml, the second one on the free plan. BROWSERBASE_BASE_URL
+(which the SDK reads) and FREE_BASE_URL name them.
 """
 
 import os
@@ -14,15 +14,15 @@ BUSY = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
 PROJECT = os.environ["BROWSERBASE_PROJECT_ID"]
 
 
-def refused(kind, status, ask):
-    """Holds that `ask` raises the SDK's own error for `status`, and answers it."""
+def refused(error_class, status, call):
+    """Asserts that `call` raises the SDK's error class with this HTTP status, and returns the error."""
     try:
-        ask()
-    except kind as error:
+        call()
+    except error_class as error:
         assert error.status_code == status, error
         assert error.body["statusCode"] == status, error.body
         return error
-    raise AssertionError(f"no {kind.__name__}")
+    raise AssertionError(f"no {error_class.__name__}")
 
 
 def wait_for(bb, session, status):
@@ -67,8 +67,8 @@ full = refused(browserbase.RateLimitError, 429, lambda: bb.with_options(max_retr
 assert "max concurrent sessions limit (limit 3, currently 3)" in str(full), full
 assert full.response.headers["x-ratelimit-limit"] == "3" and int(full.response.headers["retry-after"]) > 0
 
-asked = bb.sessions.update(created.id, status="REQUEST_RELEASE", project_id=PROJECT)
-assert asked.status == "RUNNING", "a release shows later"
+releasing = bb.sessions.update(created.id, status="REQUEST_RELEASE", project_id=PROJECT)
+assert releasing.status == "RUNNING", "the release is immediate"
 wait_for(bb, created.id, "COMPLETED")
 assert bb.sessions.update(created.id, status="REQUEST_RELEASE").status == "COMPLETED"
 assert bb.sessions.retrieve(created.id).ended_at is not None

@@ -1,5 +1,5 @@
-//! Which verdicts the documented rules allow, given what really happened to a session and what replies said of it. Nothing here
-//! knows how the program comes to its own.
+//! The verdicts that the documented rules allow for a session, given the ground truth about it and the fields that
+//! responses misreported. Independent of the program's own implementation of the rules.
 //!
 //! ```text
 //!   ERROR                                    error
@@ -8,11 +8,11 @@
 //!   COMPLETED after that                     ended_past_expiry
 //!   COMPLETED before, keep-alive on          keep_alive_ended_early
 //!                     keep-alive off         never_connected, at 300 s ± 15 without a byte; else disconnected_or_closed
-//!                     keep-alive not known   unexplained
+//!                     keep-alive unknown     unexplained
 //! ```
 //!
-//! Where replies do not say when it ended, or say what can not be, it is known only between two of them: that may be too
-//! little to say on which side of the expiry it was, and then no side may be named.
+//! If responses give no end time, or an impossible one, the end is only known to lie between two polls. If the expiry
+//! is between them too, the verdict must not say on which side of it the session ended.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ use browserbase_simulator::{EndCause, FinalStatus, Offset, TruthEvent, TruthEven
 
 const SECOND: i64 = 1_000_000;
 const EXPIRY_TOLERANCE: i64 = 5 * SECOND;
-/// The API's `createdAt` is another machine's reading than `startedAt`, by up to so much.
+/// Largest difference between the clocks that set the API's `createdAt` and `startedAt`.
 const CREATED_AT_ERROR: i64 = SECOND / 2;
-/// The verdict of what has none.
+/// Name used here for "no verdict".
 pub(super) const NO_VERDICT: &str = "none";
 
-/// A session, as it really was.
+/// The ground truth about one session.
 #[derive(Debug)]
 pub(super) struct SessionTruth {
     pub(super) appeared: Offset,
@@ -35,7 +35,7 @@ pub(super) struct SessionTruth {
     pub(super) started: Option<Offset>,
     pub(super) ended: Option<TrueEnd>,
     vanished: Option<Offset>,
-    /// While replies say what is not so, and of which fields.
+    /// Windows (from, to) in which responses misreport these fields.
     anomalies: Vec<(Offset, Offset, Vec<String>)>,
     unlisted: Vec<(Offset, Offset)>,
 }
@@ -50,12 +50,12 @@ pub(super) struct TrueEnd {
 }
 
 impl SessionTruth {
-    /// Of the facts of one session.
+    /// Builds the truth from all facts about one session. Returns `None` if the session never appeared.
     pub(super) fn from_facts<'f>(facts: impl Iterator<Item = &'f TruthEvent>) -> Option<Self> {
-        let mut life: Option<Self> = None;
+        let mut truth: Option<Self> = None;
         for fact in facts {
             if let TruthEventKind::Appeared { created, expires, keep_alive } = fact.kind {
-                life = Some(Self {
+                truth = Some(Self {
                     appeared: fact.at,
                     created,
                     expires,
@@ -67,9 +67,9 @@ impl SessionTruth {
                     unlisted: Vec::new(),
                 });
             }
-            life.as_mut()?.apply(fact);
+            truth.as_mut()?.apply(fact);
         }
-        life
+        truth
     }
 
     fn apply(&mut self, fact: &TruthEvent) {
@@ -88,47 +88,48 @@ impl SessionTruth {
         }
     }
 
-    /// When it lives no more, or is there no more.
+    /// Returns the time at which the session ended or vanished, whichever is earlier.
     pub(super) fn end_time(&self) -> Offset {
         let never = Offset::NEVER;
         self.ended.map_or(never, |end| end.at).min(self.vanished.unwrap_or(never))
     }
 
-    /// Whether another client released it.
+    /// Returns true if another client released the session by `until`.
     pub(super) fn was_released(&self, until: Offset) -> bool {
         self.ended.is_some_and(|end| end.at <= until && end.cause == EndCause::Released)
     }
 
-    /// Whether replies say of `field` what is not so at `at`.
+    /// Returns true if responses misreport `field` at `at`.
     fn has_anomaly(&self, field: &str, at: Offset) -> bool {
         self.anomalies
             .iter()
-            .any(|(from, to, fields)| *from <= at && at < *to && fields.iter().any(|odd| odd == field))
+            .any(|(from, to, fields)| *from <= at && at < *to && fields.iter().any(|name| name == field))
     }
 
-    /// Whether the list of those with its status has it at `at`.
+    /// Returns true if the list of running (or else pending) sessions contains the session at `at`.
     pub(super) fn is_listed(&self, at: Offset, running: bool) -> bool {
-        let runs = self.started.is_some_and(|started| started <= at);
-        let away = self.unlisted.iter().any(|(from, to)| *from <= at && at < *to);
+        let is_running = self.started.is_some_and(|started| started <= at);
+        let is_unlisted = self.unlisted.iter().any(|(from, to)| *from <= at && at < *to);
         self.appeared <= at
             && at < self.end_time()
-            && runs == running
-            && !away
+            && is_running == running
+            && !is_unlisted
             && !self.has_anomaly("status", at)
     }
 
-    /// The verdicts that may be said of it by who has seen it, left at `quit`, and has been told of all that was over by
-    /// `healed`. `seen_after` says whether a list certainly told of it after a moment.
+    /// Returns the verdicts allowed for a session that the program has seen. The program has polled every session that
+    /// ended before `faults_ended`, and exited at `quit`. `seen_after` returns true if a list certainly contained the
+    /// session after the given time.
     pub(super) fn allowed_verdicts(
         &self,
-        healed: Offset,
+        faults_ended: Offset,
         quit: Offset,
         seen_after: impl Fn(Offset) -> bool,
     ) -> BTreeSet<&'static str> {
         let mut allowed = BTreeSet::new();
         let at = self.end_time();
-        if healed <= at {
-            // Nobody need have heard of its end yet.
+        if faults_ended <= at {
+            // The program need not have seen the end yet.
             let may_be_overdue = self.expires < quit && !self.has_anomaly("expiresAt", self.expires);
             let is_overdue = may_be_overdue && seen_after(self.expires.plus(Offset::from_micros(2 * SECOND)));
             allowed.extend(may_be_overdue.then_some("overdue"));
@@ -137,11 +138,11 @@ impl SessionTruth {
         if at <= quit {
             match self.ended.filter(|end| end.at == at) {
                 None => allowed.extend(["gone"]),
-                Some(_) if self.has_anomaly("status", at) => allowed.extend([NO_VERDICT]), // a word that nobody knows
+                Some(_) if self.has_anomaly("status", at) => allowed.extend([NO_VERDICT]), // an unknown status
                 Some(end) => allowed.extend(self.allowed_for_end(end)),
             }
-            // Who asked only then was told 404.
-            allowed.extend(self.vanished.filter(|gone| *gone <= quit).map(|_| "gone"));
+            // A poll after that got 404.
+            allowed.extend(self.vanished.filter(|vanished| *vanished <= quit).map(|_| "gone"));
         }
         allowed
     }
@@ -159,7 +160,8 @@ impl SessionTruth {
         }
     }
 
-    /// What may be said if it is known on which side of the expiry it ended.
+    /// Returns the verdicts allowed if it is known on which side of the expiry the session ended. `is_exact` is true if
+    /// responses give the exact end time.
     fn allowed_for_known_side(&self, end: TrueEnd, is_exact: bool) -> BTreeSet<&'static str> {
         let after = end.at.minus(self.expires).as_micros();
         let keep_alive = (!self.has_anomaly("keepAlive", end.at)).then_some(self.keep_alive);
@@ -180,6 +182,7 @@ impl SessionTruth {
         }
     }
 
+    /// Returns the verdict for an end that cannot be placed before or after the expiry.
     fn allowed_for_unknown_side(&self, at: Offset) -> &'static str {
         match (self.has_anomaly("keepAlive", at), self.keep_alive) {
             (true, _) => "unexplained",
@@ -188,18 +191,18 @@ impl SessionTruth {
         }
     }
 
-    /// Without keep-alive: whether it may be that nobody ever connected, and whether it may be that somebody had.
+    /// Returns the verdicts allowed without keep-alive: a client may never have connected, or one may have.
     fn allowed_without_keep_alive(&self, end: TrueEnd) -> BTreeSet<&'static str> {
         let off = end.at.minus(self.created).as_micros().abs_diff(300 * SECOND);
-        let (slack, reading) = (15 * SECOND.unsigned_abs(), CREATED_AT_ERROR.unsigned_abs());
+        let (slack, clock_error) = (15 * SECOND.unsigned_abs(), CREATED_AT_ERROR.unsigned_abs());
         let unknown_bytes = self.has_anomaly("proxyBytes", end.at);
-        let may_be = !self.has_anomaly("createdAt", end.at)
-            && off <= slack + reading
+        let maybe_unconnected = !self.has_anomaly("createdAt", end.at)
+            && off <= slack + clock_error
             && (end.bytes == 0 || unknown_bytes);
-        let must_be = may_be && off + reading <= slack && !unknown_bytes;
+        let surely_unconnected = maybe_unconnected && off + clock_error <= slack && !unknown_bytes;
         let mut allowed = BTreeSet::new();
-        allowed.extend(may_be.then_some("never_connected"));
-        allowed.extend((!must_be).then_some("disconnected_or_closed"));
+        allowed.extend(maybe_unconnected.then_some("never_connected"));
+        allowed.extend((!surely_unconnected).then_some("disconnected_or_closed"));
         allowed
     }
 }

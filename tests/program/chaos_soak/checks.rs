@@ -1,4 +1,4 @@
-//! What the program made of the chaos, held against what really happened and against what it was told.
+//! Compares the sessions in the program's journal with the ground truth and with the responses that the program got.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,84 +11,87 @@ use serde_json::Value;
 
 use super::allowed_verdicts::{NO_VERDICT, SessionTruth};
 
-/// The program's own limit of an answer: what hangs costs so much.
+/// The program's timeout of a request: a response that hangs delays polls by this much.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that it takes as the answer about one session.
+/// The program's limit for the body of a response about one session.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// After it was refused it rests so long, and after other failures at most as long.
+/// The program's retry delay after a rejected API key, and its longest one after other failures.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
-/// A busy machine may take so much longer for it all.
+/// Additional delay allowed on a busy machine.
 const BUSY_SLACK: Duration = Duration::from_secs(3);
-/// Answers are worked out up to so long before they go out.
+/// Longest time between the moment that a response describes and the moment that it is sent.
 const MAX_RESPONSE_DELAY: Duration = Duration::from_millis(200);
 
-/// The requests that came, by when: the simulator's log keeps only the last.
+/// All requests, in order of arrival. The simulator's own log keeps only the last ones.
 #[derive(Debug)]
 pub(super) struct RequestLog {
-    hits: BTreeMap<(Duration, String, String), RequestLogEntry>,
-    /// While what is padded is more than the program takes of one session.
+    requests: BTreeMap<(Duration, String, String), RequestLogEntry>,
+    /// Windows in which padding makes the response about one session too large for the program.
     too_large: Vec<Window>,
 }
 
 impl RequestLog {
-    /// None yet, of who plays `script`.
-    pub(super) fn new(script: &Scenario) -> Self {
+    /// Returns an empty log for a simulator that plays `scenario`.
+    pub(super) fn new(scenario: &Scenario) -> Self {
         let too_large =
-            script.faults.iter().filter(|fault| fault.padding > MAX_BODY_BYTES).map(|fault| fault.window);
-        Self { hits: BTreeMap::new(), too_large: too_large.collect() }
+            scenario.faults.iter().filter(|fault| fault.padding > MAX_BODY_BYTES).map(|fault| fault.window);
+        Self { requests: BTreeMap::new(), too_large: too_large.collect() }
     }
 
     pub(super) fn add(&mut self, log: Vec<RequestLogEntry>) {
-        self.hits.extend(log.into_iter().map(|hit| ((hit.at, hit.path.clone(), hit.query.clone()), hit)));
+        self.requests.extend(
+            log.into_iter().map(|entry| ((entry.at, entry.path.clone(), entry.query.clone()), entry)),
+        );
     }
 
-    /// When the truth went out to who asked for `path` and `query`.
+    /// Returns the times of the responses to `path` and `query` that told the truth.
     fn truthful_responses(&self, path: &str, query: &str) -> Vec<Offset> {
-        let of_it = self.hits.values().filter(|hit| hit.path == path && hit.query == query);
-        of_it
-            .filter(|hit| self.is_truthful(hit))
-            .filter_map(|hit| hit.answered_at)
+        let entries = self.requests.values().filter(|entry| entry.path == path && entry.query == query);
+        entries
+            .filter(|entry| self.is_truthful(entry))
+            .filter_map(|entry| entry.answered_at)
             .map(Offset::from_duration)
             .collect()
     }
 
-    /// How many requests met each kind of fault.
+    /// Counts the requests that each kind of fault affected.
     fn faults(&self) -> BTreeMap<&'static str, usize> {
-        self.hits.values().filter_map(|hit| hit.fault).fold(BTreeMap::new(), |mut faults, fault| {
+        self.requests.values().filter_map(|entry| entry.fault).fold(BTreeMap::new(), |mut faults, fault| {
             *faults.entry(fault).or_insert(0) += 1;
             faults
         })
     }
 
-    /// Whether it was answered as it is without faults, and so that the program can take it.
-    fn is_truthful(&self, hit: &RequestLogEntry) -> bool {
-        let of_lists = hit.path == "/v1/sessions";
-        let as_it_is = match hit.fault {
+    /// Returns true if no fault changed the response, or only in a way that the program can still read.
+    fn is_truthful(&self, entry: &RequestLogEntry) -> bool {
+        let is_list = entry.path == "/v1/sessions";
+        let is_readable = match entry.fault {
             None | Some("slow") => true,
-            // A 404 is one, whatever comes of its body.
-            Some("padded" | "truncated") if !of_lists && hit.status == Some(404) => true,
+            // The program does not need the body of a 404.
+            Some("padded" | "truncated") if !is_list && entry.status == Some(404) => true,
             Some("padded") => {
-                of_lists || !self.too_large.iter().any(|it| it.contains(Offset::from_duration(hit.at)))
+                is_list || !self.too_large.iter().any(|it| it.contains(Offset::from_duration(entry.at)))
             }
             Some(_) => false,
         };
-        let status = if of_lists { hit.status == Some(200) } else { matches!(hit.status, Some(200 | 404)) };
-        hit.method == "GET" && as_it_is && status
+        let status =
+            if is_list { entry.status == Some(200) } else { matches!(entry.status, Some(200 | 404)) };
+        entry.method == "GET" && is_readable && status
     }
 }
 
-/// What really happened, and how long it may have stayed hidden.
+/// The ground truth, and the faults that may have hidden it from the program.
 pub(super) struct Checker {
     sessions: HashMap<String, SessionTruth>,
-    /// From when to when polls failed, and how much longer the program may rest after that. Of one session, too: what
-    /// concerns all holds the lists up as well.
+    /// Start and end of each fault that makes polls fail, and the longest retry delay after it. Faults of single
+    /// sessions are included: a failure that concerns all requests delays the lists, too.
     faults: Vec<(Offset, Offset, Duration)>,
     interval: Duration,
-    /// When the faults ended.
-    healed: Offset,
+    /// Time at which the soak cleared all faults.
+    faults_ended: Offset,
 }
 
-/// What came of it.
+/// Figures and problems found by [`Checker::check`].
 pub(super) struct Findings {
     sessions: usize,
     seen: usize,
@@ -99,24 +102,29 @@ pub(super) struct Findings {
     requests: usize,
     faults: BTreeMap<&'static str, usize>,
     longest_gap: Duration,
-    /// What may not be, a sentence each.
+    /// One message for each problem.
     pub(super) problems: Vec<String>,
 }
 
 impl Checker {
-    pub(super) fn new(truth: &[TruthEvent], script: &Scenario, interval: Duration, healed: Offset) -> Self {
+    pub(super) fn new(
+        truth: &[TruthEvent],
+        scenario: &Scenario,
+        interval: Duration,
+        faults_ended: Offset,
+    ) -> Self {
         let mut facts: HashMap<&str, Vec<&TruthEvent>> = HashMap::new();
         for fact in truth {
             facts.entry(&fact.id).or_default().push(fact);
         }
-        let lives = facts
+        let sessions = facts
             .into_iter()
             .filter_map(|(id, facts)| Some((id.to_owned(), SessionTruth::from_facts(facts.into_iter())?)));
-        let faults = script.faults.iter().filter(|fault| {
+        let faults = scenario.faults.iter().filter(|fault| {
             matches!(fault.target, FaultTarget::All | FaultTarget::List | FaultTarget::Retrieve)
         });
         let faults = faults.map(|fault| {
-            let rest = match &fault.response {
+            let retry_delay = match &fault.response {
                 FaultResponse::Hang => REQUEST_TIMEOUT,
                 FaultResponse::Error(refusal) if matches!(refusal.status.as_u16(), 401 | 403) => {
                     MAX_RETRY_DELAY
@@ -124,113 +132,117 @@ impl Checker {
                 FaultResponse::Error(refusal) => refusal.retry_after.map_or(Duration::ZERO, |(wait, _)| wait),
                 _ => fault.delay,
             };
-            (fault.window.from, fault.window.to.min(healed), rest)
+            (fault.window.from, fault.window.to.min(faults_ended), retry_delay)
         });
-        Self { sessions: lives.collect(), faults: faults.collect(), interval, healed }
+        Self { sessions: sessions.collect(), faults: faults.collect(), interval, faults_ended }
     }
 
-    /// The sessions that a list told of, with when it did so last.
-    fn listed_sessions(&self, asked: &RequestLog) -> HashMap<&str, Offset> {
-        let mut told = HashMap::new();
+    /// Returns the sessions that a list contained, with the time of the last such list.
+    fn listed_sessions(&self, requests: &RequestLog) -> HashMap<&str, Offset> {
+        let mut listed = HashMap::new();
         for (query, running) in [("status=RUNNING", true), ("status=PENDING", false)] {
-            for at in asked.truthful_responses("/v1/sessions", query) {
+            for at in requests.truthful_responses("/v1/sessions", query) {
                 let from = at.minus(Offset::from_duration(MAX_RESPONSE_DELAY));
                 let is_in =
-                    |life: &SessionTruth| life.is_listed(from, running) && life.is_listed(at, running);
-                told.extend(
-                    self.sessions.iter().filter(|(_, life)| is_in(life)).map(|(id, _)| (id.as_str(), at)),
+                    |truth: &SessionTruth| truth.is_listed(from, running) && truth.is_listed(at, running);
+                listed.extend(
+                    self.sessions.iter().filter(|(_, truth)| is_in(truth)).map(|(id, _)| (id.as_str(), at)),
                 );
             }
         }
-        told
+        listed
     }
 
-    /// The sessions that a list told of and that were gone before the faults ended, and that were not asked for since.
-    pub(super) fn unpolled_ends(&self, asked: &RequestLog) -> Vec<&str> {
-        let told = self.listed_sessions(asked);
-        let singles = asked.last_single_responses();
-        let is_open = |id: &str| {
-            let gone = self.sessions[id].end_time();
-            gone < self.healed && singles.get(id).is_none_or(|last| *last < gone)
+    /// Returns the listed sessions that ended before the faults did and that the program has not polled since.
+    pub(super) fn unpolled_ends(&self, requests: &RequestLog) -> Vec<&str> {
+        let last_polls = requests.last_single_responses();
+        let is_unpolled = |id: &str| {
+            let end = self.sessions[id].end_time();
+            end < self.faults_ended && last_polls.get(id).is_none_or(|last| *last < end)
         };
-        told.into_keys().filter(|id| is_open(id)).collect()
+        self.listed_sessions(requests).into_keys().filter(|id| is_unpolled(id)).collect()
     }
 
-    /// What speaks for a session's being lost.
-    pub(super) fn describe_session(&self, id: &str, asked: &RequestLog) -> String {
+    /// Describes the truth and all requests about a session, for a failure message.
+    pub(super) fn describe_session(&self, id: &str, requests: &RequestLog) -> String {
         let path = format!("/v1/sessions/{id}");
-        let hits = asked.hits.values().filter(|hit| hit.path == path).map(|hit| format!("  {hit:?}\n"));
-        let (life, told) = (&self.sessions[id], self.listed_sessions(asked).remove(id));
+        let own = requests.requests.values().filter(|entry| entry.path == path);
+        let own = own.map(|entry| format!("  {entry:?}\n"));
+        let (truth, listed) = (&self.sessions[id], self.listed_sessions(requests).remove(id));
         format!(
-            "{id}, told of at {told:?}, healed at {:?}\n  {life:?}\n{}",
-            self.healed,
-            hits.collect::<String>()
+            "{id}, last listed at {listed:?}, faults ended at {:?}\n  {truth:?}\n{}",
+            self.faults_ended,
+            own.collect::<String>()
         )
     }
 
-    pub(super) fn check(&self, history: &[Value], asked: &RequestLog, quit: Offset) -> Findings {
+    /// Checks all sessions in `history`, the journal of a program that exited at `quit`.
+    pub(super) fn check(&self, history: &[Value], requests: &RequestLog, quit: Offset) -> Findings {
         let known: HashMap<&str, &Value> =
-            history.iter().map(|seen| (seen["session"].as_str().unwrap(), seen)).collect();
-        let told = self.listed_sessions(asked);
-        let before_the_end = quit.minus(Offset::from_duration(2 * self.interval));
-        let is_lost = |id: &str, last: Offset| last < before_the_end && !known.contains_key(id);
-        let lost = told.iter().filter(|(id, last)| is_lost(id, **last));
-        let lost = lost.map(|(id, _)| format!("{id} was in a list, and is lost: {:?}", self.sessions[*id]));
-        let mut wrong: Vec<String> = lost.collect();
-        let longest_gap = self.check_gaps(asked, quit, &mut wrong);
+            history.iter().map(|session| (session["session"].as_str().unwrap(), session)).collect();
+        let listed = self.listed_sessions(requests);
+        let before_quit = quit.minus(Offset::from_duration(2 * self.interval));
+        let is_lost = |id: &str, last: Offset| last < before_quit && !known.contains_key(id);
+        let lost = listed.iter().filter(|(id, last)| is_lost(id, **last));
+        let lost = lost.map(|(id, _)| format!("{id} was listed and then lost: {:?}", self.sessions[*id]));
+        let mut problems: Vec<String> = lost.collect();
+        let longest_gap = self.check_gaps(requests, quit, &mut problems);
         let mut verdicts = BTreeMap::new();
-        for (id, seen) in &known {
-            let life = &self.sessions[*id];
-            let said = seen["verdict"]["name"].as_str().unwrap_or(NO_VERDICT);
-            let allowed = life.allowed_verdicts(self.healed, quit, |at| {
-                told.get(id).is_some_and(|last| at <= last.minus(Offset::from_duration(MAX_RESPONSE_DELAY)))
+        for (id, session) in &known {
+            let truth = &self.sessions[*id];
+            let verdict = session["verdict"]["name"].as_str().unwrap_or(NO_VERDICT);
+            let allowed = truth.allowed_verdicts(self.faults_ended, quit, |at| {
+                listed.get(id).is_some_and(|last| at <= last.minus(Offset::from_duration(MAX_RESPONSE_DELAY)))
             });
-            if !allowed.contains(said) {
-                wrong.push(format!("“{said}” of {id}, for which {allowed:?} would do\n  {life:?}\n  {seen}"));
+            if !allowed.contains(verdict) {
+                problems.push(format!(
+                    "{id} has verdict {verdict}, not one of {allowed:?}\n  {truth:?}\n  {session}"
+                ));
             }
-            wrong.extend(status_mismatch(life, seen, said));
-            *verdicts.entry(said.to_owned()).or_insert(0) += 1;
+            problems.extend(status_mismatch(truth, session, verdict));
+            *verdicts.entry(verdict.to_owned()).or_insert(0) += 1;
         }
         let three = Offset::from_duration(3 * self.interval);
-        let long = |life: &&SessionTruth| {
-            let from = life.appeared.max(Offset::START);
-            three < life.end_time().min(quit).minus(from)
+        let is_long = |truth: &&SessionTruth| {
+            let from = truth.appeared.max(Offset::START);
+            three < truth.end_time().min(quit).minus(from)
         };
-        let hidden =
-            self.sessions.iter().filter(|(id, life)| long(life) && !known.contains_key(id.as_str())).count();
+        let hidden = self
+            .sessions
+            .iter()
+            .filter(|(id, truth)| is_long(truth) && !known.contains_key(id.as_str()))
+            .count();
         Findings {
-            sessions: self.sessions.values().filter(|life| life.appeared < quit).count(),
+            sessions: self.sessions.values().filter(|truth| truth.appeared < quit).count(),
             seen: known.len(),
             hidden,
             ends: known.keys().filter(|id| self.sessions[**id].end_time() < quit).count(),
-            released: self.sessions.values().filter(|life| life.was_released(quit)).count(),
+            released: self.sessions.values().filter(|truth| truth.was_released(quit)).count(),
             verdicts,
-            requests: asked.hits.len(),
-            faults: asked.faults(),
+            requests: requests.requests.len(),
+            faults: requests.faults(),
             longest_gap,
-            problems: wrong,
+            problems,
         }
     }
 
-    /// The longest time without a list of running sessions: never more than faults, and the rest that they call for, explain.
-    /// So a session that no list told of was there for three intervals at most, or faults hid it.
-    fn check_gaps(&self, asked: &RequestLog, quit: Offset, wrong: &mut Vec<String>) -> Duration {
-        let mut told = vec![Offset::START];
-        told.extend(asked.truthful_responses("/v1/sessions", "status=RUNNING"));
-        told.push(quit);
-        told.sort_unstable();
+    /// Returns the longest gap between two lists of running sessions, and reports each gap that is longer than faults
+    /// and their retry delays explain. So a session in no list lived for at most three intervals, or faults hid it.
+    fn check_gaps(&self, requests: &RequestLog, quit: Offset, problems: &mut Vec<String>) -> Duration {
+        let mut times = vec![Offset::START];
+        times.extend(requests.truthful_responses("/v1/sessions", "status=RUNNING"));
+        times.push(quit);
+        times.sort_unstable();
         let mut longest = Duration::ZERO;
-        for pair in told.windows(2) {
+        for pair in times.windows(2) {
             let gap = pair[1].minus(pair[0]).to_duration();
-            let of_it = self.faults.iter().filter(|(from, to, _)| *from < pair[1] && pair[0] < *to);
-            let explained = of_it.map(|(from, to, rest)| 3 * to.minus(*from).to_duration() + 2 * *rest);
+            let faults = self.faults.iter().filter(|(from, to, _)| *from < pair[1] && pair[0] < *to);
+            let explained =
+                faults.map(|(from, to, retry_delay)| 3 * to.minus(*from).to_duration() + 2 * *retry_delay);
             let explained = explained.sum::<Duration>();
             let most = explained + explained / 5 + 3 * self.interval + BUSY_SLACK;
             if gap > most {
-                wrong.push(format!(
-                    "no list for {gap:?} until {:?}, of {most:?} that faults explain",
-                    pair[1]
-                ));
+                problems.push(format!("no list for {gap:?} until {:?}; faults explain {most:?}", pair[1]));
             }
             longest = longest.max(gap);
         }
@@ -238,41 +250,43 @@ impl Checker {
     }
 }
 
-/// A verdict on an end has to stand beside the status with which the session really ended; what is wrong, if it does not.
-fn status_mismatch(life: &SessionTruth, seen: &Value, said: &str) -> Option<String> {
-    let end = life.ended.filter(|_| ![NO_VERDICT, "gone", "overdue"].contains(&said))?;
+/// Returns a message if a session with a verdict on its end does not have the status with which it really ended.
+fn status_mismatch(truth: &SessionTruth, session: &Value, verdict: &str) -> Option<String> {
+    let end = truth.ended.filter(|_| ![NO_VERDICT, "gone", "overdue"].contains(&verdict))?;
     let status = match end.status {
         FinalStatus::Completed => "COMPLETED",
         FinalStatus::Error => "ERROR",
         FinalStatus::TimedOut => "TIMED_OUT",
     };
-    (seen["status"] != status).then(|| format!("it ended as {status}, and not as {seen} says"))
+    (session["status"] != status).then(|| format!("the session ended as {status}, not as in {session}"))
 }
 
 impl RequestLog {
-    /// When the truth about each session went out to who asked for it alone, the last time.
+    /// Returns the time of the last truthful response to a request for each single session.
     fn last_single_responses(&self) -> HashMap<&str, Offset> {
-        let of_one =
-            self.hits.values().filter_map(|hit| Some((hit.path.strip_prefix("/v1/sessions/")?, hit)));
-        of_one
-            .filter(|(_, hit)| self.is_truthful(hit))
-            .filter_map(|(id, hit)| Some((id, Offset::from_duration(hit.answered_at?))))
+        let singles = self
+            .requests
+            .values()
+            .filter_map(|entry| Some((entry.path.strip_prefix("/v1/sessions/")?, entry)));
+        singles
+            .filter(|(_, entry)| self.is_truthful(entry))
+            .filter_map(|(id, entry)| Some((id, Offset::from_duration(entry.answered_at?))))
             .collect()
     }
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = |of: Vec<String>| of.join(", ");
+        let joined = |counts: Vec<String>| counts.join(", ");
         let verdicts = self.verdicts.iter().map(|(name, count)| format!("{count} {name}")).collect();
         let faults = self.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         writeln!(
             f,
-            "  {} sessions, {} seen, {} that faults hid; {} of those seen were over; {} released by another client",
+            "  {} sessions, {} seen, {} hidden by faults; {} of those seen had ended; {} released by another client",
             self.sessions, self.seen, self.hidden, self.ends, self.released
         )?;
-        writeln!(f, "  verdicts: {}", told(verdicts))?;
-        writeln!(f, "  {} requests, with faults: {}", self.requests, told(faults))?;
+        writeln!(f, "  verdicts: {}", joined(verdicts))?;
+        writeln!(f, "  {} requests, with faults: {}", self.requests, joined(faults))?;
         writeln!(f, "  at most {:.1} s without a list", self.longest_gap.as_secs_f64())
     }
 }

@@ -1,24 +1,24 @@
-//! What a process takes, from `/proc`, and how that goes over time. Where there is no `/proc`, nothing is measured.
+//! Resources of a process over time, read from `/proc`. Without `/proc` nothing is measured, and all checks pass.
 
 use std::fmt;
 use std::fs;
 
 use browserbase_simulator::Offset;
 
-/// What a process takes at a moment.
+/// Resources of a process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measurement {
     rss_kb: u64,
     peak_kb: u64,
     threads: u64,
     sockets: u64,
-    /// Open files that are no sockets.
+    /// Open file descriptors other than sockets.
     files: u64,
-    /// Of the processor, since its start, in hundredths of a second.
+    /// CPU time since the start of the process, in hundredths of a second.
     ticks: u64,
 }
 
-/// How much of it there may be.
+/// Upper limits of a process's resources.
 pub(super) struct ResourceLimits {
     pub(super) threads: u64,
     pub(super) sockets: u64,
@@ -27,6 +27,7 @@ pub(super) struct ResourceLimits {
 }
 
 impl Measurement {
+    /// Reads the resources of a process, or returns `None` without `/proc`.
     pub(super) fn read(pid: u32) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let number = |name: &str| -> Option<u64> {
@@ -38,7 +39,7 @@ impl Measurement {
         let sockets = links.iter().filter(|link| link.to_string_lossy().starts_with("socket:")).count();
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        let ticks = |place: usize| -> Option<u64> { fields.get(place)?.parse().ok() };
+        let ticks = |index: usize| -> Option<u64> { fields.get(index)?.parse().ok() };
         Some(Self {
             rss_kb: number("VmRSS:")?,
             peak_kb: number("VmHWM:")?,
@@ -50,7 +51,7 @@ impl Measurement {
     }
 }
 
-/// Measures, in order.
+/// Measurements in order of time.
 #[derive(Debug, Default)]
 pub(super) struct ResourceHistory(Vec<(Offset, Measurement)>);
 
@@ -59,11 +60,11 @@ impl ResourceHistory {
         self.0.extend(measure.map(|measure| (at, measure)));
     }
 
-    fn max(&self, of: impl Fn(&Measurement) -> u64) -> u64 {
-        self.0.iter().map(|(_, measure)| of(measure)).max().unwrap_or(0)
+    fn max(&self, field: impl Fn(&Measurement) -> u64) -> u64 {
+        self.0.iter().map(|(_, measure)| field(measure)).max().unwrap_or(0)
     }
 
-    /// By how many kB a minute memory grows from `warm` on: the line with the least squares.
+    /// Returns the growth of memory after `warm` in kB a minute: the slope of the least-squares line.
     fn growth(&self, warm: std::time::Duration) -> f64 {
         let warm: Vec<(f64, f64)> = self
             .0
@@ -72,26 +73,27 @@ impl ResourceHistory {
             .map(|(at, measure)| (at.as_secs_f64() / 60.0, f64::from(u32::try_from(measure.rss_kb).unwrap())))
             .collect();
         let count = f64::from(u32::try_from(warm.len()).unwrap());
-        let mean = |of: &dyn Fn(&(f64, f64)) -> f64| warm.iter().map(of).sum::<f64>() / count;
+        let mean = |value: &dyn Fn(&(f64, f64)) -> f64| warm.iter().map(value).sum::<f64>() / count;
         let (minute, kb) = (mean(&|(minute, _)| *minute), mean(&|(_, kb)| *kb));
-        let along = warm.iter().map(|(x, y)| (x - minute) * (y - kb)).sum::<f64>();
-        along / warm.iter().map(|(x, _)| (x - minute).powi(2)).sum::<f64>()
+        let covariance = warm.iter().map(|(x, y)| (x - minute) * (y - kb)).sum::<f64>();
+        covariance / warm.iter().map(|(x, _)| (x - minute).powi(2)).sum::<f64>()
     }
 
-    /// Holds that there never was more than `most`, and that memory grows by no more than so many kB a minute from a moment on.
-    pub(super) fn assert_within(&self, most: &ResourceLimits, growth: Option<(std::time::Duration, f64)>) {
+    /// Asserts that no measurement exceeds `limits`. With `growth`, a time and a rate in kB a minute, also asserts that
+    /// memory grows no faster than that rate after that time.
+    pub(super) fn assert_within(&self, limits: &ResourceLimits, growth: Option<(std::time::Duration, f64)>) {
         let Some((_, last)) = self.0.last() else { return };
-        for (what, had, most) in [
-            ("threads", self.max(|it| it.threads), most.threads),
-            ("sockets", self.max(|it| it.sockets), most.sockets),
-            ("files", self.max(|it| it.files), most.files),
-            ("kB", last.peak_kb, most.rss_kb),
+        for (unit, used, limit) in [
+            ("threads", self.max(|it| it.threads), limits.threads),
+            ("sockets", self.max(|it| it.sockets), limits.sockets),
+            ("files", self.max(|it| it.files), limits.files),
+            ("kB", last.peak_kb, limits.rss_kb),
         ] {
-            assert!(had <= most, "{had} {what}, of {most} at most");
+            assert!(used <= limit, "{used} {unit}, limit {limit}");
         }
         if let Some((warm, most)) = growth {
             let growth = self.growth(warm);
-            assert!(growth <= most, "memory grows by {growth:.0} kB a minute, of {most:.0} at most");
+            assert!(growth <= most, "memory grows by {growth:.0} kB a minute, limit {most:.0}");
         }
     }
 }
@@ -99,7 +101,7 @@ impl ResourceHistory {
 impl fmt::Display for ResourceHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some((_, first)), Some((at, last))) = (self.0.first(), self.0.last()) else {
-            return writeln!(f, "  nothing is measured here: there is no /proc");
+            return writeln!(f, "  no measurements: this system has no /proc");
         };
         let step = (self.0.len() / 20).max(1);
         for (at, measure) in self.0.iter().step_by(step) {
@@ -113,7 +115,7 @@ impl fmt::Display for ResourceHistory {
         let half = at.to_duration() / 2;
         writeln!(
             f,
-            "  memory: {} kB at first, {} kB at the end, {} kB at the peak; {:.0} kB a minute in the second half",
+            "  memory: {} kB at the start, {} kB at the end, {} kB at the peak; {:.0} kB a minute in the second half",
             first.rss_kb,
             last.rss_kb,
             last.peak_kb,
@@ -131,11 +133,11 @@ impl fmt::Display for ResourceHistory {
 }
 
 #[test]
-fn the_smallest_leak_for_each_session_and_poll_is_more_than_memory_may_grow() {
-    let course = |kb_a_minute: u64| {
+fn smallest_leak_exceeds_growth_limit() {
+    let history = |kb_a_minute: u64| {
         let noise = [0, 700, 200, 0, 450, 90, 800];
         let measures = (0..600_u64).map(|step| {
-            // It fills up for ten minutes, and by 10 MB.
+            // Grows by 10 MB in the first ten minutes, as the program does.
             let rss_kb = 30_000 + 100 * step.min(100) + kb_a_minute * step / 10 + noise[(step % 7) as usize];
             let at = Offset::from_duration(std::time::Duration::from_secs(6 * step));
             (at, Measurement { rss_kb, ..Measurement::default() })
@@ -144,6 +146,6 @@ fn the_smallest_leak_for_each_session_and_poll_is_more_than_memory_may_grow() {
     };
     let warm = std::time::Duration::from_secs(12 * 60);
     let leak = 32 * super::LIVING as u64 * (60 / super::INTERVAL.as_secs()) / 1024;
-    assert!(course(0).growth(warm).abs() < super::MOST_GROWTH / 10.0);
-    assert!(course(leak).growth(warm) > 2.0 * super::MOST_GROWTH, "{leak} kB a minute");
+    assert!(history(0).growth(warm).abs() < super::MOST_GROWTH / 10.0);
+    assert!(history(leak).growth(warm) > 2.0 * super::MOST_GROWTH, "{leak} kB a minute");
 }

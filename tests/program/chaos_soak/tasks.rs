@@ -1,4 +1,4 @@
-//! The poller's tasks: as many as requests and connections, however many sessions there are and whatever goes wrong.
+//! The number of the poller's tasks. It depends on requests and connections, not on sessions or faults.
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ use tokio::sync::mpsc;
 use crate::harness::{KEY, TestSimulator};
 
 const SPEED: u32 = 40;
-/// By the quicker clock.
+/// Length of the test, in the time of the scaled clock.
 const LONG: Duration = Duration::from_secs(4 * 60);
-/// The poller, the four requests that it may have under way, and a connection of each, one more for each that is being made
-/// anew.
+/// One for the poller, one for each of four requests in flight, one for each of their connections, and one more for
+/// each connection that is being replaced.
 const MOST_TASKS: usize = 1 + 4 + 8;
-/// So many reports show enough of what can go wrong.
+/// Number of reports that shows enough kinds of faults.
 const FEWEST_REPORTS: usize = 100;
 
 #[test]
-fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
+fn task_count_is_bounded_during_faults() {
     let clock = Clock::scaled(SPEED);
-    let mut script = chaos::scenario(chaos::DEFAULT_SEED, 200);
-    // What hangs does so in real time.
-    script.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
-    let api = TestSimulator::start_with_clock(clock.clone(), script);
+    let mut scenario = chaos::scenario(chaos::DEFAULT_SEED, 200);
+    // Faults that delay responses are left out: they would take real time.
+    scenario.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
+    let api = TestSimulator::start_with_clock(clock.clone(), scenario);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (most, reports, tracker) = runtime.block_on(async {
         let client = Client::new(Endpoint { base: api.url.parse().unwrap() }, Secret::new(KEY.into()));
         let (reports, mut reported) = mpsc::channel::<Report>(16);
-        let pace = PollLimits { interval: Duration::from_secs(3), max_rps: 20 };
-        let _poller = Poller::spawn(client, None, &Targets::All, pace, clock.clone(), reports);
+        let poll_limits = PollLimits { interval: Duration::from_secs(3), max_rps: 20 };
+        let _poller = Poller::spawn(client, None, &Targets::All, poll_limits, clock.clone(), reports);
         let metrics = tokio::runtime::Handle::current().metrics();
         let (mut most, mut count, mut tracker) = (0, 0_usize, SessionTracker::new(AlertThresholds::none()));
         let mut end = clock.now().mono + LONG;
@@ -50,7 +50,7 @@ fn tasks_are_as_few_as_requests_under_way_whatever_goes_wrong() {
                     IngestedReport::from(report).input.into_iter().for_each(|input| drop(tracker.apply(input)));
                 }
                 () = keepwatch::timer::sleep_until(&clock, end) => {
-                    // A busy machine polls less often by this clock.
+                    // On a busy machine fewer polls fit into the same time of the scaled clock.
                     if count > FEWEST_REPORTS || end >= latest {
                         return (most, count, tracker);
                     }

@@ -1,82 +1,82 @@
-//! What the fault server may do in place of answering, and the bytes of what it says.
+//! Behaviours of the fault server, and the bytes of its responses.
 
 use std::io::Write as _;
 
 use super::certificates::Certificate;
 
-/// What the server does.
+/// Reaction of the server to connections and requests.
 #[derive(Clone, Debug)]
 pub(crate) enum Behaviour {
-    /// Answers as the API does.
+    /// Responds as the API does.
     Normal,
-    /// The same, and calls it plain text.
+    /// Responds as the API does, with `text/plain` as the content type.
     SendsWrongContentType,
-    /// The same, with elements in its lists that are no sessions.
+    /// Responds as the API does, with elements in its lists that are not sessions.
     AddsInvalidElements,
-    /// Listens no more; its port stays its own.
+    /// Stops listening, and keeps its port.
     Refuses,
-    /// Listens, and takes no connection.
+    /// Listens, and accepts no connection.
     NeverAccepts,
-    /// Shows another certificate.
+    /// Uses this certificate.
     Shows(Certificate),
-    /// Takes a connection, and answers nothing to the beginning of TLS.
+    /// Accepts connections, and does not respond to the TLS handshake.
     IgnoresHandshake,
-    /// Speaks no TLS.
+    /// Responds to the TLS handshake with plain HTTP.
     SpeaksPlainHttp,
-    /// Answers each request with these bytes, whatever they are, and then does that.
+    /// Responds to each request with these bytes, then does as [`AfterBytes`] says.
     SendsBytes(Vec<u8>, AfterBytes),
-    /// Resets the connection of each request; of HTTP/2, closes it.
+    /// Resets the connection of each request. Closes it if it is HTTP/2.
     Resets,
-    /// HTTP/2: resets the stream of each request, its connection open.
+    /// HTTP/2: resets the stream of each request, and leaves the connection open.
     ResetsStreams,
-    /// HTTP/2: ends the stream of each request after a part of its body.
+    /// HTTP/2: ends the stream of each request in the middle of the body.
     CutsStreams,
-    /// Falls silent on the connections that there are, their sockets open; new ones are served well.
+    /// Falls silent on existing connections, and leaves their sockets open. Serves new connections as the API does.
     StopsResponding,
 }
 
-/// What follows the bytes.
+/// End of a [`Behaviour::SendsBytes`] response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AfterBytes {
     Closes,
-    /// Says no more, until the client goes.
+    /// Sends no more, until the client closes the connection.
     Hangs,
-    /// Sends blanks until the client goes.
+    /// Sends spaces until the client closes the connection.
     SendsSpaces,
 }
 
-/// A reply with a status, headers of its own, and a body of this type.
-pub(crate) fn response(status: &str, kind: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+/// Returns the bytes of a response. `headers` are additional header lines, each with its line end.
+pub(crate) fn response(status: &str, content_type: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {kind}\r\n{headers}content-length: {length}\r\n\r\n"
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {content_type}\r\n{headers}content-length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
 }
 
-/// A refusal in the API's shape.
+/// Responds with an error in the API's format.
 pub(crate) fn error_response(status: &str, headers: &str) -> Behaviour {
     let (code, name) = status.split_once(' ').unwrap();
     let body = format!(r#"{{"statusCode":{code},"error":"{name}","message":"{name}, says the server"}}"#);
     Behaviour::SendsBytes(response(status, "application/json", headers, body.as_bytes()), AfterBytes::Closes)
 }
 
-/// 200 with this body.
-pub(crate) fn body(kind: &str, body: &str) -> Behaviour {
-    Behaviour::SendsBytes(response("200 OK", kind, "", body.as_bytes()), AfterBytes::Closes)
+/// Responds with status 200 and this body.
+pub(crate) fn body(content_type: &str, body: &str) -> Behaviour {
+    Behaviour::SendsBytes(response("200 OK", content_type, "", body.as_bytes()), AfterBytes::Closes)
 }
 
-/// Bytes as they are.
+/// Responds with these bytes.
 pub(crate) fn raw(bytes: &str, then: AfterBytes) -> Behaviour {
     Behaviour::SendsBytes(bytes.as_bytes().to_vec(), then)
 }
 
-/// A reply that is small as it comes and unpacks to 64 MiB.
+/// Responds with a small gzip body that decompresses to 64 MiB.
 pub(crate) fn bomb() -> Behaviour {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let blanks = vec![b' '; 1024 * 1024];
-    (0..64).for_each(|_| packer.write_all(&blanks).unwrap());
-    let packed = packer.finish().unwrap();
-    let bytes = response("200 OK", "application/json", "content-encoding: gzip\r\n", &packed);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let spaces = vec![b' '; 1024 * 1024];
+    (0..64).for_each(|_| encoder.write_all(&spaces).unwrap());
+    let compressed = encoder.finish().unwrap();
+    let bytes = response("200 OK", "application/json", "content-encoding: gzip\r\n", &compressed);
     Behaviour::SendsBytes(bytes, AfterBytes::Closes)
 }

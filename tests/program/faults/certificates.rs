@@ -7,16 +7,16 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// A host name that only the proxy can reach: nothing resolves it.
+/// A host name that no resolver knows. Only the proxy can reach it.
 pub(crate) const PROXIED: &str = "api.keepwatch.test";
 
-/// The authority that has signed the certificates, for a program that is to trust it.
+/// Certificate of the authority that signed the server's certificates.
 pub(crate) const AUTHORITY: &str = include_str!("../../fixtures/tls/authority.pem");
-/// An authority that has signed none of them.
+/// Certificate of an authority that signed none of them.
 pub(crate) const OTHER_AUTHORITY: &str = include_str!("../../fixtures/tls/other-authority.pem");
 const KEY: &str = include_str!("../../fixtures/tls/server.key");
 
-/// The certificate that the server shows.
+/// Certificate of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Certificate {
     Valid,
@@ -38,14 +38,13 @@ impl Certificate {
     }
 }
 
-/// Returns the server side of TLS with this certificate, which offers `protocol`.
-pub(crate) fn acceptor(shown: Certificate, protocol: &str) -> TlsAcceptor {
-    let certificate = CertificateDer::from_pem_slice(shown.pem().as_bytes()).unwrap();
+/// Returns a TLS acceptor with this certificate that offers `protocol` by ALPN.
+pub(crate) fn acceptor(certificate: Certificate, protocol: &str) -> TlsAcceptor {
+    let der = CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config =
-        versions.unwrap().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let mut config = versions.unwrap().with_no_client_auth().with_single_cert(vec![der], key).unwrap();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     TlsAcceptor::from(Arc::new(config))
 }

@@ -1,4 +1,4 @@
-//! One connection to the fault server: requests in, replies or what is played in their place out.
+//! One connection to the fault server: reads requests, and responds according to the current [`Behaviour`].
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use super::server::{Protocol, ServerState};
 
 type BehaviourReceiver = watch::Receiver<Behaviour>;
 
-/// Serves a connection to its end.
+/// Serves a connection until it closes.
 pub(crate) async fn serve(
     mut stream: TcpStream,
     tls: Option<TlsAcceptor>,
     shared: Arc<ServerState>,
-    mut plays: BehaviourReceiver,
+    mut behaviours: BehaviourReceiver,
 ) {
-    plays.borrow_and_update();
-    let Some(tls) = tls else { return http1(stream, &shared, &mut plays).await };
-    let play = plays.borrow().clone();
-    if ends_connections(&play) {
+    behaviours.borrow_and_update();
+    let Some(tls) = tls else { return http1(stream, &shared, &mut behaviours).await };
+    let behaviour = behaviours.borrow().clone();
+    if ends_connections(&behaviour) {
         shared.log_request("a handshake", true);
     }
-    match play {
+    match behaviour {
         Behaviour::IgnoresHandshake => return send_bytes(stream, b"", AfterBytes::Hangs).await,
         Behaviour::SpeaksPlainHttp => {
             let _ = stream.read(&mut [0; 1024]).await;
@@ -39,60 +39,60 @@ pub(crate) async fn serve(
     }
     let Ok(stream) = tls.accept(stream).await else { return };
     match shared.protocol {
-        Protocol::Http2 => http2(stream, &shared, &mut plays).await,
-        _ => http1(stream, &shared, &mut plays).await,
+        Protocol::Http2 => http2(stream, &shared, &mut behaviours).await,
+        _ => http1(stream, &shared, &mut behaviours).await,
     }
 }
 
-/// Whether connections that were there before end by it.
-pub(crate) fn ends_connections(play: &Behaviour) -> bool {
+/// Returns true if the behaviour ends existing connections.
+pub(crate) fn ends_connections(behaviour: &Behaviour) -> bool {
     use Behaviour::{IgnoresHandshake, NeverAccepts, Refuses, Shows, SpeaksPlainHttp};
-    matches!(play, Refuses | NeverAccepts | Shows(_) | IgnoresHandshake | SpeaksPlainHttp)
+    matches!(behaviour, Refuses | NeverAccepts | Shows(_) | IgnoresHandshake | SpeaksPlainHttp)
 }
 
-/// Waits until something is played that ends connections.
-async fn wait_for_disconnect(plays: &mut BehaviourReceiver) {
-    let _ = plays.wait_for(ends_connections).await;
+/// Waits for a behaviour that ends connections.
+async fn wait_for_disconnect(behaviours: &mut BehaviourReceiver) {
+    let _ = behaviours.wait_for(ends_connections).await;
 }
 
 async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     shared: &ServerState,
-    behaviour: &mut BehaviourReceiver,
+    behaviours: &mut BehaviourReceiver,
 ) {
     loop {
-        // Its first byte alone: a connection that is closed with the rest unread is reset.
+        // Reads only one byte at first: closing a connection with unread bytes resets it.
         let mut head = vec![0];
         let read = tokio::select! {
             read = stream.read_exact(&mut head) => read,
-            () = wait_for_disconnect(behaviour) => return,
+            () = wait_for_disconnect(behaviours) => return,
         };
-        let play = behaviour.borrow().clone();
+        let behaviour = behaviours.borrow().clone();
         if read.is_err() {
             return;
         }
-        if let Behaviour::Resets = play {
+        if let Behaviour::Resets = behaviour {
             return shared.log_request("unread", true);
         }
         let Some(path) = read_head(&mut stream, head).await else { return };
-        if let Behaviour::SendsBytes(bytes, then) = &play {
+        if let Behaviour::SendsBytes(bytes, then) = &behaviour {
             shared.log_request(&path, true);
             return send_bytes(stream, bytes, *then).await;
         }
         if let Protocol::Proxy(port) = shared.protocol {
-            return tunnel(stream, port, behaviour).await;
+            return tunnel(stream, port, behaviours).await;
         }
         shared.log_request(
             &path,
-            matches!(play, Behaviour::SendsWrongContentType | Behaviour::AddsInvalidElements),
+            matches!(behaviour, Behaviour::SendsWrongContentType | Behaviour::AddsInvalidElements),
         );
-        if stream.write_all(&normal_response(shared, &path, &play)).await.is_err() {
+        if stream.write_all(&normal_response(shared, &path, &behaviour)).await.is_err() {
             return;
         }
     }
 }
 
-/// Reads on to the end of a request's head, and returns its path.
+/// Reads the rest of a request's head, and returns the path.
 async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, mut head: Vec<u8>) -> Option<String> {
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut head).await.ok()? == 0 {
@@ -103,7 +103,7 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, mut head: Vec<u8>) -> O
 }
 
 async fn send_bytes<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8], then: AfterBytes) {
-    // A client that has seen enough may be gone.
+    // The client may have closed the connection already.
     let _ = stream.write_all(bytes).await;
     let _ = stream.flush().await;
     match then {
@@ -115,35 +115,40 @@ async fn send_bytes<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u
     }
 }
 
-/// Leads on to `port` of this machine, until something else is played.
-async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, port: u16, plays: &mut BehaviourReceiver) {
+/// Forwards to `port` of this machine, until the behaviour changes.
+async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    port: u16,
+    behaviours: &mut BehaviourReceiver,
+) {
     let Ok(mut to) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     if stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.is_err() {
         return;
     }
     tokio::select! {
         _ = copy_bidirectional(&mut stream, &mut to) => {}
-        _ = plays.changed() => {}
+        _ = behaviours.changed() => {}
     }
 }
 
-/// The reply that the API would give, and that leaves the connection open.
-fn normal_response(shared: &ServerState, path: &str, play: &Behaviour) -> Vec<u8> {
+/// Returns the response of the API, which leaves the connection open.
+fn normal_response(shared: &ServerState, path: &str, behaviour: &Behaviour) -> Vec<u8> {
     let mut body = response_body(shared, path);
-    if let Behaviour::AddsInvalidElements = play
+    if let Behaviour::AddsInvalidElements = behaviour
         && body != "[]"
     {
         body = body.replacen('[', "[7,null,", 1);
     }
-    let kind = if let Behaviour::SendsWrongContentType = play { "text/plain" } else { "application/json" };
+    let content_type =
+        if let Behaviour::SendsWrongContentType = behaviour { "text/plain" } else { "application/json" };
     let (date, length) = (http_date(Clock::system().now().wall), body.len());
     let head = format!(
-        "HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+        "HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n"
     );
     format!("{head}{body}").into_bytes()
 }
 
-/// As HTTP has it.
+/// Formats a time for an HTTP `Date` header.
 pub(crate) fn http_date(at: Timestamp) -> String {
     at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
@@ -162,7 +167,7 @@ fn response_body(shared: &ServerState, path: &str) -> String {
 async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     shared: &ServerState,
-    behaviour: &mut BehaviourReceiver,
+    behaviours: &mut BehaviourReceiver,
 ) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     loop {
@@ -170,32 +175,37 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
             request = connection.accept() => {
                 let Some(Ok((request, respond))) = request else { return };
                 let path = request.uri().path_and_query().unwrap().as_str().to_owned();
-                let play = behaviour.borrow().clone();
-                shared.log_request(&path, matches!(play, Behaviour::Resets | Behaviour::ResetsStreams | Behaviour::CutsStreams));
-                if let Behaviour::Resets = play {
+                let behaviour = behaviours.borrow().clone();
+                let is_faulty = matches!(
+                    behaviour,
+                    Behaviour::Resets | Behaviour::ResetsStreams | Behaviour::CutsStreams
+                );
+                shared.log_request(&path, is_faulty);
+                if let Behaviour::Resets = behaviour {
                     return;
                 }
-                respond_http2(respond, response_body(shared, &path), &play);
+                respond_http2(respond, response_body(shared, &path), &behaviour);
             }
-            _ = behaviour.changed() => {
-                if let Behaviour::StopsResponding = &*behaviour.borrow() {
+            _ = behaviours.changed() => {
+                if let Behaviour::StopsResponding = &*behaviours.borrow() {
                     break;
                 }
             }
         }
     }
-    // Nobody looks after it any more, and nobody closes it.
+    // Keeps the socket open, and never reads from it again.
     std::future::pending::<()>().await;
     drop(connection);
 }
 
-fn respond_http2(mut respond: SendResponse<Bytes>, body: String, play: &Behaviour) {
-    if let Behaviour::ResetsStreams = play {
+fn respond_http2(mut respond: SendResponse<Bytes>, body: String, behaviour: &Behaviour) {
+    if let Behaviour::ResetsStreams = behaviour {
         return respond.send_reset(h2::Reason::INTERNAL_ERROR);
     }
-    let reply = Response::builder().header("date", http_date(Clock::system().now().wall)).body(()).unwrap();
-    let Ok(mut stream) = respond.send_response(reply, false) else { return };
-    if let Behaviour::CutsStreams = play {
+    let response =
+        Response::builder().header("date", http_date(Clock::system().now().wall)).body(()).unwrap();
+    let Ok(mut stream) = respond.send_response(response, false) else { return };
+    if let Behaviour::CutsStreams = behaviour {
         let _ = stream.send_data(Bytes::from(body).slice(..9), false);
         return stream.send_reset(h2::Reason::CANCEL);
     }

@@ -1,5 +1,5 @@
-//! How many requests a server has to bear: never more than a healthy one would, later and later while it fails, and none
-//! before the time that it asked for is over.
+//! Limits of the number of requests that a faulty server gets: never more than a healthy one, with backoff while it
+//! fails, and none before the end of a `Retry-After`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,108 +8,116 @@ use super::behaviour::Behaviour;
 use super::rows::{Row, WatchTarget};
 use super::server::ReceivedRequest;
 
-/// The most by which a request is late on a busy machine. The next one comes so much sooner after it.
+/// Longest delay of a request on a busy machine. The next request follows it that much sooner.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// How many requests polling at 1 s takes in so long, on a server that never fails. The list of pending sessions is asked
-/// for each 3 s.
-fn healthy_request_count(asks: WatchTarget, time: Duration) -> usize {
-    let rounds = |each: u64| usize::try_from(time.as_secs() / each + 1).unwrap();
-    match asks {
+/// Returns the number of requests that polling at an interval of 1 s sends to a healthy server in `time`. The list of
+/// pending sessions is polled every 3 s.
+fn healthy_request_count(target: WatchTarget, time: Duration) -> usize {
+    let rounds = |interval: u64| usize::try_from(time.as_secs() / interval + 1).unwrap();
+    match target {
         WatchTarget::One => rounds(1),
         WatchTarget::Four => 4 * rounds(1),
         WatchTarget::Lists => rounds(1) + rounds(3),
     }
 }
 
-/// Holds it of all windows of time: those of the fault, of the recovery, and those across.
-pub(crate) fn assert_within_budget(row: &Row, hits: &[ReceivedRequest]) {
-    let polls: Vec<&ReceivedRequest> = hits.iter().filter(|hit| hit.path != "/v1/projects").collect();
+/// Asserts the limits for every time window, from any request to any later one.
+pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
+    let polls: Vec<&ReceivedRequest> =
+        requests.iter().filter(|request| request.path != "/v1/projects").collect();
     for (first, from) in polls.iter().enumerate() {
         for (last, to) in polls.iter().enumerate().skip(first) {
             let time = to.at.duration_since(from.at);
             let most = healthy_request_count(row.target, time + MAX_DELAY) + 1;
             let count = last - first + 1;
-            assert!(count <= most, "{}: {count} requests in {time:?}\n{}", row.fault, format_requests(hits));
+            assert!(
+                count <= most,
+                "{}: {count} requests in {time:?}\n{}",
+                row.fault,
+                format_requests(requests)
+            );
         }
     }
-    let projects = hits.len() - polls.len();
-    assert!(projects <= 1 + row.failures, "{}: {projects} requests for the projects", row.fault);
+    let projects = requests.len() - polls.len();
+    assert!(projects <= 1 + row.failures, "{}: {projects} requests for projects", row.fault);
     if !row.message.is_empty() {
-        assert_backoff(row, &polls, hits);
+        assert_backoff(row, &polls, requests);
     }
 }
 
-/// From one spoilt request for the same to the next: twice the interval, then twice that, shortened by a quarter at most;
-/// of a session that is not there from the interval on; and never less than the server asked for.
-fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], hits: &[ReceivedRequest]) {
+/// Asserts the delay from each failed request to the next one for the same path: at least the server's `Retry-After`,
+/// or else a backoff that starts at twice the interval and doubles, less at most a quarter. For a session that is not
+/// found, the backoff starts at the interval.
+fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedRequest]) {
     let mut by_path: BTreeMap<&str, Vec<&ReceivedRequest>> = BTreeMap::new();
-    for hit in polls {
-        by_path.entry(&hit.path).or_default().push(hit);
+    for request in polls {
+        by_path.entry(&request.path).or_default().push(request);
     }
     for polls in by_path.values() {
         let mut failures = 0;
         for pair in polls.windows(2) {
-            let [one, next] = pair else { continue };
-            if !one.is_faulty {
+            let [failed, next] = pair else { continue };
+            if !failed.is_faulty {
                 continue;
             }
             failures += 1;
-            let rest = if row.is_not_found() {
+            let backoff = if row.is_not_found() {
                 f64::from(1 << (failures - 1))
             } else {
                 0.75 * f64::from(1 << failures)
             };
-            let gap = next.at.duration_since(one.at).as_secs_f64();
-            let least = if row.retry_after > 0.0 { row.retry_after } else { rest };
+            let gap = next.at.duration_since(failed.at).as_secs_f64();
+            let least = if row.retry_after > 0.0 { row.retry_after } else { backoff };
             assert!(
                 gap >= least,
-                "{}: asked again after {gap} s, not {least}\n{}",
+                "{}: retried after {gap} s, not {least}\n{}",
                 row.fault,
-                format_requests(hits)
+                format_requests(requests)
             );
         }
     }
 }
 
-/// How long it may take until all is well again: the wait after as many failures, or the rest that was asked for, and
-/// what a busy machine takes. A dead HTTP/2 connection is found out after 10 s and 5 s.
+/// Returns the longest recovery time: the backoff after that many failures or the `Retry-After`, plus the delays of a
+/// busy machine. The client detects a dead HTTP/2 connection by a ping after 10 s and a timeout of 5 s.
 pub(crate) fn max_recovery_time(row: &Row) -> Duration {
     if let Behaviour::StopsResponding = (row.behaviour)() {
         return Duration::from_secs(40);
     }
     let failures = u32::try_from(row.failures.max(1)).unwrap();
-    let rest = Duration::from_secs_f64(row.retry_after).max(Duration::from_secs(2_u64.pow(failures)));
-    rest + Duration::from_secs(20)
+    let delay = Duration::from_secs_f64(row.retry_after).max(Duration::from_secs(2_u64.pow(failures)));
+    delay + Duration::from_secs(20)
 }
 
-/// From the first spoilt request to the first good one after the last that was spoilt, both counted, or from the first to
-/// the last where nothing is to be said; and how many that would have been.
-pub(crate) fn count_requests(row: &Row, hits: &[ReceivedRequest]) -> Option<(usize, usize)> {
-    let polls: Vec<&ReceivedRequest> = hits.iter().filter(|hit| hit.path != "/v1/projects").collect();
-    let spoilt = |hit: &&ReceivedRequest| hit.is_faulty;
+/// Counts the requests from the first failed one to the first good one after the last failed one, inclusive. Counts all
+/// requests if the program should report nothing. Also returns the number that a healthy server would have got.
+pub(crate) fn count_requests(row: &Row, requests: &[ReceivedRequest]) -> Option<(usize, usize)> {
+    let polls: Vec<&ReceivedRequest> =
+        requests.iter().filter(|request| request.path != "/v1/projects").collect();
+    let is_faulty = |request: &&ReceivedRequest| request.is_faulty;
     let (first, last) = match row.message {
         "" => (0, polls.len().checked_sub(1)?),
-        _ => (polls.iter().position(spoilt)?, polls.iter().rposition(spoilt)? + 1),
+        _ => (polls.iter().position(is_faulty)?, polls.iter().rposition(is_faulty)? + 1),
     };
     let (from, to) = (polls.get(first)?, polls.get(last)?);
-    let would = healthy_request_count(row.target, to.at.duration_since(from.at) + MAX_DELAY / 2);
+    let healthy = healthy_request_count(row.target, to.at.duration_since(from.at) + MAX_DELAY / 2);
     let count = last - first + 1;
     assert!(
-        !row.message.is_empty() || 2 * count >= would,
-        "{}: {count} and not {would}\n{}",
+        !row.message.is_empty() || 2 * count >= healthy,
+        "{}: {count} requests, not {healthy}\n{}",
         row.fault,
-        format_requests(hits)
+        format_requests(requests)
     );
-    Some((count, would))
+    Some((count, healthy))
 }
 
-fn format_requests(hits: &[ReceivedRequest]) -> String {
-    let Some(first) = hits.first() else { return String::new() };
-    let line = |hit: &ReceivedRequest| {
-        let (at, bad) =
-            (hit.at.duration_since(first.at).as_secs_f64(), if hit.is_faulty { " spoilt" } else { "" });
-        format!("{at:>7.3} {}{bad}", hit.path)
+fn format_requests(requests: &[ReceivedRequest]) -> String {
+    let Some(first) = requests.first() else { return String::new() };
+    let line = |request: &ReceivedRequest| {
+        let at = request.at.duration_since(first.at).as_secs_f64();
+        let faulty = if request.is_faulty { " faulty" } else { "" };
+        format!("{at:>7.3} {}{faulty}", request.path)
     };
-    hits.iter().map(line).collect::<Vec<_>>().join("\n")
+    requests.iter().map(line).collect::<Vec<_>>().join("\n")
 }

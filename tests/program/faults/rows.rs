@@ -1,4 +1,5 @@
-//! The rows of the matrix: what fails, and what is said of it.
+//! The rows of the fault tables: each fault, and the error that the program must report. The fault names and the errors
+//! are the ones in `docs/faults.md`.
 
 use keepwatch_core::clock::Clock;
 
@@ -7,16 +8,16 @@ use super::certificates::Certificate;
 use super::connection::http_date;
 use super::test_network::{IDS, Route};
 
-/// A name with an empty part: it is known to be none without asking anyone.
+/// A URL whose host name has an empty label. Resolving it fails without a DNS request.
 pub(crate) const UNRESOLVABLE_URL: &str = "http://no..name.invalid";
-/// The address to which all of this machine would listen, to which nothing can be connected.
+/// A URL with the broadcast address of the loopback network, to which no connection is possible.
 const UNROUTABLE_URL: &str = "http://127.255.255.255:9";
 
-/// The beginning of a reply.
+/// The beginning of a response.
 const PART: &str = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"id\":";
 const JSON: &str = "application/json";
 
-/// What the program watches.
+/// Sessions that the program watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WatchTarget {
     One,
@@ -35,40 +36,44 @@ impl WatchTarget {
     }
 }
 
-/// When it is well again, once nothing fails any more.
+/// Recovery after the end of the fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Recovery {
     Soon,
-    /// The next try is so many seconds away, and until then nothing is asked.
+    /// The program retries after this many seconds, and sends nothing until then.
     After(f64),
-    /// Nothing will ever be there. It is tried again all the same.
+    /// The fault never ends. The program keeps retrying.
     Never,
 }
 
-/// A row of the matrix.
+/// A row of a fault table.
 pub(crate) struct Row {
     pub(crate) fault: &'static str,
     pub(crate) target: WatchTarget,
     pub(crate) route: Route,
     pub(crate) behaviour: Box<dyn Fn() -> Behaviour + Send + Sync>,
-    /// A part of the sentence; empty where nothing is to be said.
+    /// Part of the error that the program reports. Empty if it reports nothing.
     pub(crate) message: &'static str,
-    /// Whether it fails from the start.
+    /// True if the fault exists from the start.
     pub(crate) from_start: bool,
-    /// How many requests it spoils before it is over.
+    /// Number of failed requests after which the fault ends.
     pub(crate) failures: usize,
     pub(crate) recovery: Recovery,
-    /// How long the server asks to be left alone, in seconds.
+    /// Delay in the server's `Retry-After`, in seconds. 0 without one.
     pub(crate) retry_after: f64,
 }
 
-fn row(fault: &'static str, says: &'static str, play: impl Fn() -> Behaviour + Send + Sync + 'static) -> Row {
+fn row(
+    fault: &'static str,
+    message: &'static str,
+    behaviour: impl Fn() -> Behaviour + Send + Sync + 'static,
+) -> Row {
     Row {
         fault,
         target: WatchTarget::One,
         route: Route::Plain,
-        behaviour: Box::new(play),
-        message: says,
+        behaviour: Box::new(behaviour),
+        message,
         from_start: false,
         failures: 2,
         recovery: Recovery::Soon,
@@ -77,54 +82,55 @@ fn row(fault: &'static str, says: &'static str, play: impl Fn() -> Behaviour + S
 }
 
 impl Row {
-    fn with_route(self, way: Route) -> Self {
-        Self { route: way, ..self }
+    fn with_route(self, route: Route) -> Self {
+        Self { route, ..self }
     }
 
-    fn with_target(self, asks: WatchTarget) -> Self {
-        Self { target: asks, ..self }
+    fn with_target(self, target: WatchTarget) -> Self {
+        Self { target, ..self }
     }
 
-    fn with_failures(self, lasts: usize) -> Self {
-        Self { failures: lasts, ..self }
+    fn with_failures(self, failures: usize) -> Self {
+        Self { failures, ..self }
     }
 
-    fn with_recovery(self, back: Recovery) -> Self {
-        Self { recovery: back, failures: 1, ..self }
+    fn with_recovery(self, recovery: Recovery) -> Self {
+        Self { recovery, failures: 1, ..self }
     }
 
-    fn with_retry_after(self, rest: f64) -> Self {
-        Self { retry_after: rest, ..self }
+    fn with_retry_after(self, retry_after: f64) -> Self {
+        Self { retry_after, ..self }
     }
 
     fn failing_from_start(self) -> Self {
         Self { from_start: true, failures: 0, ..self }
     }
 
-    /// Whether this machine can play it.
+    /// Returns true if this machine supports the row.
     pub(crate) fn is_possible(&self) -> bool {
-        let deaf = matches!((self.behaviour)(), Behaviour::NeverAccepts);
-        self.route.is_available() && (!deaf || cfg!(target_os = "linux")) // elsewhere a backlog is never full
+        let never_accepts = matches!((self.behaviour)(), Behaviour::NeverAccepts);
+        // On other systems a backlog is never full.
+        self.route.is_available() && (!never_accepts || cfg!(target_os = "linux"))
     }
 
-    /// How many sessions it is about.
+    /// Returns the number of sessions that the program finds.
     pub(crate) fn session_count(&self) -> usize {
         if self.target == WatchTarget::One { 1 } else { IDS.len() }
     }
 
-    /// Whether what the server says is about the session, and so may be told of it.
+    /// Returns true if the error is about the session itself. The program reports it as an event of the session.
     pub(crate) fn is_not_found(&self) -> bool {
         self.message.starts_with("not found") || self.message.starts_with("gone")
     }
 }
 
-/// The way to the server.
+/// Faults on the way to the server.
 pub(crate) fn unreachable() -> Vec<Row> {
     const REFUSED: &str = "refuses connections: nothing listens there";
     const PROXY: &str = "the proxy did not let the request through";
-    let nowhere = |fault, says, way| {
-        row(fault, says, || Behaviour::Normal)
-            .with_route(way)
+    let nowhere = |fault, message, route| {
+        row(fault, message, || Behaviour::Normal)
+            .with_route(route)
             .with_recovery(Recovery::Never)
             .failing_from_start()
     };
@@ -154,7 +160,7 @@ pub(crate) fn unreachable() -> Vec<Row> {
     ]
 }
 
-/// Servers that say nothing, or no more.
+/// Servers that never respond, or stop in the middle of a response.
 pub(crate) fn silence() -> Vec<Row> {
     const LATE: &str = "did not take the connection within 5 s";
     const SILENT: &str = "the API did not answer in time";
@@ -179,11 +185,11 @@ pub(crate) fn silence() -> Vec<Row> {
     ]
 }
 
-/// Answers that are none.
+/// Responses that are invalid.
 pub(crate) fn invalid_responses() -> Vec<Row> {
     const CUT: &str = "the connection was cut in the middle of the answer";
     let many = || {
-        let headers: String = (0..10_000).map(|at| format!("x-{at}: y\r\n")).collect();
+        let headers: String = (0..10_000).map(|index| format!("x-{index}: y\r\n")).collect();
         Behaviour::SendsBytes(response("200 OK", JSON, &headers, b"{}"), AfterBytes::Closes)
     };
     vec![
@@ -222,10 +228,10 @@ pub(crate) fn invalid_responses() -> Vec<Row> {
     ]
 }
 
-/// Statuses. `elsewhere` is where a redirect leads.
+/// HTTP statuses. `elsewhere` is the port to which the redirect leads.
 pub(crate) fn statuses(elsewhere: u16) -> Vec<Row> {
     let moved = move || error_response("302 Found", &format!("location: http://127.0.0.1:{elsewhere}/\r\n"));
-    let plain = |status: &'static str, says| row(status, says, move || error_response(status, ""));
+    let plain = |status: &'static str, message| row(status, message, move || error_response(status, ""));
     vec![
         row("302 to another server", "not followed, for the key would go along", moved),
         plain("401 Unauthorized", "the API refuses the key (401)").with_recovery(Recovery::After(60.0)),
@@ -261,9 +267,9 @@ pub(crate) fn statuses(elsewhere: u16) -> Vec<Row> {
 
 /// Servers that ask for fewer requests.
 pub(crate) fn limits() -> Vec<Row> {
-    const SAYS: &str = "rate limited by the API (429)";
+    const LIMITED: &str = "rate limited by the API (429)";
     let limited = |fault, header: &'static str| {
-        row(fault, SAYS, move || error_response("429 Too Many Requests", &format!("{header}\r\n")))
+        row(fault, LIMITED, move || error_response("429 Too Many Requests", &format!("{header}\r\n")))
     };
     let dated = || {
         let now = Clock::system().now().wall;
@@ -271,10 +277,10 @@ pub(crate) fn limits() -> Vec<Row> {
         error_response("429 Too Many Requests", &format!("date: {now}\r\nretry-after: {then}\r\n"))
     };
     vec![
-        row("429", SAYS, || error_response("429 Too Many Requests", "")),
+        row("429", LIMITED, || error_response("429 Too Many Requests", "")),
         limited("429, retry-after: 4", "retry-after: 4").with_retry_after(4.0),
         limited("429, retry-after-ms: 3500", "retry-after-ms: 3500").with_retry_after(3.5),
-        row("429, retry-after with a date", SAYS, dated).with_retry_after(5.0),
+        row("429, retry-after with a date", LIMITED, dated).with_retry_after(5.0),
         limited("429, retry-after: 0", "retry-after: 0"),
         limited("429, retry-after: -5", "retry-after: -5"),
         limited("429, retry-after: soon", "retry-after: soon"),
@@ -290,12 +296,15 @@ pub(crate) fn limits() -> Vec<Row> {
     ]
 }
 
-/// Servers that are not to be trusted with the key.
+/// Servers that must not get the API key.
 pub(crate) fn certificates() -> Vec<Row> {
     const UNSENT: &str = "the key was not sent";
-    let shows = |fault, says, shown| row(fault, says, move || Behaviour::Shows(shown)).with_route(Route::Tls);
-    let at_once =
-        |fault, says, way| row(fault, says, || Behaviour::Normal).with_route(way).failing_from_start();
+    let shows = |fault, message, certificate| {
+        row(fault, message, move || Behaviour::Shows(certificate)).with_route(Route::Tls)
+    };
+    let at_once = |fault, message, route| {
+        row(fault, message, || Behaviour::Normal).with_route(route).failing_from_start()
+    };
     vec![
         shows("a certificate that signed itself", "nobody whom this machine trusts", Certificate::SelfSigned),
         shows("an expired certificate", "the server's certificate has expired", Certificate::Expired),
@@ -317,13 +326,13 @@ pub(crate) fn certificates() -> Vec<Row> {
 
 /// Servers that never fail.
 pub(crate) fn healthy() -> Vec<Row> {
-    let well = |fault, asks| row(fault, "", || Behaviour::Normal).with_target(asks).with_failures(0);
+    let healthy = |fault, target| row(fault, "", || Behaviour::Normal).with_target(target).with_failures(0);
     vec![
-        well("a session", WatchTarget::One),
-        well("four sessions", WatchTarget::Four),
-        well("lists", WatchTarget::Lists),
-        well("IPv6 alone", WatchTarget::One).with_route(Route::Ipv6),
-        well("HTTP/2", WatchTarget::One).with_route(Route::Http2),
-        well("a proxy", WatchTarget::One).with_route(Route::ThroughProxy),
+        healthy("a session", WatchTarget::One),
+        healthy("four sessions", WatchTarget::Four),
+        healthy("lists", WatchTarget::Lists),
+        healthy("IPv6 alone", WatchTarget::One).with_route(Route::Ipv6),
+        healthy("HTTP/2", WatchTarget::One).with_route(Route::Http2),
+        healthy("a proxy", WatchTarget::One).with_route(Route::ThroughProxy),
     ]
 }

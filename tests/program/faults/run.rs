@@ -1,4 +1,4 @@
-//! One row of the matrix, with the whole program: all is well, then it is not, then it is again.
+//! Runs one row with the whole program: a healthy network, then the fault, then a healthy network again.
 
 use std::time::{Duration, Instant};
 
@@ -13,28 +13,27 @@ use super::test_network::{Route, TestNetwork};
 use crate::harness::{KEY, now, wait_until};
 use crate::piped_program::PipedProgram;
 
-/// For how long nothing is to come where the next try is a minute away or more.
+/// Time without output or requests that shows that the program waits for a distant retry.
 const SILENCE: Duration = Duration::from_secs(4);
-/// A connection on which two requests went out at the same moment as it was closed says so before what comes next does.
+/// Error of a request that was in flight when the server closed the connection. It may precede the row's own error.
 const CLOSED: &str = "the connection was cut";
 
-/// What was seen of a row.
+/// Observations of one row.
 pub(crate) struct RowResult {
-    /// What the program said, without the time of the next try; `None` if it said nothing.
+    /// Error that the program reported, without the time of the next try. `None` if it reported nothing.
     pub(crate) message: Option<String>,
-    /// From the end of what was wrong until the program said that all was well.
+    /// Time from the end of the fault to the program's report that polls succeed.
     pub(crate) recovery_time: Option<Duration>,
-    /// From the first request that was spoilt to the first that was not: requests, and how many a healthy server would
-    /// have had meanwhile.
+    /// Requests from the first failed one to the first good one, and the number that a healthy server would have got.
     pub(crate) request_counts: Option<(usize, usize)>,
 }
 
-/// Plays a row, and holds what holds for all of them.
+/// Runs a row, and checks the properties that all rows share.
 pub(crate) fn run(row: &Row) -> RowResult {
     let first = if row.from_start { (row.behaviour)() } else { Behaviour::Normal };
     let network = TestNetwork::new(row.route, first);
     let args: Vec<&str> = ["events", "-i", "1s"].iter().chain(row.target.ids()).copied().collect();
-    // A name that no resolver takes is one that TLS does not take either.
+    // TLS rejects the unresolvable name, too, so this row uses plain HTTP.
     let insecure = row.route == Route::Unreachable(rows::UNRESOLVABLE_URL);
     let args = [&args[..], if insecure { &["--insecure-http"] } else { &[] }].concat();
     let mut program = PipedProgram::start_at(&network.url, &args, KEY, &network.env);
@@ -44,91 +43,97 @@ pub(crate) fn run(row: &Row) -> RowResult {
         wait_until("healthy polls", || network.good_requests() >= 2 * round);
         network.set_behaviour((row.behaviour)());
     }
-    let began = now();
-    let mut seen = RowResult { message: None, recovery_time: None, request_counts: None };
+    let fault_start = now();
+    let mut result = RowResult { message: None, recovery_time: None, request_counts: None };
     if row.message.is_empty() {
-        wait_until("replies that are odd and good", || network.faulty_requests() >= row.failures);
-        wait_until("six rounds", || network.good_requests() + network.faulty_requests() >= 6 * round);
+        wait_until("odd but valid responses", || network.faulty_requests() >= row.failures);
+        wait_until("six rounds of polls", || {
+            network.good_requests() + network.faulty_requests() >= 6 * round
+        });
         network.recover();
     } else {
         let line = program.wait_for_line(row.message);
-        seen.message = Some(sentence(&line));
-        wait_until("it fails as often", || network.faulty_requests() >= row.failures);
-        seen.recovery_time = recover(row, &network, &mut program, &line, began);
+        result.message = Some(sentence(&line));
+        wait_until("as many failures as the row has", || network.faulty_requests() >= row.failures);
+        result.recovery_time = recover(row, &network, &mut program, &line, fault_start);
     }
     if row.recovery == Recovery::Soon {
         let good = network.good_requests();
-        wait_until("polls go on", || network.good_requests() >= good + 3 * round);
+        wait_until("more good polls", || network.good_requests() >= good + 3 * round);
     }
     program.signal(Signal::INT);
     let end = program.wait_for_exit();
     assert_eq!(end.code, Some(130), "{}: {}", row.fault, end.err);
     assert_no_false_events(row, &end.out);
-    let hits = network.requests();
-    request_budget::assert_within_budget(row, &hits);
-    seen.request_counts = request_budget::count_requests(row, &hits);
-    seen
+    let requests = network.requests();
+    request_budget::assert_within_budget(row, &requests);
+    result.request_counts = request_budget::count_requests(row, &requests);
+    result
 }
 
-/// Ends what is wrong and waits for the program to say so, or holds that it waits as long as it says.
+/// Ends the fault and returns the time until the program reports that. If the row recovers late or never, asserts
+/// instead that the program waits as long as it said.
 fn recover(
     row: &Row,
     network: &TestNetwork,
     program: &mut PipedProgram,
     line: &str,
-    began: Instant,
+    fault_start: Instant,
 ) -> Option<Duration> {
     let line: Value = serde_json::from_str(line).unwrap();
     let next = line["next_try_s"].as_f64().unwrap_or(f64::MAX);
     match row.recovery {
         Recovery::Soon => {
-            // A connection that fell silent is never well again: that is found out while new ones would be.
-            let silent = matches!((row.behaviour)(), Behaviour::StopsResponding).then_some(began);
-            let healed = silent.unwrap_or_else(|| network.recover());
+            // A silent connection never recovers, but new connections work from the start of the fault.
+            let silent = matches!((row.behaviour)(), Behaviour::StopsResponding).then_some(fault_start);
+            let fault_end = silent.unwrap_or_else(|| network.recover());
             program.wait_for_line(if row.is_not_found() { "\"found_again\"" } else { "\"polls_recovered\"" });
-            let back = now().duration_since(healed);
-            assert!(back <= request_budget::max_recovery_time(row), "{}: it took {back:?}", row.fault);
-            Some(back)
+            let time = now().duration_since(fault_end);
+            assert!(time <= request_budget::max_recovery_time(row), "{}: recovered in {time:?}", row.fault);
+            Some(time)
         }
         Recovery::After(seconds) => {
-            // A busy machine counts from a moment later.
+            // On a busy machine the wait may have begun some time ago.
             assert!((seconds - 1.0..seconds + 1.0).contains(&next), "{}: {line}", row.fault);
-            let asked = network.requests().len();
+            let count = network.requests().len();
             program.assert_silent_for(SILENCE);
-            assert_eq!(network.requests().len(), asked, "{}: asked again", row.fault);
+            assert_eq!(network.requests().len(), count, "{}: the program retried early", row.fault);
             None
         }
         Recovery::Never => {
-            // At most 2 s after the first failure, and a moment more on a busy machine; at least 3 s after the second.
+            // The first retry delay is at most 2 s, and a little more on a busy machine. The second is at least 3 s.
             assert!(next < 3.0, "{}: {line}", row.fault);
-            program.assert_silent_for(SILENCE); // the same again and again is told once
+            program.assert_silent_for(SILENCE); // a repeated error is reported once
             assert_eq!(network.connections(), 0);
             None
         }
     }
 }
 
-/// The fault's own sentence in a line: without what fails by it, when the next try is, and the ports of this run.
+/// Returns the error in an event line, without the names of the failing polls, the time of the next try and the ports.
 fn sentence(line: &str) -> String {
     let line: Value = serde_json::from_str(line).unwrap();
-    let said = line["sentence"].as_str().unwrap().split("; next try in ").next().unwrap();
-    let why = said.split_once(" fail: ").filter(|(what, _)| what.starts_with("polls")).map(|(_, why)| why);
+    let sentence = line["sentence"].as_str().unwrap().split("; next try in ").next().unwrap();
+    let error = sentence
+        .split_once(" fail: ")
+        .filter(|(polls, _)| polls.starts_with("polls"))
+        .map(|(_, error)| error);
     let portless = |part: &str| {
         let rest = part.trim_start_matches(|letter: char| letter.is_ascii_digit());
         if part.len() - rest.len() < 4 { part.to_owned() } else { format!("PORT{rest}") }
     };
-    why.unwrap_or(said).split(':').map(portless).collect::<Vec<_>>().join(":")
+    error.unwrap_or(sentence).split(':').map(portless).collect::<Vec<_>>().join(":")
 }
 
-/// Nothing is said of a session but what a server said of it, and of the polls nothing but what the row is about.
+/// Asserts that the program reports no failure but the row's, and no event of a session without a cause in the row.
 fn assert_no_false_events(row: &Row, out: &str) {
     for line in out.lines() {
         let event: Value = serde_json::from_str(line).unwrap();
         let sentence = event["sentence"].as_str().unwrap();
-        // A request under way is cut when the server, or the tunnel of the proxy, changes to the fault.
+        // The start of the fault in the server or proxy cuts requests in flight.
         let ends_requests = ends_connections(&(row.behaviour)()) || row.route == Route::FailingProxy;
         let closed = sentence.contains(CLOSED) && ends_requests;
-        let fine = match event["event"].as_str().unwrap() {
+        let is_expected = match event["event"].as_str().unwrap() {
             "first_seen" | "polls_recovered" => true,
             "polls_failing" | "rate_limited" => {
                 sentence.contains(row.message) && !row.message.is_empty() || closed
@@ -137,9 +142,13 @@ fn assert_no_false_events(row: &Row, out: &str) {
             "found_again" => row.is_not_found(),
             _ => false,
         };
-        assert!(fine, "{}: {line}", row.fault);
+        assert!(is_expected, "{}: {line}", row.fault);
     }
     let seen = out.matches("\"first_seen\"").count();
     let watched = row.session_count();
-    assert!(seen == watched || row.recovery == Recovery::Never, "{}: each is seen once\n{out}", row.fault);
+    assert!(
+        seen == watched || row.recovery == Recovery::Never,
+        "{}: {seen} sessions seen, not {watched}\n{out}",
+        row.fault
+    );
 }

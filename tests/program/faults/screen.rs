@@ -1,4 +1,4 @@
-//! The screen while the network fails: it keeps what it knew and says so, and needs no key to be well again.
+//! The screen while the network fails: it keeps the last data, shows the error, and recovers without a keystroke.
 
 use super::behaviour::Behaviour;
 use super::test_network::{IDS, Route, TestNetwork};
@@ -13,47 +13,47 @@ fn watch(network: &TestNetwork) -> Terminal {
     Terminal::start(&[PROGRAM, "-i", "1s", IDS[0], IDS[1]], &env, 140, 40)
 }
 
-/// Whether the row of the second session, which is not selected, is there, and dim.
+/// Returns true if the row of the second session, which is not selected, is dim. Returns `None` without that row.
 fn is_dim(screen: &vt100::Screen) -> Option<bool> {
-    let (place, line) =
+    let (row, line) =
         screen.rows(0, 140).enumerate().find(|(_, line)| line.contains("RUNNING    6512bd43"))?;
     let column = line.chars().position(|letter| letter == 'R')?;
-    let cell = screen.cell(u16::try_from(place).unwrap(), u16::try_from(column).unwrap())?;
+    let cell = screen.cell(u16::try_from(row).unwrap(), u16::try_from(column).unwrap())?;
     assert_eq!(cell.contents(), "R");
     Some(cell.dim())
 }
 
 #[test]
-fn what_was_known_stays_and_is_dimmed_the_screen_says_why_and_recovers_by_itself() {
-    let place = TestNetwork::new(Route::Plain, Behaviour::Normal);
-    let terminal = watch(&place);
-    terminal.wait_until("a row, and not dim", |screen| is_dim(screen) == Some(false));
-    place.set_behaviour(Behaviour::Refuses);
-    let says = |screen: &vt100::Screen| {
+fn stale_rows_are_dimmed_until_recovery() {
+    let network = TestNetwork::new(Route::Plain, Behaviour::Normal);
+    let terminal = watch(&network);
+    terminal.wait_until("a row that is not dim", |screen| is_dim(screen) == Some(false));
+    network.set_behaviour(Behaviour::Refuses);
+    let shows_error = |screen: &vt100::Screen| {
         let text = screen.contents();
         text.contains(REFUSED)
             && (text.contains("next try in ") || text.contains("trying now"))
             && text.contains("no data for ")
     };
-    let screen = terminal.wait_until("why, and when the next try is", says);
-    assert!(screen.contains("nightly-42") && screen.contains("RUNNING"), "the last data stays\n{screen}");
-    terminal.wait_until("the row is dim", |screen| is_dim(screen) == Some(true));
-    place.recover();
-    terminal.wait_until("all is well", |screen| {
+    let screen = terminal.wait_until("the error and the time of the next try", shows_error);
+    assert!(screen.contains("nightly-42") && screen.contains("RUNNING"), "the last data is gone\n{screen}");
+    terminal.wait_until("a dim row", |screen| is_dim(screen) == Some(true));
+    network.recover();
+    terminal.wait_until("the recovery", |screen| {
         is_dim(screen) == Some(false) && !screen.contents().contains("no data for")
     });
     assert!(!terminal.screen().contains(REFUSED), "{}", terminal.screen());
 }
 
 #[test]
-fn without_a_network_at_the_start_the_screen_is_there_says_why_and_fills_by_itself() {
-    let place = TestNetwork::new(Route::Plain, Behaviour::Refuses);
-    let terminal = watch(&place);
-    let screen = terminal.wait_until("the screen, and why it is empty", |screen| {
+fn screen_starts_without_network() {
+    let network = TestNetwork::new(Route::Plain, Behaviour::Refuses);
+    let terminal = watch(&network);
+    let screen = terminal.wait_until("the screen with the error", |screen| {
         screen.contents().contains(REFUSED) && screen.contents().contains("keepwatch")
     });
     assert!(!screen.contains("RUNNING"), "{screen}");
-    place.recover();
+    network.recover();
     terminal.wait_until("the session", |screen| {
         is_dim(screen) == Some(false) && !screen.contents().contains(REFUSED)
     });

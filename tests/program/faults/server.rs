@@ -1,10 +1,10 @@
-//! The fault server: a listener on this machine that answers as the API does until it is told to do otherwise, and keeps
-//! when it was connected to and asked. It never looks at what a request holds but for its path.
+//! The fault server: a listener on this machine that responds as the API does until its [`Behaviour`] changes. It logs
+//! connections and requests, and never looks at any part of a request but its path.
 //!
 //! ```text
-//!   listen ──► connection ──► (TLS) ──► http1    a reply, or the bytes that are played
-//!     │                         └─────► http2    good replies, or silence
-//!     └ refused, deaf
+//!   listen ──► connection ──► (TLS) ──► http1    normal responses, or other bytes
+//!     │                         └─────► http2    normal responses, resets, or silence
+//!     └ refuses, never accepts
 //! ```
 
 use std::io;
@@ -21,26 +21,26 @@ use super::certificates::{Certificate, acceptor};
 use super::connection;
 use crate::harness::now;
 
-/// How the server is spoken to.
+/// Protocol of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Plain,
     Tls,
     Http2,
-    /// A proxy, which leads every CONNECT to this port.
+    /// A proxy that forwards every CONNECT to this port.
     Proxy(u16),
 }
 
-/// A request that came.
+/// A logged request.
 #[derive(Clone, Debug)]
 pub(crate) struct ReceivedRequest {
     pub(crate) at: Instant,
     pub(crate) path: String,
-    /// Whether it was not answered as the API does.
+    /// True if the response was not the API's.
     pub(crate) is_faulty: bool,
 }
 
-/// What the connections share.
+/// State shared by all connections.
 pub(crate) struct ServerState {
     pub(crate) protocol: Protocol,
     pub(crate) sessions: Vec<String>,
@@ -54,16 +54,16 @@ struct Log {
 }
 
 impl ServerState {
-    pub(crate) fn log_request(&self, path: &str, spoilt: bool) {
+    pub(crate) fn log_request(&self, path: &str, is_faulty: bool) {
         self.log.lock().unwrap().requests.push(ReceivedRequest {
             at: now(),
             path: path.to_owned(),
-            is_faulty: spoilt,
+            is_faulty,
         });
     }
 }
 
-/// A server on a thread of its own.
+/// A server that runs on its own thread until it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     state: Arc<ServerState>,
@@ -72,36 +72,36 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves these sessions, on `127.0.0.1` or, with `six`, on `[::1]` alone.
-    pub(crate) fn start(speech: Protocol, sessions: Vec<String>, six: bool, first: Behaviour) -> Self {
+    /// Serves these sessions (JSON objects), on `127.0.0.1`, or only on `[::1]` if `is_ipv6` is true.
+    pub(crate) fn start(protocol: Protocol, sessions: Vec<String>, is_ipv6: bool, first: Behaviour) -> Self {
         let (end, ended) = oneshot::channel::<()>();
-        let (tell, told) = std::sync::mpsc::channel();
-        let shared = Arc::new(ServerState { protocol: speech, sessions, log: Mutex::default() });
-        let (plays, play) = watch::channel(first);
-        let of_thread = Arc::clone(&shared);
+        let (address_sender, address_receiver) = std::sync::mpsc::channel();
+        let state = Arc::new(ServerState { protocol, sessions, log: Mutex::default() });
+        let (behaviour, behaviours) = watch::channel(first);
+        let thread_state = Arc::clone(&state);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let address = if six { "[::1]:0" } else { "127.0.0.1:0" }.parse().unwrap();
+                let address = if is_ipv6 { "[::1]:0" } else { "127.0.0.1:0" }.parse().unwrap();
                 let first = bound(address).unwrap();
                 let address = first.local_addr().unwrap();
-                // Where two may have it, one keeps the port while nothing listens.
+                // If two sockets may be bound to the port, one keeps it while nothing listens.
                 let (listener, _kept) = match bound(address) {
                     Ok(second) => (second.listen(BACKLOG).unwrap(), Some(first)),
                     Err(_) => (first.listen(BACKLOG).unwrap(), None),
                 };
-                tell.send(address).unwrap();
+                address_sender.send(address).unwrap();
                 tokio::select! {
-                    () = listen(listener, of_thread, play) => {}
+                    () = listen(listener, thread_state, behaviours) => {}
                     _ = ended => {}
                 }
             });
         });
-        Self { address: told.recv().unwrap(), state: shared, behaviour: plays, _end: end }
+        Self { address: address_receiver.recv().unwrap(), state, behaviour, _end: end }
     }
 
-    pub(crate) fn set_behaviour(&self, play: Behaviour) {
-        self.behaviour.send_replace(play);
+    pub(crate) fn set_behaviour(&self, behaviour: Behaviour) {
+        self.behaviour.send_replace(behaviour);
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -113,13 +113,13 @@ impl Server {
     }
 }
 
-/// How many connections may wait to be taken.
+/// Number of connections that may wait to be accepted.
 const BACKLOG: u32 = 64;
 
-/// Returns a socket that has this port and does not listen: connections to it are refused.
+/// Returns a socket that is bound to this port and does not listen. The system refuses connections to it.
 ///
-/// The port was this server's until just now. A process that another test starts has a copy of the old listener from its fork
-/// to its exec, so the port can stay in use for a moment.
+/// The server has just closed its listener on the port. A process that another test starts has a copy of that listener
+/// between its fork and its exec, so the port can stay in use for a moment.
 async fn rebind(address: SocketAddr) -> TcpSocket {
     let deadline = crate::harness::now() + crate::harness::TEST_TIMEOUT;
     loop {
@@ -143,60 +143,63 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
 async fn listen(
     mut listener: TcpListener,
     shared: Arc<ServerState>,
-    mut behaviour: watch::Receiver<Behaviour>,
+    mut behaviours: watch::Receiver<Behaviour>,
 ) {
     let address = listener.local_addr().unwrap();
     loop {
-        let play = behaviour.borrow_and_update().clone();
-        match play {
+        let behaviour = behaviours.borrow_and_update().clone();
+        match behaviour {
             Behaviour::Refuses => {
                 drop(listener);
-                let socket = rebind(address).await; // meanwhile the port must not become another test's
-                let _ = behaviour.changed().await;
+                let socket = rebind(address).await; // keeps the port, or another test could get it
+                let _ = behaviours.changed().await;
                 listener = socket.listen(BACKLOG).unwrap();
             }
             Behaviour::NeverAccepts => {
                 drop(listener);
-                hold_without_accepting(address, &mut behaviour).await;
+                hold_without_accepting(address, &mut behaviours).await;
                 listener = rebind(address).await.listen(BACKLOG).unwrap();
             }
-            _ => accept_connections(&listener, &shared, &mut behaviour).await,
+            _ => accept_connections(&listener, &shared, &mut behaviours).await,
         }
     }
 }
 
-/// Listens with no place for a connection to wait in: one that nobody takes is in it. What connects meanwhile is not even
-/// refused.
-async fn hold_without_accepting(address: SocketAddr, plays: &mut watch::Receiver<Behaviour>) {
+/// Listens with a full backlog until the behaviour changes: one connection that nobody accepts fills it. Other
+/// connections are neither accepted nor refused.
+async fn hold_without_accepting(address: SocketAddr, behaviours: &mut watch::Receiver<Behaviour>) {
     let _full = rebind(address).await.listen(0).unwrap();
     let _first = TcpStream::connect(address).await.unwrap();
-    let _ = plays.changed().await;
+    let _ = behaviours.changed().await;
 }
 
-/// Takes connections until something else is played.
+/// Accepts connections until the behaviour changes.
 async fn accept_connections(
     listener: &TcpListener,
     shared: &Arc<ServerState>,
-    plays: &mut watch::Receiver<Behaviour>,
+    behaviours: &mut watch::Receiver<Behaviour>,
 ) {
-    let shown = if let Behaviour::Shows(shown) = &*plays.borrow() { *shown } else { Certificate::Valid };
-    let tls = acceptor_of(shared.protocol, shown);
+    let certificate = match &*behaviours.borrow() {
+        Behaviour::Shows(certificate) => *certificate,
+        _ => Certificate::Valid,
+    };
+    let tls = tls_acceptor(shared.protocol, certificate);
     loop {
         tokio::select! {
-            taken = listener.accept() => {
+            accepted = listener.accept() => {
                 shared.log.lock().unwrap().connections += 1;
-                let (shared, plays) = (Arc::clone(shared), plays.clone());
-                tokio::spawn(connection::serve(taken.unwrap().0, tls.clone(), shared, plays));
+                let (shared, behaviours) = (Arc::clone(shared), behaviours.clone());
+                tokio::spawn(connection::serve(accepted.unwrap().0, tls.clone(), shared, behaviours));
             }
-            _ = plays.changed() => return,
+            _ = behaviours.changed() => return,
         }
     }
 }
 
-fn acceptor_of(speech: Protocol, shown: Certificate) -> Option<TlsAcceptor> {
-    match speech {
+fn tls_acceptor(protocol: Protocol, certificate: Certificate) -> Option<TlsAcceptor> {
+    match protocol {
         Protocol::Plain | Protocol::Proxy(_) => None,
-        Protocol::Tls => Some(acceptor(shown, "http/1.1")),
-        Protocol::Http2 => Some(acceptor(shown, "h2")),
+        Protocol::Tls => Some(acceptor(certificate, "http/1.1")),
+        Protocol::Http2 => Some(acceptor(certificate, "h2")),
     }
 }

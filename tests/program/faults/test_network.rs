@@ -1,4 +1,4 @@
-//! Where a row of the matrix is played: the servers, and the program's way to them. Nothing of it leaves this machine.
+//! The network of one row: the servers, and the program's route to them. Nothing leaves this machine.
 
 use std::time::Instant;
 
@@ -18,30 +18,30 @@ pub(crate) const IDS: [&str; 4] = [
     "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1",
 ];
 
-/// How the program reaches the server.
+/// Route from the program to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Plain,
-    /// `[::1]`, where nothing listens on `127.0.0.1`.
+    /// HTTP to `[::1]`. Nothing listens on `127.0.0.1`.
     Ipv6,
     Tls,
     Http2,
-    /// Through a proxy, and it is the server behind it that fails.
+    /// A healthy proxy. The server behind it has the fault.
     ThroughProxy,
-    /// Through a proxy, which fails.
+    /// A proxy that has the fault.
     FailingProxy,
-    /// Through a proxy that has no address.
+    /// A proxy whose name cannot be resolved.
     UnresolvableProxy,
-    /// TLS, on a machine that has no certificates yet.
+    /// TLS without a certificate store, until the recovery.
     NoCertificateStore,
-    /// TLS, on a machine that has other certificates only, as yet.
+    /// TLS with a certificate store that lacks the server's authority, until the recovery.
     OtherCertificateStore,
-    /// To a URL at which there is nothing.
+    /// A URL that cannot be reached.
     Unreachable(&'static str),
 }
 
 impl Route {
-    /// Whether this machine has it: not every one has IPv6, or refuses the address of all.
+    /// Returns true if this machine supports the route. Not all have IPv6, and only Linux rejects the broadcast address.
     pub(crate) fn is_available(self) -> bool {
         match self {
             Self::Ipv6 => std::net::TcpListener::bind("[::1]:0").is_ok(),
@@ -62,9 +62,9 @@ pub(crate) struct TestNetwork {
 }
 
 impl TestNetwork {
-    /// Servers that play `first` from the start.
-    pub(crate) fn new(way: Route, first: Behaviour) -> Self {
-        let speech = match way {
+    /// Starts the servers of a route. The one that has the fault starts with the behaviour `first`.
+    pub(crate) fn new(route: Route, first: Behaviour) -> Self {
+        let protocol = match route {
             Route::Plain | Route::Ipv6 | Route::Unreachable(_) => Protocol::Plain,
             Route::Tls
             | Route::ThroughProxy
@@ -75,12 +75,12 @@ impl TestNetwork {
             Route::Http2 => Protocol::Http2,
         };
         let sessions: Vec<String> = IDS.iter().map(|id| session(id)).collect();
-        let api = Server::start(speech, sessions, way == Route::Ipv6, first);
-        let proxied = matches!(way, Route::ThroughProxy | Route::FailingProxy);
+        let api = Server::start(protocol, sessions, route == Route::Ipv6, first);
+        let proxied = matches!(route, Route::ThroughProxy | Route::FailingProxy);
         let port = api.address.port();
         let proxy =
             proxied.then(|| Server::start(Protocol::Proxy(port), Vec::new(), false, Behaviour::Normal));
-        let url = match way {
+        let url = match route {
             Route::Plain | Route::Ipv6 => format!("http://{}", api.address),
             Route::Tls | Route::Http2 | Route::NoCertificateStore | Route::OtherCertificateStore => {
                 format!("https://{}", api.address)
@@ -90,29 +90,23 @@ impl TestNetwork {
             }
             Route::Unreachable(url) => url.to_owned(),
         };
-        let mut place = Self {
-            url,
-            env: Vec::new(),
-            api: Some(api),
-            proxy,
-            route: way,
-            folder: tempfile::tempdir().unwrap(),
-        };
-        match way {
+        let mut network =
+            Self { url, env: Vec::new(), api: Some(api), proxy, route, folder: tempfile::tempdir().unwrap() };
+        match route {
             Route::Tls
             | Route::Http2
             | Route::ThroughProxy
             | Route::FailingProxy
-            | Route::UnresolvableProxy => place.install_certificate(AUTHORITY),
-            Route::OtherCertificateStore => place.install_certificate(OTHER_AUTHORITY),
+            | Route::UnresolvableProxy => network.install_certificate(AUTHORITY),
+            Route::OtherCertificateStore => network.install_certificate(OTHER_AUTHORITY),
             Route::Plain | Route::Ipv6 | Route::NoCertificateStore | Route::Unreachable(_) => {}
         }
-        place.env = place.environment();
-        place
+        network.env = network.environment();
+        network
     }
 
-    /// A certificate store with the authority in it, a proxy that is not to be asked for what is on this machine, and
-    /// nothing of the machine's own.
+    /// Returns variables that replace the machine's certificate store and proxies. The proxy must not be used for
+    /// loopback addresses.
     fn environment(&self) -> Vec<(String, String)> {
         let proxy = self.proxy.as_ref().map(|proxy| proxy.address.to_string());
         let proxy = match self.route {
@@ -133,21 +127,21 @@ impl TestNetwork {
         .into()
     }
 
-    /// Puts a certificate into the store.
+    /// Writes a certificate to the store.
     fn install_certificate(&self, certificate: &str) {
         std::fs::write(self.folder.path().join("store.pem"), certificate).unwrap();
     }
 
-    /// The server that fails in this row.
+    /// Returns the server that has the fault.
     fn faulty_server(&self) -> Option<&Server> {
         if self.route == Route::FailingProxy { self.proxy.as_ref() } else { self.api.as_ref() }
     }
 
-    pub(crate) fn set_behaviour(&self, play: Behaviour) {
-        self.faulty_server().unwrap().set_behaviour(play);
+    pub(crate) fn set_behaviour(&self, behaviour: Behaviour) {
+        self.faulty_server().unwrap().set_behaviour(behaviour);
     }
 
-    /// Ends what is wrong, and says when that was.
+    /// Ends the fault, and returns the time.
     pub(crate) fn recover(&self) -> Instant {
         if matches!(self.route, Route::NoCertificateStore | Route::OtherCertificateStore) {
             self.install_certificate(AUTHORITY);
@@ -157,21 +151,24 @@ impl TestNetwork {
         now()
     }
 
-    /// The requests that came, in their order.
+    /// Returns the requests to all servers, in order of arrival.
     pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
         let servers = self.api.iter().chain(&self.proxy);
-        let mut hits: Vec<ReceivedRequest> = servers.flat_map(Server::requests).collect();
-        hits.sort_by_key(|hit| hit.at);
-        hits
+        let mut requests: Vec<ReceivedRequest> = servers.flat_map(Server::requests).collect();
+        requests.sort_by_key(|request| request.at);
+        requests
     }
 
     pub(crate) fn faulty_requests(&self) -> usize {
-        self.requests().iter().filter(|hit| hit.is_faulty).count()
+        self.requests().iter().filter(|request| request.is_faulty).count()
     }
 
-    /// How many requests were answered well.
+    /// Returns the number of polls that got the API's response.
     pub(crate) fn good_requests(&self) -> usize {
-        self.requests().iter().filter(|hit| !hit.is_faulty && hit.path.starts_with("/v1/sessions")).count()
+        self.requests()
+            .iter()
+            .filter(|request| !request.is_faulty && request.path.starts_with("/v1/sessions"))
+            .count()
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -179,7 +176,7 @@ impl TestNetwork {
     }
 }
 
-/// A session that runs, and goes on for hours.
+/// Returns a running session that expires in hours, as JSON.
 fn session(id: &str) -> String {
     let now = Clock::system().now().wall;
     let at = |minutes| (now + chrono::TimeDelta::minutes(minutes)).to_rfc3339();

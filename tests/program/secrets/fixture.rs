@@ -1,8 +1,9 @@
-//! A home with everything that keepwatch writes in it, and helpers that betray what they are told.
+//! A home folder that receives everything keepwatch writes, and helper programs that log their arguments, environment
+//! and input. The tests search all of the home folder for secrets.
 //!
 //! ```text
-//!   home/            searched whole: config, journal, log, recordings, exports, what children were told
-//!   meant/           where secrets are meant to go: what was copied; and where the key comes from
+//!   home/             no secrets: config, journal, log, recordings, exports, arguments and environment of helpers
+//!   secret folder/    secrets are allowed: the API key, and the input of helpers (copied text)
 //! ```
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +15,7 @@ use std::process::{Command, Stdio};
 use super::malicious_server::{Bystander, CANARY, KEY, MaliciousServer};
 use crate::harness::{PROGRAM, Terminal, clean_env, wait_until};
 
-/// The programs that keepwatch may start. Of those that copy, the last one here takes it.
+/// Programs that keepwatch may start, with their exit codes. Only the last clipboard program, tmux, succeeds.
 const HELPERS: [(&str, i32); 7] =
     [("wl-copy", 1), ("xclip", 1), ("xsel", 1), ("tmux", 0), ("xdg-open", 0), ("gio", 0), ("pass", 0)];
 
@@ -25,53 +26,54 @@ pub(super) struct Fixture {
     pub(super) bystander: Bystander,
 }
 
-/// What a command came to.
+/// Exit code, and standard output and error, of a command.
 pub(super) struct CommandOutput {
     pub(super) code: i32,
     pub(super) output: String,
 }
 
 impl Fixture {
-    /// The key comes from a program that prints it.
+    /// Creates the folders, helpers and a config file that reads the API key from the helper `pass`.
     pub(super) fn new() -> Self {
         let bystander = Bystander::listen();
         let api = MaliciousServer::serve(&bystander);
-        let house = Self {
+        let fixture = Self {
             home: tempfile::tempdir().unwrap(),
             secret_folder: tempfile::tempdir().unwrap(),
             api,
             bystander,
         };
-        fs::write(house.secret_folder.path().join("key"), KEY).unwrap();
-        fs::set_permissions(house.secret_folder.path().join("key"), fs::Permissions::from_mode(0o600))
+        fs::write(fixture.secret_folder.path().join("key"), KEY).unwrap();
+        fs::set_permissions(fixture.secret_folder.path().join("key"), fs::Permissions::from_mode(0o600))
             .unwrap();
-        for folder in ["bin", "told"] {
-            fs::create_dir(house.path(folder)).unwrap();
+        for folder in ["bin", "helpers"] {
+            fs::create_dir(fixture.path(folder)).unwrap();
         }
         for (name, code) in HELPERS {
-            house.install_helper(name, code);
+            fixture.install_helper(name, code);
         }
-        let config = house.path(".config/keepwatch");
+        let config = fixture.path(".config/keepwatch");
         fs::create_dir_all(&config).unwrap();
         let text = format!(
             "base-url = {:?}\napi-key-command = [\"pass\", \"show\"]\nlog = \"../../log\"\n",
-            house.api.url
+            fixture.api.url
         );
         fs::write(config.join("config.toml"), text).unwrap();
-        house
+        fixture
     }
 
-    /// A program that writes down what it is told, and what it is given where that is meant to be. Another process writes
-    /// it: a test that forks meanwhile would inherit our file, and what is open for writing can not be started.
+    /// Installs a script that logs its arguments and environment to the home folder, and its input to the secret
+    /// folder. Another process writes the script: a test that forks at the same time would inherit the open file, and a
+    /// file that is open for writing cannot be executed.
     fn install_helper(&self, name: &str, code: i32) {
-        let (told, meant) = (self.path("told"), self.secret_folder.path().join(name));
-        let does = match name {
+        let (logs, input) = (self.path("helpers"), self.secret_folder.path().join(name));
+        let action = match name {
             "pass" => format!("cat '{}'", self.secret_folder.path().join("key").display()),
-            _ => format!("cat >> '{}'", meant.display()),
+            _ => format!("cat >> '{}'", input.display()),
         };
         let script = format!(
-            "#!/bin/sh\n{{ echo \"{name} $*\"; env; tr '\\0' '\\n' < /proc/$$/cmdline; }} > '{}'/{name}.$$ 2>&1\n{does}\nexit {code}\n",
-            told.display()
+            "#!/bin/sh\n{{ echo \"{name} $*\"; env; tr '\\0' '\\n' < /proc/$$/cmdline; }} > '{}'/{name}.$$ 2>&1\n{action}\nexit {code}\n",
+            logs.display()
         );
         let mut install = Command::new("install");
         install.args(["-m", "755", "/dev/stdin"]).arg(self.path("bin").join(name)).stdin(Stdio::piped());
@@ -80,17 +82,17 @@ impl Fixture {
         assert!(child.wait().unwrap().success());
     }
 
-    /// A path in the home.
+    /// Returns a path in the home folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
-    /// A path where secrets are meant to be.
+    /// Returns a path in the secret folder.
     pub(super) fn secret_path(&self, name: &str) -> PathBuf {
         self.secret_folder.path().join(name)
     }
 
-    /// A desktop, tmux and proxies, all of which would be glad of a secret.
+    /// Returns an environment with a desktop, tmux and proxies. A faulty program could leak a secret to each of them.
     pub(super) fn env(&self) -> Vec<(String, String)> {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut env: Vec<(String, String)> = clean_env();
@@ -106,7 +108,7 @@ impl Fixture {
         env
     }
 
-    /// keepwatch on a terminal.
+    /// Starts `keepwatch ARGS` on a terminal, with the variables `more` in addition.
     pub(super) fn screen(&self, args: &[&str], more: &[(&str, &str)]) -> Terminal {
         let command: Vec<&str> = std::iter::once(PROGRAM).chain(args.iter().copied()).collect();
         let env = self.env();
@@ -115,53 +117,53 @@ impl Fixture {
         Terminal::start(&command, &env, 140, 45)
     }
 
-    /// `keepwatch ARGS` without a terminal, to its end.
+    /// Runs `keepwatch ARGS` without a terminal, to its end.
     pub(super) fn run(&self, args: &[&str]) -> CommandOutput {
         self.run_with(args, &[])
     }
 
     pub(super) fn run_with(&self, args: &[&str], more: &[(&str, &str)]) -> CommandOutput {
-        let said = tempfile::NamedTempFile::new().unwrap();
-        let appended = || fs::OpenOptions::new().append(true).open(said.path()).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || fs::OpenOptions::new().append(true).open(file.path()).unwrap();
         let child = Command::new(PROGRAM)
             .args(args)
             .env_clear()
             .envs(self.env())
             .envs(more.iter().copied())
             .stdin(Stdio::null())
-            .stdout(appended())
-            .stderr(appended())
+            .stdout(open())
+            .stderr(open())
             .spawn()
             .unwrap();
         let (child, code) = (RefCell::new(child), Cell::new(None));
-        let ended = || {
+        let has_exited = || {
             code.set(child.borrow_mut().try_wait().unwrap());
             code.get().is_some()
         };
-        wait_until(&format!("{args:?} ends"), ended);
-        let all = String::from_utf8_lossy(&fs::read(said.path()).unwrap()).into_owned();
-        assert!(!all.contains("panicked"), "{args:?}: {all}");
-        CommandOutput { code: code.get().unwrap().code().unwrap_or(-1), output: all }
+        wait_until(&format!("the exit of {args:?}"), has_exited);
+        let output = String::from_utf8_lossy(&fs::read(file.path()).unwrap()).into_owned();
+        assert!(!output.contains("panicked"), "{args:?}: {output}");
+        CommandOutput { code: code.get().unwrap().code().unwrap_or(-1), output }
     }
 
-    /// What was given to a helper, and meant to be.
+    /// Returns the standard input of all runs of a helper.
     pub(super) fn helper_input(&self, name: &str) -> String {
         fs::read_to_string(self.secret_path(name)).unwrap_or_default()
     }
 
-    /// What the children called `name` were told, once there is one.
+    /// Waits until the helper has run, and returns the arguments and environment of all of its runs.
     pub(super) fn helper_log(&self, name: &str) -> String {
-        let start = format!("{name}.");
-        let of = || {
-            let found = fs::read_dir(self.path("told")).unwrap().map(|it| it.unwrap().path());
-            let found = found.filter(|it| it.file_name().unwrap().to_string_lossy().starts_with(&start));
-            found.map(|it| fs::read_to_string(it).unwrap_or_default()).collect::<String>()
+        let prefix = format!("{name}.");
+        let read = || {
+            let files = fs::read_dir(self.path("helpers")).unwrap().map(|it| it.unwrap().path());
+            let files = files.filter(|it| it.file_name().unwrap().to_string_lossy().starts_with(&prefix));
+            files.map(|it| fs::read_to_string(it).unwrap_or_default()).collect::<String>()
         };
-        wait_until(&format!("{name} is started"), || of().contains("/bin/sh"));
-        of()
+        wait_until(&format!("a run of {name}"), || read().contains("/bin/sh"));
+        read()
     }
 
-    /// Holds that no secret is in any file of the home, nor in a file's name.
+    /// Asserts that no file in the home folder contains a secret.
     pub(super) fn assert_no_secret_in_home(&self) {
         for path in files(self.home.path()) {
             let text =
@@ -171,17 +173,17 @@ impl Fixture {
     }
 }
 
-/// Every file below a folder.
+/// Returns all files below a folder.
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Holds that no secret is in `text`.
-pub(super) fn assert_no_secret(what: &str, text: &str) {
+/// Asserts that `text` contains no secret. `name` names the text in the failure message.
+pub(super) fn assert_no_secret(name: &str, text: &str) {
     if let Some(at) = text.find(CANARY) {
         let near: String =
             text[text.floor_char_boundary(at.saturating_sub(200))..].chars().take(300).collect();
-        panic!("a secret is in {what}: …{near}…");
+        panic!("a secret is in {name}: …{near}…");
     }
 }

@@ -1,5 +1,5 @@
-//! An API in whose answers secrets are hidden wherever a text can stand: as values and as names, in headers, in what it
-//! says of an error. And a host that nobody has a reason to talk to.
+//! An API that hides secrets in every text of its responses: values, names, headers and error messages. And
+//! [`Bystander`], a host to which keepwatch must never connect.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,26 +10,26 @@ use std::time::Duration;
 
 use keepwatch_core::clock::{Clock, Timestamp, saturating_add};
 
-/// What is in every secret, and in nothing else.
+/// Part of every secret, and of no other text.
 pub(super) const CANARY: &str = "cAnArY";
-/// The key. Nothing about it says that it is one.
+/// The API key. It does not look like one.
 pub(super) const KEY: &str = "cAnArY-opaque-key-0f3a9";
 
-/// A session that runs, and one that has ended.
+/// Ids of a running and of an ended session.
 pub(super) const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 pub(super) const ENDED_ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
-/// One that has ended, and of which the API says something else when it is first asked.
+/// Id of an ended session whose first request fails with a 503.
 pub(super) const FLAKY: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 
-/// What it is asked.
+/// A request to the API. `has_key` is true if it has the right API key.
 struct Request {
     method: String,
     path: String,
     has_key: bool,
 }
 
-/// The API. Its thread ends with the tests.
+/// A running API. Its thread ends with the test process.
 pub(super) struct MaliciousServer {
     pub(super) url: String,
     state: Arc<ServerState>,
@@ -37,40 +37,40 @@ pub(super) struct MaliciousServer {
 
 #[derive(Default)]
 struct ServerState {
-    /// What it was asked for with the key.
+    /// Paths of the requests with the API key.
     authorised_paths: Mutex<Vec<String>>,
-    /// How many requests there were.
+    /// Number of requests.
     requests: AtomicU32,
-    /// Whether the session that ran has failed.
+    /// True if the running session has failed.
     is_over: AtomicBool,
 }
 
 impl MaliciousServer {
-    /// One that redirects those who ask for projects to `elsewhere`.
+    /// Starts an API that redirects requests for projects to `elsewhere`.
     pub(super) fn serve(elsewhere: &Bystander) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::<ServerState>::default();
-        let serving = Arc::clone(&shared);
+        let state = Arc::<ServerState>::default();
+        let server_state = Arc::clone(&state);
         let (elsewhere, started) = (elsewhere.url.clone(), Clock::system().now().wall);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (shared, elsewhere) = (Arc::clone(&serving), elsewhere.clone());
+                let (state, elsewhere) = (Arc::clone(&server_state), elsewhere.clone());
                 thread::spawn(move || {
-                    let Some(asked) = read_request(&stream) else { return };
-                    let is_first = shared.log_request(&asked);
-                    let number = shared.requests.fetch_add(1, Ordering::SeqCst);
-                    let about = ResponseContext {
+                    let Some(request) = read_request(&stream) else { return };
+                    let is_first = state.log_request(&request);
+                    let number = state.requests.fetch_add(1, Ordering::SeqCst);
+                    let context = ResponseContext {
                         number,
                         started,
                         is_first,
-                        is_over: shared.is_over.load(Ordering::SeqCst),
+                        is_over: state.is_over.load(Ordering::SeqCst),
                     };
-                    respond(stream, &asked, about, &elsewhere);
+                    respond(stream, &request, context, &elsewhere);
                 });
             }
         });
-        Self { url, state: shared }
+        Self { url, state }
     }
 
     pub(super) fn has_requests(&self) -> bool {
@@ -78,32 +78,32 @@ impl MaliciousServer {
     }
 
     pub(super) fn has_request_for(&self, path: &str) -> bool {
-        self.state.authorised_paths.lock().unwrap().iter().any(|asked| asked == path)
+        self.state.authorised_paths.lock().unwrap().iter().any(|requested| requested == path)
     }
 
-    /// The session that runs fails now.
+    /// Ends the running session with an error.
     pub(super) fn fail_session(&self) {
         self.state.is_over.store(true, Ordering::SeqCst);
     }
 }
 
-/// What an answer is about.
+/// Facts on which a response depends.
 #[derive(Clone, Copy)]
 struct ResponseContext {
     number: u32,
     started: Timestamp,
-    /// Whether nobody asked for the same before.
+    /// True if this is the first request for its path.
     is_first: bool,
     is_over: bool,
 }
 
 impl ServerState {
-    /// Takes down what was asked for with the key. Whether it was the first time.
-    fn log_request(&self, asked: &Request) -> bool {
-        let mut all = self.authorised_paths.lock().unwrap();
-        let is_first = !all.contains(&asked.path);
-        if asked.has_key {
-            all.push(asked.path.clone());
+    /// Logs a request that has the API key. Returns true if it is the first for its path.
+    fn log_request(&self, request: &Request) -> bool {
+        let mut paths = self.authorised_paths.lock().unwrap();
+        let is_first = !paths.contains(&request.path);
+        if request.has_key {
+            paths.push(request.path.clone());
         }
         is_first
     }
@@ -114,29 +114,29 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
     let mut line = String::new();
     lines.read_line(&mut line).ok()?;
     let mut words = line.split(' ').map(str::to_owned);
-    let mut asked = Request { method: words.next()?, path: words.next()?, has_key: false };
+    let mut request = Request { method: words.next()?, path: words.next()?, has_key: false };
     let mut length = 0;
     loop {
         let mut header = String::new();
         lines.read_line(&mut header).ok()?;
         let Some((name, value)) = header.trim().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
-            "x-bb-api-key" => asked.has_key = value == KEY,
+            "x-bb-api-key" => request.has_key = value == KEY,
             "content-length" => length = value.parse().unwrap(),
             _ => {}
         }
     }
     lines.read_exact(&mut vec![0; length]).ok()?;
-    Some(asked)
+    Some(request)
 }
 
-fn respond(mut to: TcpStream, asked: &Request, about: ResponseContext, elsewhere: &str) {
-    let ResponseContext { number, is_first, is_over, .. } = about;
-    let Request { method, path, has_key } = asked;
-    let of = |id: &str| path.starts_with(&format!("/v1/sessions/{id}"));
-    // The first of the list is none, for an id is written down and handed to browsers.
-    let mut running = vec![session(&format!("bb_live_{CANARY}id"), about)];
-    running.extend((!is_over).then(|| session(ID, about)));
+fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, elsewhere: &str) {
+    let ResponseContext { number, is_first, is_over, .. } = context;
+    let Request { method, path, has_key } = request;
+    let is_session = |id: &str| path.starts_with(&format!("/v1/sessions/{id}"));
+    // The first session has a secret as its id. The program must drop it: ids go to files and browsers.
+    let mut running = vec![session(&format!("bb_live_{CANARY}id"), context)];
+    running.extend((!is_over).then(|| session(ID, context)));
     let (status, extra, body) = match (method.as_str(), path.as_str()) {
         _ if !has_key => (401, String::new(), error()),
         ("POST", _) => (409, String::new(), error()),
@@ -146,10 +146,12 @@ fn respond(mut to: TcpStream, asked: &Request, about: ResponseContext, elsewhere
         (_, path) if path.ends_with("/debug") => (200, String::new(), debug(number)),
         (_, path) if path.contains("status=RUNNING") => (200, String::new(), list(&running)),
         (_, path) if path.contains("status=") => (200, String::new(), list(&[])),
-        (_, "/v1/sessions") => (200, String::new(), list(&[session(ID, about), session(ENDED_ID, about)])),
-        _ if of(ID) => (200, String::new(), session(ID, about)),
-        _ if of(FLAKY) && is_first => (503, String::new(), error()),
-        _ if of(ENDED_ID) || of(FLAKY) => (200, String::new(), session(ENDED_ID, about)),
+        (_, "/v1/sessions") => {
+            (200, String::new(), list(&[session(ID, context), session(ENDED_ID, context)]))
+        }
+        _ if is_session(ID) => (200, String::new(), session(ID, context)),
+        _ if is_session(FLAKY) && is_first => (503, String::new(), error()),
+        _ if is_session(ENDED_ID) || is_session(FLAKY) => (200, String::new(), session(ENDED_ID, context)),
         _ => (404, String::new(), error()),
     };
     let date = httpdate();
@@ -159,7 +161,8 @@ fn respond(mut to: TcpStream, asked: &Request, about: ResponseContext, elsewhere
          x-{CANARY}header: {CANARY}\r\n{extra}content-length: {}\r\n\r\n",
         body.len()
     );
-    let _ = to.write_all(head.as_bytes()).and_then(|()| to.write_all(body.as_bytes())); // it may have gone
+    // The client may have closed the connection.
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
 
 fn httpdate() -> String {
@@ -182,9 +185,9 @@ fn debug(number: u32) -> String {
     )
 }
 
-/// A session. What is random about its real one is the number of the request here.
-fn session(id: &str, about: ResponseContext) -> String {
-    let ResponseContext { number, started, is_over, .. } = about;
+/// Returns a session as JSON. The number of the request replaces the random parts of real secrets.
+fn session(id: &str, context: ResponseContext) -> String {
+    let ResponseContext { number, started, is_over, .. } = context;
     let (created, expires) =
         (started.to_rfc3339(), saturating_add(started, Duration::from_secs(900)).to_rfc3339());
     let status = if id == ENDED_ID || is_over {
@@ -206,7 +209,7 @@ fn session(id: &str, about: ResponseContext) -> String {
     )
 }
 
-/// A host that takes down all that comes to it. Nothing should.
+/// A host that records everything sent to it. The program must send it nothing.
 pub(super) struct Bystander {
     pub(super) url: String,
     received: Arc<Mutex<Vec<String>>>,
@@ -216,19 +219,19 @@ impl Bystander {
     pub(super) fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let heard = Arc::<Mutex<Vec<String>>>::default();
-        let takes = Arc::clone(&heard);
+        let received = Arc::<Mutex<Vec<String>>>::default();
+        let log = Arc::clone(&received);
         thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let mut start = [0; 4096];
                 let length = stream.read(&mut start).unwrap_or(0);
-                takes.lock().unwrap().push(String::from_utf8_lossy(&start[..length]).into_owned());
+                log.lock().unwrap().push(String::from_utf8_lossy(&start[..length]).into_owned());
             }
         });
-        Self { url, received: heard }
+        Self { url, received }
     }
 
-    /// What was said to it.
+    /// Returns the first bytes of each connection.
     pub(super) fn received(&self) -> Vec<String> {
         self.received.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! A panic while the key is in memory: what is said of it, and what `Debug` says of what it may quote.
+//! A panic while secrets are in memory: the panic report, the log, and the `Debug` output of types that hold secrets.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ use super::malicious_server::{CANARY, KEY};
 
 const LOG: &str = "KEEPWATCH_PANIC_LOG";
 
-/// What can be asked for its `Debug`, with a secret in each.
+/// Returns the `Debug` output of every type that can hold a secret, with a secret in each value.
 fn debugged() -> String {
     let secret = || Secret::new(format!("wss://c/{CANARY}?signingKey={CANARY}"));
     let urls = ConnectUrls {
@@ -49,36 +49,35 @@ fn debugged() -> String {
 }
 
 #[test]
-fn whatever_is_asked_for_its_debug_shows_no_secret_and_nothing_that_a_terminal_obeys() {
+fn debug_output_has_no_secret() {
     let debugged = debugged();
     assert!(debugged.contains("Secret(••••)") && debugged.contains("Untrusted("), "{debugged}");
     assert!(!debugged.contains('\u{1b}'), "{debugged}");
     assert_no_secret("Debug", &debugged);
     fn is_debug<T: std::fmt::Debug>() {}
-    is_debug::<SessionWithUrls>(); // has ConnectUrls, which were asked
+    is_debug::<SessionWithUrls>(); // its secrets are ConnectUrls, which `debugged` covers
 }
 
-/// Panics as a thread does in which a text is cut within a letter.
+/// Runs in a child process: panics with secrets in the message.
 #[test]
-#[ignore = "a process that another test starts"]
-fn a_child_that_panics_with_a_key() {
+#[ignore = "a child process that another test starts"]
+fn child_that_panics_with_secrets() {
     let Ok(path) = std::env::var(LOG) else { return };
     log::install_panic_hook();
     let _log = log::start(Path::new(&path), |_| {}).unwrap();
     let key = Secret::new(KEY.into());
-    let said =
-        format!("wss://c/?signingKey={CANARY}\n2026-11-22T12:00:00.000Z ERROR api: forged\u{1b}[35;5m");
-    let panic = std::thread::spawn(move || panic!("with {key} {key:?} {} at {said}", debugged())).join();
+    let url = format!("wss://c/?signingKey={CANARY}\n2026-11-22T12:00:00.000Z ERROR api: forged\u{1b}[35;5m");
+    let panic = std::thread::spawn(move || panic!("with {key} {key:?} {} at {url}", debugged())).join();
     assert!(panic.is_err());
 }
 
 #[test]
-fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_the_log() {
+fn panic_report_has_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let child = output(
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "secrets::panics::a_child_that_panics_with_a_key", "--ignored", "--nocapture"])
+            .args(["--exact", "secrets::panics::child_that_panics_with_secrets", "--ignored", "--nocapture"])
             .env(LOG, &path)
             .env("RUST_BACKTRACE", "full"),
     );
@@ -90,8 +89,8 @@ fn a_panic_while_the_key_is_in_memory_shows_no_secret_on_standard_error_or_in_th
         "{written}"
     );
     assert_eq!(written.lines().count(), 1, "{written}");
-    for (what, text) in [("standard error", err), ("the log", written)] {
-        assert_no_secret(what, &text);
+    for (name, text) in [("standard error", err), ("the log", written)] {
+        assert_no_secret(name, &text);
         assert!(!text.contains("\u{1b}[35;5m"), "{text:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The promises about secrets one by one, each with what would break it alone.
+//! The promises about secrets in `SECURITY.md`, one test for each.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,13 +9,17 @@ use super::malicious_server::{CANARY, FLAKY, ID, KEY};
 use super::{assert_no_secret_on, press_and_wait};
 use crate::harness::{PROGRAM, output, wait_until};
 
-/// The key from the environment, where it is in nobody's way.
-const GIVEN: (&str, &str) = ("BROWSERBASE_API_KEY", KEY);
+/// The API key as an environment variable.
+const KEY_VARIABLE: (&str, &str) = ("BROWSERBASE_API_KEY", KEY);
 
-/// A house whose config file says nothing, and the variables that stand for it.
-fn without_config(house: &Fixture) -> [(String, String); 3] {
-    let none = ("KEEPWATCH_CONFIG".to_owned(), "/dev/null".to_owned());
-    [none, ("BROWSERBASE_BASE_URL".to_owned(), house.api.url.clone()), (GIVEN.0.to_owned(), KEY.to_owned())]
+/// Returns variables that replace the fixture's config file.
+fn without_config(fixture: &Fixture) -> [(String, String); 3] {
+    let no_config = ("KEEPWATCH_CONFIG".to_owned(), "/dev/null".to_owned());
+    [
+        no_config,
+        ("BROWSERBASE_BASE_URL".to_owned(), fixture.api.url.clone()),
+        (KEY_VARIABLE.0.to_owned(), KEY.to_owned()),
+    ]
 }
 
 fn borrowed(vars: &[(String, String)]) -> Vec<(&str, &str)> {
@@ -23,42 +27,42 @@ fn borrowed(vars: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn children_are_told_no_secret_by_their_arguments_or_their_environment() {
-    let house = Fixture::new();
-    let vars = without_config(&house);
-    let mut screen = house.screen(&["-i", "1s"], &borrowed(&vars));
+fn child_processes_get_no_secret() {
+    let fixture = Fixture::new();
+    let vars = without_config(&fixture);
+    let mut screen = fixture.screen(&["-i", "1s"], &borrowed(&vars));
     screen.wait_for("RUNNING");
     press_and_wait(&mut screen, "c", "connect URL copied to tmux");
     screen.press("o");
     for child in ["wl-copy", "xclip", "xsel", "tmux", "xdg-open"] {
-        let told = house.helper_log(child);
-        assert!(told.contains("HOME="), "its environment is seen: {told}");
-        assert_no_secret(child, &told);
+        let log = fixture.helper_log(child);
+        assert!(log.contains("HOME="), "the environment is missing: {log}");
+        assert_no_secret(child, &log);
     }
     screen.press("q");
     assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
-    // A program that prints another key gets none, and is told of none.
-    let asked = house.run_with(&["get", ID], &[GIVEN, ("BROWSERBASE_BASE_URL", &house.api.url)]);
-    assert_eq!(asked.code, 0, "{}", asked.output);
+    // A command that prints an API key gets no API key itself.
+    let run = fixture.run_with(&["get", ID], &[KEY_VARIABLE, ("BROWSERBASE_BASE_URL", &fixture.api.url)]);
+    assert_eq!(run.code, 0, "{}", run.output);
     let profile =
-        format!("[profile.a]\nbase-url = {:?}\napi-key-command = [\"pass\", \"show\"]\n", house.api.url);
-    let config = house.path("other.toml");
+        format!("[profile.a]\nbase-url = {:?}\napi-key-command = [\"pass\", \"show\"]\n", fixture.api.url);
+    let config = fixture.path("other.toml");
     fs::write(&config, profile).unwrap();
     let args = ["get", ID, "--profile", "a", "--config", config.to_str().unwrap()];
-    assert_eq!(house.run_with(&args, &[GIVEN]).code, 0);
-    assert_no_secret("pass", &house.helper_log("pass"));
+    assert_eq!(fixture.run_with(&args, &[KEY_VARIABLE]).code, 0);
+    assert_no_secret("pass", &fixture.helper_log("pass"));
 }
 
 #[test]
-fn the_journal_has_no_secret_while_it_is_written_and_when_it_is_closed() {
-    let house = Fixture::new();
-    let mut screen = house.screen(&["-i", "1s"], &[]);
+fn journal_has_no_secret() {
+    let fixture = Fixture::new();
+    let mut screen = fixture.screen(&["-i", "1s"], &[]);
     screen.wait_for("RUNNING");
     press_and_wait(&mut screen, "c", "connect URL copied");
     press_and_wait(&mut screen, "xb3de\r", "Session is locked");
-    let history = || house.run(&["history", ID]).output;
-    wait_until("the failure is in the journal", || history().contains("release failed"));
-    let journal = house.path(".local/state/keepwatch");
+    let history = || fixture.run(&["history", ID]).output;
+    wait_until("the failure in the journal", || history().contains("release failed"));
+    let journal = fixture.path(".local/state/keepwatch");
     let search = || {
         for path in files(&journal) {
             let bytes = fs::read(&path).unwrap_or_default();
@@ -71,30 +75,30 @@ fn the_journal_has_no_secret_while_it_is_written_and_when_it_is_closed() {
     assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
     search();
     for args in [&["history", ID][..], &["history", "--json"], &["export", ID]] {
-        assert_no_secret(&format!("{args:?}"), &house.run(args).output);
+        assert_no_secret(&format!("{args:?}"), &fixture.run(args).output);
     }
 }
 
 #[test]
-fn a_recording_has_no_secret() {
-    let house = Fixture::new();
-    let path = house.path("a.ndjson");
-    let ended = house.run(&["events", FLAKY, "--record", path.to_str().unwrap(), "-i", "1s"]);
-    assert_eq!(ended.code, 0, "{}", ended.output);
+fn recording_has_no_secret() {
+    let fixture = Fixture::new();
+    let path = fixture.path("a.ndjson");
+    let run = fixture.run(&["events", FLAKY, "--record", path.to_str().unwrap(), "-i", "1s"]);
+    assert_eq!(run.code, 0, "{}", run.output);
     let recorded = fs::read_to_string(&path).unwrap();
     assert!(recorded.contains("Session is locked") && recorded.contains("••••"), "{recorded}");
     assert_no_secret("the recording", &recorded);
 }
 
 #[test]
-fn an_event_has_no_secret() {
+fn event_has_no_secret() {
     for format in ["json", "text"] {
-        let house = Fixture::new();
-        let ended = house.run(&["events", FLAKY, "--format", format, "-i", "1s"]);
-        assert!(ended.code == 0 && ended.output.contains("Session is locked"), "{}", ended.output);
-        assert_no_secret(format, &ended.output);
+        let fixture = Fixture::new();
+        let run = fixture.run(&["events", FLAKY, "--format", format, "-i", "1s"]);
+        assert!(run.code == 0 && run.output.contains("Session is locked"), "{}", run.output);
+        assert_no_secret(format, &run.output);
         let script = format!("'{PROGRAM}' events -i 1s --format {format} | head -n 2");
-        let listed = output(Command::new("sh").args(["-c", &script]).env_clear().envs(house.env()));
+        let listed = output(Command::new("sh").args(["-c", &script]).env_clear().envs(fixture.env()));
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
         assert!(listed.lines().count() == 2 && listed.contains("6512bd43"), "{listed}");
         assert_no_secret(format, &listed);
@@ -102,110 +106,114 @@ fn an_event_has_no_secret() {
 }
 
 #[test]
-fn the_evidence_has_no_secret_with_all_its_metadata_neither() {
-    let house = Fixture::new();
-    let told = house.run(&["explain", ID, "--with-metadata"]);
-    assert!(told.code == 0 && told.output.contains("https://u:••••@c.example"), "{}", told.output);
-    assert_no_secret("the evidence", &told.output);
-    let absent = house.run(&["explain", "no-such-1"]);
+fn evidence_has_no_secret() {
+    let fixture = Fixture::new();
+    let explained = fixture.run(&["explain", ID, "--with-metadata"]);
+    assert!(
+        explained.code == 0 && explained.output.contains("https://u:••••@c.example"),
+        "{}",
+        explained.output
+    );
+    assert_no_secret("the evidence", &explained.output);
+    let absent = fixture.run(&["explain", "no-such-1"]);
     assert!(absent.code == 4 && absent.output.contains("-••••"), "{}", absent.output);
-    assert_no_secret("the evidence of what is not there", &absent.output);
+    assert_no_secret("the evidence of a missing session", &absent.output);
 }
 
 #[test]
-fn the_windows_title_has_no_secret_while_one_is_shown() {
-    let house = Fixture::new();
-    let mut screen = house.screen(&["-i", "1s"], &[]);
-    screen.wait_for_osc("a title", |told| told.titles.iter().any(|title| title.contains("1 running")));
+fn window_title_has_no_secret() {
+    let fixture = Fixture::new();
+    let mut screen = fixture.screen(&["-i", "1s"], &[]);
+    screen.wait_for_osc("a title", |osc| osc.titles.iter().any(|title| title.contains("1 running")));
     press_and_wait(&mut screen, "Y", &format!("{CANARY}connect"));
-    // The next thing that changes the title comes while the URL is shown.
-    house.api.fail_session();
-    let titles = screen
-        .wait_for_osc("another title", |told| told.titles.iter().any(|title| title.contains("1 error")));
+    // Changes the title while the URL is shown.
+    fixture.api.fail_session();
+    let osc =
+        screen.wait_for_osc("another title", |osc| osc.titles.iter().any(|title| title.contains("1 error")));
     assert!(screen.screen().contains(&format!("{CANARY}connect")));
-    titles.titles.iter().for_each(|title| assert_no_secret("a title", title));
+    osc.titles.iter().for_each(|title| assert_no_secret("a title", title));
 }
 
 #[test]
-fn no_other_host_hears_of_anything_by_a_redirect_or_a_proxy() {
-    let house = Fixture::new();
-    // Of the project, whose address redirects, and of the session, whose host is on this machine.
-    let told = house.run(&["explain", ID]);
-    assert_eq!(told.code, 0, "{}", told.output);
-    assert!(house.api.has_request_for("/v1/projects"));
-    assert_eq!(house.bystander.received(), <[String; 0]>::default());
+fn redirects_and_proxies_get_nothing() {
+    let fixture = Fixture::new();
+    // `explain` requests the project, which the API redirects, and the session, for which no proxy must be used.
+    let explained = fixture.run(&["explain", ID]);
+    assert_eq!(explained.code, 0, "{}", explained.output);
+    assert!(fixture.api.has_request_for("/v1/projects"));
+    assert_eq!(fixture.bystander.received(), <[String; 0]>::default());
 }
 
 #[test]
-fn only_what_was_asked_to_reveal_it_lets_a_connect_url_out() {
-    let house = Fixture::new();
+fn connect_url_is_revealed_only_on_request() {
+    let fixture = Fixture::new();
     for args in [&["get", ID][..], &["get", "--json", ID], &["explain", ID, "--with-metadata"]] {
-        assert_no_secret(&format!("{args:?}"), &house.run(args).output);
+        assert_no_secret(&format!("{args:?}"), &fixture.run(args).output);
     }
     for args in [&["get", "--reveal", ID][..], &["get", "--json", "--reveal", ID]] {
-        let all = house.run(args).output;
+        let output = fixture.run(args).output;
         assert!(
-            all.contains(&format!("{CANARY}connect")) && all.contains(&format!("{CANARY}signing")),
-            "{all}"
+            output.contains(&format!("{CANARY}connect")) && output.contains(&format!("{CANARY}signing")),
+            "{output}"
         );
     }
-    // By its id: lists leave the connect fields out.
-    let mut screen = house.screen(&[ID, "-i", "1s"], &[]);
+    // Watches the session by its id: lists have no connect URLs.
+    let mut screen = fixture.screen(&[ID, "-i", "1s"], &[]);
     screen.wait_for("RUNNING");
     press_and_wait(&mut screen, "\r", "connectUrl present");
     assert_no_secret_on(&screen);
-    assert_eq!(house.helper_input("tmux"), "", "nothing is copied by itself");
+    assert_eq!(fixture.helper_input("tmux"), "", "a URL was copied without a keystroke");
     press_and_wait(&mut screen, "ye", "evidence copied");
-    assert_no_secret("what was copied as evidence", &house.helper_input("tmux"));
+    assert_no_secret("the copied evidence", &fixture.helper_input("tmux"));
     press_and_wait(&mut screen, "c", "connect URL copied");
-    assert!(house.helper_input("tmux").contains(&format!("{CANARY}connect")));
+    assert!(fixture.helper_input("tmux").contains(&format!("{CANARY}connect")));
     assert_no_secret_on(&screen);
     press_and_wait(&mut screen, "Y", &format!("{CANARY}connect"));
 }
 
 #[test]
-fn an_id_that_looks_like_a_secret_is_refused_and_neither_shown_nor_asked_for() {
-    let house = Fixture::new();
+fn secret_like_id_is_refused() {
+    let fixture = Fixture::new();
     let url = format!("wss://connect.example/?signingKey={CANARY}&sessionId={ID}");
     for command in [&[][..], &["get"], &["events"], &["explain"]] {
         let args: Vec<&str> = command.iter().copied().chain([url.as_str()]).collect();
-        let refused = house.run(&args);
+        let refused = fixture.run(&args);
         assert!(refused.code == 2 && refused.output.contains("looks like a secret"), "{}", refused.output);
         assert_no_secret(&format!("{command:?}"), &refused.output);
     }
-    assert!(!house.api.has_requests());
-    house.assert_no_secret_in_home();
+    assert!(!fixture.api.has_requests());
+    fixture.assert_no_secret_in_home();
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_warned_about_on_the_screen_and_on_standard_error() {
-    let house = Fixture::new();
-    let key = house.secret_path("key");
-    let (path, url) = (key.to_str().unwrap(), house.api.url.as_str());
-    let config = house.path("key.toml");
+fn open_key_file_causes_warning() {
+    let fixture = Fixture::new();
+    let key = fixture.secret_path("key");
+    let (path, url) = (key.to_str().unwrap(), fixture.api.url.as_str());
+    let config = fixture.path("key.toml");
     fs::write(&config, format!("base-url = {url:?}\napi-key-file = {path:?}\n")).unwrap();
-    let says = format!("the key file {path} is open to others (its mode is 644): `chmod 600` closes it");
+    let warning = format!("the key file {path} is open to others (its mode is 644): `chmod 600` closes it");
     let by_option = ["get", ID, "--base-url", url, "--api-key-file", path, "--config", "/dev/null"];
     let by_config = ["get", ID, "--config", config.to_str().unwrap()];
     for args in [&by_option[..], &by_config] {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-        let warned = house.run(args);
-        assert_eq!((warned.code, warned.output.matches(&says).count()), (0, 1), "{}", warned.output);
+        let warned = fixture.run(args);
+        assert_eq!((warned.code, warned.output.matches(&warning).count()), (0, 1), "{}", warned.output);
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        let quiet = house.run(args);
+        let quiet = fixture.run(args);
         assert!(quiet.code == 0 && !quiet.output.contains("open to others"), "{}", quiet.output);
     }
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let mut screen = house.screen(&by_config[2..], &[]);
+    let mut screen = fixture.screen(&by_config[2..], &[]);
     screen.wait_for("is open to others");
     screen.wait_for("RUNNING");
     screen.press("q");
     assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
-    // Through a pipe, and as standard input, the same file's mode says nothing.
+    // The file's mode does not matter if its contents come through a pipe.
     for file in ["-", "/dev/stdin"] {
         let script = format!("cat '{path}' | '{PROGRAM}' get {ID} --base-url {url} --api-key-file {file}");
         let mut sh = Command::new("sh");
-        let piped = output(sh.args(["-c", &script]).env_clear().envs(house.env()));
+        let piped = output(sh.args(["-c", &script]).env_clear().envs(fixture.env()));
         let err = String::from_utf8_lossy(&piped.stderr);
         assert!(piped.status.success() && !err.contains("open to others"), "{file}: {err}");
     }
