@@ -192,7 +192,7 @@ impl Client {
     }
 
     /// Sends `GET /v1/sessions` for sessions of every status, without the query.
-    pub async fn all_sessions(&self) -> ApiResponse<SessionList> {
+    pub async fn recent_sessions(&self) -> ApiResponse<SessionList> {
         self.fetch_list(&[], InternCache::default()).await.map(|(listing, _)| listing)
     }
 

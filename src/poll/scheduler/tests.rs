@@ -70,7 +70,7 @@ impl TestScheduler {
     /// Pretends that the projects were polled a moment ago.
     fn mark_projects_polled(&mut self) {
         let target = self.scheduler.targets.get_mut(&Request::Projects).unwrap();
-        target.state = PollState::Waiting(self.now + PROJECTS_EVERY);
+        target.state = PollState::Waiting(self.now + PROJECTS_INTERVAL);
         self.scheduler.has_polled_projects = true;
     }
 
@@ -885,7 +885,7 @@ proptest! {
                     let jitter = f64::from(details) / 255.0;
                     if let Some(next_poll) = test.scheduler.on_response(&request, outcome, test.now, jitter) {
                         prop_assert!(next_poll + INTERVAL > test.now, "the next poll is not long past");
-                        prop_assert!(next_poll <= test.now + PROJECTS_EVERY);
+                        prop_assert!(next_poll <= test.now + PROJECTS_INTERVAL);
                     }
                 }
                 Step::Respond(..) => {}
