@@ -19,8 +19,8 @@ use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Sess
 /// busy.
 const COMMAND_QUEUE_SIZE: usize = 64;
 
-/// A command to the poller. The user triggers most of them. The event loop sends [`Reconnect`](Self::Reconnect),
-/// [`TrackEarlierSessions`](Self::TrackEarlierSessions) and [`Unwatch`](Self::Unwatch) by itself.
+/// A command to the poller. The user triggers most of them. The program itself sends [`Reconnect`](Self::Reconnect),
+/// [`TrackEarlierSessions`](Self::TrackEarlierSessions) and [`Unwatch`](Self::Unwatch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PollerCommand {
     /// Ends a pause and every delay: all waiting polls are due now, except that of the projects.

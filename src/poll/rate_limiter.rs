@@ -62,7 +62,8 @@ impl RateLimiter {
         let own_slot = self.next_even_slot.saturating_sub(self.burst_allowance);
         let server_slot = self.server_pace.and_then(|pace| {
             // A new window lifts the limit, so there is no need to wait past its start.
-            let spaced = self.last_poll.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
+            let spaced =
+                self.last_poll.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
             (!pace.poll_interval.is_zero()).then(|| spaced.min(pace.resets_at))
         });
         server_slot.map_or(own_slot, |server_slot| own_slot.max(server_slot))

@@ -170,7 +170,8 @@ impl Scheduler {
     }
 
     fn is_named(&self, id: &SessionId) -> bool {
-        self.added_sessions.contains(id) || self.lists.as_ref().is_some_and(ListMembership::watches_only_named)
+        self.added_sessions.contains(id)
+            || self.lists.as_ref().is_some_and(ListMembership::watches_only_named)
     }
 
     /// Adds a single poll for each session that was alive at the end of an earlier run, unless a list contains it. Does

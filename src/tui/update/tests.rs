@@ -483,7 +483,10 @@ fn recent_session_is_watched_after_enter() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
-    assert_eq!(world.press("R"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]);
+    assert_eq!(
+        world.press("R"),
+        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]
+    );
     assert_eq!(world.press("R"), [], "a request is already in flight");
     let old = |text: &str, seconds: f64| Session {
         created: Some(t(seconds)),
@@ -523,7 +526,10 @@ fn failed_recent_request_is_no_poll_failure() {
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "the list is empty");
-    assert_eq!(world.press("r"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]);
+    assert_eq!(
+        world.press("r"),
+        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]
+    );
     report_recent(&mut world, vec![session("beta", 5)]);
     assert!(world.model.recent.requests[&ProfileId::FIRST].error.is_none());
     world.press("?");
