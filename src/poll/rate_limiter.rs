@@ -110,18 +110,18 @@ impl RateLimiter {
 mod tests {
     use super::*;
 
-    fn s(seconds: f64) -> Duration {
+    fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
     }
 
     /// Returns the send times of polls from `start` to `end`, if one is always due. The arguments are in seconds, the
     /// result in milliseconds.
     fn send_times(limiter: &mut RateLimiter, start: f64, end: f64) -> Vec<u128> {
-        let mut now = s(start);
+        let mut now = secs(start);
         let mut sent = Vec::new();
         loop {
             now = now.max(limiter.next_slot());
-            if now >= s(end) {
+            if now >= secs(end) {
                 return sent;
             }
             limiter.acquire(now);
@@ -130,12 +130,12 @@ mod tests {
     }
 
     fn rate_limit(remaining: u32, resets_in: f64) -> RateLimit {
-        RateLimit { remaining, resets_in: s(resets_in) }
+        RateLimit { remaining, resets_in: secs(resets_in) }
     }
 
     #[test]
     fn burst_is_followed_by_even_spacing() {
-        let mut limiter = RateLimiter::new(4, s(10.0));
+        let mut limiter = RateLimiter::new(4, secs(10.0));
         assert_eq!(
             send_times(&mut limiter, 10.0, 11.1),
             [10_000, 10_000, 10_000, 10_000, 10_250, 10_500, 10_750, 11_000]
@@ -146,11 +146,11 @@ mod tests {
     #[test]
     fn rate_limit_is_never_exceeded() {
         for rate in [1, 3, 4, 7, 100] {
-            let count = send_times(&mut RateLimiter::new(rate, s(0.0)), 0.0, 60.0).len();
+            let count = send_times(&mut RateLimiter::new(rate, secs(0.0)), 0.0, 60.0).len();
             assert!(count <= usize::try_from(rate * 61).unwrap(), "{rate}: {count}");
             assert!(count >= usize::try_from(rate * 60).unwrap(), "the full rate is used: {rate}: {count}");
         }
-        assert_eq!(send_times(&mut RateLimiter::new(0, s(0.0)), 0.0, 2.5).len(), 3, "0 is treated as 1");
+        assert_eq!(send_times(&mut RateLimiter::new(0, secs(0.0)), 0.0, 2.5).len(), 3, "0 is treated as 1");
     }
 
     #[test]
@@ -166,20 +166,20 @@ mod tests {
             (0, 48.0, 48_000),
             (2, 3600.0, 300_000), // capped at the longest retry delay
         ] {
-            let mut limiter = RateLimiter::new(4, s(0.0));
-            (0..4).for_each(|_| limiter.acquire(s(0.0)));
-            limiter.update_from_headers(rate_limit(remaining, reset), s(0.0));
+            let mut limiter = RateLimiter::new(4, secs(0.0));
+            (0..4).for_each(|_| limiter.acquire(secs(0.0)));
+            limiter.update_from_headers(rate_limit(remaining, reset), secs(0.0));
             assert_eq!(limiter.next_slot().as_millis(), expected, "{remaining} for {reset} s");
         }
     }
 
     #[test]
     fn polls_slow_down_until_reset() {
-        let mut limiter = RateLimiter::new(4, s(0.0));
-        let (mut now, mut used) = (s(0.0), 0);
+        let mut limiter = RateLimiter::new(4, secs(0.0));
+        let (mut now, mut used) = (secs(0.0), 0);
         let mut gaps = Vec::new();
         // The server allows 10 requests per minute, and another client uses as many as this one.
-        while now < s(60.0) {
+        while now < secs(60.0) {
             limiter.acquire(now);
             used += 2;
             limiter
@@ -189,21 +189,21 @@ mod tests {
             now = next;
         }
         assert!(gaps.len() < 6, "never a 429: {gaps:?}");
-        assert_eq!(now, s(60.0), "polling continues with the next window");
+        assert_eq!(now, secs(60.0), "polling continues with the next window");
         limiter.acquire(now);
         assert!(limiter.next_slot() <= now, "the new window has no limit yet");
     }
 
     #[test]
     fn late_response_never_raises_limit() {
-        let mut limiter = RateLimiter::new(4, s(0.0));
-        limiter.acquire(s(0.0));
-        limiter.update_from_headers(rate_limit(3, 30.0), s(0.0));
-        limiter.update_from_headers(rate_limit(20, 29.0), s(0.3));
-        assert!(limiter.next_slot() >= s(14.0), "{:?}", limiter.next_slot());
-        limiter.update_from_headers(rate_limit(20, 60.0), s(0.4));
-        assert!(limiter.next_slot() < s(4.0), "a new window replaces the old one");
+        let mut limiter = RateLimiter::new(4, secs(0.0));
+        limiter.acquire(secs(0.0));
+        limiter.update_from_headers(rate_limit(3, 30.0), secs(0.0));
+        limiter.update_from_headers(rate_limit(20, 29.0), secs(0.3));
+        assert!(limiter.next_slot() >= secs(14.0), "{:?}", limiter.next_slot());
+        limiter.update_from_headers(rate_limit(20, 60.0), secs(0.4));
+        assert!(limiter.next_slot() < secs(4.0), "a new window replaces the old one");
         limiter.forget_server_limit();
-        assert_eq!(limiter.next_slot(), s(0.0));
+        assert_eq!(limiter.next_slot(), secs(0.0));
     }
 }

@@ -19,8 +19,8 @@
 //! lists, the one that left last goes first.
 //!
 //! A failure that concerns one session delays that session. A failure that concerns all polls (no network, a rejected
-//! API key, a rate limit) delays all of them. After it, the scheduler first sends a single request, so that a server that
-//! recovers does not receive a burst.
+//! API key, a rate limit) delays all of them. After it, the scheduler first sends a single request, so that a server
+//! that recovers does not receive a burst.
 
 mod list_membership;
 mod priority;
@@ -403,8 +403,8 @@ impl Scheduler {
         if *request == Request::List(List::Pending) { PENDING_ROUNDS } else { 1 }
     }
 
-    /// Returns the grid point that is `rounds` intervals after the one nearest to `sent`, or the one nearest to `now` if
-    /// that is later. A slow response thus skips rounds.
+    /// Returns the grid point that is `rounds` intervals after the one nearest to `sent`, or the one nearest to `now`
+    /// if that is later. A slow response thus skips rounds.
     fn next_grid_point(&self, sent: Duration, now: Duration, rounds: u32) -> Duration {
         let step = self.interval.as_nanos().max(1);
         let nearest =

@@ -106,8 +106,8 @@ pub struct RepeatedResponses {
 }
 
 impl StreamEntry {
-    /// Returns the sessions that the entry contains by id or in full. Omits sessions of which it holds only a change: an
-    /// earlier entry of the segment contains those in full.
+    /// Returns the sessions that the entry contains by id or in full. Omits sessions that it contains only as a change:
+    /// an earlier entry of the segment contains those in full.
     pub fn mentioned_sessions(&self) -> impl Iterator<Item = &SessionId> {
         let (ids, deltas): (&[SessionId], &[SessionDelta]) = match &self.content {
             EntryContent::Input(Input::SessionsNamed { ids, .. }) => (ids, &[]),

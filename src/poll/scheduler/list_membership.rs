@@ -21,7 +21,7 @@ pub(super) struct ListMembership {
 }
 
 impl ListMembership {
-    /// Creates empty lists of which only `ids` are watched.
+    /// Creates empty lists. Watches only `ids`.
     pub(super) fn for_named(ids: &[SessionId]) -> Self {
         let named: HashSet<SessionId> = ids.iter().cloned().collect();
         Self { unseen: named.clone(), named: Some(named), ..Self::default() }

@@ -89,8 +89,8 @@ impl<B, H> Batch<B, H> {
         }
     }
 
-    /// Empties the batch after it is written. Also frees its memory: the first batch has all sessions, and later batches
-    /// have few.
+    /// Empties the batch after it is written. Also frees its memory: the first batch has all sessions, and later
+    /// batches have few.
     pub(super) fn clear(&mut self, queue_state: &JournalQueueState) {
         queue_state.release(self.items.len().saturating_add(self.summaries.len()), self.estimated_size);
         (self.items, self.summaries, self.estimated_size) = (Vec::new(), IndexMap::new(), 0);

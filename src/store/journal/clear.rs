@@ -32,7 +32,8 @@ pub fn clear(path: &Path) -> Result<ClearOutcome, JournalError> {
     )?;
     transaction.commit()?;
     vacuum(&database.db)?;
-    // The WAL still holds the data. If another process is reading, the WAL keeps it until the last reader closes the file.
+    // The WAL still holds the data. If another process is reading, the WAL keeps it until the last reader closes the
+    // file.
     let _ = database.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     let path = database.path().to_owned();
     drop(database);

@@ -165,7 +165,8 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         result
     }
 
-    /// Queues a summary, which replaces the previous one of the same session and run. A dropped summary does not affect the segment.
+    /// Queues a summary, which replaces the previous one of the same session and run. A dropped summary does not affect
+    /// the segment.
     pub fn write_summary(&mut self, summary: SessionSummary) -> SendResult {
         let size = summary.estimated_size();
         self.send(size, JournalMessage::Summary(Box::new(summary)))

@@ -131,8 +131,8 @@ impl JournalReader {
         Ok((db, version))
     }
 
-    /// Returns sessions whose ids start with `prefix`, sorted by id. Returns at most three: callers need only know if
-    /// the prefix is ambiguous.
+    /// Returns the first three of the sessions whose ids start with `prefix` or equal it, sorted by id. Three are
+    /// enough to tell that a prefix is ambiguous.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -199,9 +199,9 @@ impl JournalReader {
         StoredEntries { db: &self.db, remaining: place_range, chunk: Vec::new().into_iter() }
     }
 
-    /// Returns the summaries of all sessions that any run saw at `since` or later, one for each session and run. Includes
-    /// the summaries of these sessions by earlier runs. Sorted by session; for one session, the run that saw it last
-    /// comes first.
+    /// Returns the summaries of all sessions that any run saw at `since` or later, one for each session and run.
+    /// Includes the summaries of these sessions by earlier runs. Sorted by session; for one session, the run that saw
+    /// it last comes first.
     ///
     /// # Errors
     /// The file cannot be read.

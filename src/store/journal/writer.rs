@@ -8,8 +8,8 @@
 //!                retries with the first message after 1, 2, 4 … 60 s, and at the end
 //! ```
 //!
-//! While idle, the thread sleeps until the next message. If the file is damaged, the thread moves it aside and creates a
-//! new one. If the thread must not touch the file, it ends.
+//! While idle, the thread sleeps until the next message. If the file is damaged, the thread moves it aside and creates
+//! a new one. If the thread must not touch the file, it ends.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -275,8 +275,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
     }
 
     /// Deletes old data after the first batch, and then once per [`PRUNE_INTERVAL`]. A file that is too large is pruned
-    /// earlier, before it can grow by more than the last pruning freed. Errors are ignored: the next batch meets the same
-    /// error and reports it.
+    /// earlier, before it can grow by more than the last pruning freed. Errors are ignored: the next batch meets the
+    /// same error and reports it.
     fn prune(&mut self, is_closing: bool) {
         let Some(database) = &mut self.database else { return };
         let now = self.options.clock.now();
