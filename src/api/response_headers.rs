@@ -72,7 +72,7 @@ pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Optio
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
     // promise: masked-request-id, mutant: redact( -> String::from(
     let id = redact(header(headers, "x-request-id")?);
-    let end = id.floor_char_boundary(200); // real ids are shorter
+    let end = id.floor_char_boundary(200); // in bytes, because a hostile server may send a long one
     id.get(..end).map(Untrusted::new)
 }
 

@@ -303,7 +303,7 @@ fn text(raw: &str) -> Option<Untrusted> {
     string(raw).map(|text| Untrusted::new(truncate(&text, MAX_TEXT_BYTES)))
 }
 
-/// Decodes a JSON string. Copies only a string with escapes, which are rare.
+/// Decodes a JSON string. Borrows the text, except if it has escapes, which are rare.
 fn string(raw: &str) -> Option<Cow<'_, str>> {
     let unescaped = raw.strip_prefix('"')?.strip_suffix('"')?;
     match memchr::memchr(b'\\', unescaped.as_bytes()) {
@@ -329,7 +329,7 @@ fn integer(raw: &str) -> Option<i64> {
     })
 }
 
-/// The name of a JSON field. Copies only a name with escapes, which are rare.
+/// The name of a JSON field. Borrows the text, except if it has escapes, which are rare.
 struct FieldName<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for FieldName<'de> {

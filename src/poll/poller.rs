@@ -1,5 +1,5 @@
 //! The poller: a task that sends due polls and the user's requests, and reports the outcome of each. The scheduler
-//! decides when to poll. The poller itself times only the retries of a release. It keeps no sessions.
+//! decides when to poll. The poller itself times only the retries of a release. It keeps no state of sessions.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -38,8 +38,8 @@ use list_membership::ListMembership;
 /// The number of polls that may be in flight at a time.
 // promise: requests-in-flight, mutant: = 4 -> = 64
 pub const MAX_IN_FLIGHT: usize = 4;
-/// The maximum number of named sessions that are polled singly. So few single responses are smaller than a list, which
-/// may contain a thousand other sessions.
+/// The maximum number of named sessions that are polled singly. So few responses are usually smaller than one list,
+/// which may contain a thousand other sessions.
 pub const MAX_POLLED_SINGLY: usize = 4;
 /// The number of intervals between polls of the list of pending sessions. A session stays pending only for seconds, so
 /// polling this list more often gains little.

@@ -15,7 +15,8 @@ use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{List, SessionId};
 use keepwatch_core::tracker::{AppliedChanges, Change, Input, RequestTiming, Scope, SessionTracker};
 
-/// Maximum duration of a repeat, because the wall clock and the monotonic clock drift apart within a repeat.
+/// Maximum duration of a repeat. It is limited because a repeat has the times of our clocks only at its ends, and
+/// clocks drift apart.
 const MAX_REPEAT_DURATION: Duration = Duration::from_secs(600);
 /// The encoder keeps up to twice as many sessions as the tracker, plus this number. Then it forgets the sessions that
 /// the tracker has evicted.

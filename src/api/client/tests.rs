@@ -358,7 +358,7 @@ async fn truncated_response_is_connection_closed() {
 
 #[tokio::test]
 async fn invalid_http_is_protocol_error() {
-    let many_headers: String = (0..10_000).map(|at| format!("x-{at}: y\r\n")).collect();
+    let many_headers: String = (0..10_000).map(|number| format!("x-{number}: y\r\n")).collect();
     for garbage in [
         "SSH-2.0-OpenSSH_9.9\r\n\r\n".to_owned(),
         "HTTP/9.9 200 OK\r\n\r\n".to_owned(),
@@ -386,7 +386,7 @@ async fn too_large_response_is_dropped() {
 #[tokio::test]
 async fn large_list_is_decoded() {
     let elements: Vec<String> =
-        (0..3000).map(|at| format!(r#"{{"id":"s{at}","status":"RUNNING"}}"#)).collect();
+        (0..3000).map(|number| format!(r#"{{"id":"s{number}","status":"RUNNING"}}"#)).collect();
     let body = format!("[{}]", elements.join(","));
     assert!(body.len() > YIELD_AFTER_BYTES);
     let listing = serve(http_response("200 OK", "", &body), AfterResponse::Close)

@@ -953,7 +953,7 @@ fn single_list_polls_departures_singly() {
 #[test]
 fn unwatched_session_is_dropped() {
     for count in [2, 9] {
-        let names: Vec<String> = (0..count).map(|at| format!("s{at}")).collect();
+        let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
         let mut test = TestScheduler::new(&Targets::Ids(names.iter().map(|name| id(name)).collect()));
         test.mark_projects_polled();
         let is_removed =

@@ -3,8 +3,7 @@
 //!
 //! The journal lists the sessions of a project. Other users must not read it, and must not make keepwatch overwrite a
 //! file of their choice. So keepwatch does not follow a symbolic link, and refuses a file of another user. SQLite gives
-//! its
-//! `-wal` and `-shm` files the mode of the database.
+//! its `-wal` and `-shm` files the mode of the database.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind, Read as _};

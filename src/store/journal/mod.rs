@@ -1,5 +1,5 @@
-//! The journal: an SQLite database of the inputs of all runs. Owns the file, its schema, and the thread that writes it.
-//! Never looks into the entries' bodies: the sender chooses their type.
+//! The journal: an SQLite database with the inputs and the session summaries of all runs. Owns the file, its schema,
+//! and the thread that writes it. Never looks into the entries' bodies: the sender chooses their type.
 //!
 //! ```text
 //!   sender ──segment, entry, summary──► Journal ──bounded queue──► writer thread ──a batch a second──► SQLite

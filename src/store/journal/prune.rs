@@ -13,8 +13,8 @@ use keepwatch_core::clock::Timestamp;
 /// Age at which an unfinished segment counts as finished, because its writer was killed. The age is that of the newest
 /// entry.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Divisor that gives the slack: pruning shrinks the file to a tenth below its maximum size. Otherwise every batch
-/// would need a pruning.
+/// Divisor of the maximum size: pruning shrinks a file that is too large until it is a tenth smaller than the maximum.
+/// Otherwise every batch would need a pruning.
 pub(super) const SLACK_DIVISOR: u64 = 10;
 /// Number of pages that one transaction frees. It is limited so that other writers can write in between.
 const VACUUM_PAGES: i64 = 1000;

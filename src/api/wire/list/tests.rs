@@ -58,7 +58,8 @@ fn lists_share_unchanged_texts() {
 
 #[test]
 fn remembered_projects_are_bounded() {
-    let many: Vec<String> = (0..100).map(|at| element("a", 1).replace("p-1", &format!("p-{at}"))).collect();
+    let many: Vec<String> =
+        (0..100).map(|number| element("a", 1).replace("p-1", &format!("p-{number}"))).collect();
     let (_, cache) = read_list_with(InternCache::default(), &list_of(&many));
     assert_eq!(cache.project_ids.len(), MAX_PROJECT_IDS);
 }
