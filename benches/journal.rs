@@ -120,7 +120,7 @@ fn write_large_journal(folder: &Path) -> PathBuf {
                     at: started + chrono::TimeDelta::seconds(i64::try_from(seq).unwrap()),
                     body: json!({ "same": [seq, seq + 3000], "took": 84, "replies": 12, "text": "x".repeat(50) }),
                     estimated_size: 100,
-                    mentions: vec![id(segment * 90 + seq % 90)],
+                    sessions: vec![id(segment * 90 + seq % 90)],
                     projects: Vec::new(),
                 })
             });
@@ -204,7 +204,7 @@ fn send(c: &mut Criterion) {
         at,
         body: Value::Null,
         estimated_size: 100,
-        mentions: Vec::new(),
+        sessions: Vec::new(),
         projects: Vec::new(),
     };
     c.bench_function("send 1,000 entries", |b| {

@@ -108,7 +108,7 @@ fn model(count: usize) -> Model {
         bytes: 0,
         rate_limit: None,
         result: Ok(ResponseBody::List(SessionList { sessions: sessions(count), malformed: 0 })),
-        next_attempt: None,
+        next_request: None,
     };
     model.update(Message::Report(model.profiles().first_id(), Box::new(report)), received);
     model.set_viewport(view::viewport(&model, received));

@@ -15,7 +15,7 @@ pub fn read_session(body: &[u8], requested_id: &SessionId) -> Result<Session, Ap
     wire::session(body, requested_id)
 }
 
-/// Decodes the body of `GET /v1/sessions`, which arrives in these chunks, as a [`Client`](super::Client) does.
+/// Decodes the body of `GET /v1/sessions` from its chunks, as a [`Client`](super::Client) does.
 ///
 /// # Errors
 /// The body is not a list, is not valid JSON, or is incomplete.
@@ -44,7 +44,8 @@ pub(super) trait BodyReader {
 pub(super) struct BufferedBody<D> {
     body: Vec<u8>,
     decode: D,
-    /// The API key to redact before decoding. `None` keeps URLs intact that may contain it.
+    /// The API key to redact before decoding. `None` for connect URLs: they may contain the API key and must stay
+    /// intact.
     key_to_redact: Option<Secret>,
 }
 

@@ -21,8 +21,8 @@ use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
 };
 
-/// The chunk size, in bytes, from which the client yields to other tasks after decoding a chunk. Decoding this much
-/// takes less time than a frame.
+/// The minimum size, in bytes, of a chunk after which the client yields to other tasks. Decoding a chunk of this size
+/// takes less time than drawing a frame.
 const YIELD_AFTER_BYTES: usize = 16 * 1024;
 
 /// The outcome of one request, with the metadata of its response.
@@ -45,7 +45,7 @@ impl<T> ApiResponse<T> {
         Self { result: Err(error), date: None, bytes: 0, rate_limit: None }
     }
 
-    /// Applies `change` to the value; the metadata stays.
+    /// Applies `change` to the value and keeps the metadata.
     #[must_use]
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> ApiResponse<U> {
         let Self { result, date, bytes, rate_limit } = self;
@@ -74,17 +74,18 @@ pub struct SessionWithUrls {
 /// Time and size limits for responses.
 #[derive(Clone, Copy, Debug)]
 struct ResponseLimits {
-    /// The time to connect.
+    /// The maximum time to connect.
     connect_timeout: Duration,
-    /// The time for a complete response about one session. For a list: the longest time without data.
+    /// The maximum time for a complete response about one session. For a list, the maximum time to its first byte, and
+    /// between two chunks.
     response_timeout: Duration,
-    /// The time for a complete list. It ends a list that trickles for ever.
+    /// The maximum time for a complete list. It stops a server that sends a list slowly and endlessly.
     list_timeout: Duration,
-    /// The time for the body of an error response.
+    /// The maximum time for the body of an error response.
     error_body_timeout: Duration,
-    /// The largest body about one session, in bytes after decompression.
+    /// The maximum size of a response about one session, in bytes after decompression.
     session_bytes: u64,
-    /// The largest list, in bytes after decompression.
+    /// The maximum size of a list, in bytes after decompression.
     list_bytes: u64,
     /// The number of bytes to read from the body of an error response, after decompression.
     error_body_bytes: u64,
@@ -112,7 +113,7 @@ pub struct Client {
     api_key: Secret,
     limits: ResponseLimits,
     query: Option<Query>,
-    /// Texts of the newest list of each kind, to be shared with the next one.
+    /// The texts of the newest response to each list. The next response shares the texts that did not change.
     intern_caches: Mutex<HashMap<List, InternCache>>,
     http: OnceLock<reqwest::Client>,
 }
@@ -163,7 +164,8 @@ impl Client {
         .await
     }
 
-    /// Sends `GET /v1/sessions/{id}` and keeps the connect fields. Each response has a new signing key, which expires.
+    /// Sends `GET /v1/sessions/{id}` and keeps the connect fields. The API creates a new signing key for each response;
+    /// the key expires.
     pub async fn session_with_urls(&self, id: &SessionId) -> ApiResponse<SessionWithUrls> {
         let requested_id = id.clone();
         let reader = BufferedBody::new(None, move |body: &[u8]| {
@@ -192,7 +194,7 @@ impl Client {
     }
 
     /// Sends `GET /v1/sessions` for sessions of every status, without the query.
-    pub async fn all_sessions(&self) -> ApiResponse<SessionList> {
+    pub async fn recent_sessions(&self) -> ApiResponse<SessionList> {
         self.fetch_list(&[], InternCache::default()).await.map(|(listing, _)| listing)
     }
 
@@ -216,8 +218,8 @@ impl Client {
         self.intern_caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The status may change
-    /// seconds later. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
+    /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The session's status
+    /// may change only seconds later. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
     async fn release(&self, id: &SessionId) -> ApiResponse<Session> {
         let requested_id = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
@@ -231,7 +233,7 @@ impl Client {
         self.get(&["projects"], &[], self.session_body_limits(), self.buffer_and_decode(wire::projects)).await
     }
 
-    /// Returns a reader that buffers the whole body, redacts the API key, and decodes the rest with `decode`.
+    /// Returns a reader that buffers the whole body, redacts the API key in it, and decodes it with `decode`.
     fn buffer_and_decode<T, D: FnOnce(&[u8]) -> Result<T, ApiError>>(&self, decode: D) -> BufferedBody<D> {
         BufferedBody::new(Some(self.api_key.clone()), decode)
     }
@@ -315,7 +317,7 @@ impl Client {
             return Err(ApiErrorKind::TooLarge(body_limits.max_bytes).into());
         }
         let request_id = response_headers::request_id(response.headers());
-        // A list may take long, but must start soon. This catches a server that only trickles blanks, or sends a page.
+        // A list may take long, but must start soon. This stops a server that sends only whitespace, or an HTML page.
         let read_start = self.read_chunks(&mut response, body_limits, api_response, &mut reader, |reader| {
             reader.first_byte().is_some()
         });
@@ -379,7 +381,7 @@ impl Client {
             }
         };
         // promise: message-timeout, mutant: self.limits.error_body_timeout -> self.limits.list_timeout
-        let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // a partial body will do
+        let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // part of the body is enough
         let safe_body = key_redaction::redact_key(error_body, &self.api_key);
         let status = response.status();
         let error = error_mapping::from_status(
@@ -460,8 +462,9 @@ impl ReleasePermission {
 /// Limits for one response body.
 #[derive(Clone, Copy)]
 struct BodyLimits {
-    /// The largest size in bytes, after decompression.
+    /// The maximum size in bytes, after decompression.
     max_bytes: u64,
+    /// The maximum time for the request and its complete response.
     timeout: Duration,
     /// True if the server may send gzip.
     allows_gzip: bool,
@@ -471,7 +474,7 @@ fn size(chunk: &[u8]) -> u64 {
     u64::try_from(chunk.len()).unwrap_or(u64::MAX)
 }
 
-/// Returns true if the body is HTML. The first byte decides if the content type is missing or contradicts it.
+/// Returns true if the body is HTML. A first byte that begins JSON or HTML counts more than the content type.
 fn is_html(response: &Response, first_byte: Option<u8>) -> bool {
     let has_html_type = response_headers::header(response.headers(), CONTENT_TYPE.as_str())
         .is_some_and(|content_type| content_type.contains("html"));

@@ -6,14 +6,14 @@ use url::{Host, Url};
 /// The base URL of the public API.
 pub const PUBLIC_URL: &str = "https://api.browserbase.com";
 
-/// The base URL of the API. It is `https`, or `http` if that was allowed.
+/// The base URL of the API. It is `https`. It can be `http` for this machine, or if the user allowed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The URL, without a trailing slash.
     pub base: Url,
 }
 
-/// An error in a base URL. `setting` names the option or variable that gave the text; `url` is fit for a terminal.
+/// An error in a base URL. `setting` is the option or variable with the URL; `url` is sanitised and redacted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum EndpointError {
@@ -32,7 +32,7 @@ impl Endpoint {
     /// Parses a base URL that came from the option or variable `setting`.
     ///
     /// # Errors
-    /// The text is not the URL of an API, or would show the API key to the network without `insecure_http`.
+    /// The text is not the URL of an API, or it is plain HTTP to another machine and `insecure_http` is false.
     pub fn new(text: &str, setting: &str, insecure_http: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
         let setting = || setting.to_owned();

@@ -1,5 +1,4 @@
-//! Errors of reqwest, rustls and HTTP statuses → [`ApiError`]. Every input maps to an error with a message. This
-//! module never retries.
+//! Maps errors of reqwest and rustls, and HTTP statuses that are not 2xx, to [`ApiError`].
 
 use std::error::Error as _;
 use std::io;
@@ -14,7 +13,8 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{ApiError, ApiErrorKind};
 use keepwatch_core::text::{Untrusted, redact};
 
-/// Error texts of hyper and h2 for a response that the peer cut off. For protocol violations they say “detected”.
+/// Parts of the error texts of hyper and h2 for a response that the server cut off. For a violation of the protocol by
+/// the server, h2 says “detected” instead of “received”.
 const CONNECTION_CLOSED_MESSAGES: [&str; 3] =
     ["before message completed", "stream error received", "connection error received"];
 
@@ -130,6 +130,7 @@ fn redirect_target(url: &Url, headers: &HeaderMap) -> String {
     }
 }
 
+/// Returns the messages of an error and of its sources, the root cause last.
 fn chain(error: &reqwest::Error) -> Vec<String> {
     let mut chain = vec![error.to_string()];
     let mut source = error.source();
@@ -140,6 +141,7 @@ fn chain(error: &reqwest::Error) -> Vec<String> {
     chain
 }
 
+/// Returns the kind of the last IO error in the chain of sources.
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     let mut source = error.source();
     let mut found = None;

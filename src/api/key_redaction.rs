@@ -5,10 +5,10 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use keepwatch_core::session::Secret;
 use keepwatch_core::text::Untrusted;
 
-/// The shortest API key that is redacted, in bytes. A shorter text may be an ordinary word of a message.
+/// The minimum length of an API key that is redacted, in bytes. A shorter API key may be an ordinary word of a message.
 pub(super) const MIN_REDACTED_KEY_BYTES: usize = 8;
 
-/// Does the same as [`redact_key`], for decoded text.
+/// Redacts the API key in decoded text, as [`redact_key`] does in bytes.
 pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
     let safe = redact_key(text.raw().as_bytes().to_vec(), key);
     if safe == text.raw().as_bytes() {
@@ -19,7 +19,7 @@ pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
 }
 
 /// Redacts the API key in a response that quotes it. The pattern-based redaction may miss it, because an API key can
-/// have any form. A quote in another spelling, such as with escapes, stays.
+/// have any form. Does not find an API key that is spelled differently, for example with escapes.
 pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
     // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX

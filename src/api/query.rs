@@ -2,7 +2,7 @@
 
 use keepwatch_core::text;
 
-/// The longest accepted query, in bytes. Metadata itself has fewer than 512 characters.
+/// The maximum length of a query, in bytes. The metadata that it is compared with has fewer than 512 characters.
 const MAX_BYTES: usize = 2000;
 /// The example that errors show.
 const EXAMPLE: &str = "user_metadata['run']['id']:'c-881'";
@@ -13,10 +13,7 @@ pub struct Query(String);
 
 /// An error in a query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(
-    missing_docs,
-    reason = "the messages document the variants; each holds the query as a terminal may show it"
-)]
+#[expect(missing_docs, reason = "the messages document the variants; each holds the sanitised query")]
 pub enum QueryError {
     #[error("the query is empty; the API takes {EXAMPLE}")]
     Empty,

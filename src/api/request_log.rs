@@ -1,5 +1,5 @@
-//! Log lines about requests: URL, status or error, duration, and size of the response. They contain nothing of headers
-//! and bodies but the redacted error message and request id. They mask every query value but that of `status`.
+//! Log lines about requests: URL, status or error, duration, and size of the response. Of headers and bodies, a line
+//! contains only the redacted error message and the request id. Every query value except that of `status` is masked.
 
 use reqwest::{Method, StatusCode};
 use tracing::Level;
@@ -8,16 +8,17 @@ use url::Url;
 use super::client::ApiResponse;
 use keepwatch_core::clock::Clock;
 
-/// The only query parameter whose value is logged; it is not private.
+/// The only query parameter whose value is logged. Its value is not private.
 const UNMASKED_PARAMETER: &str = "status";
 /// The replacement for other values.
 const MASK: &str = "••••";
 
-/// The log entry of a request in flight; `None` if logging is off.
+/// The log entry of a request in flight: the method and URL, and a clock that started with the request. `None` if
+/// logging is off.
 pub(super) struct RequestLog(Option<(String, Clock)>);
 
 impl RequestLog {
-    /// Starts the clock of a request that is about to be sent.
+    /// Starts the log entry of a request that is about to be sent.
     pub(super) fn start(method: &Method, url: &Url) -> Self {
         Self(
             tracing::enabled!(Level::INFO)

@@ -1,5 +1,5 @@
-//! Parser of the response headers that keepwatch uses: rate limit, `Retry-After`, `Date` and the request id. It never decides
-//! when to send the next request: `poll` does.
+//! Parser of the response headers that keepwatch uses: rate limit, `Retry-After`, `Date` and the request id. Only
+//! `poll` decides when to send the next request.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::ApiError;
 use keepwatch_core::text::{Untrusted, redact};
 
-/// The longest accepted reset. A larger number is a date, or invalid, and not a number of seconds.
+/// The maximum accepted `x-ratelimit-reset`. A larger number is not a number of seconds: it is a date, or invalid.
 const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents them for creating
-/// sessions; keepwatch honours them on every response.
+/// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents these headers for requests
+/// that create sessions; keepwatch honours them on every response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// The number of requests left in the current window.
@@ -43,14 +43,14 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }
 
-/// Returns the date in `retry-after`, if it is one.
+/// Returns the date in `retry-after`; `None` if the header has no date.
 pub(super) fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = header(headers, RETRY_AFTER.as_str())?;
     httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
 }
 
-/// Returns the delay in `retry-after-ms`, else in `retry-after` as seconds or as a date relative to `date`. Ignores
-/// negative numbers.
+/// Returns the delay in `retry-after-ms`, or else in `retry-after`. The latter has seconds, or a date that counts from
+/// `date`, the time of the response. Ignores negative numbers, and caps the delay.
 pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let seconds = |text: &str, scale: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
@@ -60,8 +60,8 @@ pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Optio
     let in_seconds_or_date = || {
         let text = header(headers, RETRY_AFTER.as_str())?;
         seconds(text, 1.0).or_else(|| {
-            let until = retry_date(headers)?;
-            Some(until.signed_duration_since(date?).to_std().unwrap_or_default())
+            let retry_at = retry_date(headers)?;
+            Some(retry_at.signed_duration_since(date?).to_std().unwrap_or_default())
         })
     };
     // promise: longest-rest, mutant: .min( -> .max(
@@ -72,10 +72,11 @@ pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Optio
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
     // promise: masked-request-id, mutant: redact( -> String::from(
     let id = redact(header(headers, "x-request-id")?);
-    let end = id.floor_char_boundary(200);
+    let end = id.floor_char_boundary(200); // in bytes, because a hostile server may send a long one
     id.get(..end).map(Untrusted::new)
 }
 
+/// Returns the text of a header; `None` if it is missing or not ASCII.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

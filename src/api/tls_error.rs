@@ -2,7 +2,7 @@
 
 use rustls::{CertificateError, Error, InvalidMessage};
 
-/// Returns the message for a TLS error; rustls' own text if there is no clearer one.
+/// Returns the message for a TLS error, or rustls' own text if this module has no clearer one.
 pub(super) fn message(error: &Error) -> String {
     use CertificateError as Cert;
     let message = match error {

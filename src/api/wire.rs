@@ -1,5 +1,5 @@
-//! Decoders for the API's JSON. They are tolerant: an invalid field loses only that field, an invalid list element
-//! only that element. They never copy JSON into an error, because it may hold connect fields.
+//! Decoders for the API's JSON. They are tolerant: they drop an invalid field but keep the session, and drop an invalid
+//! list element but keep the list. They never copy JSON into an error, because it may hold connect fields.
 //!
 //! The three connect fields are secrets. [`session`] only notes which of them are present; [`session_with_urls`]
 //! extracts them. [`live_view`] extracts the URL of the live view, which is a secret, too.
@@ -26,11 +26,11 @@ use keepwatch_core::text::{Untrusted, is_secret_name, redact, redact_values};
 
 pub(super) use list::{InternCache, ListReader};
 
-/// The number of undocumented fields to keep.
+/// The maximum number of undocumented fields to keep of a session.
 const MAX_EXTRA_FIELDS: usize = 32;
-/// The number of bytes to keep of an undocumented field.
+/// The maximum number of bytes to keep of an undocumented field.
 const MAX_EXTRA_FIELD_BYTES: usize = 1024;
-/// The longest text of a known field, in bytes. Real ones are under 64.
+/// The maximum length of a text in a known field, in bytes. Real texts are shorter than 64 bytes.
 const MAX_TEXT_BYTES: usize = 4096;
 
 /// Decodes the response to `GET /v1/sessions/{id}`. A session without an `id` gets `requested_id`.
@@ -43,7 +43,8 @@ pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, 
     Ok(session)
 }
 
-/// Decodes the same response, with its secrets.
+/// Decodes the response to `GET /v1/sessions/{id}`, with its connect fields. A session without an `id` gets
+/// `requested_id`.
 pub(super) fn session_with_urls(
     body: &[u8],
     requested_id: &SessionId,
@@ -64,8 +65,8 @@ pub(super) fn session_with_urls(
     Ok((session, urls))
 }
 
-/// Decodes the response to `GET /v1/sessions/{id}/debug`. Keeps only the URL of the live view. Each URL in it gives
-/// control of the browser.
+/// Decodes the response to `GET /v1/sessions/{id}/debug`. Keeps only the URL of the live view, because every URL in the
+/// response gives control of the browser.
 pub(super) fn live_view(body: &[u8]) -> Result<ConnectUrls, ApiError> {
     let text = utf8_lossy(body);
     let fields: RawFields<'_> = parse_json(&text)?;
@@ -106,7 +107,7 @@ pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     Some(Untrusted::new(truncate(&redact(&message), MAX_TEXT_BYTES)))
 }
 
-/// Returns the JSON of a value with its secrets redacted. Decodes the value first, as escapes may hide a secret.
+/// Returns the JSON of a value with its secrets redacted. Decodes the value first, because escapes may hide a secret.
 fn redact_json(raw: &str) -> String {
     let value = serde_json::from_str::<serde_json::Value>(raw).map(|mut value| {
         redact_values(&mut value);
@@ -115,10 +116,10 @@ fn redact_json(raw: &str) -> String {
     value.unwrap_or_else(|_| "it can not be read".into())
 }
 
-/// The fields of a JSON object. If a name occurs twice, the last one counts, as in JavaScript.
+/// The fields of a JSON object. If a name occurs twice, the last field counts, as in JavaScript.
 type RawFields<'a> = HashMap<String, &'a RawValue>;
 
-/// Returns the body as text. Invalid UTF-8 loses only the invalid bytes, not the whole response.
+/// Returns the body as text, without a byte order mark. Replaces only the invalid bytes of invalid UTF-8.
 fn utf8_lossy(body: &[u8]) -> Cow<'_, str> {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     match std::str::from_utf8(body) {
@@ -177,11 +178,14 @@ struct SessionBuilder {
     region: Option<Region>,
     metadata: Option<Metadata>,
     connect: ConnectFields,
+    /// The names and JSON values of undocumented and mistyped fields.
     extra_fields: Vec<(Untrusted, Untrusted)>,
+    /// The number of such fields beyond [`MAX_EXTRA_FIELDS`].
     extra_fields_dropped: u32,
 }
 
 impl SessionBuilder {
+    /// Returns the session, or the reason why it is not one.
     fn build(self) -> Result<Session, &'static str> {
         Ok(Session {
             id: self.id.ok_or("`id` is missing")?,
@@ -236,8 +240,8 @@ impl SessionBuilder {
     }
 }
 
-/// Returns the JSON text of an extra field with its secrets redacted. It searches the decoded text, because an escape
-/// may hide a secret.
+/// Returns the JSON text of an extra field with its secrets redacted. Searches the decoded value for secrets, because
+/// escapes may hide a secret.
 fn extra_field_text(name: &str, raw: &str) -> String {
     if is_secret_name(name) {
         return "\"••••\"".to_owned();
@@ -270,8 +274,8 @@ fn decode<T: DeserializeOwned>(raw: &str) -> Option<T> {
     serde_json::from_str(raw).ok()
 }
 
-/// Decodes a session id that is safe in a URL. URLs drop segments that are empty or dots, and drop line breaks and
-/// tabs inside a segment. A text that looks like a secret is rejected, because ids are stored and passed to browsers.
+/// Decodes a session id that is safe in a URL. Rejects an id that a URL would lose or change: empty, dots, or with a
+/// line break or tab. Also rejects text that looks like a secret, because ids are stored and passed to browsers.
 fn id(raw: &str) -> Option<SessionId> {
     let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
     let is_safe = match redact(id.raw()) {
@@ -283,7 +287,7 @@ fn id(raw: &str) -> Option<SessionId> {
     is_valid.then(|| SessionId::from_api(id))
 }
 
-/// Decodes a text that is stored, with anything that looks like a secret redacted.
+/// Decodes a text. Redacts secrets in it, because the text is stored.
 fn redacted_text(raw: &str) -> Option<Untrusted> {
     redacted_str(raw).map(Untrusted::new)
 }
@@ -299,7 +303,7 @@ fn text(raw: &str) -> Option<Untrusted> {
     string(raw).map(|text| Untrusted::new(truncate(&text, MAX_TEXT_BYTES)))
 }
 
-/// Decodes a JSON string. Most have no escapes and are borrowed.
+/// Decodes a JSON string. Borrows the text, except if it has escapes, which are rare.
 fn string(raw: &str) -> Option<Cow<'_, str>> {
     let unescaped = raw.strip_prefix('"')?.strip_suffix('"')?;
     match memchr::memchr(b'\\', unescaped.as_bytes()) {
@@ -325,7 +329,7 @@ fn integer(raw: &str) -> Option<i64> {
     })
 }
 
-/// The name of a JSON field. Most have no escapes and are borrowed.
+/// The name of a JSON field. Borrows the text, except if it has escapes, which are rare.
 struct FieldName<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for FieldName<'de> {

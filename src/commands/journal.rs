@@ -9,7 +9,9 @@ use super::output::{print, prompt};
 use super::print_error;
 use crate::config::{JournalAction, JournalFile};
 use crate::exit_code::ExitCode;
-use crate::store::journal::{JournalReader, JournalStats, clear, damaged_files, precheck};
+use crate::store::journal::{
+    JournalReader, JournalStats, clear, damaged_files, reject_foreign_or_newer_file,
+};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
@@ -43,9 +45,9 @@ pub(super) fn journal_path(file: JournalFile) -> Result<PathBuf, CliError> {
 /// # Errors
 /// Returns an error if there is no journal or it cannot be read.
 pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
-    // SQLite leaves its own files beside whatever it opens, so `precheck` rejects foreign files first. It is safe here
+    // SQLite leaves its own files beside whatever it opens, so foreign files are rejected first. This is safe here
     // because nothing else in this process has the journal open.
-    match precheck(path).and_then(|()| JournalReader::open(path)) {
+    match reject_foreign_or_newer_file(path).and_then(|()| JournalReader::open(path)) {
         Ok(Some(reader)) => Ok(reader),
         Ok(None) => Err(CliError::NoJournal { path: display_path(path) }),
         Err(error) => Err(CliError::OpenJournal { path: display_path(path), error }),

@@ -1,5 +1,5 @@
-//! Poller reports → tracker inputs. The screen and the headless commands share this conversion. It never keeps state,
-//! and connect URLs never reach the tracker.
+//! Converts the poller's reports into the tracker's inputs, for the screen and the headless commands. Keeps no state.
+//! Never passes connect URLs to the tracker.
 
 use super::{Report, Request, ResponseBody};
 use keepwatch_core::session::{ApiError, ConnectUrls, SessionId};
@@ -10,16 +10,16 @@ use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 pub struct IngestedReport {
     /// The tracker's input; `None` if the report does not concern the tracker.
     pub input: Option<Input>,
-    /// The connect URLs or live view that the user requested, or the error.
+    /// The connect URLs or live view that the user requested, or the error, with the id of the session.
     pub connect_urls: Option<(SessionId, Result<ConnectUrls, ApiError>)>,
-    /// True if the user requested the live view, not the connect URLs.
+    /// True if `connect_urls` holds the live view.
     pub is_live_view: bool,
 }
 
 impl From<Report> for IngestedReport {
     fn from(report: Report) -> Self {
         let timing = RequestTiming { sent: report.sent, received: report.received, date: report.date };
-        let next = report.next_attempt;
+        let next = report.next_request;
         let single_session = |id, session| Input::SessionsReceived {
             at: timing,
             scope: Scope::Session(id),
@@ -72,7 +72,7 @@ impl From<Report> for IngestedReport {
             (Request::Projects, Err(error)) => {
                 Some(Input::RequestFailed { at: timing, scope: Scope::Projects, error, next })
             }
-            (Request::RecentSessions, _) => None, // sessions from before this run are not observations
+            (Request::RecentSessions, _) => None, // only the screen shows the recent sessions
             // Unreachable: the poller pairs each request with its own type of body.
             (_, Ok(_)) => None,
         };

@@ -1,5 +1,5 @@
-//! The poller: a task that sends the scheduler's requests and the user's, and reports the outcome of each. It never
-//! interprets sessions, and never decides when to poll: the scheduler does.
+//! The poller: a task that sends due polls and the user's requests, and reports the outcome of each. The scheduler
+//! decides when to poll. The poller itself times only the retries of a release. It keeps no state of sessions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,34 +13,35 @@ use super::scheduler::{PollOutcome, Request, Scheduler};
 use crate::api::{ApiResponse, Client, RateLimit, ReleasePermission, SessionList, SessionWithUrls};
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
-use keepwatch_core::session::Targets;
-use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Session, SessionId};
+use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Session, SessionId, Targets};
 
-/// The capacity of the command queue: more commands than a person can trigger before the poller reads them.
+/// The capacity of the command queue. It is far larger than the number of commands that arrive while the poller is
+/// busy.
 const COMMAND_QUEUE_SIZE: usize = 64;
 
-/// A command of the user. It takes effect at once, even during a backoff.
+/// A command to the poller. The user triggers most of them. The program itself sends [`Reconnect`](Self::Reconnect),
+/// [`TrackEarlierSessions`](Self::TrackEarlierSessions) and [`Unwatch`](Self::Unwatch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PollerCommand {
-    /// Polls everything now, and ends a pause.
+    /// Ends a pause and every delay: all waiting polls are due now, except that of the projects.
     PollNow,
-    /// Polls everything over new connections, because the machine slept: now, or when a pause ends.
+    /// Opens new connections, because the machine slept. All waiting polls are due now, or when a pause ends.
     Reconnect,
     /// Pauses polling.
     Pause,
     /// Resumes polling.
     Resume,
-    /// Fetches fresh connect URLs of a session.
+    /// Fetches fresh connect URLs of a session at once, even during a backoff.
     FetchConnectUrls(SessionId),
-    /// Fetches a fresh URL of a session's live view.
+    /// Fetches a fresh URL of a session's live view at once, even during a backoff.
     FetchLiveView(SessionId),
-    /// Releases a session. The poller retries after errors that may pass.
+    /// Releases a session at once, even during a backoff. The poller retries after temporary errors.
     Release(SessionId),
-    /// Lists the project's sessions of every status, once.
-    ListRecent,
-    /// Polls sessions singly that an earlier run saw alive, unless a list contains them.
-    TrackExisting(Vec<SessionId>),
-    /// Watches one more session, as if it had been named at the start.
+    /// Lists the project's sessions of every status, once, even during a backoff.
+    ListRecentSessions,
+    /// Adds sessions that an earlier run saw alive. Each is polled singly, unless a list contains it.
+    TrackEarlierSessions(Vec<SessionId>),
+    /// Watches one more session, as if the user had named it at the start.
     Watch(SessionId),
     /// Stops polling a session, because it belongs to another project.
     Unwatch(SessionId),
@@ -55,7 +56,7 @@ pub struct Report {
     pub sent: Moment,
     /// The moment just after the last byte of the response arrived.
     pub received: Moment,
-    /// The `Date` of the response.
+    /// The `Date` header of the response.
     pub date: Option<Timestamp>,
     /// The size of the body in bytes, after decompression.
     pub bytes: u64,
@@ -63,8 +64,9 @@ pub struct Report {
     pub rate_limit: Option<RateLimit>,
     /// The decoded body, or the error.
     pub result: Result<ResponseBody, ApiError>,
-    /// The moment of the next attempt; `None` if only the user can trigger one.
-    pub next_attempt: Option<Moment>,
+    /// The moment at which the poller will send the request again: the next poll after a success, or a retry after a
+    /// failure. `None` if it will not send the request again by itself.
+    pub next_request: Option<Moment>,
 }
 
 /// The decoded body of a response.
@@ -134,8 +136,9 @@ struct PollerTask {
     scheduler: Scheduler,
     clock: Clock,
     reports: mpsc::Sender<Report>,
+    /// The requests in flight, and the releases that wait for their retry.
     in_flight: JoinSet<Report>,
-    /// The number of failures since the last success.
+    /// The number of failures since the last success, for the log.
     failures: u32,
 }
 
@@ -145,7 +148,7 @@ impl PollerTask {
             for request in self.scheduler.take_due(self.clock.now().mono) {
                 self.spawn_request(request, Duration::ZERO);
             }
-            let next = self.scheduler.next_due();
+            let next_due = self.scheduler.next_due();
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => self.handle_command(command),
@@ -153,7 +156,7 @@ impl PollerTask {
                 },
                 Some(finished) = self.in_flight.join_next() => match finished {
                     Ok(report) => {
-                        if let Some(report) = self.on_response(report)
+                        if let Some(report) = self.on_report(report)
                             && self.reports.send(report).await.is_err()
                         {
                             return;
@@ -161,7 +164,7 @@ impl PollerTask {
                     }
                     Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
                 },
-                () = crate::timer::sleep_until(&self.clock, next.unwrap_or_default()), if next.is_some() => {}
+                () = crate::timer::sleep_until(&self.clock, next_due.unwrap_or_default()), if next_due.is_some() => {}
             }
         }
     }
@@ -187,14 +190,16 @@ impl PollerTask {
                 self.release_attempts.insert(id.clone(), 0);
                 self.spawn_request(Request::Release(id), Duration::ZERO);
             }
-            PollerCommand::ListRecent => self.spawn_request(Request::RecentSessions, Duration::ZERO),
-            PollerCommand::TrackExisting(ids) => self.scheduler.track_existing(&ids, self.clock.now().mono),
+            PollerCommand::ListRecentSessions => self.spawn_request(Request::RecentSessions, Duration::ZERO),
+            PollerCommand::TrackEarlierSessions(ids) => {
+                self.scheduler.track_earlier_sessions(&ids, self.clock.now().mono);
+            }
             PollerCommand::Watch(id) => self.scheduler.watch(id, self.clock.now().mono),
             PollerCommand::Unwatch(id) => self.scheduler.unwatch(id),
         }
     }
 
-    /// Spawns a request, which waits for `delay` first. Retries have a delay.
+    /// Spawns a task that waits for `delay` and then sends `request`. Only retries have a delay.
     fn spawn_request(&mut self, request: Request, delay: Duration) {
         let (client, clock, release_permission) =
             (Arc::clone(&self.client), self.clock.clone(), self.release_permission);
@@ -208,9 +213,9 @@ impl PollerTask {
         });
     }
 
-    /// Applies a finished request to the scheduler. Returns the report to pass on, or `None` for a list that is no
-    /// longer polled, because single requests have replaced it.
-    fn on_response(&mut self, mut report: Report) -> Option<Report> {
+    /// Applies the report of a finished request to the scheduler. Returns the report to send on, or `None` for a list
+    /// that is no longer polled.
+    fn on_report(&mut self, mut report: Report) -> Option<Report> {
         let now = self.clock.now();
         if let Some(rate_limit) = report.rate_limit {
             self.scheduler.update_rate_limit(rate_limit, now.mono);
@@ -223,7 +228,7 @@ impl PollerTask {
         if let Request::Release(id) = &report.request {
             let id = id.clone();
             let delay = self.release_retry_delay(&id, report.result.as_ref().err());
-            report.next_attempt = delay.map(|delay| now.plus(delay));
+            report.next_request = delay.map(|delay| now.plus(delay));
             if let Some(delay) = delay {
                 self.spawn_request(Request::Release(id), delay);
             }
@@ -240,15 +245,15 @@ impl PollerTask {
             now.mono,
             fastrand::f64(),
         );
-        report.next_attempt = next_poll.map(|at| now.plus(at.saturating_sub(now.mono)));
+        report.next_request = next_poll.map(|due| now.plus(due.saturating_sub(now.mono)));
         self.log_result(&report, now);
         (next_poll.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
     }
 
-    /// Logs a failure with the time of its next attempt, and the first success after failures.
+    /// Logs a failure with the delay before the request is sent again, and the first success after failures.
     fn log_result(&mut self, report: &Report, now: Moment) {
         let (endpoint, request) = (self.client.endpoint(), &report.request);
-        match (&report.result, report.next_attempt) {
+        match (&report.result, report.next_request) {
             (Err(error), next) => {
                 self.failures = self.failures.saturating_add(1);
                 let next = next
@@ -263,10 +268,8 @@ impl PollerTask {
             (Ok(_), _) => {}
         }
     }
-}
 
-impl PollerTask {
-    /// Returns the delay before the next attempt of a release, or `None` if it succeeded or is not worth a retry.
+    /// Returns the delay before the retry of a release, or `None` if the release succeeded or a retry cannot help.
     fn release_retry_delay(&mut self, id: &SessionId, error: Option<&ApiError>) -> Option<Duration> {
         let attempts = self.release_attempts.remove(id)?.saturating_add(1);
         let delay = backoff::release_delay(error?, attempts, fastrand::f64())?;
@@ -279,6 +282,7 @@ impl<'a> From<&'a Result<ResponseBody, ApiError>> for PollOutcome<'a> {
     fn from(result: &'a Result<ResponseBody, ApiError>) -> Self {
         match result {
             Ok(ResponseBody::Session(session)) if session.is_final() => Self::Ended,
+            // The scheduler ignores the outcomes of the user's requests: it never scheduled those.
             Ok(
                 ResponseBody::Session(_)
                 | ResponseBody::ConnectUrls(_)
@@ -307,7 +311,7 @@ pub async fn send_request(
         Request::Session(id) => client.session(id).await.map(ResponseBody::Session),
         Request::List(list) => client.sessions(*list).await.map(ResponseBody::List),
         Request::Projects => client.projects().await.map(ResponseBody::Projects),
-        Request::RecentSessions => client.all_sessions().await.map(ResponseBody::RecentSessions),
+        Request::RecentSessions => client.recent_sessions().await.map(ResponseBody::RecentSessions),
         Request::ConnectUrls(id) => client.session_with_urls(id).await.map(ResponseBody::ConnectUrls),
         Request::LiveView(id) => client.live_view(id).await.map(ResponseBody::LiveView),
         Request::Release(id) => match release_permission {
@@ -318,7 +322,7 @@ pub async fn send_request(
 }
 
 impl Report {
-    /// Creates a report of `request`, without a next attempt.
+    /// Creates the report of `request`, without a [`next_request`](Self::next_request).
     #[must_use]
     pub fn new(
         request: Request,
@@ -328,6 +332,6 @@ impl Report {
     ) -> Self {
         let ApiResponse { result, date, bytes, rate_limit } = response;
         let result = result.map_err(|error| error.resolve_retry_after(received.wall));
-        Self { request, sent, received, date, bytes, rate_limit, result, next_attempt: None }
+        Self { request, sent, received, date, bytes, rate_limit, result, next_request: None }
     }
 }

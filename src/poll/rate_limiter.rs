@@ -24,12 +24,13 @@ const SAME_WINDOW: Duration = Duration::from_secs(2);
 pub struct RateLimiter {
     /// The time between evenly spaced polls.
     poll_interval: Duration,
-    /// The time by which a poll may precede its even slot.
+    /// The maximum time by which a poll may precede its even slot.
     burst_allowance: Duration,
     /// The time of the next poll if polls were evenly spaced.
     next_even_slot: Duration,
     /// The time of the newest poll.
-    last: Option<Duration>,
+    last_poll: Option<Duration>,
+    /// `None` if the server has reported no rate limit for the current window.
     server_pace: Option<ServerPace>,
 }
 
@@ -45,13 +46,14 @@ struct ServerPace {
 }
 
 impl RateLimiter {
-    /// Allows `per_second` polls per second, and as many at once after a quiet time. Treats 0 as 1.
+    /// Creates a limiter that allows `per_second` polls per second, and a burst of as many after a quiet time. Treats 0
+    /// as 1.
     #[must_use]
     pub fn new(per_second: u32, now: Duration) -> Self {
         let poll_interval =
             Duration::from_secs(1).checked_div(per_second.max(1)).unwrap_or(Duration::from_secs(1));
         let burst_allowance = poll_interval.saturating_mul(per_second.max(1).saturating_sub(1));
-        Self { poll_interval, burst_allowance, next_even_slot: now, last: None, server_pace: None }
+        Self { poll_interval, burst_allowance, next_even_slot: now, last_poll: None, server_pace: None }
     }
 
     /// Returns the time at which the next poll may be sent, which may be in the past.
@@ -60,7 +62,8 @@ impl RateLimiter {
         let own_slot = self.next_even_slot.saturating_sub(self.burst_allowance);
         let server_slot = self.server_pace.and_then(|pace| {
             // A new window lifts the limit, so there is no need to wait past its start.
-            let spaced = self.last.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
+            let spaced =
+                self.last_poll.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
             (!pace.poll_interval.is_zero()).then(|| spaced.min(pace.resets_at))
         });
         server_slot.map_or(own_slot, |server_slot| own_slot.max(server_slot))
@@ -69,7 +72,7 @@ impl RateLimiter {
     /// Records that a poll is sent at `now`.
     pub fn acquire(&mut self, now: Duration) {
         self.next_even_slot = self.next_even_slot.max(now).saturating_add(self.poll_interval);
-        self.last = Some(now);
+        self.last_poll = Some(now);
         self.server_pace = self.server_pace.filter(|pace| now < pace.resets_at);
     }
 
@@ -78,17 +81,17 @@ impl RateLimiter {
         let RateLimit { mut remaining, resets_in } = rate_limit;
         let mut resets_at = now.saturating_add(resets_in);
         // Responses may arrive out of order. Within one window, the lowest number is the current one.
-        if let Some(before) = self.server_pace.filter(|before| now < before.resets_at)
-            && resets_at.abs_diff(before.resets_at) <= SAME_WINDOW
+        if let Some(previous) = self.server_pace.filter(|previous| now < previous.resets_at)
+            && resets_at.abs_diff(previous.resets_at) <= SAME_WINDOW
         {
-            remaining = remaining.min(before.remaining);
-            resets_at = resets_at.max(before.resets_at);
+            remaining = remaining.min(previous.remaining);
+            resets_at = resets_at.max(previous.resets_at);
         }
         let time_left = resets_at.saturating_sub(now);
         let poll_interval = match time_left.checked_div(remaining.saturating_sub(RESERVE)) {
             Some(interval) if interval > self.poll_interval => interval,
-            Some(_) => Duration::ZERO,
-            None => time_left,
+            Some(_) => Duration::ZERO, // the user's limit is stricter
+            None => time_left,         // only the reserve is left
         };
         self.server_pace = Some(ServerPace {
             remaining,
@@ -107,17 +110,18 @@ impl RateLimiter {
 mod tests {
     use super::*;
 
-    fn s(seconds: f64) -> Duration {
+    fn secs(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
     }
 
-    /// Returns the times in milliseconds at which polls are sent until `end`, if one is always due.
-    fn send_times(limiter: &mut RateLimiter, from: f64, end: f64) -> Vec<u128> {
-        let mut now = s(from);
+    /// Returns the send times of polls from `start` to `end`, if one is always due. The arguments are in seconds, the
+    /// result in milliseconds.
+    fn send_times(limiter: &mut RateLimiter, start: f64, end: f64) -> Vec<u128> {
+        let mut now = secs(start);
         let mut sent = Vec::new();
         loop {
             now = now.max(limiter.next_slot());
-            if now >= s(end) {
+            if now >= secs(end) {
                 return sent;
             }
             limiter.acquire(now);
@@ -126,12 +130,12 @@ mod tests {
     }
 
     fn rate_limit(remaining: u32, resets_in: f64) -> RateLimit {
-        RateLimit { remaining, resets_in: s(resets_in) }
+        RateLimit { remaining, resets_in: secs(resets_in) }
     }
 
     #[test]
     fn burst_is_followed_by_even_spacing() {
-        let mut limiter = RateLimiter::new(4, s(10.0));
+        let mut limiter = RateLimiter::new(4, secs(10.0));
         assert_eq!(
             send_times(&mut limiter, 10.0, 11.1),
             [10_000, 10_000, 10_000, 10_000, 10_250, 10_500, 10_750, 11_000]
@@ -142,11 +146,11 @@ mod tests {
     #[test]
     fn rate_limit_is_never_exceeded() {
         for rate in [1, 3, 4, 7, 100] {
-            let count = send_times(&mut RateLimiter::new(rate, s(0.0)), 0.0, 60.0).len();
+            let count = send_times(&mut RateLimiter::new(rate, secs(0.0)), 0.0, 60.0).len();
             assert!(count <= usize::try_from(rate * 61).unwrap(), "{rate}: {count}");
             assert!(count >= usize::try_from(rate * 60).unwrap(), "the full rate is used: {rate}: {count}");
         }
-        assert_eq!(send_times(&mut RateLimiter::new(0, s(0.0)), 0.0, 2.5).len(), 3, "0 is treated as 1");
+        assert_eq!(send_times(&mut RateLimiter::new(0, secs(0.0)), 0.0, 2.5).len(), 3, "0 is treated as 1");
     }
 
     #[test]
@@ -162,20 +166,20 @@ mod tests {
             (0, 48.0, 48_000),
             (2, 3600.0, 300_000), // capped at the longest retry delay
         ] {
-            let mut limiter = RateLimiter::new(4, s(0.0));
-            (0..4).for_each(|_| limiter.acquire(s(0.0)));
-            limiter.update_from_headers(rate_limit(remaining, reset), s(0.0));
+            let mut limiter = RateLimiter::new(4, secs(0.0));
+            (0..4).for_each(|_| limiter.acquire(secs(0.0)));
+            limiter.update_from_headers(rate_limit(remaining, reset), secs(0.0));
             assert_eq!(limiter.next_slot().as_millis(), expected, "{remaining} for {reset} s");
         }
     }
 
     #[test]
     fn polls_slow_down_until_reset() {
-        let mut limiter = RateLimiter::new(4, s(0.0));
-        let (mut now, mut used) = (s(0.0), 0);
+        let mut limiter = RateLimiter::new(4, secs(0.0));
+        let (mut now, mut used) = (secs(0.0), 0);
         let mut gaps = Vec::new();
         // The server allows 10 requests per minute, and another client uses as many as this one.
-        while now < s(60.0) {
+        while now < secs(60.0) {
             limiter.acquire(now);
             used += 2;
             limiter
@@ -185,21 +189,21 @@ mod tests {
             now = next;
         }
         assert!(gaps.len() < 6, "never a 429: {gaps:?}");
-        assert_eq!(now, s(60.0), "polling continues with the next window");
+        assert_eq!(now, secs(60.0), "polling continues with the next window");
         limiter.acquire(now);
         assert!(limiter.next_slot() <= now, "the new window has no limit yet");
     }
 
     #[test]
     fn late_response_never_raises_limit() {
-        let mut limiter = RateLimiter::new(4, s(0.0));
-        limiter.acquire(s(0.0));
-        limiter.update_from_headers(rate_limit(3, 30.0), s(0.0));
-        limiter.update_from_headers(rate_limit(20, 29.0), s(0.3));
-        assert!(limiter.next_slot() >= s(14.0), "{:?}", limiter.next_slot());
-        limiter.update_from_headers(rate_limit(20, 60.0), s(0.4));
-        assert!(limiter.next_slot() < s(4.0), "a new window replaces the old one");
+        let mut limiter = RateLimiter::new(4, secs(0.0));
+        limiter.acquire(secs(0.0));
+        limiter.update_from_headers(rate_limit(3, 30.0), secs(0.0));
+        limiter.update_from_headers(rate_limit(20, 29.0), secs(0.3));
+        assert!(limiter.next_slot() >= secs(14.0), "{:?}", limiter.next_slot());
+        limiter.update_from_headers(rate_limit(20, 60.0), secs(0.4));
+        assert!(limiter.next_slot() < secs(4.0), "a new window replaces the old one");
         limiter.forget_server_limit();
-        assert_eq!(limiter.next_slot(), s(0.0));
+        assert_eq!(limiter.next_slot(), secs(0.0));
     }
 }

@@ -13,13 +13,14 @@
 //!
 //! The grid is `start + k·interval`. Polls that are due together are sent together, so the screen changes once.
 //!
-//! Up to [`MAX_POLLED_SINGLY`] named sessions are polled singly. For more, or for all sessions, the scheduler polls
-//! the two lists, and polls a session singly only after it left the lists or if no list contains it. Lists go before
-//! single sessions, and the sessions that left the lists last go first.
+//! Up to [`MAX_POLLED_SINGLY`] named sessions are polled singly. If more are named, or if all sessions are watched, the
+//! scheduler polls the lists (running, pending) instead. It then polls a session singly only after the session left the
+//! lists, or if it was named and no list contains it. List polls go before single polls. Of the sessions that left the
+//! lists, the one that left last goes first.
 //!
-//! A failure that concerns one session delays that session. A failure that concerns all (no network, a rejected API
-//! key, a rate limit) delays everything. After it, the scheduler first sends a single request, so that a server that
-//! recovers does not receive a burst.
+//! A failure that concerns one session delays that session. A failure that concerns all polls (no network, a rejected
+//! API key, a rate limit) delays all of them. After it, the scheduler first sends a single request, so that a server
+//! that recovers does not receive a burst.
 
 mod list_membership;
 mod priority;
@@ -31,23 +32,25 @@ use super::PollLimits;
 use super::rate_limiter::RateLimiter;
 use crate::api::RateLimit;
 use keepwatch_core::backoff;
-use keepwatch_core::session::Targets;
-use keepwatch_core::session::{ApiError, List, SessionId};
+use keepwatch_core::session::{ApiError, List, SessionId, Targets};
 use list_membership::ListMembership;
 
 /// The number of polls that may be in flight at a time.
 // promise: requests-in-flight, mutant: = 4 -> = 64
 pub const MAX_IN_FLIGHT: usize = 4;
-/// The largest number of named sessions that are polled singly. A list may contain a thousand others.
+/// The maximum number of named sessions that are polled singly. So few responses are usually smaller than one list,
+/// which may contain a thousand other sessions.
 pub const MAX_POLLED_SINGLY: usize = 4;
-/// The number of intervals between polls of the list of pending sessions. A session stays pending for seconds.
+/// The number of intervals between polls of the list of pending sessions. A session stays pending only for seconds, so
+/// polling this list more often gains little.
 // promise: pending-interval, mutant: = 3 -> = 1
-const PENDING_EVERY: u32 = 3;
-/// The time between polls of the projects, for their limits and defaults.
-const PROJECTS_EVERY: Duration = Duration::from_secs(60 * 60);
-/// The longest interval for a session that is RUNNING but missing from the list. The interval doubles up to this.
+const PENDING_ROUNDS: u32 = 3;
+/// The time between polls of the projects, whose limits and defaults rarely change.
+const PROJECTS_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// The maximum interval between polls of a live session that no list contains. The interval doubles with each poll.
 const MAX_UNLISTED_INTERVAL: Duration = Duration::from_secs(5 * 60);
-/// The longest interval for an id that does not exist: the session may yet be created. The interval doubles up to this.
+/// The maximum interval between polls of an id that does not exist. Polling continues, because the session may yet be
+/// created. The interval doubles with each poll.
 const MAX_NOT_FOUND_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One request, as the poller sends it.
@@ -72,7 +75,7 @@ pub enum Request {
 /// The part of a response that matters to the scheduler.
 #[derive(Clone, Debug)]
 pub enum PollOutcome<'a> {
-    /// The session can still change.
+    /// The session has not ended. Also the outcome of the user's requests, which the scheduler ignores.
     Alive,
     /// The session has ended.
     Ended,
@@ -91,8 +94,8 @@ pub struct Scheduler {
     /// The first point of the grid.
     grid_start: Duration,
     targets: HashMap<Request, PollTarget>,
-    /// Sessions that the user named in addition to the targets. They are polled singly while no list contains them,
-    /// even if they do not exist.
+    /// Sessions that the user named after the start. They are polled singly while no list contains them, even if they
+    /// do not exist.
     added_sessions: HashSet<SessionId>,
     /// The contents of the lists; `None` if lists are not polled.
     lists: Option<ListMembership>,
@@ -101,13 +104,13 @@ pub struct Scheduler {
     last_poll_was_list: bool,
     /// The number of polls in flight.
     in_flight: usize,
-    /// The number of these that were sent before the last refresh and take no slot.
+    /// The number of polls in flight that take no slot, because they were sent before the last refresh.
     ignored_in_flight: usize,
     /// The end of the backoff for all polls.
     backoff_until: Duration,
     /// The number of consecutive failures that concern all polls.
     shared_failures: u32,
-    /// True if the projects were polled at least once, with any result but a throttled request.
+    /// True once the projects were polled with any result but throttling.
     has_polled_projects: bool,
     is_paused: bool,
 }
@@ -115,16 +118,19 @@ pub struct Scheduler {
 #[derive(Clone, Copy, Debug)]
 struct PollTarget {
     state: PollState,
+    /// The number of consecutive failures that concern only this target.
     failures: u32,
-    /// The interval between polls of a session that no list contains or that does not exist.
-    retry_interval: Duration,
-    /// The time at which the session left the lists; `None` after a successful poll.
+    /// The current interval between polls of a session that no list contains or that does not exist.
+    slow_interval: Duration,
+    /// The time at which the session left the lists; `None` if it did not, or was polled successfully since.
     left_lists_at: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PollState {
+    /// The poll is due at this time.
     Waiting(Duration),
+    /// The request was sent at this time.
     InFlight { sent: Duration },
 }
 
@@ -187,14 +193,15 @@ impl Scheduler {
         if self.targets.get(&request).is_some_and(|target| matches!(target.state, PollState::Waiting(_))) {
             self.targets.remove(&request);
         }
-        self.mark_ended(&request);
+        self.forget_session(&request);
     }
 
+    /// Adds a target whose first poll is due at `due`. Returns the existing target if there is one.
     fn add(&mut self, request: Request, due: Duration) -> &mut PollTarget {
         self.targets.entry(request).or_insert(PollTarget {
             state: PollState::Waiting(due),
             failures: 0,
-            retry_interval: Duration::ZERO,
+            slow_interval: Duration::ZERO,
             left_lists_at: None,
         })
     }
@@ -223,7 +230,7 @@ impl Scheduler {
         if let Request::List(_) = request
             && !self.polls_lists()
         {
-            self.targets.remove(request); // the lists were given up while it was in flight
+            self.targets.remove(request); // polling of lists stopped while it was in flight
             if let PollOutcome::Failed(error) = outcome
                 && error.affects_all_requests()
             {
@@ -233,7 +240,7 @@ impl Scheduler {
         }
         let next_poll = match outcome {
             PollOutcome::Ended => {
-                self.mark_ended(request);
+                self.forget_session(request);
                 None
             }
             PollOutcome::Alive => self.next_poll_of_live(request, &target, sent, now),
@@ -245,18 +252,18 @@ impl Scheduler {
             }
             PollOutcome::Projects => {
                 self.has_polled_projects = true;
-                Some(now.saturating_add(PROJECTS_EVERY))
+                Some(now.saturating_add(PROJECTS_INTERVAL))
             }
             PollOutcome::Failed(error) => return self.on_failure(request, target, error, sent, now, jitter),
         };
         match next_poll {
             Some(at) => {
-                let retry_interval =
-                    self.targets.get(request).map_or(target.retry_interval, |target| target.retry_interval);
+                let slow_interval =
+                    self.targets.get(request).map_or(target.slow_interval, |target| target.slow_interval);
                 let state = PollState::Waiting(at);
                 self.targets.insert(
                     request.clone(),
-                    PollTarget { state, failures: 0, retry_interval, left_lists_at: None },
+                    PollTarget { state, failures: 0, slow_interval, left_lists_at: None },
                 );
             }
             None => {
@@ -276,7 +283,7 @@ impl Scheduler {
         now: Duration,
     ) -> Option<Duration> {
         let Request::Session(id) = request else { return None };
-        let (retry_interval, at) = if !self.polls_lists() {
+        let (slow_interval, at) = if !self.polls_lists() {
             (Duration::ZERO, self.next_grid_point(sent, now, 1))
         } else if self.lists.as_ref().is_some_and(|lists| lists.contains(id)) {
             return None;
@@ -284,11 +291,11 @@ impl Scheduler {
             (Duration::ZERO, self.next_grid_point(sent, now, 1))
         } else {
             let max_interval = MAX_UNLISTED_INTERVAL.max(self.interval);
-            let retry_interval = target.retry_interval.saturating_mul(2).clamp(self.interval, max_interval);
-            (retry_interval, now.saturating_add(retry_interval))
+            let slow_interval = target.slow_interval.saturating_mul(2).clamp(self.interval, max_interval);
+            (slow_interval, now.saturating_add(slow_interval))
         };
         if let Some(target) = self.targets.get_mut(request) {
-            target.retry_interval = retry_interval;
+            target.slow_interval = slow_interval;
         }
         Some(at)
     }
@@ -309,28 +316,28 @@ impl Scheduler {
         {
             return None;
         }
-        // `shared_failures` counts failures that concern all. The projects are optional and count all their own.
+        // `shared_failures` counts the failures that concern all polls. The optional projects count each of their own.
         if !error.affects_all_requests() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
         let own_retry = now.saturating_add(backoff::poll_delay(self.interval, target.failures, jitter));
         let at = if *request == Request::Projects && !error.is_throttled() {
-            // The projects are optional, and a server may lack them. Other polls notice a failure that concerns all.
+            // A server may lack projects. If the failure concerns all polls, another poll will notice it.
             self.has_polled_projects = true;
-            if error.is_network_error() { own_retry } else { now.saturating_add(PROJECTS_EVERY) }
+            if error.is_network_error() { own_retry } else { now.saturating_add(PROJECTS_INTERVAL) }
         } else if let Request::Session(id) = request
             && error.is_not_found()
         {
-            let watches_all = self.lists.as_ref().is_some_and(|lists| !lists.is_for_named());
+            let watches_all = self.lists.as_ref().is_some_and(|lists| !lists.watches_only_named());
             if watches_all && !self.added_sessions.contains(id) {
                 self.targets.remove(request);
                 return None;
             }
-            target.retry_interval = target
-                .retry_interval
+            target.slow_interval = target
+                .slow_interval
                 .saturating_mul(2)
                 .clamp(self.interval, MAX_NOT_FOUND_INTERVAL.max(self.interval));
-            now.saturating_add(target.retry_interval)
+            now.saturating_add(target.slow_interval)
         } else if error.affects_all_requests() {
             self.back_off_all(error, sent, now, jitter);
             self.backoff_until
@@ -344,8 +351,8 @@ impl Scheduler {
         Some(at)
     }
 
-    /// Delays all polls. Requests that were in flight together count as one failure, not four. A `retry-after` of the
-    /// server counts every time.
+    /// Delays all polls. Failures of requests that were in flight together count as one. Every `retry-after` is
+    /// honoured.
     fn back_off_all(&mut self, error: &ApiError, sent: Duration, now: Duration, jitter: f64) {
         let is_new_failure = sent >= self.backoff_until;
         if is_new_failure {
@@ -357,7 +364,7 @@ impl Scheduler {
             backoff::poll_delay(self.interval, self.shared_failures, jitter)
         };
         let delay = match error.retry_after {
-            // A server that keeps sending a very short delay gets the normal backoff.
+            // A shorter delay does not replace the backoff: a server may send a very short one again and again.
             // promise: retry-after, mutant: => retry_after -> => own_delay
             Some(retry_after) if retry_after > self.interval && !error.is_auth_error() => retry_after,
             Some(retry_after) => retry_after.max(own_delay),
@@ -387,17 +394,17 @@ impl Scheduler {
         self.is_paused = true;
     }
 
-    /// Continues after [`Scheduler::pause`]. Each poll that fell due meanwhile is due now, once.
+    /// Ends a pause. A poll that became due during the pause is sent once, however often it became due.
     pub fn resume(&mut self) {
         self.is_paused = false;
     }
 
     fn rounds_between_polls(&self, request: &Request) -> u32 {
-        if *request == Request::List(List::Pending) { PENDING_EVERY } else { 1 }
+        if *request == Request::List(List::Pending) { PENDING_ROUNDS } else { 1 }
     }
 
-    /// Returns the point of the grid `rounds` intervals after `sent`, or the one nearest to `now` if that is later. A
-    /// slow response thus skips rounds.
+    /// Returns the grid point that is `rounds` intervals after the one nearest to `sent`, or the one nearest to `now`
+    /// if that is later. A slow response thus skips rounds.
     fn next_grid_point(&self, sent: Duration, now: Duration, rounds: u32) -> Duration {
         let step = self.interval.as_nanos().max(1);
         let nearest =

@@ -8,7 +8,7 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{List, Session, SessionId};
 use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
-/// The steps of a stream in the order of time.
+/// The steps of a stream, in chronological order.
 #[derive(Clone, Debug, Default)]
 pub struct InputLog {
     steps: Vec<(Moment, LogStep)>,
@@ -29,8 +29,15 @@ enum LogStepKind {
     Response(ResponseDelta),
     /// A response equal to the one before it.
     Unchanged(Scope, RequestTiming),
-    /// Several such responses: the times of the last, their number, and the longest gap.
-    Repeated(Scope, RequestTiming, u64, Duration),
+    /// Several responses equal to the one before them.
+    Repeated {
+        scope: Scope,
+        /// Times of the last response.
+        last: RequestTiming,
+        /// Number of responses.
+        responses: u64,
+        longest_gap: Duration,
+    },
 }
 
 impl InputLog {
@@ -47,12 +54,13 @@ impl InputLog {
         // Within a profile, the sequence numbers give the order. Times do not, because responses overtake each other.
         // Profiles are merged by time.
         let names = profiles.iter().map(|(profile, _)| profile.clone()).collect();
+        // The sort key is the latest time up to the step, so that sorting keeps the order within a profile.
         let mut steps: Vec<(Duration, Moment, LogStep)> = Vec::new();
         for (profile, (_, by_seq)) in profiles.into_iter().enumerate() {
-            let mut newest = Duration::ZERO;
+            let mut latest = Duration::ZERO;
             for (at, kind) in ordered_steps(by_seq) {
-                newest = newest.max(at.boot);
-                steps.push((newest, at, LogStep { profile, kind }));
+                latest = latest.max(at.boot);
+                steps.push((latest, at, LogStep { profile, kind }));
             }
         }
         steps.sort_by_key(|(key, ..)| *key);
@@ -116,10 +124,15 @@ fn ordered_steps(by_seq: BTreeMap<u64, StreamEntry>) -> Vec<(Moment, LogStepKind
                 responses,
                 longest_gap,
             }) => {
-                let after_first = responses.saturating_sub(1);
-                if after_first > 0 {
+                let later_responses = responses.saturating_sub(1);
+                if later_responses > 0 {
                     let key = (next_seq.max(seq.saturating_add(1)), false, last.received.boot);
-                    let kind = LogStepKind::Repeated(scope.clone(), last, after_first, longest_gap);
+                    let kind = LogStepKind::Repeated {
+                        scope: scope.clone(),
+                        last,
+                        responses: later_responses,
+                        longest_gap,
+                    };
                     steps.push((key, last.received, kind));
                 }
                 (first.received, LogStepKind::Unchanged(scope, first))
@@ -135,6 +148,7 @@ fn ordered_steps(by_seq: BTreeMap<u64, StreamEntry>) -> Vec<(Moment, LogStepKind
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     sessions: HashMap<SessionId, Session>,
+    /// The members of each list, and the number of its malformed elements.
     lists: HashMap<List, (Vec<SessionId>, u32)>,
 }
 
@@ -149,9 +163,9 @@ impl Decoder {
                 self.response_input(&delta.scope, delta.at)
             }
             LogStepKind::Unchanged(scope, at) => self.response_input(scope, *at),
-            LogStepKind::Repeated(scope, at, responses, longest_gap) => {
+            LogStepKind::Repeated { scope, last, responses, longest_gap } => {
                 let Some(Input::SessionsReceived { at, scope, sessions, malformed }) =
-                    self.response_input(scope, *at)
+                    self.response_input(scope, *last)
                 else {
                     return None;
                 };
@@ -161,6 +175,7 @@ impl Decoder {
         }
     }
 
+    /// Updates the sessions and the list that a response changed.
     fn apply_delta(&mut self, response: &ResponseDelta) {
         let mut listed_ids = Vec::new();
         for delta in &response.changed {
@@ -192,6 +207,7 @@ impl Decoder {
         }
     }
 
+    /// Returns the input for a response that has the newest known state of `scope`.
     fn response_input(&self, scope: &Scope, at: RequestTiming) -> Option<Input> {
         let (sessions, malformed) = match scope {
             Scope::Session(id) => (vec![self.sessions.get(id)?.clone()], 0),

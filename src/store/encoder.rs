@@ -15,9 +15,11 @@ use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{List, SessionId};
 use keepwatch_core::tracker::{AppliedChanges, Change, Input, RequestTiming, Scope, SessionTracker};
 
-/// Maximum duration of a repeat. Within one, the clocks must not drift far apart.
+/// Maximum duration of a repeat. It is limited because a repeat has the times of our clocks only at its ends, and
+/// clocks drift apart.
 const MAX_REPEAT_DURATION: Duration = Duration::from_secs(600);
-/// The encoder forgets evicted sessions once it knows this many more than twice the tracker's.
+/// The encoder keeps up to twice as many sessions as the tracker, plus this number. Then it forgets the sessions that
+/// the tracker has evicted.
 const MAX_EXTRA_SESSIONS: usize = 1000;
 
 /// Encodes the inputs of one tracker.
@@ -68,7 +70,7 @@ enum SnapshotContent {
 }
 
 impl InputSnapshot {
-    /// Takes the snapshot of `input`.
+    /// Copies the parts of `input`.
     #[must_use]
     pub fn new(input: &Input) -> Self {
         Self(match input {
@@ -92,7 +94,8 @@ impl Encoder {
         Self { profile, hides_metadata, ..Self::default() }
     }
 
-    /// Restarts the stream: later entries do not refer to earlier ones. Returns the open repeats, closed.
+    /// Restarts the stream: later entries do not refer to earlier ones. Closes the open repeats and returns their
+    /// entries.
     pub fn restart(&mut self) -> Vec<StreamEntry> {
         let mut entries = Vec::new();
         self.close_repeats(|_| true, &mut entries);
@@ -136,8 +139,8 @@ impl Encoder {
                 if is_unchanged && !had_effect {
                     self.extend_repeat(at, delta.scope, &mut entries);
                 } else if is_single_session && !is_known && delta.changed.is_empty() {
-                    // A later request was answered first, so the tracker ignored this response's session, which is not
-                    // encoded yet. The tracker still uses the response's times, so they are encoded alone.
+                    // The tracker ignored the session in this response, because a later request was answered first. The
+                    // session is not encoded yet. The tracker uses the response's times, so only they are encoded.
                     self.close_overlapping(&delta.scope, &mut entries);
                     let scope = delta.scope;
                     let times_only =
@@ -310,6 +313,7 @@ impl Encoder {
         self.last_written = Some(at.received);
     }
 
+    /// Closes the repeats that can contain a session of `scope`.
     fn close_overlapping(&mut self, scope: &Scope, entries: &mut Vec<StreamEntry>) {
         let overlapping: Vec<u64> = self
             .open_repeats
@@ -320,7 +324,7 @@ impl Encoder {
         self.close_repeats(|open| overlapping.contains(&open.seq), entries);
     }
 
-    /// Returns true if a session can be in the responses to both.
+    /// Returns true if a session can be in the responses to both scopes.
     fn scopes_overlap(&self, one: &Scope, other: &Scope) -> bool {
         let is_listed = |list: List, id: &SessionId| {
             let newest = self.lists.get(list_index(list)).and_then(Option::as_ref);
@@ -336,6 +340,7 @@ impl Encoder {
         }
     }
 
+    /// Closes the open repeats that match `predicate`, and adds their final entries to `entries`.
     fn close_repeats(&mut self, predicate: impl Fn(&OpenRepeat) -> bool, entries: &mut Vec<StreamEntry>) {
         let (closed, open): (Vec<OpenRepeat>, Vec<OpenRepeat>) =
             std::mem::take(&mut self.open_repeats).into_iter().partition(predicate);
@@ -346,6 +351,7 @@ impl Encoder {
         }
     }
 
+    /// Adds an entry with the next sequence number to `entries`.
     fn push_entry(&mut self, at: Moment, content: EntryContent, entries: &mut Vec<StreamEntry>) {
         let seq = self.next_seq;
         self.next_seq = self.next_seq.saturating_add(1);

@@ -18,7 +18,7 @@ pub struct StreamEntry {
     /// growing repeat is written several times.
     #[serde(rename = "n")]
     pub seq: u64,
-    /// Our wall clock at the newest response or input of the entry.
+    /// Wall time of the newest response or input in the entry.
     pub at: Timestamp,
     /// Name of the profile, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub struct ResponseDelta {
     pub at: RequestTiming,
     /// The requested list or session.
     pub scope: Scope,
-    /// Sessions that differ from their last encoding, or that the list did not have, in the response's order.
+    /// Sessions that differ from their last encoding, and sessions that are new in the list, in the response's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<SessionDelta>,
     /// Sessions that left the list.
@@ -95,7 +95,7 @@ pub struct RepeatedResponses {
     pub first: RequestTiming,
     /// Times of the last response. Equal to `first` if there is only one.
     pub last: RequestTiming,
-    /// Sequence number of the next entry when the last response came. The repeat ends before that entry.
+    /// Sequence number of the next entry after the last response. All responses of the repeat come before that entry.
     #[serde(rename = "before")]
     pub next_seq: u64,
     /// Number of responses.
@@ -106,9 +106,10 @@ pub struct RepeatedResponses {
 }
 
 impl StreamEntry {
-    /// Returns the sessions that the entry names, or encodes in full.
-    pub fn mentions(&self) -> impl Iterator<Item = &SessionId> {
-        let (named, deltas): (&[SessionId], &[SessionDelta]) = match &self.content {
+    /// Returns the sessions that the entry contains by id or in full. Omits sessions that it contains only as a change:
+    /// an earlier entry of the segment contains those in full.
+    pub fn mentioned_sessions(&self) -> impl Iterator<Item = &SessionId> {
+        let (ids, deltas): (&[SessionId], &[SessionDelta]) = match &self.content {
             EntryContent::Input(Input::SessionsNamed { ids, .. }) => (ids, &[]),
             EntryContent::Input(Input::SessionNotFound { id, .. } | Input::ReleaseRequested { id, .. }) => {
                 (std::slice::from_ref(id), &[])
@@ -123,11 +124,11 @@ impl StreamEntry {
             SessionDelta::Full(session) => Some(&session.id),
             SessionDelta::Bytes { .. } | SessionDelta::Unchanged(_) => None,
         });
-        named.iter().chain(in_full)
+        ids.iter().chain(in_full)
     }
 
-    /// Returns the projects that the entry has, and those of the sessions that it encodes in full.
-    pub fn projects(&self) -> impl Iterator<Item = &Untrusted> {
+    /// Returns the projects that the entry contains, and those of the sessions that it contains in full.
+    pub fn mentioned_projects(&self) -> impl Iterator<Item = &Untrusted> {
         let deltas = match &self.content {
             EntryContent::Response(delta) => delta.changed.as_slice(),
             EntryContent::Input(_) | EntryContent::Repeated(_) => &[],
@@ -146,18 +147,22 @@ impl StreamEntry {
     /// Returns the approximate size, in bytes.
     #[must_use]
     pub fn estimated_size(&self) -> usize {
-        /// An entry without sessions, a full session without metadata, a changed session, an id.
-        const SIZES: (usize, usize, usize, usize) = (400, 800, 150, 60);
-        let (base_size, session_size, delta_size, id_size) = SIZES;
-        let EntryContent::Response(response) = &self.content else { return base_size };
+        /// Size of an entry without sessions.
+        const BASE_SIZE: usize = 400;
+        /// Size of a full session without metadata.
+        const SESSION_SIZE: usize = 800;
+        /// Size of a session's change.
+        const CHANGE_SIZE: usize = 150;
+        const ID_SIZE: usize = 60;
+        let EntryContent::Response(response) = &self.content else { return BASE_SIZE };
         let sessions = response.changed.iter().map(|delta| match delta {
-            SessionDelta::Full(session) => session_size
+            SessionDelta::Full(session) => SESSION_SIZE
                 .saturating_add(session.metadata.as_ref().map_or(0, |metadata| metadata.json().len())),
-            SessionDelta::Bytes { .. } => delta_size,
-            SessionDelta::Unchanged(_) => id_size,
+            SessionDelta::Bytes { .. } => CHANGE_SIZE,
+            SessionDelta::Unchanged(_) => ID_SIZE,
         });
-        let removed = response.removed.len().saturating_mul(id_size);
-        sessions.fold(base_size.saturating_add(removed), usize::saturating_add)
+        let removed = response.removed.len().saturating_mul(ID_SIZE);
+        sessions.fold(BASE_SIZE.saturating_add(removed), usize::saturating_add)
     }
 }
 
@@ -178,7 +183,7 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// Serialises a session with secrets redacted in its metadata and its undocumented fields: people do put connect URLs
+/// Serialises a session. Redacts secrets in its metadata and its undocumented fields, because people put connect URLs
 /// there. Runs on the writer thread.
 #[expect(clippy::borrowed_box, reason = "serde's signature")]
 fn serialize_redacted<S: Serializer>(session: &Box<Session>, serializer: S) -> Result<S::Ok, S::Error> {

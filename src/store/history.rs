@@ -5,8 +5,8 @@
 //!   JournalReader ──► one InputLog per segment ──► SegmentCursor ──► merged by time ──► Input, on this run's clock
 //! ```
 //!
-//! Every run counts its moments from its own start. A segment is shifted as a whole, so that the age of its newest step
-//! matches the wall clock. Distances within the segment stay the same.
+//! The monotonic times of another run cannot be compared with this run's. So each segment is shifted as a whole, until
+//! the age of its newest input matches the wall clock. Time differences within a segment stay the same.
 
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ pub struct HistoryQuery<'q> {
     pub host: Option<&'q str>,
     /// A run whose segments are skipped.
     pub excluded_run: Option<&'q RunId>,
-    /// Maximum size of all entries, in bytes. Beyond it, only the newest segments are read, and at least one.
+    /// Maximum size of all entries, in bytes. If the segments are larger, only the newest of them are read, and at
+    /// least one.
     pub max_bytes: usize,
 }
 
@@ -64,7 +65,7 @@ impl<'q> HistoryQuery<'q> {
     }
 }
 
-/// Returns the header and the host of the newest segment; `None` if there is no segment.
+/// Returns the header and the host of the newest segment with a readable header; `None` if no segment has one.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -77,7 +78,8 @@ pub fn newest_header(
     Ok(segments.into_iter().rev().find_map(parse))
 }
 
-/// Calls `on_input` with every input, the oldest first. Moments are on this run's clocks, which read `now`.
+/// Calls `on_input` with every input, the oldest first. Converts the moments of the inputs to this run's clocks, which
+/// read `now`.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -97,7 +99,7 @@ pub fn read_inputs(
     Ok(())
 }
 
-/// Opens the segments, the oldest first.
+/// Returns a cursor for each segment, the oldest segment first.
 fn open_cursors(
     reader: &JournalReader,
     query: &HistoryQuery<'_>,
@@ -124,7 +126,7 @@ fn open_cursors(
 /// Returns the cursor whose next step is the oldest.
 fn oldest_cursor(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
     let next_time =
-        |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next)?.0).boot);
+        |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next_step)?.0).boot);
     cursors.iter_mut().filter(|cursor| next_time(cursor).is_some()).min_by_key(|cursor| next_time(cursor))
 }
 
@@ -132,7 +134,8 @@ fn oldest_cursor(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
 struct SegmentCursor {
     input_log: InputLog,
     decoder: Decoder,
-    next: usize,
+    /// Index of the next step.
+    next_step: usize,
     shift: ClockShift,
 }
 
@@ -143,15 +146,15 @@ impl SegmentCursor {
         Some(Self {
             input_log,
             decoder: Decoder::default(),
-            next: 0,
+            next_step: 0,
             shift: ClockShift::between(newest, now),
         })
     }
 
     /// Moves past the next step. Returns its input on this run's clock; `None` if it cannot be decoded.
     fn advance(&mut self) -> Option<Input> {
-        let (_, step) = self.input_log.get(self.next)?;
-        self.next = self.next.saturating_add(1);
+        let (_, step) = self.input_log.get(self.next_step)?;
+        self.next_step = self.next_step.saturating_add(1);
         let shift = self.shift;
         self.decoder.decode(step).map(|input| input.rebase(|moment| shift.apply(moment)))
     }
@@ -165,7 +168,7 @@ struct ClockShift {
 }
 
 impl ClockShift {
-    /// Returns the shift that moves `newest` to its age, by the wall clock, before `now`.
+    /// Returns the shift after which `newest` is as long before `now` as the wall times say.
     fn between(newest: Moment, now: Moment) -> Self {
         let age = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
         let age = age.to_std().unwrap_or_default();
@@ -189,8 +192,8 @@ fn nanos(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// Returns the part of an input that is in `scope`. Drops the ids that an earlier run's command line named: this run
-/// did not name them.
+/// Returns the part of an input that is in `scope`. Drops `SessionsNamed`: an earlier run's command line named those
+/// sessions, and this run's did not.
 fn restrict_to_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
     let ids = match scope {
         HistoryScope::Projects(_) => return (!matches!(input, Input::SessionsNamed { .. })).then_some(input),

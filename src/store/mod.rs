@@ -16,8 +16,8 @@
 //! clock always gets an entry of its own. So the stream keeps every fact that a verdict or an interval rests on, and a
 //! tracker that replays the stream reaches the same state as the recorded one.
 //!
-//! For a list, an entry holds only the sessions that changed since they were last encoded, and the ids of
-//! those that left.
+//! For a list, an entry holds only the sessions that changed since they were last encoded, and the ids of the sessions
+//! that left the list.
 
 mod decoder;
 mod encoder;

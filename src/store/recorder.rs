@@ -1,5 +1,5 @@
-//! Writes a recording on a thread of its own, so that a slow or full disk never blocks the program. `encoder` has already
-//! reduced the inputs to changes, and combined repeated ones.
+//! Writes a recording on a separate thread, so that a slow or full disk never blocks the program. The entries come from
+//! the encoder.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::store::writer_thread::WriterThread;
 use crate::store::{RecordingWriter, StreamEntry, StreamHeader};
 
-/// Capacity of the queue to the thread, in inputs.
+/// Capacity of the queue to the thread, in messages. A message has the entries of one input.
 const QUEUE_CAPACITY: usize = 1024;
 /// Maximum time to write the rest of the queue at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The sender to the thread that writes a recording. Dropping it completes the file.
+/// The sender to the thread that writes a recording. Dropping it completes the file, or gives up after a timeout.
 #[derive(Debug)]
 pub struct Recorder {
     queue: Option<SyncSender<Vec<StreamEntry>>>,
@@ -65,7 +65,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.close(CLOSE_TIMEOUT); // a stuck disk does not block the exit for longer
+        self.close(CLOSE_TIMEOUT); // a stuck disk delays the exit only this long
     }
 }
 

@@ -23,7 +23,7 @@ use keepwatch_core::tracker::cost::Rates;
 pub const FORMAT_VERSION: u32 = 1;
 /// The first bytes of every recording.
 const HEADER_PREFIX: &[u8] = b"{\"keepwatch_recording\"";
-/// Upper bound of a valid price, in dollars.
+/// Prices are valid below this number of dollars.
 const MAX_PRICE: f64 = 1e6;
 /// Maximum length of a line, in bytes: enough for a list of a hundred thousand sessions.
 const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
@@ -34,9 +34,9 @@ pub struct StreamHeader {
     /// Version of the format.
     #[serde(rename = "keepwatch_recording")]
     pub format: u32,
-    /// Version of keepwatch that wrote it.
+    /// Version of keepwatch that wrote the stream.
     pub version: String,
-    /// Start of the stream, by our wall clock.
+    /// Wall time at the start of the stream.
     pub started: Timestamp,
     /// Thresholds of the alerts.
     pub thresholds: AlertThresholds,
@@ -60,7 +60,7 @@ pub struct Recording {
     pub header: StreamHeader,
     /// The entries before the damage, if there is any.
     pub input_log: InputLog,
-    /// The line at which reading stopped early.
+    /// The line at which reading stopped early; `None` if all lines were read.
     pub damage: Option<RecordingDamage>,
 }
 
@@ -144,6 +144,7 @@ fn parse_entry(line: &[u8], used_seqs: &mut HashSet<(Option<String>, u64)>) -> R
     if is_new { Ok(entry) } else { Err(format!("the place {} is taken by a line before it", entry.seq)) }
 }
 
+/// Reads the next line into `line`. Returns its length in bytes; 0 at the end.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
     line.clear();
     let read = io::Read::take(reader, MAX_LINE_BYTES).read_until(b'\n', line)?;
@@ -173,7 +174,7 @@ fn parse_header(line: &[u8]) -> Result<StreamHeader, RecordingError> {
     if are_prices { Ok(header) } else { Err(RecordingError::DamagedHeader) }
 }
 
-/// Writes a recording. Skips open entries: the encoder repeats each of them when it closes.
+/// Writes a recording. Skips open entries: the encoder sends each of them again when it closes it.
 #[derive(Debug)]
 pub struct RecordingWriter<W: Write> {
     output: W,

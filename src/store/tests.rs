@@ -150,7 +150,7 @@ proptest! {
 
     /// A recording that was truncated, or has one wrong byte, is read up to the damage or refused.
     #[test]
-    fn damaged_recording_yields_no_extra_steps(at in 0_usize..4000, is_overwritten in any::<bool>()) {
+    fn damaged_recording_yields_no_extra_steps(offset in 0_usize..4000, is_overwritten in any::<bool>()) {
         let mut live = EncodedTracker::default();
         for second in 0..20 {
             live.apply(session_response(second, Session { proxy_bytes: Some(i64::from(second)), ..session("a") }));
@@ -158,8 +158,8 @@ proptest! {
         live.finish();
         let mut file = live.to_recording();
         let step_count = Recording::read(&mut file.as_slice()).unwrap().input_log.len();
-        let at = at.min(file.len() - 1);
-        if is_overwritten { file[at] = b'\x01' } else { file.truncate(at) }
+        let offset = offset.min(file.len() - 1);
+        if is_overwritten { file[offset] = b'\x01' } else { file.truncate(offset) }
         match Recording::read(&mut file.as_slice()) {
             Ok(recording) => prop_assert!(recording.input_log.len() <= step_count),
             Err(error) => prop_assert!(!error.to_string().is_empty()),
@@ -195,14 +195,14 @@ fn unchanged_list_members_are_not_rewritten() {
     };
     live.apply(list_response(0, sessions(0)));
     live.apply(list_response(3, sessions(0)));
-    let size_before = live.to_recording().len();
+    let old_size = live.to_recording().len();
     live.apply(list_response(6, sessions(900)));
     let mut fewer = sessions(900);
     fewer.remove(3);
     live.apply(list_response(9, fewer));
     live.apply(list_response(12, sessions(900)));
     live.finish();
-    let added = live.to_recording().len() - size_before;
+    let added = live.to_recording().len() - old_size;
     assert!(added < 3000, "{added} bytes");
     assert_same_state(&live.tracker, &live.replay());
 }

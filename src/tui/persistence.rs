@@ -223,8 +223,8 @@ impl ProfileJournal {
                 seq: stream_entry.seq,
                 at: stream_entry.at,
                 estimated_size: stream_entry.estimated_size(),
-                mentions: stream_entry.mentions().cloned().collect(),
-                projects: stream_entry.projects().cloned().collect(),
+                sessions: stream_entry.mentioned_sessions().cloned().collect(),
+                projects: stream_entry.mentioned_projects().cloned().collect(),
                 body: stream_entry.clone(),
             };
             if self.journal.write_entry(entry) == SendResult::Dropped {

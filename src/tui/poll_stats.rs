@@ -123,7 +123,7 @@ mod tests {
         let sent = moment(sent_at);
         let received = sent.plus(Duration::from_millis(latency_ms));
         let request = Request::List(List::Running);
-        Report { request, sent, received, date: None, bytes, rate_limit: None, result, next_attempt: None }
+        Report { request, sent, received, date: None, bytes, rate_limit: None, result, next_request: None }
     }
 
     fn successful_report(sent_at: f64, latency_ms: u64, bytes: u64) -> Report {

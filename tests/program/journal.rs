@@ -52,9 +52,9 @@ fn child_that_writes() {
     let mut sent: u64 = 0;
     while clock.now().mono < until {
         let at = clock.now().wall;
-        let mentions = vec![testing::id(&format!("s-{}", sent % 50))];
+        let sessions = vec![testing::id(&format!("s-{}", sent % 50))];
         let body = json!({ "n": sent, "text": "x".repeat(300) });
-        let entry = JournalEntry { seq: sent, at, body, estimated_size: 400, mentions, projects: Vec::new() };
+        let entry = JournalEntry { seq: sent, at, body, estimated_size: 400, sessions, projects: Vec::new() };
         assert_eq!(journal.write_entry(entry), SendResult::Queued);
         assert_eq!(
             journal.write_summary(summary(&format!("s-{}", sent % 50), run.clone(), at)),

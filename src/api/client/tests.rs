@@ -9,7 +9,7 @@ use keepwatch_core::text::Untrusted;
 
 mod tls;
 
-const KEY: &str = "bb_test_cAnArY-key";
+const API_KEY: &str = "bb_test_cAnArY-key";
 const SESSION: &str =
     r#"{"id":"s","status":"RUNNING","connectUrl":"wss://connect.example/?signingKey=cAnArY-url"}"#;
 /// A timeout for responses that never come.
@@ -25,7 +25,7 @@ enum AfterResponse {
     Hang,
     /// Sends spaces until the client disconnects.
     Flood,
-    /// The same, but one at a time, slowly.
+    /// Sends one space at a time, slowly, until the client disconnects.
     Trickle,
     /// Sends no response and closes with the request unread, which resets the connection.
     Reset,
@@ -37,21 +37,26 @@ struct Server {
     request_heads: mpsc::Receiver<String>,
 }
 
-fn serve(response: impl Into<Vec<u8>>, then: AfterResponse) -> Server {
+fn serve(response: impl Into<Vec<u8>>, after_response: AfterResponse) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (heads, request_heads) = mpsc::channel();
     let response = response.into();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            respond(stream.unwrap(), &response, then, &heads);
+            respond(stream.unwrap(), &response, after_response, &heads);
         }
     });
     Server { port, request_heads }
 }
 
-fn respond(mut stream: TcpStream, response: &[u8], then: AfterResponse, heads: &mpsc::Sender<String>) {
-    if let AfterResponse::Reset = then {
+fn respond(
+    mut stream: TcpStream,
+    response: &[u8],
+    after_response: AfterResponse,
+    heads: &mpsc::Sender<String>,
+) {
+    if let AfterResponse::Reset = after_response {
         let _ = stream.peek(&mut [0]);
         return;
     }
@@ -65,7 +70,7 @@ fn respond(mut stream: TcpStream, response: &[u8], then: AfterResponse, heads: &
     }
     let _ = heads.send(String::from_utf8(head).unwrap());
     let _ = stream.write_all(response); // the client may have closed the connection early
-    match then {
+    match after_response {
         AfterResponse::Close | AfterResponse::Reset => {}
         AfterResponse::Hang => while stream.read(&mut [0]).unwrap_or(0) > 0 {},
         AfterResponse::Trickle => {
@@ -82,7 +87,7 @@ fn http_response(status: &str, headers: &str, body: &str) -> String {
 }
 
 fn client_for(base: &str) -> Client {
-    Client::new(Endpoint { base: base.parse().unwrap() }, Secret::new(KEY.into()))
+    Client::new(Endpoint { base: base.parse().unwrap() }, Secret::new(API_KEY.into()))
 }
 
 impl Server {
@@ -144,9 +149,9 @@ async fn api_key_is_only_credential_sent() {
     server.client().sessions(List::Pending).await.result.unwrap();
     let head = server.request_heads.recv().unwrap();
     assert!(head.starts_with("GET /v1/sessions?status=PENDING HTTP/1.1\r\n"), "{head}");
-    let lines: Vec<&str> = head.lines().filter(|line| line.contains(KEY)).collect();
+    let lines: Vec<&str> = head.lines().filter(|line| line.contains(API_KEY)).collect();
     let (name, value) = lines[0].split_once(": ").unwrap();
-    assert_eq!((lines.len(), name.to_lowercase().as_str(), value), (1, "x-bb-api-key", KEY));
+    assert_eq!((lines.len(), name.to_lowercase().as_str(), value), (1, "x-bb-api-key", API_KEY));
     for unwanted in ["referer", "cookie", "authorization"] {
         assert!(!head.to_lowercase().contains(unwanted), "{head}");
     }
@@ -353,7 +358,7 @@ async fn truncated_response_is_connection_closed() {
 
 #[tokio::test]
 async fn invalid_http_is_protocol_error() {
-    let many_headers: String = (0..10_000).map(|at| format!("x-{at}: y\r\n")).collect();
+    let many_headers: String = (0..10_000).map(|number| format!("x-{number}: y\r\n")).collect();
     for garbage in [
         "SSH-2.0-OpenSSH_9.9\r\n\r\n".to_owned(),
         "HTTP/9.9 200 OK\r\n\r\n".to_owned(),
@@ -381,7 +386,7 @@ async fn too_large_response_is_dropped() {
 #[tokio::test]
 async fn large_list_is_decoded() {
     let elements: Vec<String> =
-        (0..3000).map(|at| format!(r#"{{"id":"s{at}","status":"RUNNING"}}"#)).collect();
+        (0..3000).map(|number| format!(r#"{{"id":"s{number}","status":"RUNNING"}}"#)).collect();
     let body = format!("[{}]", elements.join(","));
     assert!(body.len() > YIELD_AFTER_BYTES);
     let listing = serve(http_response("200 OK", "", &body), AfterResponse::Close)

@@ -7,7 +7,7 @@
 //! compared at 10,000 sessions (`docs/performance.md`):
 //!
 //! - Buffering the whole body and decoding it at its end: 51 MB resident, and keystrokes wait while it is decoded.
-//! - The same on a second thread: keystrokes do not wait, but the heap of that thread alone took 10 MB.
+//! - The same on a second thread: keystrokes do not wait, but the heap of that thread alone takes 10 MB.
 //! - Decoding in chunks, and sharing texts in [`list`](super::list): 30 MB resident, no second thread, and the event
 //!   loop is blocked for one network chunk at a time.
 //!
@@ -24,10 +24,10 @@
 
 use memchr::{memchr_iter, memchr2, memrchr};
 
-/// The byte order mark with which some servers begin a body.
+/// The byte order mark, with which some servers begin a body.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The splitter: its state and the text that is not split yet.
+/// A splitter for one JSON array.
 #[derive(Debug, Default)]
 pub(super) struct JsonArraySplitter {
     state: SplitterState,
@@ -38,7 +38,7 @@ pub(super) struct JsonArraySplitter {
     /// The number of open brackets after the scanned bytes.
     depth: usize,
     /// True if the scanned bytes end inside a string.
-    in_string: bool,
+    is_in_string: bool,
     /// The position of the start of `text`.
     text_start: TextPosition,
 }
@@ -151,8 +151,8 @@ impl JsonArraySplitter {
                         None => None,
                         Some(end) => {
                             if let Err((line, column)) = on_element(token.get(..end).unwrap_or_default()) {
-                                let before = text.get(..consumed.saturating_add(blank)).unwrap_or_default();
-                                break Err(self.text_start.after(before).offset_by(line, column));
+                                let passed = text.get(..consumed.saturating_add(blank)).unwrap_or_default();
+                                break Err(self.text_start.after(passed).offset_by(line, column));
                             }
                             Some((SplitterState::AfterElement, end))
                         }
@@ -181,45 +181,45 @@ impl JsonArraySplitter {
 
     /// Returns the end of the element at the start of `text`, or `None` if the element is not complete yet.
     fn find_element_end(&mut self, text: &[u8]) -> Option<usize> {
-        let mut at = self.scanned;
+        let mut index = self.scanned;
         let end = loop {
-            let Some(byte) = text.get(at) else { break None };
-            if self.in_string {
-                let unread = text.get(at..).unwrap_or_default();
+            let Some(byte) = text.get(index) else { break None };
+            if self.is_in_string {
+                let unread = text.get(index..).unwrap_or_default();
                 let Some(found) = memchr2(b'"', b'\\', unread) else {
-                    at = text.len();
+                    index = text.len();
                     break None;
                 };
-                at = at.saturating_add(found);
-                if text.get(at) == Some(&b'\\') {
-                    if text.len() <= at.saturating_add(1) {
+                index = index.saturating_add(found);
+                if text.get(index) == Some(&b'\\') {
+                    if text.len() <= index.saturating_add(1) {
                         break None; // the escaped byte has not arrived yet
                     }
-                    at = at.saturating_add(2);
+                    index = index.saturating_add(2);
                     continue;
                 }
-                self.in_string = false;
-                at = at.saturating_add(1);
+                self.is_in_string = false;
+                index = index.saturating_add(1);
                 if self.depth == 0 {
-                    break Some(at);
+                    break Some(index);
                 }
                 continue;
             }
             match byte {
-                b'"' => self.in_string = true,
+                b'"' => self.is_in_string = true,
                 b'{' | b'[' => self.depth = self.depth.saturating_add(1),
                 b'}' | b']' if self.depth > 0 => {
                     self.depth = self.depth.saturating_sub(1);
                     if self.depth == 0 {
-                        break Some(at.saturating_add(1));
+                        break Some(index.saturating_add(1));
                     }
                 }
-                b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => break Some(at),
+                b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => break Some(index),
                 _ => {}
             }
-            at = at.saturating_add(1);
+            index = index.saturating_add(1);
         };
-        self.scanned = if end.is_some() { 0 } else { at };
+        self.scanned = if end.is_some() { 0 } else { index };
         end
     }
 

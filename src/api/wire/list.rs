@@ -1,6 +1,6 @@
 //! Decodes the body of `GET /v1/sessions` while it arrives. Each session is decoded as soon as its text is complete,
-//! so a list of ten thousand takes no more memory than the decoded sessions. The header of
-//! [`json_array`](super::json_array) lists the alternatives that were measured.
+//! so a list of ten thousand takes no more memory than the decoded sessions. The documentation of
+//! [`json_array`](super::json_array) compares this with the alternatives.
 
 use memchr::memmem::Finder;
 use serde_json::value::RawValue;
@@ -13,21 +13,24 @@ use crate::api::key_redaction::{MIN_REDACTED_KEY_BYTES, redact_key};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Metadata, Secret, Session, SessionId};
 use keepwatch_core::text::Untrusted;
 
-/// The number of entries of the last list to search for a session. Sessions that left the list are skipped this way.
+/// The number of entries of the previous list to search for a session. The search thus skips sessions that left the
+/// list.
 const LOOK_AHEAD: usize = 8;
-/// The number of texts to remember that many sessions share.
-const MAX_COMMON_TEXTS: usize = 8;
+/// The number of project ids to remember.
+const MAX_PROJECT_IDS: usize = 8;
 
-/// The texts of the last list, in its order. The next list shares texts that have not changed instead of copying them.
+/// The texts of the previous list, in its order. The next list shares the texts that did not change instead of copying
+/// them.
 #[derive(Debug, Default)]
 pub(in crate::api) struct InternCache {
     texts: Vec<InternedTexts>,
     /// The index in `texts` at which the next session is expected.
-    next: usize,
-    /// Project ids, the newest first.
-    common: Vec<Untrusted>,
+    next_index: usize,
+    /// The newest project ids. Most sessions have one of them.
+    project_ids: Vec<Untrusted>,
 }
 
+/// The texts of one session.
 #[derive(Debug)]
 struct InternedTexts {
     id: SessionId,
@@ -36,12 +39,12 @@ struct InternedTexts {
 }
 
 impl InternCache {
-    /// Replaces texts of `session` by equal texts of the last list.
+    /// Replaces texts of `session` by equal texts of the previous list.
     fn intern(&mut self, session: &mut Session) {
-        let ahead = self.texts.get(self.next..).unwrap_or_default().iter().take(LOOK_AHEAD);
+        let ahead = self.texts.get(self.next_index..).unwrap_or_default().iter().take(LOOK_AHEAD);
         let found = ahead.enumerate().find(|(_, texts)| texts.id == session.id);
         if let Some((skipped, texts)) = found {
-            self.next = self.next.saturating_add(skipped).saturating_add(1);
+            self.next_index = self.next_index.saturating_add(skipped).saturating_add(1);
             session.id = texts.id.clone();
             if session.context == texts.context {
                 session.context.clone_from(&texts.context);
@@ -51,24 +54,24 @@ impl InternCache {
             }
         }
         if let Some(project) = &mut session.project {
-            match self.common.iter().find(|common| *common == project) {
-                Some(common) => *project = common.clone(),
+            match self.project_ids.iter().find(|known| *known == project) {
+                Some(known) => *project = known.clone(),
                 None => {
-                    self.common.truncate(MAX_COMMON_TEXTS.saturating_sub(1));
-                    self.common.insert(0, project.clone());
+                    self.project_ids.truncate(MAX_PROJECT_IDS.saturating_sub(1));
+                    self.project_ids.insert(0, project.clone());
                 }
             }
         }
     }
 
     /// Creates the cache for the list that follows `listing`.
-    fn from_list(listing: &SessionList, common: Vec<Untrusted>) -> Self {
+    fn from_list(listing: &SessionList, project_ids: Vec<Untrusted>) -> Self {
         let texts = listing.sessions.iter().map(|session| InternedTexts {
             id: session.id.clone(),
             context: session.context.clone(),
             metadata: session.metadata.clone(),
         });
-        Self { texts: texts.collect(), next: 0, common }
+        Self { texts: texts.collect(), next_index: 0, project_ids }
     }
 }
 
@@ -80,6 +83,7 @@ pub(in crate::api) struct ListReader {
     cache: InternCache,
     /// The API key, which is redacted in every element.
     key_to_redact: Secret,
+    /// The first byte of the body that is not whitespace.
     first_byte: Option<u8>,
 }
 
@@ -124,7 +128,7 @@ impl BodyReader for ListReader {
     fn finish(self) -> Result<(SessionList, InternCache), ApiError> {
         match self.splitter.finish() {
             ArrayEnd::Complete => {
-                let next_cache = InternCache::from_list(&self.listing, self.cache.common);
+                let next_cache = InternCache::from_list(&self.listing, self.cache.project_ids);
                 Ok((self.listing, next_cache))
             }
             ArrayEnd::Truncated => Err(ApiErrorKind::ConnectionClosed.into()),

@@ -254,7 +254,7 @@ fn deep_or_long_values_are_harmless() {
             .len()
             <= MAX_TEXT_BYTES
     );
-    let many: String = (0..10_000).map(|at| format!("\"f{at}\":{at},")).collect();
+    let many: String = (0..10_000).map(|number| format!("\"f{number}\":{number},")).collect();
     let body = format!("{{{many}\"id\":\"a\",\"status\":\"RUNNING\"}}");
     assert_eq!(
         super::session(body.as_bytes(), &requested_id()).unwrap().extra_fields.len(),
@@ -432,8 +432,8 @@ proptest! {
     ) {
         let mut body = if splice { full_session_json().to_string().into_bytes() } else { noise.clone() };
         if splice {
-            let at = cut.min(body.len());
-            body.splice(at..(at + 3).min(body.len()), noise);
+            let offset = cut.min(body.len());
+            body.splice(offset..(offset + 3).min(body.len()), noise);
         }
         let list = [b"[", body.as_slice(), b"]"].concat();
         let _ = (session_with_urls(&body, &requested_id()), decode_list(&list), projects(&list), error_message(&body));

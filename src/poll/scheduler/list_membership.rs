@@ -1,5 +1,5 @@
-//! The contents of the two lists, and the single polls that follow from them: for sessions that left the lists, and
-//! for named sessions that no list contains. It never decides the order of polls: [`priority`](super::priority) does.
+//! The contents of the two lists, and the single polls that follow from them: of sessions that left the lists, and
+//! of named sessions that no list contains. [`priority`](super::priority) decides the order of polls.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -16,12 +16,12 @@ pub(super) struct ListMembership {
     named: Option<HashSet<SessionId>>,
     /// Named sessions that no list has contained and that were not polled singly yet.
     unseen: HashSet<SessionId>,
-    /// True for each list (running, pending) that has had a response or an error of its own.
-    polled: [bool; 2],
+    /// One flag for each list (running, pending): true once it had a response, or a failure that concerns only it.
+    are_polled: [bool; 2],
 }
 
 impl ListMembership {
-    /// Creates an instance that watches only `ids`.
+    /// Creates empty lists. Watches only `ids`.
     pub(super) fn for_named(ids: &[SessionId]) -> Self {
         let named: HashSet<SessionId> = ids.iter().cloned().collect();
         Self { unseen: named.clone(), named: Some(named), ..Self::default() }
@@ -40,7 +40,7 @@ impl ListMembership {
     }
 
     /// Returns true if only named sessions are watched.
-    pub(super) fn is_for_named(&self) -> bool {
+    pub(super) fn watches_only_named(&self) -> bool {
         self.named.is_some()
     }
 
@@ -50,11 +50,11 @@ impl ListMembership {
     }
 
     /// Returns true if all named sessions have ended.
-    pub(super) fn is_done(&self) -> bool {
+    pub(super) fn have_all_ended(&self) -> bool {
         self.named.as_ref().is_some_and(HashSet::is_empty)
     }
 
-    /// Forgets a session that has ended. Sessions that were not named are forgotten when they leave the lists.
+    /// Forgets a named session. Other sessions are forgotten when they leave the lists.
     pub(super) fn forget(&mut self, id: &SessionId) {
         self.named.as_mut().map(|named| named.remove(id));
         self.unseen.remove(id);
@@ -65,28 +65,29 @@ impl ListMembership {
         self.running.contains(id) || self.pending.contains(id)
     }
 
-    /// Replaces the contents of a list. Returns the watched sessions that were in it and are in neither list now.
+    /// Replaces the contents of a list. Returns the departed sessions: watched ones that were in this list and are in
+    /// neither list now.
     pub(super) fn replace_list(&mut self, list: List, ids: Vec<SessionId>) -> Vec<SessionId> {
         let ids: HashSet<SessionId> = ids.into_iter().filter(|id| self.is_watched(id)).collect();
         self.unseen.retain(|id| !ids.contains(id));
         let current = if list == List::Running { &mut self.running } else { &mut self.pending };
-        let old = std::mem::replace(current, ids);
+        let previous = std::mem::replace(current, ids);
         // A session in both lists has just started. Remove it from the pending list, so that its departure is noticed.
         let running = &self.running;
         self.pending.retain(|id| !running.contains(id));
         self.mark_polled(list);
-        old.into_iter().filter(|id| !self.contains(id) && self.is_watched(id)).collect()
+        previous.into_iter().filter(|id| !self.contains(id) && self.is_watched(id)).collect()
     }
 
-    /// Records that a list has had a response or an error of its own.
+    /// Records that a list had a response, or a failure that concerns only it.
     pub(super) fn mark_polled(&mut self, list: List) {
-        let [running, pending] = &mut self.polled;
+        let [running, pending] = &mut self.are_polled;
         *(if list == List::Running { running } else { pending }) = true;
     }
 
     /// Returns the named sessions that neither list contains, once both lists were polled. Returns each session once.
     pub(super) fn take_unseen(&mut self) -> Vec<SessionId> {
-        if self.polled == [true; 2] { self.unseen.drain().collect() } else { Vec::new() }
+        if self.are_polled == [true; 2] { self.unseen.drain().collect() } else { Vec::new() }
     }
 }
 
@@ -97,20 +98,21 @@ impl Scheduler {
         self.lists.as_ref().is_some_and(|lists| lists.is_watched(id))
     }
 
+    /// Returns true if lists are polled.
     pub(super) fn polls_lists(&self) -> bool {
         self.lists.is_some()
     }
 
-    /// Records that a session has ended. Stops polling the lists after the last named session.
-    pub(super) fn mark_ended(&mut self, request: &Request) {
+    /// Forgets a session that has ended or is no longer watched. Stops polling the lists after the last named session.
+    pub(super) fn forget_session(&mut self, request: &Request) {
         let (Request::Session(id), Some(lists)) = (request, &mut self.lists) else { return };
         lists.forget(id);
-        if lists.is_done() {
+        if lists.have_all_ended() {
             self.stop_polling_lists();
         }
     }
 
-    /// Stops polling the lists. A response in flight will be ignored.
+    /// Stops polling the lists. The responses to list requests in flight will be ignored.
     pub(super) fn stop_polling_lists(&mut self) {
         self.lists = None;
         self.targets.retain(|request, target| {
@@ -118,7 +120,8 @@ impl Scheduler {
         });
     }
 
-    /// Applies a list. Polls sessions that left the lists singly, at once. Ends single polls of sessions that are back.
+    /// Applies the contents of a list. Sessions that left the lists are due for a single poll. Sessions that are in a
+    /// list again are no longer polled singly.
     pub(super) fn apply_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
         let Some(lists) = &mut self.lists else { return };
         let departed = lists.replace_list(list, ids);
@@ -144,7 +147,7 @@ impl Scheduler {
         self.poll_unseen(now);
     }
 
-    /// Evicts the sessions that left the lists first if more have left than can be polled.
+    /// If too many sessions have left the lists to poll them all, evicts those that left earliest.
     fn evict_oldest_departed(&mut self) {
         // promise: left-lists-requests, mutant: <= List::MAX_DELISTED -> <= usize::MAX
         if self.targets.len() <= List::MAX_DELISTED {
@@ -159,7 +162,7 @@ impl Scheduler {
         let mut departed: Vec<_> = self.targets.iter().filter_map(waiting).collect();
         let too_many = departed.len().saturating_sub(List::MAX_DELISTED);
         if let Some(last) = too_many.checked_sub(1) {
-            departed.select_nth_unstable_by_key(last, |(at, _)| *at);
+            departed.select_nth_unstable_by_key(last, |(left_at, _)| *left_at);
             for (_, request) in departed.into_iter().take(too_many) {
                 self.targets.remove(&request);
             }
@@ -167,11 +170,13 @@ impl Scheduler {
     }
 
     fn is_named(&self, id: &SessionId) -> bool {
-        self.added_sessions.contains(id) || self.lists.as_ref().is_some_and(ListMembership::is_for_named)
+        self.added_sessions.contains(id)
+            || self.lists.as_ref().is_some_and(ListMembership::watches_only_named)
     }
 
-    /// Polls sessions singly that were alive at the end of an earlier run, unless a list contains them.
-    pub fn track_existing(&mut self, ids: &[SessionId], now: Duration) {
+    /// Adds a single poll for each session that was alive at the end of an earlier run, unless a list contains it. Does
+    /// nothing if no list is polled.
+    pub fn track_earlier_sessions(&mut self, ids: &[SessionId], now: Duration) {
         let Some(lists) = &self.lists else { return };
         let missing: Vec<SessionId> =
             ids.iter().filter(|id| lists.is_watched(id) && !lists.contains(id)).cloned().collect();
@@ -181,7 +186,7 @@ impl Scheduler {
         self.evict_oldest_departed();
     }
 
-    /// Polls the named sessions singly, at once, that neither list contains.
+    /// Adds a single poll, due now, for each named session that neither list contains.
     fn poll_unseen(&mut self, now: Duration) {
         let unseen = self.lists.as_mut().map(ListMembership::take_unseen).unwrap_or_default();
         for id in unseen {
@@ -189,7 +194,7 @@ impl Scheduler {
         }
     }
 
-    /// Stops polling the lists of a server that has none, and polls each named session singly.
+    /// Stops polling the lists, because the server has none. Polls each named session singly.
     fn fall_back_to_single_requests(&mut self, request: &Request, now: Duration) {
         let named: Vec<SessionId> = self.lists.iter().flat_map(ListMembership::named_ids).cloned().collect();
         self.targets.remove(request);
@@ -202,7 +207,7 @@ impl Scheduler {
     /// Applies a failure that concerns only this list. Returns true if the lists are no longer polled.
     pub(super) fn on_list_failure(&mut self, list: List, error: &ApiError, now: Duration) -> bool {
         let Some(lists) = &mut self.lists else { return false };
-        if lists.is_for_named() && means_no_lists(error) {
+        if lists.watches_only_named() && means_no_lists(error) {
             self.fall_back_to_single_requests(&Request::List(list), now);
             return true;
         }

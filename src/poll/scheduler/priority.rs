@@ -41,6 +41,7 @@ impl Scheduler {
         };
         let lists = due().filter(|(request, ..)| matches!(request, Request::List(_)));
         let list = lists.min_by_key(|(request, _, at)| (*at, sort_key(request)));
+        // Sessions that left the lists go first, the latest departure before the others. The rest go by due time.
         let singles = due().filter(|(request, ..)| matches!(request, Request::Session(_)));
         let single = singles.min_by_key(|(request, target, at)| match target.left_lists_at {
             Some(left) if target.failures == 0 => (0, Duration::MAX.saturating_sub(left), sort_key(request)),
@@ -54,15 +55,16 @@ impl Scheduler {
         first.or_else(|| due().next()).map(|(request, ..)| request.clone())
     }
 
-    /// Returns the number of polls that may start now. After a failure that concerns all, only one may be in flight.
+    /// Returns the number of polls that may start now. After a failure that concerns all polls, only one may be in
+    /// flight.
     fn free_slots(&self) -> usize {
         // promise: one-after-failure, mutant: { 1 } -> { 4 }
         let max_in_flight = if self.shared_failures > 0 { 1 } else { MAX_IN_FLIGHT };
         max_in_flight.saturating_sub(self.in_flight.saturating_sub(self.ignored_in_flight))
     }
 
-    /// Returns the number of `slots` that requests may take whose last poll failed. They leave one slot free, so that
-    /// requests that hang never block those that work.
+    /// Returns how many of the free `slots` are open to requests whose last poll failed. Such requests leave one slot
+    /// free, so that requests that hang never block those that work.
     fn free_slots_for_failing(&self, slots: usize) -> usize {
         let failing =
             |target: &&PollTarget| target.failures > 0 && matches!(target.state, PollState::InFlight { .. });

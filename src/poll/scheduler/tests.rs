@@ -7,7 +7,7 @@ use keepwatch_core::text::Untrusted;
 
 const INTERVAL: Duration = Duration::from_secs(3);
 
-fn s(seconds: f64) -> Duration {
+fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
@@ -24,7 +24,7 @@ fn error(kind: ApiErrorKind) -> ApiError {
 }
 
 fn rate_limited(seconds: f64) -> ApiError {
-    ApiError { retry_after: Some(s(seconds)), ..ApiErrorKind::RateLimited.into() }
+    ApiError { retry_after: Some(secs(seconds)), ..ApiErrorKind::RateLimited.into() }
 }
 
 /// A scheduler with a clock. Tests name its requests by labels: an id, `RUNNING`, `PENDING`, `projects`.
@@ -54,7 +54,7 @@ impl TestScheduler {
     }
 
     fn limited(targets: &Targets, max_rps: u32) -> Self {
-        let now = s(1000.0);
+        let now = secs(1000.0);
         Self { scheduler: Scheduler::new(targets, PollLimits { interval: INTERVAL, max_rps }, now), now }
     }
 
@@ -70,13 +70,13 @@ impl TestScheduler {
     /// Pretends that the projects were polled a moment ago.
     fn mark_projects_polled(&mut self) {
         let target = self.scheduler.targets.get_mut(&Request::Projects).unwrap();
-        target.state = PollState::Waiting(self.now + PROJECTS_EVERY);
+        target.state = PollState::Waiting(self.now + PROJECTS_INTERVAL);
         self.scheduler.has_polled_projects = true;
     }
 
     /// Sets the clock to `seconds` after the start.
     fn at(&mut self, seconds: f64) -> &mut Self {
-        self.now = s(1000.0) + s(seconds);
+        self.now = secs(1000.0) + secs(seconds);
         self
     }
 
@@ -438,13 +438,13 @@ fn session_failure_delays_only_that_session() {
         assert!(test.due().contains(&"a".into()));
         test.respond_alive(&["b"]);
         let next = test.respond_with_error("a", &error(ApiErrorKind::Timeout)).unwrap();
-        delays.push(next - (test.now - s(1000.0)).as_secs_f64());
+        delays.push(next - (test.now - secs(1000.0)).as_secs_f64());
         assert!(test.next().unwrap() < next, "b is still polled");
         test.at(next);
     }
     assert_eq!(delays, [6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
     test.due();
-    let now = (test.now - s(1000.0)).as_secs_f64();
+    let now = (test.now - secs(1000.0)).as_secs_f64();
     assert_eq!(test.respond("a", PollOutcome::Alive), Some(now + 3.0));
 }
 
@@ -459,7 +459,7 @@ fn jitter_shortens_delay() {
         test.now,
         1.0,
     );
-    assert_eq!(at, Some(test.now + s(4.5)));
+    assert_eq!(at, Some(test.now + secs(4.5)));
 }
 
 #[test]
@@ -533,9 +533,9 @@ fn long_retry_after_replaces_the_backoff() {
 fn refresh_ignores_hanging_requests() {
     let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e", "f"]);
     assert_eq!(test.due().len(), MAX_IN_FLIGHT);
-    test.at(1.0).scheduler.refresh(s(1001.0));
+    test.at(1.0).scheduler.refresh(secs(1001.0));
     assert_eq!(test.due(), ["e", "f"], "requests that hang do not block a refresh");
-    test.scheduler.refresh(s(1001.0));
+    test.scheduler.refresh(secs(1001.0));
     assert_eq!(test.due(), NO_REQUESTS, "no session is polled twice");
 }
 
@@ -570,7 +570,7 @@ fn refresh_overrides_every_delay() {
     test.due();
     test.respond_with_error("a", &rate_limited(300.0));
     test.respond_with_error("b", &error(ApiErrorKind::NotFound));
-    test.at(1.0).scheduler.refresh(s(1001.0));
+    test.at(1.0).scheduler.refresh(secs(1001.0));
     assert_eq!(test.due(), ["e", "f", "a", "b"], "the longest waiting first");
     // A failure of a request from before the refresh is retried at once. The next failure counts.
     assert_eq!(test.respond_with_error("c", &connection_refused()), Some(1.0));
@@ -772,7 +772,7 @@ fn lists_go_before_single_sessions() {
 #[test]
 fn newest_departures_go_first() {
     let mut test = TestScheduler::limited(&Targets::All, 1);
-    test.scheduler.interval = s(1.0);
+    test.scheduler.interval = secs(1.0);
     test.mark_projects_polled();
     let names = ["a", "b", "c", "d", "e", "f"];
     let mut polled = Vec::new();
@@ -805,7 +805,7 @@ fn polls_respect_both_rate_limits() {
     assert_eq!((test.due(), test.next()), (vec![], Some(0.5)));
     test.respond_alive(&["a", "b"]);
     assert_eq!(test.at(0.5).due(), ["c"]);
-    test.scheduler.update_rate_limit(RateLimit { remaining: 5, resets_in: s(40.0) }, test.now);
+    test.scheduler.update_rate_limit(RateLimit { remaining: 5, resets_in: secs(40.0) }, test.now);
     assert_eq!((test.at(1.0).due(), test.next()), (vec![], Some(10.5)), "polls slow down before a 429");
     test.scheduler.refresh(test.now);
     assert_eq!(test.due(), ["d"], "a refresh is not throttled");
@@ -885,7 +885,7 @@ proptest! {
                     let jitter = f64::from(details) / 255.0;
                     if let Some(next_poll) = test.scheduler.on_response(&request, outcome, test.now, jitter) {
                         prop_assert!(next_poll + INTERVAL > test.now, "the next poll is not long past");
-                        prop_assert!(next_poll <= test.now + PROJECTS_EVERY);
+                        prop_assert!(next_poll <= test.now + PROJECTS_INTERVAL);
                     }
                 }
                 Step::Respond(..) => {}
@@ -912,7 +912,7 @@ fn added_session_counts_as_named() {
     test.due();
     test.respond("RUNNING", PollOutcome::Listed(ids(&["a"])));
     test.respond("PENDING", PollOutcome::Listed(vec![]));
-    test.at(1.0).scheduler.watch(id("x"), s(1001.0));
+    test.at(1.0).scheduler.watch(id("x"), secs(1001.0));
     assert_eq!(test.due(), ["x"], "at once");
     assert_eq!(
         test.respond("x", PollOutcome::Alive),
@@ -953,7 +953,7 @@ fn single_list_polls_departures_singly() {
 #[test]
 fn unwatched_session_is_dropped() {
     for count in [2, 9] {
-        let names: Vec<String> = (0..count).map(|at| format!("s{at}")).collect();
+        let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
         let mut test = TestScheduler::new(&Targets::Ids(names.iter().map(|name| id(name)).collect()));
         test.mark_projects_polled();
         let is_removed =

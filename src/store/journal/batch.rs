@@ -1,5 +1,5 @@
 //! The messages to the writer thread, and the batch that the next transaction writes. If an entry or a summary is
-//! replaced before it is written, the batch keeps the newest only. Pure.
+//! replaced before it is written, the batch keeps only the newest version.
 
 use std::sync::mpsc::Sender;
 
@@ -12,13 +12,13 @@ use keepwatch_core::session::SessionId;
 /// A message to the writer thread.
 #[derive(Debug)]
 pub(super) enum JournalMessage<B, H> {
-    /// Start a segment.
+    /// Starts a segment.
     BeginSegment(Segment<H>),
-    /// Append to the segment, or replace its entry with the same sequence number.
+    /// Appends to the segment, or replaces its entry with the same sequence number.
     Entry(JournalEntry<B>),
-    /// Insert or replace the summary of a session.
+    /// Inserts or replaces the summary of a session.
     Summary(Box<SessionSummary>),
-    /// Write now, and send true if everything is written.
+    /// Requests a write at once. Its sender receives true after the write, or false after a failure.
     Flush(Sender<bool>),
 }
 
@@ -32,6 +32,7 @@ pub(super) enum BatchItem<B, H> {
 /// The data of the next transaction.
 #[derive(Debug)]
 pub(super) struct Batch<B, H> {
+    /// Segments and entries, in the order in which they were sent.
     pub(super) items: Vec<BatchItem<B, H>>,
     pub(super) summaries: IndexMap<(SessionId, RunId), Box<SessionSummary>>,
     flush_waiters: Vec<Sender<bool>>,
@@ -67,7 +68,7 @@ impl<B, H> Batch<B, H> {
                 self.estimated_size = self.estimated_size.saturating_add(entry.estimated_size);
                 match self.items.last_mut() {
                     Some(BatchItem::Entry(previous)) if previous.seq == entry.seq => {
-                        entry.mentions.append(&mut previous.mentions);
+                        entry.sessions.append(&mut previous.sessions);
                         entry.projects.append(&mut previous.projects);
                         let freed = std::mem::replace(previous, entry).estimated_size;
                         self.estimated_size = self.estimated_size.saturating_sub(freed);
@@ -88,14 +89,14 @@ impl<B, H> Batch<B, H> {
         }
     }
 
-    /// Empties the batch after it is written. Frees its memory, because the first batch has all sessions and later ones
-    /// have few.
+    /// Empties the batch after it is written. Also frees its memory: the first batch has all sessions, and later
+    /// batches have few.
     pub(super) fn clear(&mut self, queue_state: &JournalQueueState) {
         queue_state.release(self.items.len().saturating_add(self.summaries.len()), self.estimated_size);
         (self.items, self.summaries, self.estimated_size) = (Vec::new(), IndexMap::new(), 0);
     }
 
-    /// Tells everybody who waits for a flush if the batch is written.
+    /// Sends `is_written` to everybody who waits for a flush.
     pub(super) fn notify_flush_waiters(&mut self, is_written: bool) {
         for waiter in self.flush_waiters.drain(..) {
             let _ = waiter.send(is_written); // the waiter may have timed out

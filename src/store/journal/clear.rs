@@ -24,7 +24,7 @@ pub fn clear(path: &Path) -> Result<ClearOutcome, JournalError> {
         return Ok(ClearOutcome { is_open_elsewhere: false });
     }
     let mut database = JournalDatabase::open(path)?;
-    // Overwrites the deleted data, because its page may stay in the file.
+    // Makes SQLite overwrite deleted data, which would otherwise stay in the file until its page is used again.
     database.db.pragma_update(None, "secure_delete", "ON")?;
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
@@ -32,7 +32,8 @@ pub fn clear(path: &Path) -> Result<ClearOutcome, JournalError> {
     )?;
     transaction.commit()?;
     vacuum(&database.db)?;
-    // The WAL still holds the data. If another process is reading, it stays there until the last reader closes.
+    // The WAL still holds the data. If another process is reading, the WAL keeps it until the last reader closes the
+    // file.
     let _ = database.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     let path = database.path().to_owned();
     drop(database);

@@ -1,5 +1,5 @@
-//! The open database: its SQLite settings, and the transaction that writes a batch. Never retries: that is the writer's
-//! part.
+//! The open database: its SQLite settings, and the transaction that writes a batch. Never retries: the writer
+//! thread does.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use super::{JournalEntry, JournalError, Segment, file, schema};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::text::Untrusted;
 
-/// Maximum wait for another writer's lock. Two panes hold it for milliseconds each.
+/// Maximum wait for the lock of another process. A keepwatch holds it only for milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
-/// Size to which SQLite truncates a longer WAL when it restarts it, in bytes.
+/// Maximum size of the WAL after SQLite starts it again from its beginning, in bytes. A longer WAL is truncated.
 const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
-/// Size of SQLite's page cache, in negative KiB. Small, because a batch touches few pages.
+/// Size of SQLite's page cache. SQLite reads a negative number as KiB. It is small, because a batch touches few pages.
 const CACHE_SIZE: i64 = -256;
 
 /// A journal that is open for writing.
@@ -35,7 +35,7 @@ pub(super) struct OpenSegment {
     pub(super) bytes: usize,
     /// Sessions known to be in the `mention` table for this segment. The table may have more.
     sessions: HashSet<String>,
-    /// Projects known to be in the `project` table, likewise.
+    /// Projects known to be in the `project` table for this segment. The table may have more.
     projects: HashSet<String>,
 }
 
@@ -60,7 +60,7 @@ impl JournalDatabase {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&path, flags)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
-        // Checked first, so that a file of another program or of a newer version stays untouched.
+        // The version is checked first, so that a file of another program or of a newer version stays untouched.
         if schema::version(&db)?.is_none() {
             db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?; // takes effect only before the first table
         }
@@ -96,9 +96,9 @@ impl JournalDatabase {
 
     /// Writes a batch in one transaction.
     ///
-    /// `current` is the open segment, before and after. If the transaction fails, its new value is wrong, and the
-    /// caller must restore the old one. `is_closing` finishes the segment. Returns true if entries were lost, or if
-    /// another process deleted the segment.
+    /// `current` is the open segment. It changes if the batch starts a new segment. If the transaction fails, the value
+    /// of `current` is wrong, and the caller must restore the old one. If `is_closing`, the last segment is finished.
+    /// Returns true if entries were lost, or if another process deleted the segment.
     pub(super) fn write<B: Serialize, H: Serialize>(
         &mut self,
         batch: &Batch<B, H>,
@@ -181,7 +181,7 @@ fn insert_entry<B: Serialize>(
     transaction
         .prepare_cached("INSERT OR REPLACE INTO entry (place, at, body) VALUES (?1, ?2, ?3)")?
         .execute(params![place, to_millis(entry.at), body])?;
-    for session in &entry.mentions {
+    for session in &entry.sessions {
         if segment.sessions.insert(session.raw().to_owned()) {
             transaction
                 .prepare_cached("INSERT OR IGNORE INTO mention (session, segment) VALUES (?1, ?2)")?
@@ -198,6 +198,7 @@ fn insert_entry<B: Serialize>(
     Ok(true)
 }
 
+/// Sets the time of a segment's newest entry, unless it is earlier than the stored time.
 fn update_newest_time(
     transaction: &Transaction<'_>,
     id: i64,
@@ -211,6 +212,7 @@ fn update_newest_time(
     Ok(())
 }
 
+/// Marks a segment as finished: it gets no more entries.
 fn finish_segment(
     transaction: &Transaction<'_>,
     id: i64,

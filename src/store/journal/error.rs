@@ -20,7 +20,7 @@ pub enum JournalError {
     /// The disk is slow, but nothing is lost.
     #[error("the journal is slow: the disk took {}", text::format_elapsed(*took))]
     Slow {
-        /// Time that a batch took.
+        /// Time that the write of a batch took.
         took: Duration,
     },
     /// The disk is full, or a quota is exhausted.
@@ -82,7 +82,7 @@ impl JournalError {
         matches!(self, Self::NewerSchema { .. } | Self::FileRejected { .. })
     }
 
-    /// Returns true if both are the same variant.
+    /// Returns true if both errors are the same variant.
     pub(super) fn is_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }

@@ -1,9 +1,9 @@
-//! The journal as a file: creates it, checks its owner and mode, and moves a damaged one aside. Never
-//! writes its content.
+//! The file of the journal: creates it, checks its type and owner, makes it private, and moves a damaged one aside.
+//! Never writes its content.
 //!
 //! The journal lists the sessions of a project. Other users must not read it, and must not make keepwatch overwrite a
-//! file of their choice. So symbolic links are not followed, and files of other users are refused. SQLite gives its
-//! `-wal` and `-shm` files the mode of the database.
+//! file of their choice. So keepwatch does not follow a symbolic link, and refuses a file of another user. SQLite gives
+//! its `-wal` and `-shm` files the mode of the database.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind, Read as _};
@@ -18,6 +18,9 @@ use keepwatch_core::clock::Timestamp;
 const COMPANION_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// The first bytes of an SQLite database.
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Suffix of a damaged file that was moved aside; the time follows.
+const DAMAGED_SUFFIX: &str = ".damaged-";
 
 /// Length of a database's header, in bytes: <https://sqlite.org/fileformat.html>.
 const DB_HEADER_BYTES: usize = 100;
@@ -36,7 +39,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
         .create(folder)
         .map_err(|error| JournalError::from_io(&error))?;
     let path = resolve_folder_links(path)?;
-    // Created here and not by SQLite, so that it never has another mode.
+    // The file is created here and not by SQLite, so that other users can never open it.
     match private_file::create_new(&path) {
         Ok(_) => return Ok(path),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -48,7 +51,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
     if is_writable(&path) { Ok(path) } else { Err(JournalError::ReadOnly) }
 }
 
-/// Makes a file that other users can access private, together with the files beside it.
+/// If other users can access the file, makes it and its companions private.
 pub(super) fn restrict_permissions(path: &Path) {
     if fs::symlink_metadata(path).is_ok_and(|metadata| private_file::is_open_to_others(&metadata)) {
         for path in std::iter::once(path.to_owned()).chain(companion_files(path)) {
@@ -79,36 +82,37 @@ fn check_file(metadata: &Metadata) -> Result<(), JournalError> {
     })
 }
 
-/// Refuses a file that was never a journal, so that a user's notes are not moved aside as a damaged journal.
+/// Returns an error if the file was never a journal, so that a user's notes are not moved aside as a damaged journal.
 ///
 /// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
-pub(super) fn ensure_journal(path: &Path) -> Result<(), JournalError> {
+pub(super) fn reject_foreign_file(path: &Path) -> Result<(), JournalError> {
     let mut start = Vec::new();
     let length = u64::try_from(SQLITE_MAGIC.len()).unwrap_or(u64::MAX);
     let read = fs::File::open(path).and_then(|file| file.take(length).read_to_end(&mut start));
     read.map_err(|error| JournalError::from_io(&error))?;
-    // A damaged journal may lack the first bytes, but it has the extension.
-    let is_ours = start == SQLITE_MAGIC || path.extension().is_some_and(|extension| extension == "sqlite");
-    if is_ours {
+    // The first bytes of a damaged journal may be wrong, but not its extension.
+    let may_be_journal =
+        start == SQLITE_MAGIC || path.extension().is_some_and(|extension| extension == "sqlite");
+    if may_be_journal {
         Ok(())
     } else {
         Err(JournalError::FileRejected { reason: "its file is no journal, and never was" })
     }
 }
 
-/// Refuses a file that was never a journal, and a journal of a newer version. Reads only the first bytes: opening it
-/// with SQLite would leave files beside it.
+/// Returns an error if the file was never a journal, or if its schema is newer than this program's. Reads only the
+/// first bytes: opening the file with SQLite would leave companions beside it.
 ///
 /// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
 ///
 /// # Errors
 /// The file is refused, or cannot be read. A missing or empty file is no error.
-pub fn precheck(path: &Path) -> Result<(), JournalError> {
+pub fn reject_foreign_or_newer_file(path: &Path) -> Result<(), JournalError> {
     let is_filled = |metadata: Metadata| metadata.is_file() && metadata.len() > 0;
     if !fs::symlink_metadata(path).is_ok_and(is_filled) {
         return Ok(());
     }
-    ensure_journal(path)?;
+    reject_foreign_file(path)?;
     let mut start = [0; DB_HEADER_BYTES];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
     let number = |offset: usize| {
@@ -138,17 +142,16 @@ pub(super) fn companion_files(path: &Path) -> impl Iterator<Item = PathBuf> {
     COMPANION_SUFFIXES.into_iter().map(|suffix| with_suffix(path, suffix))
 }
 
-/// Returns the size of the file and its log, in bytes.
+/// Returns the size of the file and its companions, in bytes. Ignores `-shm`, which holds no data.
 pub(super) fn total_bytes(path: &Path) -> u64 {
-    // `-shm` exists only while a process has the file open.
     let all = std::iter::once(path.to_owned())
         .chain(companion_files(path))
         .filter(|path| !path.to_string_lossy().ends_with("-shm"));
     all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Returns true if another process has the file open. This process must have closed it: the last one to close it
-/// removes the companions.
+/// Returns true if another process has the file open. The caller must have closed it: the last process that closes the
+/// file removes the companions.
 pub(super) fn is_open_elsewhere(path: &Path) -> bool {
     companion_files(path).any(|companion| companion.exists())
 }
@@ -162,7 +165,7 @@ pub(super) fn is_writable(path: &Path) -> bool {
 /// Moves the file and its companions aside, to `NAME.damaged-20261122-210409`. Returns the new path, or `None` if the
 /// file is no longer `damaged_id`, because another process has moved it already.
 ///
-/// The caller must have closed the database, as for [`ensure_journal`].
+/// The caller must have closed the database, as for [`reject_foreign_file`].
 pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io::Result<Option<PathBuf>> {
     // A process that finds the same damage waits here, and then sees another file at this path.
     let lock = fs::File::open(path)?;
@@ -170,7 +173,7 @@ pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io:
     if FileId::at(path) != Some(damaged_id) {
         return Ok(None);
     }
-    let stamp = format!("{}{}", damaged_suffix(), now.format("%Y%m%d-%H%M%S"));
+    let stamp = format!("{DAMAGED_SUFFIX}{}", now.format("%Y%m%d-%H%M%S"));
     let candidates = (1..100).map(|number| match number {
         1 => with_suffix(path, &stamp),
         _ => with_suffix(path, &format!("{stamp}-{number}")),
@@ -187,17 +190,13 @@ pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io:
     Ok(Some(aside))
 }
 
-const fn damaged_suffix() -> &'static str {
-    ".damaged-"
-}
-
 /// Returns the damaged files that were moved aside from `path`, sorted by name.
 #[must_use]
 pub fn damaged_files(path: &Path) -> Vec<PathBuf> {
     let (Some(name), Ok(entries)) = (path.file_name(), fs::read_dir(parent_folder(path))) else {
         return Vec::new();
     };
-    let prefix = with_suffix(Path::new(name), damaged_suffix());
+    let prefix = with_suffix(Path::new(name), DAMAGED_SUFFIX);
     let prefix = prefix.to_string_lossy().into_owned();
     let is_companion = |name: &str| COMPANION_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
     let mut damaged: Vec<PathBuf> = entries
@@ -212,25 +211,25 @@ pub fn damaged_files(path: &Path) -> Vec<PathBuf> {
     damaged
 }
 
-/// Returns true if the file system is shared between machines. A WAL does not work there: it needs shared memory.
+/// Returns true if the file system may be shared between machines. A WAL does not work there, because it needs shared
+/// memory.
 #[cfg(target_os = "linux")]
 pub(super) fn is_on_network_fs(path: &Path) -> bool {
-    /// NFS, SMB (three of them), 9P, Ceph, AFS, GFS2, OCFS2, Lustre, FUSE (sshfs; the local ones lose little), Coda,
-    /// NCP.
+    /// The `f_type` of each shared file system, from `linux/magic.h`, `linux/gfs2_ondisk.h` and Lustre's headers.
     const SHARED: [u32; 13] = [
-        0x6969,
-        0x517b,
-        0xff53_4d42,
-        0xfe53_4d42,
-        0x0102_1997,
-        0x00c3_6400,
-        0x5346_414f,
-        0x0116_1970,
-        0x7461_636f,
-        0x0bd0_0bd0,
-        0x6573_5546,
-        0x7375_7245,
-        0x564c,
+        0x6969,      // NFS
+        0x517b,      // SMB
+        0xff53_4d42, // CIFS
+        0xfe53_4d42, // SMB 2
+        0x0102_1997, // 9P
+        0x00c3_6400, // Ceph
+        0x5346_414f, // AFS
+        0x0116_1970, // GFS2
+        0x7461_636f, // OCFS2
+        0x0bd0_0bd0, // Lustre
+        0x6573_5546, // FUSE, for sshfs; a local FUSE file system loses little without a WAL
+        0x7375_7245, // Coda
+        0x564c,      // NCP
     ];
     let Ok(stats) = rustix::fs::statfs(path) else { return false };
     // `f_type` has 64 or 32 bits and may be signed, depending on the machine. The kernel's constants have 32 bits.

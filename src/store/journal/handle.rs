@@ -16,7 +16,7 @@ use super::{JournalEntry, JournalError, Segment, SendResult, SessionSummary};
 use crate::store::writer_thread::WriterThread;
 use keepwatch_core::clock::Clock;
 
-/// Maximum number of messages in the queue. A thousand sessions fill a tenth of it in a second.
+/// Maximum number of messages in the queue. A thousand sessions add at most a tenth of it in a second.
 pub(super) const MAX_QUEUED: usize = 20_000;
 /// Maximum size of the messages in the queue, in bytes.
 pub(super) const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
@@ -63,13 +63,16 @@ impl JournalOptions {
 /// The state that the sender and the writer thread share.
 #[derive(Debug, Default)]
 pub(super) struct JournalQueueState {
+    /// Number of segments, entries and summaries in the queue and in the batch.
     queued: AtomicUsize,
+    /// Their size, in bytes.
     queued_bytes: AtomicUsize,
     /// True if the open segment was deleted, lost entries, or is long enough.
     is_segment_closed: AtomicBool,
     /// True if the thread has ended, so that nothing more is queued.
     is_shut_down: AtomicBool,
-    /// True if the thread must not write the file. It has reported that, so unwritten entries are not reported again.
+    /// True if the thread must not write the file. The thread has reported this, so unwritten messages are not reported
+    /// again.
     is_writing_refused: AtomicBool,
 }
 
@@ -162,7 +165,8 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         result
     }
 
-    /// Inserts or replaces this run's summary of a session. A dropped summary does not affect the segment.
+    /// Queues a summary, which replaces the previous one of the same session and run. A dropped summary does not affect
+    /// the segment.
     pub fn write_summary(&mut self, summary: SessionSummary) -> SendResult {
         let size = summary.estimated_size();
         self.send(size, JournalMessage::Summary(Box::new(summary)))

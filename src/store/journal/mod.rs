@@ -1,5 +1,5 @@
-//! The journal: an SQLite database of what all runs saw. Owns the file, its schema, and the thread that writes it.
-//! Never looks into the entries' bodies: the sender chooses their type.
+//! The journal: an SQLite database with the inputs and the session summaries of all runs. Owns the file, its schema,
+//! and the thread that writes it. Never looks into the entries' bodies: the sender chooses their type.
 //!
 //! ```text
 //!   sender ──segment, entry, summary──► Journal ──bounded queue──► writer thread ──a batch a second──► SQLite
@@ -29,7 +29,7 @@ mod writer;
 
 pub use clear::{ClearOutcome, clear};
 pub use error::JournalError;
-pub use file::{damaged_files, precheck};
+pub use file::{damaged_files, reject_foreign_or_newer_file};
 pub use handle::{Journal, JournalConfig, JournalOptions};
 pub use reader::{
     JournalReader, JournalStats, SegmentFilter, SegmentId, StoredEntries, StoredEntry, StoredSegment,

@@ -1,4 +1,4 @@
-//! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segment.
+//! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segments.
 //! Deletes whole segments only, and never one that may still be written.
 
 use std::time::Duration;
@@ -10,11 +10,13 @@ use super::reader::to_millis;
 use super::{JournalError, schema};
 use keepwatch_core::clock::Timestamp;
 
-/// Age of the newest entry beyond which an unfinished segment counts as finished: its writer was killed.
+/// Age at which an unfinished segment counts as finished, because its writer was killed. The age is that of the newest
+/// entry.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Divisor of the maximum size: pruning goes this fraction below the maximum, because otherwise each batch would prune.
-pub(super) const SLACK: u64 = 10;
-/// Number of pages freed at a time, so that other writers get their turn.
+/// Divisor of the maximum size: pruning shrinks a file that is too large until it is a tenth smaller than the maximum.
+/// Otherwise every batch would need a pruning.
+pub(super) const SLACK_DIVISOR: u64 = 10;
+/// Number of pages that one transaction frees. It is limited so that other writers can write in between.
 const VACUUM_PAGES: i64 = 1000;
 
 /// Deletes old data, and gives the space back to the file system.
@@ -38,14 +40,14 @@ pub(super) fn prune(
     database.db.execute("DELETE FROM summary WHERE last_seen < ?1", [retention_cutoff])?;
     while delete_oldest_segment(database, retention_cutoff)? {}
     if database.used_and_total_bytes()?.0 > max_bytes {
-        let target = max_bytes.saturating_sub(max_bytes / SLACK);
+        let target = max_bytes.saturating_sub(max_bytes / SLACK_DIVISOR);
         while database.used_and_total_bytes()?.0 > target && delete_oldest_segment(database, i64::MAX)? {}
     }
     vacuum(&database.db)
 }
 
-/// Deletes the oldest finished segment that ended before `cutoff`. Returns true if there was one. Deletes a single one
-/// per transaction, so that other writers get their turn.
+/// Deletes the oldest finished segment that ended before `cutoff`. Returns true if there was one. Deletes one
+/// segment per transaction, so that other writers can write in between.
 fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let oldest: Option<i64> = transaction

@@ -36,7 +36,7 @@ pub struct StoredSegment {
     pub id: SegmentId,
     /// The run that wrote it.
     pub run: RunId,
-    /// Start of the segment, by the wall clock of its run.
+    /// Wall time at the start of the segment.
     pub started: Timestamp,
     /// Time of the newest entry.
     pub newest_at: Timestamp,
@@ -55,7 +55,7 @@ pub struct StoredSegment {
 pub struct StoredEntry {
     /// Sequence number in the segment.
     pub seq: u64,
-    /// Wall clock of its run at the newest response or input of the entry.
+    /// Wall time of the newest response or input in the entry.
     pub at: Timestamp,
     /// The body, as JSON.
     pub body: String,
@@ -75,7 +75,7 @@ pub enum SegmentFilter<'a> {
 /// The size of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalStats {
-    /// Size of the file and its log, in bytes.
+    /// Size of the file and its WAL, in bytes.
     pub bytes: u64,
     /// Number of segments.
     pub segments: u64,
@@ -113,6 +113,8 @@ impl JournalReader {
         }
     }
 
+    /// Opens the file for reading, with `uri_query` as the query of its SQLite URI. Also returns the version of the
+    /// schema; `None` if the file is empty.
     pub(super) fn open_read_only(
         path: &Path,
         uri_query: &str,
@@ -129,7 +131,8 @@ impl JournalReader {
         Ok((db, version))
     }
 
-    /// Returns the sessions whose ids start with `prefix`, including an id equal to it: at most three, sorted.
+    /// Returns the first three of the sessions whose ids start with `prefix` or equal it, sorted by id. Three are
+    /// enough to tell that a prefix is ambiguous.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -172,6 +175,7 @@ impl JournalReader {
         Ok(segments)
     }
 
+    /// Returns the segments that `table` links to any of `values`.
     fn segments_mentioning<'t>(
         &self,
         table: &str,
@@ -195,8 +199,9 @@ impl JournalReader {
         StoredEntries { db: &self.db, remaining: place_range, chunk: Vec::new().into_iter() }
     }
 
-    /// Returns the summaries of the sessions that any run saw since `since`, sorted by session. A session has one
-    /// summary per run, the newest first, and those of runs that saw it only before `since` are included.
+    /// Returns the summaries of all sessions that any run saw at `since` or later, one for each session and run.
+    /// Includes the summaries of these sessions by earlier runs. Sorted by session; for one session, the run that saw
+    /// it last comes first.
     ///
     /// # Errors
     /// The file cannot be read.

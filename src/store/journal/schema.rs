@@ -10,10 +10,10 @@ use super::JournalError;
 /// Version of the schema that this program writes.
 pub const SCHEMA_VERSION: i64 = 1;
 
-/// Marks a file as a keepwatch journal, in its header: "kwjl".
+/// The `application_id` in the header of a journal: the bytes "kwjl".
 pub(super) const APPLICATION_ID: i64 = 0x6b77_6a6c;
 
-/// SQL from each version to the next. The first creates the tables in an empty file.
+/// The SQL that upgrades each version to the next. The first item creates the tables in an empty file.
 const MIGRATIONS: [&str; 1] = ["
     -- A piece of a run's stream that is complete in itself. Ids are not used again: a writer whose segment was deleted by
     -- another must not find a stranger's in its place.
@@ -95,21 +95,21 @@ pub(super) fn seq_of_place(place: i64) -> u64 {
     u64::try_from(place & i64::from(u32::MAX)).unwrap_or(0)
 }
 
-/// Creates the schema in an empty file, and upgrades that of an older version. Does not touch any other file.
+/// Creates the schema in an empty file, or upgrades an older version. Changes no other file.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), JournalError> {
     if version(db)? == Some(SCHEMA_VERSION) {
         return Ok(());
     }
     // The first process migrates. The others wait for its lock, and then find nothing to do.
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let from = version(&transaction)?.unwrap_or(0);
-    run_migrations(&transaction, from)?;
+    let old_version = version(&transaction)?.unwrap_or(0);
+    run_migrations(&transaction, old_version)?;
     transaction.commit()?;
     Ok(())
 }
 
-fn run_migrations(transaction: &Transaction<'_>, from: i64) -> Result<(), JournalError> {
-    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
+fn run_migrations(transaction: &Transaction<'_>, old_version: i64) -> Result<(), JournalError> {
+    for migration in MIGRATIONS.iter().skip(usize::try_from(old_version).unwrap_or(usize::MAX)) {
         transaction.execute_batch(migration)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

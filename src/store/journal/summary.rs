@@ -11,7 +11,7 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
 use keepwatch_core::text::{Untrusted, redact};
 
-/// One session as one run saw it.
+/// One session as one run saw it. A field whose comment is a name in backticks holds the API's field of that name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
     /// The session.
@@ -38,25 +38,25 @@ pub struct SessionSummary {
     pub created: Option<Timestamp>,
     /// `startedAt`
     pub started: Option<Timestamp>,
-    /// Time of its end, if it has ended.
+    /// End of the session, if it has ended.
     pub ended: Option<Timestamp>,
     /// True if `ended` is the exact end. Otherwise it is the latest possible one.
     pub is_end_exact: bool,
     /// `expiresAt`
     pub expires: Option<Timestamp>,
-    /// Receive time of the first response about it.
+    /// Receive time of the first response about the session.
     pub first_seen: Timestamp,
-    /// Receive time of the newest response about it.
+    /// Receive time of the newest response about the session.
     pub last_seen: Timestamp,
     /// Time during which responses came without long gaps.
     pub watched: Duration,
-    /// Number of responses about it.
+    /// Number of responses about the session.
     pub responses: u64,
     /// `proxyBytes`
     pub proxy_bytes: Option<i64>,
-    /// The verdict on its end.
+    /// The verdict on the session's end.
     pub verdict: Option<StoredVerdict>,
-    /// `userMetadata`. Secrets in it are redacted when it is written.
+    /// `userMetadata`, which may hold secrets. They are redacted before the summary is stored.
     pub metadata: Option<Metadata>,
 }
 
@@ -65,13 +65,14 @@ pub struct SessionSummary {
 pub struct StoredVerdict {
     /// Name of the verdict, as in `keepwatch events`.
     pub name: String,
-    /// Confidence, as in `keepwatch events`: `said`, `likely`, `perhaps` or `unknown`.
+    /// Confidence, as in `keepwatch events`: `said` (reported), `likely`, `perhaps` (possible) or `unknown`.
     pub confidence: String,
     /// The sentence. It may quote the API, so it is untrusted.
     pub sentence: Untrusted,
 }
 
-/// Lists the columns, in the order of the values in [`INSERT`].
+/// Lists the columns, in the order of the values in [`INSERT`]. Three have older names than their fields: `end_exact`
+/// (`is_end_exact`), `replies` (`responses`) and `sure` (`confidence`).
 macro_rules! columns {
     () => {
         "session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended, \
@@ -87,7 +88,7 @@ const INSERT: &str = concat!(
       :sentence, :metadata)"
 );
 
-/// Sorted by session, and by run, the newest first.
+/// Selects all summaries of the sessions that any run saw at `?1` or later. See [`SessionSummary::seen_since`].
 const SELECT_SINCE: &str = concat!(
     "SELECT ",
     columns!(),
@@ -96,12 +97,14 @@ const SELECT_SINCE: &str = concat!(
 );
 
 impl SessionSummary {
-    /// Returns its approximate size in the queue, in bytes.
+    /// Returns the approximate size in the queue, in bytes.
     pub(super) fn estimated_size(&self) -> usize {
+        /// Approximate size of everything but the metadata.
         const FIXED_SIZE: usize = 600;
         self.metadata.as_ref().map_or(0, |metadata| metadata.json().len()).saturating_add(FIXED_SIZE)
     }
 
+    /// Inserts the summary, or replaces the one of the same session and run. Redacts secrets.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         let redacted = |text: &Untrusted| redact(text.raw()).into_owned();
         let mut statement = db.prepare_cached(INSERT)?;
@@ -135,8 +138,8 @@ impl SessionSummary {
         Ok(())
     }
 
-    /// Returns the summaries of all sessions that any run saw since `since`, with those of earlier runs. Sorted by
-    /// session, and by run, the newest first.
+    /// Returns the summaries of all sessions that any run saw at `since` or later. Includes the summaries of these
+    /// sessions by earlier runs. Sorted by session; for one session, the run that saw it last comes first.
     pub(super) fn seen_since(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Self>> {
         let mut statement = db.prepare_cached(SELECT_SINCE)?;
         statement.query_map([to_millis(since)], Self::from_row)?.collect()

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use keepwatch_core::clock::{Clock, Moment, Timestamp, saturating_add};
 use keepwatch_core::session::{Metadata, Region, Status};
-use keepwatch_core::testing::{id, moment, time as t};
+use keepwatch_core::testing::{id, moment, time};
 use keepwatch_core::text::Untrusted;
 
 mod failures;
@@ -16,11 +17,11 @@ mod versions;
 /// Longer than any step takes on a busy machine. Only a failing test waits this long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-fn run(number: u64) -> RunId {
-    RunId::new(t("12:00:00"), number)
+fn run_id(number: u64) -> RunId {
+    RunId::new(time("12:00:00"), number)
 }
 
-fn noon() -> Clock {
+fn noon_clock() -> Clock {
     Clock::scripted(moment(0))
 }
 
@@ -42,7 +43,7 @@ fn entry(seq: u64, at: Timestamp) -> JournalEntry<Value> {
         at,
         body: json!({ "n": seq }),
         estimated_size: 100,
-        mentions: vec![id("s-1"), id(&format!("s-{seq}"))],
+        sessions: vec![id("s-1"), id(&format!("s-{seq}"))],
         projects: vec![Untrusted::new("p-1")],
     }
 }
@@ -59,12 +60,12 @@ fn summary(session: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
         region: Some(Region::from_api("mars-1")),
         keep_alive: Some(true),
         context: Some(Untrusted::new("ctx-1")),
-        created: Some(t("11:00:00")),
-        started: Some(t("11:00:00.123")),
-        ended: Some(t("11:30:00")),
+        created: Some(time("11:00:00")),
+        started: Some(time("11:00:00.123")),
+        ended: Some(time("11:30:00")),
         is_end_exact: true,
         expires: None,
-        first_seen: t("11:00:03"),
+        first_seen: time("11:00:03"),
         last_seen,
         watched: Duration::from_millis(1_795_500),
         responses: 600,
@@ -107,8 +108,8 @@ impl TestJournal {
         self.journal.as_mut().unwrap()
     }
 
-    fn write(&mut self, from: u64, to: u64, at: Timestamp) {
-        for seq in from..to {
+    fn write_entries(&mut self, seqs: Range<u64>, at: Timestamp) {
+        for seq in seqs {
             assert_eq!(self.journal().write_entry(entry(seq, at)), SendResult::Queued);
         }
     }
@@ -137,57 +138,57 @@ fn seqs(reader: &JournalReader, segment: SegmentId) -> Vec<u64> {
 
 #[test]
 fn written_data_is_read_back() {
-    let mut harness = TestJournal::start(noon());
-    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Queued);
-    harness.write(0, 3, t("12:00:01.500"));
-    let row = summary("s-1", run(1), t("12:00:01"));
+    let mut harness = TestJournal::start(noon_clock());
+    assert_eq!(harness.journal().begin_segment(segment(run_id(1), time("12:00:00"))), SendResult::Queued);
+    harness.write_entries(0..3, time("12:00:01.500"));
+    let row = summary("s-1", run_id(1), time("12:00:01"));
     assert_eq!(harness.journal().write_summary(row.clone()), SendResult::Queued);
     assert!(harness.flush());
     let reader = harness.reader();
-    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
-    assert_eq!((found.len(), &found[0].run, found[0].is_finished), (1, &run(1), false));
-    assert_eq!((found[0].started, found[0].newest_at), (t("12:00:00"), t("12:00:01.500")));
+    let found = reader.segments(time("00:00:00"), SegmentFilter::All).unwrap();
+    assert_eq!((found.len(), &found[0].run, found[0].is_finished), (1, &run_id(1), false));
+    assert_eq!((found[0].started, found[0].newest_at), (time("12:00:00"), time("12:00:01.500")));
     assert_eq!((found[0].profile.as_deref(), found[0].header.as_str()), (Some("staging"), r#"{"v":1}"#));
     let entries: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
-    assert_eq!(entries[2], StoredEntry { seq: 2, at: t("12:00:01.500"), body: r#"{"n":2}"#.into() });
-    assert_eq!(reader.summaries(t("12:00:01")).unwrap(), [row]);
-    assert!(reader.summaries(t("12:00:02")).unwrap().is_empty());
+    assert_eq!(entries[2], StoredEntry { seq: 2, at: time("12:00:01.500"), body: r#"{"n":2}"#.into() });
+    assert_eq!(reader.summaries(time("12:00:01")).unwrap(), [row]);
+    assert!(reader.summaries(time("12:00:02")).unwrap().is_empty());
     harness.shut_down();
-    assert!(reader.segments(t("00:00:00"), SegmentFilter::All).unwrap()[0].is_finished);
+    assert!(reader.segments(time("00:00:00"), SegmentFilter::All).unwrap()[0].is_finished);
     assert!(harness.errors.try_recv().is_err(), "no error is reported");
 }
 
 #[test]
 fn entry_with_same_number_replaces_earlier() {
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    harness.write(7, 8, t("12:00:01"));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(7..8, time("12:00:01"));
     for (second, is_flushed) in [(2, true), (3, false), (4, true)] {
-        harness.write(7, 8, t(&format!("12:00:0{second}")));
+        harness.write_entries(7..8, time(&format!("12:00:0{second}")));
         assert!(!is_flushed || harness.flush());
     }
     let reader = harness.reader();
-    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
+    let found = reader.segments(time("00:00:00"), SegmentFilter::All).unwrap();
     let entries: Vec<StoredEntry> = reader.entries(found[0].id).map(Result::unwrap).collect();
-    assert_eq!((entries.len(), entries[0].at, found[0].newest_at), (1, t("12:00:04"), t("12:00:04")));
+    assert_eq!((entries.len(), entries[0].at, found[0].newest_at), (1, time("12:00:04"), time("12:00:04")));
 }
 
 #[test]
 fn segments_are_found_by_session_or_project() {
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("11:00:00")));
-    harness.write(0, 3, t("11:00:01"));
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    harness.write(9, 1500, t("12:00:01"));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("11:00:00")));
+    harness.write_entries(0..3, time("11:00:01"));
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(9..1500, time("12:00:01"));
     assert!(harness.flush());
     let reader = harness.reader();
     let started = |since, filter: SegmentFilter<'_>| -> Vec<Timestamp> {
         reader.segments(since, filter).unwrap().iter().map(|segment| segment.started).collect()
     };
-    let (one, two, all) = (t("11:00:00"), t("12:00:00"), t("00:00:00"));
+    let (one, two, all) = (time("11:00:00"), time("12:00:00"), time("00:00:00"));
     assert_eq!(started(all, SegmentFilter::Sessions(&[id("s-2")])), [one]);
     assert_eq!(started(all, SegmentFilter::Sessions(&[id("s-1"), id("s-9")])), [one, two]);
-    assert_eq!(started(t("11:30:00"), SegmentFilter::Sessions(&[id("s-1")])), [two]);
+    assert_eq!(started(time("11:30:00"), SegmentFilter::Sessions(&[id("s-1")])), [two]);
     assert!(started(all, SegmentFilter::Sessions(&[id("none")])).is_empty());
     assert!(started(all, SegmentFilter::Projects(&[])).is_empty());
     assert_eq!(started(all, SegmentFilter::Projects(&[Untrusted::new("p-1")])), [one, two]);
@@ -198,22 +199,22 @@ fn segments_are_found_by_session_or_project() {
 
 #[test]
 fn summaries_include_earlier_runs_last() {
-    let mut harness = TestJournal::start(noon());
+    let mut harness = TestJournal::start(noon_clock());
     for (number, at) in [(1, "10:00:00"), (2, "12:00:00")] {
-        let _ = harness.journal().write_summary(summary("s-1", run(number), t(at)));
-        let _ = harness.journal().write_summary(summary(&format!("only-{number}"), run(number), t(at)));
+        let _ = harness.journal().write_summary(summary("s-1", run_id(number), time(at)));
+        let _ = harness.journal().write_summary(summary(&format!("only-{number}"), run_id(number), time(at)));
     }
     assert!(harness.flush());
-    let found = harness.reader().summaries(t("11:00:00")).unwrap();
+    let found = harness.reader().summaries(time("11:00:00")).unwrap();
     let found: Vec<_> = found.iter().map(|row| (row.session.raw(), row.run.clone())).collect();
-    assert_eq!(found, [("only-2", run(2)), ("s-1", run(2)), ("s-1", run(1))]);
+    assert_eq!(found, [("only-2", run_id(2)), ("s-1", run_id(2)), ("s-1", run_id(1))]);
 }
 
 #[test]
 fn secrets_in_summary_never_reach_disk() {
-    let mut harness = TestJournal::start(noon());
+    let mut harness = TestJournal::start(noon_clock());
     let secret = "wss://connect.example/?signingKey=cAnArY77&apiKey=bb_live_cAnArY77";
-    let mut row = summary("s-1", run(1), t("12:00:00"));
+    let mut row = summary("s-1", run_id(1), time("12:00:00"));
     row.metadata = Some(Metadata::new(&format!(
         r#"{{"url":"{secret}","token":"cAnArY77","n":[1,"bb_live_cAnArY77"]}}"#
     )));
@@ -230,15 +231,15 @@ fn secrets_in_summary_never_reach_disk() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(8).any(|window| window == b"cAnArY77"));
     }
-    let summaries = harness.reader().summaries(t("00:00:00")).unwrap();
+    let summaries = harness.reader().summaries(time("00:00:00")).unwrap();
     assert!(summaries[0].metadata.as_ref().unwrap().json().contains("signingKey=••••"));
 }
 
 #[test]
 fn files_are_private_to_owner() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     assert!(harness.flush());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = harness.path().parent().unwrap().to_owned();
@@ -255,7 +256,7 @@ fn files_are_private_to_owner() {
     harness.shut_down();
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "the WAL is removed");
     std::fs::set_permissions(harness.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-    let mut reopened = TestJournal::open(harness.folder, JournalOptions::new(noon()));
+    let mut reopened = TestJournal::open(harness.folder, JournalOptions::new(noon_clock()));
     assert!(reopened.flush());
     assert_eq!(mode(&reopened.path()), 0o600, "an old file becomes private");
 }
@@ -263,38 +264,43 @@ fn files_are_private_to_owner() {
 #[test]
 fn pruning_deletes_only_expired_segments() {
     let day = Duration::from_secs(24 * 60 * 60);
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    harness.write(0, 3, t("12:00:01"));
-    let _ = harness.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
-    let _ = harness.journal().begin_segment(segment(run(1), t("13:00:00")));
-    harness.write(0, 3, saturating_add(t("12:00:01"), day * 29));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(0..3, time("12:00:01"));
+    let _ = harness.journal().write_summary(summary("s-1", run_id(1), time("12:00:01")));
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("13:00:00")));
+    harness.write_entries(0..3, saturating_add(time("12:00:01"), day * 29));
     assert!(harness.flush());
     let folder = {
         harness.shut_down();
         harness.folder
     };
-    let later = Clock::scripted(Moment { wall: saturating_add(t("12:00:02"), day * 30), ..noon().now() });
+    let later =
+        Clock::scripted(Moment { wall: saturating_add(time("12:00:02"), day * 30), ..noon_clock().now() });
     let mut harness = TestJournal::open(folder, JournalOptions::new(later));
-    let _ = harness.journal().write_summary(summary("s-9", run(2), saturating_add(t("12:00:00"), day * 30)));
+    let _ = harness.journal().write_summary(summary(
+        "s-9",
+        run_id(2),
+        saturating_add(time("12:00:00"), day * 30),
+    ));
     // The writer prunes between the first flush and the second.
     assert!(harness.flush() && harness.flush());
     let reader = harness.reader();
-    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
-    assert_eq!(found.iter().map(|segment| segment.started).collect::<Vec<_>>(), [t("13:00:00")]);
+    let found = reader.segments(time("00:00:00"), SegmentFilter::All).unwrap();
+    assert_eq!(found.iter().map(|segment| segment.started).collect::<Vec<_>>(), [time("13:00:00")]);
     let stats = reader.stats().unwrap();
     assert_eq!((stats.segments, stats.entries, stats.sessions), (1, 3, 1));
-    assert_eq!(reader.segments(t("00:00:00"), SegmentFilter::Sessions(&[id("s-0")])).unwrap().len(), 1);
+    assert_eq!(reader.segments(time("00:00:00"), SegmentFilter::Sessions(&[id("s-0")])).unwrap().len(), 1);
 }
 
 #[test]
 fn pruning_shrinks_file_below_maximum() {
-    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon()) };
+    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon_clock()) };
     let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
     let text = "x".repeat(1000);
     for number in 0..30 {
-        let started = saturating_add(t("12:00:00"), Duration::from_secs(number * 60));
-        assert_eq!(harness.journal().begin_segment(segment(run(1), started)), SendResult::Queued);
+        let started = saturating_add(time("12:00:00"), Duration::from_secs(number * 60));
+        assert_eq!(harness.journal().begin_segment(segment(run_id(1), started)), SendResult::Queued);
         for seq in 0..30 {
             let large = JournalEntry { body: json!(text), ..entry(seq, started) };
             assert_eq!(harness.journal().write_entry(large), SendResult::Queued);
@@ -302,9 +308,9 @@ fn pruning_shrinks_file_below_maximum() {
     }
     assert!(harness.flush() && harness.flush());
     let reader = harness.reader();
-    let found = reader.segments(t("00:00:00"), SegmentFilter::All).unwrap();
+    let found = reader.segments(time("00:00:00"), SegmentFilter::All).unwrap();
     assert!((6..11).contains(&found.len()), "{}", found.len());
-    assert_eq!(found.last().unwrap().started, t("12:29:00"), "the newest segments stay");
+    assert_eq!(found.last().unwrap().started, time("12:29:00"), "the newest segments stay");
     drop(reader);
     harness.shut_down();
     assert!(std::fs::metadata(harness.path()).unwrap().len() < options.max_bytes);
@@ -312,12 +318,12 @@ fn pruning_shrinks_file_below_maximum() {
 
 #[test]
 fn fast_growing_file_is_pruned_early() {
-    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon()) }; // no time passes
+    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon_clock()) }; // no time passes
     let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
     let size = |harness: &TestJournal| std::fs::metadata(harness.path()).unwrap().len();
     let write_segment = |harness: &mut TestJournal, number: u64| {
-        let started = saturating_add(t("12:00:00"), Duration::from_secs(number));
-        assert_eq!(harness.journal().begin_segment(segment(run(1), started)), SendResult::Queued);
+        let started = saturating_add(time("12:00:00"), Duration::from_secs(number));
+        assert_eq!(harness.journal().begin_segment(segment(run_id(1), started)), SendResult::Queued);
         for seq in 0..30 {
             let large = JournalEntry { body: json!("x".repeat(1000)), ..entry(seq, started) };
             assert_eq!(harness.journal().write_entry(large), SendResult::Queued);
@@ -341,33 +347,33 @@ fn fast_growing_file_is_pruned_early() {
 fn large_segment_is_closed() {
     let mut harness = TestJournal::open(
         tempfile::tempdir().unwrap(),
-        JournalOptions { max_bytes: 80_000, ..JournalOptions::new(noon()) },
+        JournalOptions { max_bytes: 80_000, ..JournalOptions::new(noon_clock()) },
     );
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    let large = || JournalEntry { body: json!("x".repeat(11_000)), ..entry(0, t("12:00:00")) };
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    let large = || JournalEntry { body: json!("x".repeat(11_000)), ..entry(0, time("12:00:00")) };
     assert_eq!(harness.journal().write_entry(large()), SendResult::Queued);
     assert!(harness.flush());
-    assert_eq!(harness.journal().write_entry(entry(1, t("12:00:01"))), SendResult::Dropped);
-    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Queued);
-    assert_eq!(harness.journal().write_entry(entry(0, t("12:00:02"))), SendResult::Queued);
+    assert_eq!(harness.journal().write_entry(entry(1, time("12:00:01"))), SendResult::Dropped);
+    assert_eq!(harness.journal().begin_segment(segment(run_id(1), time("12:00:02"))), SendResult::Queued);
+    assert_eq!(harness.journal().write_entry(entry(0, time("12:00:02"))), SendResult::Queued);
 }
 
 #[test]
 fn clear_keeps_other_writers_working() {
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    harness.write(0, 500, t("12:00:01"));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(0..500, time("12:00:01"));
     // The second flush ends after the first pruning, which holds the lock.
     assert!(harness.flush() && harness.flush());
     assert_eq!(clear(&harness.path()), Ok(ClearOutcome { is_open_elsewhere: true }));
     let stats = harness.reader().stats().unwrap();
     assert_eq!((stats.segments, stats.entries, stats.sessions, stats.oldest), (0, 0, 0, None));
     // The segment is deleted, so the sender must start a new one.
-    harness.write(500, 501, t("12:00:02"));
+    harness.write_entries(500..501, time("12:00:02"));
     assert!(harness.flush());
-    assert_eq!(harness.journal().write_entry(entry(501, t("12:00:03"))), SendResult::Dropped);
-    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
-    harness.write(0, 2, t("12:00:03"));
+    assert_eq!(harness.journal().write_entry(entry(501, time("12:00:03"))), SendResult::Dropped);
+    assert_eq!(harness.journal().begin_segment(segment(run_id(1), time("12:00:03"))), SendResult::Queued);
+    harness.write_entries(0..2, time("12:00:03"));
     assert!(harness.flush());
     assert_eq!(harness.reader().stats().unwrap().entries, 2);
     harness.shut_down();

@@ -1,4 +1,4 @@
-//! The messages that a sender gives to the journal: segments and entries. Pure data.
+//! The data that a sender gives to the journal: segments and entries. Also the id of a run, and the result of sending.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl RunId {
 pub struct Segment<H> {
     /// The run that writes it.
     pub run: RunId,
-    /// Start of the segment, by our wall clock.
+    /// Wall time at the start of the segment.
     pub started: Timestamp,
     /// Name of the profile, if there are several.
     pub profile: Option<String>,
@@ -51,15 +51,16 @@ pub struct Segment<H> {
 pub struct JournalEntry<B> {
     /// Sequence number in the segment. An entry replaces an earlier one with the same number.
     pub seq: u64,
-    /// Our wall clock at the newest response or input of the entry.
+    /// Wall time of the newest response or input in the entry.
     pub at: Timestamp,
     /// The content. Serialised on the writer thread.
     pub body: B,
     /// The sender's estimate of the entry's size in the queue, in bytes.
     pub estimated_size: usize,
-    /// Sessions that the entry mentions. The sender may omit those of earlier entries of the segment.
-    pub mentions: Vec<SessionId>,
-    /// Projects that the entry mentions, with the same exception.
+    /// Sessions that the entry mentions, so that readers can find the segment by session. The sender may omit sessions
+    /// that earlier entries of the segment mention.
+    pub sessions: Vec<SessionId>,
+    /// Projects that the entry mentions. The sender may omit projects that earlier entries of the segment mention.
     pub projects: Vec<Untrusted>,
 }
 

@@ -8,8 +8,8 @@
 //!                retries with the first message after 1, 2, 4 … 60 s, and at the end
 //! ```
 //!
-//! The idle thread sleeps without a tick. It moves a damaged file aside and creates a new one. If it must not touch the
-//! file, the thread ends.
+//! While idle, the thread sleeps until the next message. If the file is damaged, the thread moves it aside and creates
+//! a new one. If the thread must not touch the file, it ends.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use super::batch::{Batch, JournalMessage};
 use super::database::{JournalDatabase, OpenSegment};
 use super::file;
 use super::handle::JournalQueueState;
-use super::prune::{SLACK, prune};
+use super::prune::{SLACK_DIVISOR, prune};
 use super::{JournalError, JournalOptions};
 use crate::private_file::FileId;
 use keepwatch_core::backoff;
 
-/// Maximum time to collect a batch. A crash loses this time, plus that of one write.
+/// Maximum time to collect a batch. A crash loses the data of this time, plus that of one write.
 const COLLECT_TIME: Duration = Duration::from_millis(800);
 /// Time without a message after which a batch is written early.
 const QUIET_TIME: Duration = Duration::from_millis(250);
@@ -39,9 +39,9 @@ const SLOW_WRITE: Duration = Duration::from_secs(1);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Minimum interval between prunings of a file that is too large but grows slowly.
 const MIN_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-/// Divisor of the maximum size of the file: a segment above this fraction is closed, because pruning deletes only
-/// finished segments.
-const SEGMENT_FRACTION: u64 = 8;
+/// A segment is closed once it is larger than the maximum size of the file divided by this. Without this limit, pruning
+/// could free no space, because it deletes only finished segments.
+const SEGMENT_DIVISOR: u64 = 8;
 
 /// The state of the writer thread.
 pub(super) struct JournalWriter<B, H, F> {
@@ -56,7 +56,7 @@ pub(super) struct JournalWriter<B, H, F> {
     /// Identity of the file when it was last opened.
     file_id: Option<FileId>,
     open_segment: Option<OpenSegment>,
-    /// The ongoing error, which was reported.
+    /// The newest reported error, while it lasts.
     reported_error: Option<JournalError>,
     /// Number of failures in a row.
     failures: u32,
@@ -99,7 +99,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    /// Writes until the queue is closed, or until the file turns out to be one that it must not touch.
+    /// Writes batches until the queue is closed, or until it finds that it must not touch the file.
     pub(super) fn run(mut self) {
         self.run_until_closed();
         self.queue_state.shut_down();
@@ -107,7 +107,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
 
     fn run_until_closed(&mut self) {
         // Opened before the first message, so that errors are reported early.
-        if let Err(error) = self.open().or_else(|error| self.recover_damaged(error)) {
+        if let Err(error) = self.ensure_open().or_else(|error| self.recover_damaged(error)) {
             self.on_failure(error);
         }
         loop {
@@ -133,8 +133,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             let received = if is_idle || is_backing_off {
                 self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                let left = COLLECT_TIME.saturating_sub(self.now().saturating_sub(started));
-                self.inbox.recv_timeout(left.min(QUIET_TIME))
+                let remaining = COLLECT_TIME.saturating_sub(self.now().saturating_sub(started));
+                self.inbox.recv_timeout(remaining.min(QUIET_TIME))
             };
             match received {
                 Ok(message) => self.batch.add(message, &self.queue_state),
@@ -172,7 +172,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    fn open(&mut self) -> Result<(), JournalError> {
+    /// Opens the file, unless it is open already.
+    fn ensure_open(&mut self) -> Result<(), JournalError> {
         // If the file was moved or deleted, open the one that is at the path now.
         if self.database.is_some() && FileId::at(&self.path) != self.file_id {
             self.database = None;
@@ -194,7 +195,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
     fn try_write(&mut self, is_closing: bool) -> Result<(), JournalError> {
         let has_data = !self.batch.is_empty() || is_closing && self.open_segment.is_some();
         if has_data || self.failures > 0 {
-            self.open()?;
+            self.ensure_open()?;
         }
         if !has_data {
             return Ok(());
@@ -207,7 +208,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             })?;
         self.batch.clear(&self.queue_state);
         let max_segment_bytes =
-            usize::try_from(self.options.max_bytes / SEGMENT_FRACTION).unwrap_or(usize::MAX);
+            usize::try_from(self.options.max_bytes / SEGMENT_DIVISOR).unwrap_or(usize::MAX);
         let is_long = self.open_segment.as_ref().is_some_and(|segment| segment.bytes > max_segment_bytes);
         if has_lost_entries || is_long {
             self.queue_state.close_segment();
@@ -224,7 +225,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         self.drop_segment();
         // Another process may have moved it already. Then the file at this path is a new one.
         if self.file_id.is_some() && FileId::at(&self.path) == self.file_id {
-            file::ensure_journal(&self.path)?;
+            file::reject_foreign_file(&self.path)?;
             let now = self.options.clock.now().wall;
             let aside =
                 self.file_id.map(|damaged_id| file::move_aside(&self.path, damaged_id, now)).transpose();
@@ -232,7 +233,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
                 (self.on_error)(JournalError::Damaged { aside: Some(aside) });
             }
         }
-        self.open()
+        self.ensure_open()
     }
 
     /// Forgets the open segment, because its file is gone, and makes the sender start a new one.
@@ -273,9 +274,9 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    /// Deletes old data after the first batch, and then once per interval. A file that is too large is pruned earlier,
-    /// before it can grow by more than the last pruning deleted. Errors are ignored: the next batch meets the same
-    /// error and reports it.
+    /// Deletes old data after the first batch, and then once per [`PRUNE_INTERVAL`]. A file that is too large is pruned
+    /// earlier, before it can grow by more than the last pruning freed. Errors are ignored: the next batch meets the
+    /// same error and reports it.
     fn prune(&mut self, is_closing: bool) {
         let Some(database) = &mut self.database else { return };
         let now = self.options.clock.now();
@@ -286,9 +287,10 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             None => true,
             Some((pruned_at, old_size)) => {
                 let age = now.mono.saturating_sub(pruned_at);
-                // promise: journal-growth, mutant: > max_bytes / SLACK -> > u64::MAX
-                let is_due_early =
-                    || age >= MIN_PRUNE_INTERVAL || size().saturating_sub(old_size) > max_bytes / SLACK;
+                // promise: journal-growth, mutant: > max_bytes / SLACK_DIVISOR -> > u64::MAX
+                let is_due_early = || {
+                    age >= MIN_PRUNE_INTERVAL || size().saturating_sub(old_size) > max_bytes / SLACK_DIVISOR
+                };
                 age >= PRUNE_INTERVAL || size() > max_bytes && is_due_early()
             }
         };

@@ -107,7 +107,7 @@ impl World {
         result: Result<ResponseBody, ApiError>,
     ) -> Vec<Effect> {
         let (sent, received) = (moment((self.now - 0.1).max(0.0)), moment(self.now));
-        let next_attempt = result.is_err().then(|| moment(self.now + 6.0));
+        let next_request = result.is_err().then(|| moment(self.now + 6.0));
         self.send(Message::Report(
             profile,
             Box::new(Report {
@@ -118,7 +118,7 @@ impl World {
                 bytes: 0,
                 rate_limit: None,
                 result,
-                next_attempt,
+                next_request,
             }),
         ))
     }
@@ -483,7 +483,10 @@ fn recent_session_is_watched_after_enter() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
-    assert_eq!(world.press("R"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
+    assert_eq!(
+        world.press("R"),
+        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]
+    );
     assert_eq!(world.press("R"), [], "a request is already in flight");
     let old = |text: &str, seconds: f64| Session {
         created: Some(t(seconds)),
@@ -523,7 +526,10 @@ fn failed_recent_request_is_no_poll_failure() {
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "the list is empty");
-    assert_eq!(world.press("r"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
+    assert_eq!(
+        world.press("r"),
+        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]
+    );
     report_recent(&mut world, vec![session("beta", 5)]);
     assert!(world.model.recent.requests[&ProfileId::FIRST].error.is_none());
     world.press("?");
@@ -842,7 +848,7 @@ fn clock_skew_is_reported_once() {
                     bytes: 2,
                     rate_limit: None,
                     result,
-                    next_attempt: None,
+                    next_request: None,
                 }),
             )
         };

@@ -367,7 +367,7 @@ fn failures() -> Model {
         bytes,
         rate_limit: Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) }),
         result: Ok(ResponseBody::List(SessionList::default())),
-        next_attempt: None,
+        next_request: None,
     };
     for round in (0..27).rev() {
         model.profiles.get_mut(ProfileId::FIRST).poll_stats.add_report(&report(

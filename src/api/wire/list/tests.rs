@@ -2,10 +2,10 @@ use super::*;
 use keepwatch_core::text::redact;
 
 /// An API key that does not look like one, so the pattern-based redaction misses it.
-const KEY: &str = "quite-another-key-0123456789";
+const API_KEY: &str = "quite-another-key-0123456789";
 
 fn api_key() -> Secret {
-    Secret::new(KEY.to_owned())
+    Secret::new(API_KEY.to_owned())
 }
 
 fn read_list_with(cache: InternCache, body: &str) -> (SessionList, InternCache) {
@@ -58,19 +58,20 @@ fn lists_share_unchanged_texts() {
 
 #[test]
 fn remembered_projects_are_bounded() {
-    let many: Vec<String> = (0..100).map(|at| element("a", 1).replace("p-1", &format!("p-{at}"))).collect();
+    let many: Vec<String> =
+        (0..100).map(|number| element("a", 1).replace("p-1", &format!("p-{number}"))).collect();
     let (_, cache) = read_list_with(InternCache::default(), &list_of(&many));
-    assert_eq!(cache.common.len(), MAX_COMMON_TEXTS);
+    assert_eq!(cache.project_ids.len(), MAX_PROJECT_IDS);
 }
 
 #[test]
 fn list_quoting_api_key_is_redacted() {
-    let quoting = element("a", 1).replace("p-1", &format!("of {KEY}"));
+    let quoting = element("a", 1).replace("p-1", &format!("of {API_KEY}"));
     let (listing, _) = read_list_with(InternCache::default(), &list_of(&[quoting, element("b", 2)]));
     assert_eq!(listing.sessions[0].project.as_ref().unwrap().raw(), redact("of ••••"));
     assert_eq!(listing.sessions[1].id.raw(), "b");
     let mut reader = ListReader::new(InternCache::default(), api_key());
-    reader.push(format!("no list but {KEY}").as_bytes()).unwrap();
+    reader.push(format!("no list but {API_KEY}").as_bytes()).unwrap();
     let message = reader.finish().unwrap_err().description();
     assert!(message.contains("no list but ••••"), "{message}");
 }

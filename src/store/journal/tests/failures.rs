@@ -15,15 +15,15 @@ fn journal_over_file(bytes: &[u8]) -> TestJournal {
     let path = folder.path().join("state/keepwatch/journal.sqlite");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, bytes).unwrap();
-    TestJournal::open(folder, JournalOptions::new(noon()))
+    TestJournal::open(folder, JournalOptions::new(noon_clock()))
 }
 
 /// Returns the bytes of a journal with 900 entries.
 fn journal_bytes() -> Vec<u8> {
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    harness.write(0, 900, t("12:00:01"));
-    let _ = harness.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(0..900, time("12:00:01"));
+    let _ = harness.journal().write_summary(summary("s-1", run_id(1), time("12:00:01")));
     harness.shut_down();
     fs::read(harness.path()).unwrap()
 }
@@ -40,8 +40,8 @@ fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
 }
 
 fn assert_writes_again(harness: &mut TestJournal) {
-    assert_eq!(harness.journal().begin_segment(segment(run(9), t("12:00:00"))), SendResult::Queued);
-    harness.write(0, 3, t("12:00:01"));
+    assert_eq!(harness.journal().begin_segment(segment(run_id(9), time("12:00:00"))), SendResult::Queued);
+    harness.write_entries(0..3, time("12:00:01"));
     assert!(harness.flush());
     let stats = harness.reader().stats().unwrap();
     assert_eq!((stats.segments, stats.entries), (1, 3));
@@ -71,18 +71,18 @@ fn damaged_file_is_moved_only_once() {
     let path = folder.path().join("journal.sqlite");
     fs::write(&path, "damaged").unwrap();
     let damaged_id = crate::private_file::FileId::at(&path).unwrap();
-    let aside = file::move_aside(&path, damaged_id, t("12:00:00")).unwrap().unwrap();
+    let aside = file::move_aside(&path, damaged_id, time("12:00:00")).unwrap().unwrap();
     fs::write(&path, "sound").unwrap();
-    assert_eq!(file::move_aside(&path, damaged_id, t("12:00:00")).unwrap(), None);
+    assert_eq!(file::move_aside(&path, damaged_id, time("12:00:00")).unwrap(), None);
     assert_eq!((fs::read(path).unwrap(), fs::read(aside).unwrap()), (b"sound".into(), b"damaged".into()));
 }
 
 #[test]
 fn damage_while_writing_ends_segment() {
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    harness.write(0, 900, t("12:00:01"));
-    let _ = harness.journal().write_summary(summary("s-1", run(1), t("12:00:01")));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(0..900, time("12:00:01"));
+    let _ = harness.journal().write_summary(summary("s-1", run_id(1), time("12:00:01")));
     // The second flush ends after the first pruning, which would block the checkpoint.
     assert!(harness.flush() && harness.flush());
     // Overwrite every page but the first. The WAL is empty.
@@ -94,10 +94,10 @@ fn damage_while_writing_ends_segment() {
     // A change by another connection makes the writer drop its page cache.
     db.execute_batch("PRAGMA user_version = 1").unwrap();
     drop(db);
-    harness.write(900, 901, t("12:00:02"));
+    harness.write_entries(900..901, time("12:00:02"));
     assert!(harness.flush());
     assert!(matches!(harness.next_error(), JournalError::Damaged { aside: Some(_) }));
-    assert_eq!(harness.journal().write_entry(entry(901, t("12:00:03"))), SendResult::Dropped);
+    assert_eq!(harness.journal().write_entry(entry(901, time("12:00:03"))), SendResult::Dropped);
     assert_writes_again(&mut harness);
 }
 
@@ -114,7 +114,10 @@ fn newer_or_foreign_file_is_untouched() {
         assert_eq!(harness.next_error(), error);
         assert!(!harness.flush());
         assert!(!harness.journal().has_room());
-        assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:00"))), SendResult::Dropped);
+        assert_eq!(
+            harness.journal().begin_segment(segment(run_id(1), time("12:00:00"))),
+            SendResult::Dropped
+        );
         assert_eq!(JournalReader::open(&harness.path()).err(), Some(error));
         assert!(clear(&harness.path()).is_err());
         harness.shut_down();
@@ -130,7 +133,7 @@ fn unsuitable_file_is_refused() {
         let (sender, errors) = channel();
         let on_error = move |error| sender.send(error).unwrap();
         let journal =
-            Journal::<Value>::spawn(folder.path().join(name), JournalOptions::new(noon()), on_error);
+            Journal::<Value>::spawn(folder.path().join(name), JournalOptions::new(noon_clock()), on_error);
         let error: JournalError = errors.recv_timeout(TEST_TIMEOUT).unwrap();
         drop(journal);
         error.to_string()
@@ -168,11 +171,11 @@ fn read_only_folder_is_reported_once() {
     let (sender, errors) = channel();
     let path = path.join("keepwatch/journal.sqlite");
     let on_error = move |error| sender.send(error).unwrap();
-    let mut journal = Journal::<Value>::spawn(path, JournalOptions::new(noon()), on_error);
+    let mut journal = Journal::<Value>::spawn(path, JournalOptions::new(noon_clock()), on_error);
     assert_eq!(errors.recv_timeout(TEST_TIMEOUT), Ok(JournalError::ReadOnly));
     assert!(!journal.flush(TEST_TIMEOUT));
-    assert_eq!(journal.begin_segment(segment(run(1), t("12:00:00"))), SendResult::Queued);
-    assert_eq!(journal.write_entry(entry(0, t("12:00:00"))), SendResult::Queued);
+    assert_eq!(journal.begin_segment(segment(run_id(1), time("12:00:00"))), SendResult::Queued);
+    assert_eq!(journal.write_entry(entry(0, time("12:00:00"))), SendResult::Queued);
     assert!(!journal.flush(TEST_TIMEOUT) && !journal.flush(TEST_TIMEOUT));
     assert!(errors.try_recv().is_err(), "the error is reported once");
 }
@@ -213,8 +216,8 @@ fn writes_without_wal_are_synced() {
         assert_eq!(pragma("auto_vacuum"), "Integer(2)");
         let mut batch = Batch::<Value, Value>::new();
         for message in [
-            JournalMessage::BeginSegment(segment(run(1), t("12:00:00"))),
-            JournalMessage::Entry(entry(0, t("12:00:01"))),
+            JournalMessage::BeginSegment(segment(run_id(1), time("12:00:00"))),
+            JournalMessage::Entry(entry(0, time("12:00:01"))),
         ] {
             batch.add(message, &JournalQueueState::default());
         }
@@ -226,10 +229,10 @@ fn writes_without_wal_are_synced() {
 
 #[test]
 fn full_disk_is_reported_once() {
-    let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(noon()) };
+    let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(noon_clock()) };
     let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options);
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, time("12:00:01")) };
     let _ = harness.journal().write_entry(large(0));
     assert!(harness.flush());
     let _ = harness.journal().write_entry(large(1));
@@ -246,11 +249,11 @@ fn full_disk_is_reported_once() {
 
 #[test]
 fn write_is_retried_after_backoff() {
-    let clock = noon();
+    let clock = noon_clock();
     let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(clock.clone()) };
     let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options);
-    let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, t("12:00:01")) };
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let large = |seq| JournalEntry { body: json!("x".repeat(50_000)), ..entry(seq, time("12:00:01")) };
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     let _ = harness.journal().write_entry(large(0));
     assert!(harness.flush());
     let _ = harness.journal().write_entry(large(1));
@@ -259,7 +262,7 @@ fn write_is_retried_after_backoff() {
     clear(&harness.path()).unwrap();
     // No flush is needed: the first message after the backoff triggers the retry.
     clock.advance(Duration::from_secs(2));
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:02")));
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:02")));
     assert_eq!(harness.next_error(), JournalError::Recovered);
 }
 
@@ -277,21 +280,21 @@ impl Serialize for SlowBody {
 fn slow_disk_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let (sender, errors) = channel();
-    let clock = noon();
+    let clock = noon_clock();
     let mut journal: Journal<SlowBody> =
         Journal::spawn(folder.path().join("j.sqlite"), JournalOptions::new(clock.clone()), move |error| {
             sender.send(error).unwrap();
         });
-    let _ = journal.begin_segment(segment(run(1), t("12:00:00")));
+    let _ = journal.begin_segment(segment(run_id(1), time("12:00:00")));
     for (seq, ms) in [(0, 2000), (1, 3000), (2, 700), (3, 10)] {
         let body = SlowBody(clock.clone(), Duration::from_millis(ms));
-        let entry = entry(seq, t("12:00:01"));
+        let entry = entry(seq, time("12:00:01"));
         let entry = JournalEntry {
             seq,
             at: entry.at,
             body,
             estimated_size: 1,
-            mentions: Vec::new(),
+            sessions: Vec::new(),
             projects: Vec::new(),
         };
         assert_eq!(journal.write_entry(entry), SendResult::Queued);
@@ -304,33 +307,33 @@ fn slow_disk_is_reported_once() {
 
 #[test]
 fn locked_file_blocks_neither_sender_nor_close() {
-    let mut harness = TestJournal::start(noon()); // no time passes, so nothing counts as slow
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let mut harness = TestJournal::start(noon_clock()); // no time passes, so nothing counts as slow
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     assert!(harness.flush());
     let other = Connection::open(harness.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     // The queue fills while the writer waits for the lock. Then entries are dropped.
     let mut queued = 0;
-    while harness.journal().write_entry(entry(queued, t("12:00:01"))) == SendResult::Queued {
+    while harness.journal().write_entry(entry(queued, time("12:00:01"))) == SendResult::Queued {
         queued += 1;
     }
     assert!((10_000..=MAX_QUEUED as u64).contains(&queued), "{queued}");
     assert!(!harness.journal().has_room());
-    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:02"))), SendResult::Dropped);
+    assert_eq!(harness.journal().begin_segment(segment(run_id(1), time("12:00:02"))), SendResult::Dropped);
     assert_eq!(harness.next_error(), JournalError::Locked);
     other.execute_batch("ROLLBACK").unwrap();
     assert!(harness.flush());
     assert_eq!(harness.next_error(), JournalError::Recovered);
     assert_eq!(harness.reader().stats().unwrap().entries, queued, "every queued entry is written");
     assert_eq!(
-        harness.journal().write_entry(entry(queued, t("12:00:03"))),
+        harness.journal().write_entry(entry(queued, time("12:00:03"))),
         SendResult::Dropped,
         "the segment stays closed"
     );
-    assert_eq!(harness.journal().begin_segment(segment(run(1), t("12:00:03"))), SendResult::Queued);
+    assert_eq!(harness.journal().begin_segment(segment(run_id(1), time("12:00:03"))), SendResult::Queued);
 
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    harness.write(0, 10, t("12:00:03"));
+    harness.write_entries(0..10, time("12:00:03"));
     assert!(harness.journal.take().unwrap().close() >= 10, "unwritten entries are counted");
 }
 
@@ -340,7 +343,7 @@ fn rejected_file_counts_no_unwritten_entries() {
     std::fs::create_dir_all(folder.path().join("state/keepwatch/journal.sqlite")).unwrap();
     let mut harness = TestJournal::open(folder, JournalOptions::new(Clock::system()));
     // Queued, unless the thread has ended already.
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     assert!(harness.next_error().is_final());
     assert_eq!(harness.journal.take().unwrap().close(), 0);
 }
@@ -361,16 +364,16 @@ fn stuck_disk_delays_drop_by_timeout() {
     let path = folder.path().join("j.sqlite");
     let mut journal: Journal<BlockedBody> =
         Journal::spawn(path.clone(), JournalOptions::new(Clock::system()), |_| {});
-    let _ = journal.begin_segment(segment(run(1), t("12:00:00")));
+    let _ = journal.begin_segment(segment(run_id(1), time("12:00:00")));
     let gate = std::sync::Arc::new(std::sync::Mutex::new(()));
     let block = gate.lock().unwrap();
-    let JournalEntry { seq, at, estimated_size, mentions, projects, .. } = entry(0, t("12:00:01"));
+    let JournalEntry { seq, at, estimated_size, sessions, projects, .. } = entry(0, time("12:00:01"));
     assert_eq!(
         journal.write_entry(JournalEntry {
             seq,
             at,
             estimated_size,
-            mentions,
+            sessions,
             projects,
             body: BlockedBody(gate.clone())
         }),
@@ -391,11 +394,11 @@ fn stuck_disk_delays_drop_by_timeout() {
 #[test]
 fn queue_is_bounded_by_bytes() {
     let mut harness = TestJournal::start(Clock::system());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     assert!(harness.flush());
     let other = Connection::open(harness.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let large = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, t("12:00:01")) };
+    let large = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, time("12:00:01")) };
     let queued =
         (0..100).take_while(|seq| harness.journal().write_entry(large(*seq)) == SendResult::Queued).count();
     assert_eq!(queued, 6);
@@ -404,13 +407,13 @@ fn queue_is_bounded_by_bytes() {
 
 #[test]
 fn deleted_file_is_recreated() {
-    let mut harness = TestJournal::start(noon());
-    let _ = harness.journal().begin_segment(segment(run(1), t("12:00:00")));
-    harness.write(0, 5, t("12:00:01"));
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(0..5, time("12:00:01"));
     assert!(harness.flush());
     fs::remove_dir_all(harness.path().parent().unwrap()).unwrap();
-    harness.write(5, 6, t("12:00:02"));
+    harness.write_entries(5..6, time("12:00:02"));
     assert!(harness.flush());
-    assert_eq!(harness.journal().write_entry(entry(6, t("12:00:03"))), SendResult::Dropped);
+    assert_eq!(harness.journal().write_entry(entry(6, time("12:00:03"))), SendResult::Dropped);
     assert_writes_again(&mut harness);
 }

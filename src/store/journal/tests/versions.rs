@@ -20,9 +20,9 @@ fn fixture(version: i64) -> PathBuf {
 /// Writes the data that every fixture has.
 fn fill(harness: &mut TestJournal) {
     for (number, at) in [(1, "11:00:00"), (2, "12:00:00")] {
-        assert_eq!(harness.journal().begin_segment(segment(run(number), t(at))), SendResult::Queued);
-        harness.write(0, 5, t(at));
-        let _ = harness.journal().write_summary(summary("s-1", run(number), t(at)));
+        assert_eq!(harness.journal().begin_segment(segment(run_id(number), time(at))), SendResult::Queued);
+        harness.write_entries(0..5, time(at));
+        let _ = harness.journal().write_summary(summary("s-1", run_id(number), time(at)));
     }
     let sparse = SessionSummary {
         profile: None,
@@ -39,7 +39,7 @@ fn fill(harness: &mut TestJournal) {
         proxy_bytes: None,
         verdict: None,
         metadata: None,
-        ..summary("s-2", run(2), t("12:00:00"))
+        ..summary("s-2", run_id(2), time("12:00:00"))
     };
     let _ = harness.journal().write_summary(sparse);
     assert!(harness.flush());
@@ -49,7 +49,7 @@ fn fill(harness: &mut TestJournal) {
 fn read_all(
     reader: &JournalReader,
 ) -> (Vec<super::super::StoredSegment>, Vec<StoredEntry>, Vec<SessionSummary>, Vec<usize>) {
-    let start = t("00:00:00");
+    let start = time("00:00:00");
     let segments = reader.segments(start, SegmentFilter::All).unwrap();
     let entries =
         segments.iter().flat_map(|segment| reader.entries(segment.id)).map(Result::unwrap).collect();
@@ -63,7 +63,7 @@ fn read_all(
 
 #[test]
 fn every_shipped_version_still_opens() {
-    let mut fresh = TestJournal::start(noon());
+    let mut fresh = TestJournal::start(noon_clock());
     fill(&mut fresh);
     let expected = read_all(&fresh.reader());
     for version in 1..=SCHEMA_VERSION {
@@ -78,14 +78,14 @@ fn every_shipped_version_still_opens() {
         let (folder, path) = copy();
         assert_eq!(read_all(&JournalReader::open(&path).unwrap().unwrap()), expected, "version {version}");
         drop(folder);
-        let mut harness = TestJournal::open(copy().0, JournalOptions::new(noon()));
+        let mut harness = TestJournal::open(copy().0, JournalOptions::new(noon_clock()));
         assert!(harness.flush());
         assert_eq!(read_all(&harness.reader()), expected, "version {version}");
         let db = rusqlite::Connection::open(harness.path()).unwrap();
         let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, SCHEMA_VERSION);
-        assert_eq!(harness.journal().begin_segment(segment(run(3), t("13:00:00"))), SendResult::Queued);
-        harness.write(0, 1, t("13:00:00"));
+        assert_eq!(harness.journal().begin_segment(segment(run_id(3), time("13:00:00"))), SendResult::Queued);
+        harness.write_entries(0..1, time("13:00:00"));
         assert!(harness.flush());
         assert_eq!(harness.reader().stats().unwrap().entries, 11);
     }
@@ -98,9 +98,9 @@ fn every_shipped_version_still_opens() {
 #[test]
 #[ignore = "writes the fixture of a new version"]
 fn writes_fixture_of_this_version() {
-    let mut harness = TestJournal::start(noon());
+    let mut harness = TestJournal::start(noon_clock());
     fill(&mut harness);
-    let _ = harness.journal().begin_segment(segment(run(9), t("12:00:01")));
+    let _ = harness.journal().begin_segment(segment(run_id(9), time("12:00:01")));
     harness.shut_down();
     // A killed run leaves its last segment unfinished.
     let db = rusqlite::Connection::open(harness.path()).unwrap();

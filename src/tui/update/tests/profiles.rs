@@ -293,7 +293,7 @@ fn profile_without_api_key_is_not_polled() {
         "{screen}"
     );
     assert!(!screen.contains("next try"), "{screen}");
-    assert_eq!(world.press("R"), [Effect::CommandPoller(ACME, PollerCommand::ListRecent)]);
+    assert_eq!(world.press("R"), [Effect::CommandPoller(ACME, PollerCommand::ListRecentSessions)]);
     world.press("!");
     assert!(view::screen_text(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
@@ -303,7 +303,7 @@ fn recent_sessions_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
     assert_eq!(
         world.press("R"),
-        [ACME, STAGING].map(|profile| Effect::CommandPoller(profile, PollerCommand::ListRecent))
+        [ACME, STAGING].map(|profile| Effect::CommandPoller(profile, PollerCommand::ListRecentSessions))
     );
     let old = |text: &str, seconds: f64| Session {
         created: Some(t(seconds)),
@@ -370,7 +370,7 @@ fn countdowns_tick_together_despite_clock_skew() {
                 bytes: 0,
                 rate_limit: None,
                 result: Ok(ResponseBody::List(SessionList::default())),
-                next_attempt: None,
+                next_request: None,
             };
             update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }
@@ -419,7 +419,7 @@ fn time_left_sort_ignores_clock_skew() {
                 bytes: 0,
                 rate_limit: None,
                 result: Ok(ResponseBody::List(SessionList { sessions: sessions.into(), malformed: 0 })),
-                next_attempt: None,
+                next_request: None,
             };
             update(&mut world.model, Message::Report(profile, Box::new(report)), moment(now));
         }

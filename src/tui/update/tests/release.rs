@@ -93,7 +93,7 @@ fn failed_release_keeps_api_message() {
         bytes: 0,
         rate_limit: None,
         result: Err(error),
-        next_attempt: None,
+        next_request: None,
     };
     world.send(Message::Report(ProfileId::FIRST, Box::new(report)));
     world.now = 60.0;

@@ -28,7 +28,7 @@ fn list_report(at: Moment, date: Timestamp, session: Session) -> Message {
             bytes: 2,
             rate_limit: None,
             result: Ok(ResponseBody::List(list)),
-            next_attempt: None,
+            next_request: None,
         }),
     )
 }
