@@ -10,13 +10,13 @@ use keepwatch_core::session::Secret;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Sends a command to every poller.
-    CommandAllPollers(PollerCommand),
+    SendToAllPollers(PollerCommand),
     /// Sends a command to the poller of one profile.
-    CommandPoller(ProfileId, PollerCommand),
+    SendToPoller(ProfileId, PollerCommand),
     /// Copies a text.
     Copy(Copyable, Secret),
     /// Opens a page in the browser. The address contains no secret.
-    Open(String),
+    OpenInBrowser(String),
     /// Writes to the recording or the journal of a profile, or reads from it.
     Persist(ProfileId, PersistenceCommand),
     /// Plays or pauses a recording.
@@ -29,7 +29,7 @@ pub enum Effect {
     /// Rings the terminal's bell.
     RingBell,
     /// Sets the window's title.
-    Title(String),
+    SetTitle(String),
     /// Turns bracketed paste on (while a line is edited) or off.
     SetBracketedPaste(bool),
     /// Draws the whole screen again.

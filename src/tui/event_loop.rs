@@ -144,7 +144,7 @@ pub(super) fn lay_out(model: &mut Model, now: Moment) {
 
 /// Starts a new segment in each journal whose writer has closed the last one.
 fn start_segments(runner: &mut EffectRunner, model: &mut Model, now: Moment) {
-    for profile in runner.closed_segments() {
+    for profile in runner.profiles_needing_segment() {
         runner.run_effects(model.start_segment(profile, now));
     }
 }

@@ -52,7 +52,7 @@ pub use focus::{DetailsSection, Focus, Pane};
 pub use message::Message;
 pub use model::Model;
 pub use mute::MutedSessions;
-pub(crate) use next_change::MINUTES_ONLY_FROM;
+pub(crate) use next_change::MINUTES_ONLY_THRESHOLD;
 pub use notice::{Notice, NoticeLevel};
 pub use persistence::{
     HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,

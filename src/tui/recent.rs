@@ -129,7 +129,7 @@ impl Model {
             }
             let request = self.recent.requests.entry(profile).or_default();
             if !std::mem::replace(&mut request.is_pending, true) {
-                effects.push(Effect::CommandPoller(profile, PollerCommand::ListRecent));
+                effects.push(Effect::SendToPoller(profile, PollerCommand::ListRecent));
             }
         }
         effects

@@ -84,7 +84,7 @@ impl Model {
         };
         let mut effects = self.apply_input(profile, Input::ReleaseRequested { at: now, id: id.clone() });
         self.notify(now, NoticeLevel::Info, format!("release of {} asked", id.prefix(8)));
-        effects.push(Effect::CommandPoller(profile, PollerCommand::Release(id)));
+        effects.push(Effect::SendToPoller(profile, PollerCommand::Release(id)));
         effects
     }
 }

@@ -77,7 +77,7 @@ impl TableState {
 
     /// Returns true if only sessions with unacknowledged alerts are shown.
     #[must_use]
-    pub fn is_alerts_only(&self) -> bool {
+    pub fn shows_alerts_only(&self) -> bool {
         self.alerts_only
     }
 

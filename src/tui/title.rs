@@ -15,8 +15,8 @@ impl Model {
         let title = title_text(self.table.rows().counts(), self.settings.theme.ascii);
         (title != self.title.0).then(|| {
             self.title.0.clone_from(&title);
-            // promise: title-counts, mutant: Title(title) -> Title(match &self.focus { super::focus::Focus::Reveal { url, .. } => url.expose().into(), _ => title })
-            Effect::Title(title)
+            // promise: title-counts, mutant: SetTitle(title) -> SetTitle(match &self.focus { super::focus::Focus::Reveal { url, .. } => url.expose().into(), _ => title })
+            Effect::SetTitle(title)
         })
     }
 }

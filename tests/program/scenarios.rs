@@ -258,7 +258,7 @@ impl Watcher {
             let left = expect.within.0.saturating_sub(passed);
             next = Some(next.map_or(left, |next| next.min(left)));
         }
-        let flag = self.tracker.next_deadline(now);
+        let flag = self.tracker.time_until_deadline(now);
         let wait = flag.map_or(next?, |flag| flag.min(next.unwrap_or(flag)));
         Some(now.mono + wait.max(Duration::from_millis(10)))
     }

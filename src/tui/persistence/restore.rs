@@ -189,7 +189,7 @@ impl Model {
         self.scroll.follow_newest();
         self.rebuild_rows();
         let command = (!unknown.is_empty())
-            .then_some(Effect::CommandPoller(profile, PollerCommand::TrackExisting(unknown)));
+            .then_some(Effect::SendToPoller(profile, PollerCommand::TrackExisting(unknown)));
         command.into_iter().chain(self.update_title()).collect()
     }
 }

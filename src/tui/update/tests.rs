@@ -82,7 +82,7 @@ impl World {
 
     fn send(&mut self, message: Message) -> Vec<Effect> {
         let effects = update(&mut self.model, message, moment(self.now));
-        effects.into_iter().filter(|effect| !matches!(effect, Effect::Title(_))).collect()
+        effects.into_iter().filter(|effect| !matches!(effect, Effect::SetTitle(_))).collect()
     }
 
     fn tick(&mut self, now: Moment) -> Vec<Effect> {
@@ -200,7 +200,7 @@ fn timeout_error() -> ApiError {
 }
 
 fn fetch_urls_effects(text: &str) -> Vec<Effect> {
-    vec![Effect::CommandPoller(ProfileId::FIRST, PollerCommand::FetchConnectUrls(id(text)))]
+    vec![Effect::SendToPoller(ProfileId::FIRST, PollerCommand::FetchConnectUrls(id(text)))]
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn pasted_log_line_adds_its_session() {
     let effects = world.key(KeyCode::Enter);
     assert_eq!(
         effects,
-        [Effect::SetBracketedPaste(false), Effect::CommandAllPollers(PollerCommand::Watch(id(uuid)))]
+        [Effect::SetBracketedPaste(false), Effect::SendToAllPollers(PollerCommand::Watch(id(uuid)))]
     );
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
     assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "the session counts as named");
@@ -483,7 +483,7 @@ fn recent_session_is_watched_after_enter() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
-    assert_eq!(world.press("R"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
+    assert_eq!(world.press("R"), [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
     assert_eq!(world.press("R"), [], "a request is already in flight");
     let old = |text: &str, seconds: f64| Session {
         created: Some(t(seconds)),
@@ -499,7 +499,7 @@ fn recent_session_is_watched_after_enter() {
     assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest session is first");
     world.press("jjk");
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(effects, [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::Watch(id("s298")))]);
+    assert_eq!(effects, [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::Watch(id("s298")))]);
     assert_eq!(
         (world.pane(), world.selected()),
         (Some(Pane::FullDetails(DetailsSection::Fields)), Some("s298"))
@@ -523,7 +523,7 @@ fn failed_recent_request_is_no_poll_failure() {
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "the list is empty");
-    assert_eq!(world.press("r"), [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
+    assert_eq!(world.press("r"), [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
     report_recent(&mut world, vec![session("beta", 5)]);
     assert!(world.model.recent.requests[&ProfileId::FIRST].error.is_none());
     world.press("?");
@@ -568,7 +568,7 @@ fn live_view_url_has_its_own_request() {
     let mut world = World::with_running(&[("a", 100)]);
     assert_eq!(
         world.press("yl"),
-        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::FetchLiveView(id("a")))]
+        [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::FetchLiveView(id("a")))]
     );
     assert_eq!(world.press("c"), fetch_urls_effects("a"), "the connect URL needs another request");
     let urls = ConnectUrls {
@@ -748,7 +748,7 @@ fn revealed_url_does_not_interrupt_typing() {
 fn dashboard_link_is_copied_without_browser() {
     let page = "https://www.browserbase.com/sessions/a";
     let mut world = World::with_running(&[("a", 900)]);
-    assert_eq!(world.press("o"), [Effect::Open(page.into())]);
+    assert_eq!(world.press("o"), [Effect::OpenInBrowser(page.into())]);
     world.send(Message::BrowserFailed("no browser".into()));
     assert_eq!(world.notice(), "no browser could be opened: no browser");
     world.model.settings.can_open_browser = false;
@@ -758,26 +758,26 @@ fn dashboard_link_is_copied_without_browser() {
 #[test]
 fn pause_survives_sleep_and_suspension() {
     let mut world = World::with_running(&[("a", 900)]);
-    assert_eq!(world.press("p"), [Effect::CommandAllPollers(PollerCommand::Pause)]);
+    assert_eq!(world.press("p"), [Effect::SendToAllPollers(PollerCommand::Pause)]);
     let slept = Message::Slept(moment(1.0), moment(100.0));
     assert_eq!(
         world.send(slept),
-        [Effect::CommandAllPollers(PollerCommand::Reconnect)],
+        [Effect::SendToAllPollers(PollerCommand::Reconnect)],
         "the poller reconnects and stays paused"
     );
     assert_eq!(world.notice(), "this machine slept; polling is still paused");
     assert_eq!(
         world.send(Message::Resumed),
-        [Effect::Repaint, Effect::CommandAllPollers(PollerCommand::Pause)]
+        [Effect::Repaint, Effect::SendToAllPollers(PollerCommand::Pause)]
     );
     assert!(world.model.paused);
-    assert_eq!(world.press(" "), [Effect::CommandAllPollers(PollerCommand::Resume)]);
-    assert_eq!(world.press("p"), [Effect::CommandAllPollers(PollerCommand::Pause)]);
-    assert_eq!(world.press("r"), [Effect::CommandAllPollers(PollerCommand::PollNow)]);
+    assert_eq!(world.press(" "), [Effect::SendToAllPollers(PollerCommand::Resume)]);
+    assert_eq!(world.press("p"), [Effect::SendToAllPollers(PollerCommand::Pause)]);
+    assert_eq!(world.press("r"), [Effect::SendToAllPollers(PollerCommand::PollNow)]);
     assert!(!world.model.paused);
     assert_eq!(
         world.send(Message::Resumed),
-        [Effect::Repaint, Effect::CommandAllPollers(PollerCommand::PollNow)]
+        [Effect::Repaint, Effect::SendToAllPollers(PollerCommand::PollNow)]
     );
 }
 
@@ -807,9 +807,9 @@ fn sort_cycles_through_all_columns() {
     seen.dedup();
     assert_eq!(seen.len(), 7);
     world.press("H");
-    assert!(world.model.hide_metadata);
+    assert!(world.model.hides_metadata);
     world.press("H");
-    assert!(!world.model.hide_metadata);
+    assert!(!world.model.hides_metadata);
 }
 
 #[test]

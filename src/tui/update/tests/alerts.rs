@@ -38,7 +38,7 @@ fn acknowledged_alerts_are_not_counted() {
     assert_eq!(world.notice(), "there is no flag to acknowledge");
     world.now = 3300.0; // c has 5 min left
     let effects = world.tick(moment(world.now));
-    assert!(matches!(effects[..], [Effect::Title(_)]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::SetTitle(_)]), "{effects:?}");
     assert_eq!(alert_count(&world), 1);
 }
 
@@ -137,12 +137,12 @@ fn copied_evidence_has_no_metadata() {
 }
 
 #[test]
-fn events_page_acts_on_marked_session() {
+fn events_page_acts_on_selected_event() {
     let mut world = world_with_alerts();
     world.model.select(id("c"));
     world.press("e");
-    let marked = world.model.selected_event().unwrap().1.id.clone();
-    assert_eq!(marked, Some(id("b")), "the newest event is the alert of b");
+    let selected = world.model.selected_event().unwrap().1.id.clone();
+    assert_eq!(selected, Some(id("b")), "the newest event is the alert of b");
     world.key(KeyCode::Enter);
     assert_eq!(
         (world.pane(), world.selected()),

@@ -78,17 +78,17 @@ fn commands_go_to_profile_of_session() {
         world.model.select(id(text));
         assert_eq!(
             world.press("c"),
-            [Effect::CommandPoller(profile, PollerCommand::FetchConnectUrls(id(text)))]
+            [Effect::SendToPoller(profile, PollerCommand::FetchConnectUrls(id(text)))]
         );
         assert_eq!(
             world.press("yl"),
-            [Effect::CommandPoller(profile, PollerCommand::FetchLiveView(id(text)))]
+            [Effect::SendToPoller(profile, PollerCommand::FetchLiveView(id(text)))]
         );
         world.press("x");
         world.press(text);
         assert_eq!(
             world.key(KeyCode::Enter),
-            [Effect::CommandPoller(profile, PollerCommand::Release(id(text)))]
+            [Effect::SendToPoller(profile, PollerCommand::Release(id(text)))]
         );
         let is_releasing = |profile| {
             world.model.profiles.get(profile).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
@@ -96,7 +96,7 @@ fn commands_go_to_profile_of_session() {
         assert_eq!((is_releasing(ACME), is_releasing(STAGING)), (profile == ACME, profile == STAGING));
         assert_eq!(
             world.press("p"),
-            [Effect::CommandAllPollers(PollerCommand::Pause)],
+            [Effect::SendToAllPollers(PollerCommand::Pause)],
             "a pause concerns all profiles"
         );
     }
@@ -152,12 +152,9 @@ fn profile_that_finds_session_owns_it() {
         let effects = world.key(KeyCode::Enter);
         assert_eq!(
             effects,
-            [
-                Effect::SetBracketedPaste(false),
-                Effect::CommandAllPollers(PollerCommand::Watch(id("new-one")))
-            ]
+            [Effect::SetBracketedPaste(false), Effect::SendToAllPollers(PollerCommand::Watch(id("new-one")))]
         );
-        let unwatch = [Effect::CommandPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
+        let unwatch = [Effect::SendToPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
         if first == ACME {
             let effects = world.report_not_found_from(ACME, "new-one");
             assert_eq!(effects, [], "the other profile may still find the session");
@@ -293,7 +290,7 @@ fn profile_without_api_key_is_not_polled() {
         "{screen}"
     );
     assert!(!screen.contains("next try"), "{screen}");
-    assert_eq!(world.press("R"), [Effect::CommandPoller(ACME, PollerCommand::ListRecent)]);
+    assert_eq!(world.press("R"), [Effect::SendToPoller(ACME, PollerCommand::ListRecent)]);
     world.press("!");
     assert!(view::screen_text(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
@@ -303,7 +300,7 @@ fn recent_sessions_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
     assert_eq!(
         world.press("R"),
-        [ACME, STAGING].map(|profile| Effect::CommandPoller(profile, PollerCommand::ListRecent))
+        [ACME, STAGING].map(|profile| Effect::SendToPoller(profile, PollerCommand::ListRecent))
     );
     let old = |text: &str, seconds: f64| Session {
         created: Some(t(seconds)),
@@ -326,7 +323,7 @@ fn recent_sessions_are_merged() {
         (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3)
     );
     world.press("k");
-    assert_eq!(world.key(KeyCode::Enter), [Effect::CommandPoller(STAGING, PollerCommand::Watch(id("s2")))]);
+    assert_eq!(world.key(KeyCode::Enter), [Effect::SendToPoller(STAGING, PollerCommand::Watch(id("s2")))]);
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
     world.report_from(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
@@ -344,7 +341,7 @@ fn sleep_reaches_every_profile() {
     let mut world = World::with_running_in_two(&["a"], &["s"]);
     world.now = 100.0;
     let effects = world.send(Message::Slept(moment(1.0), moment(100.0)));
-    assert_eq!(effects, [Effect::CommandAllPollers(PollerCommand::Reconnect)]);
+    assert_eq!(effects, [Effect::SendToAllPollers(PollerCommand::Reconnect)]);
     let profiles_with = |world: &World, event_name| {
         let events = world.events().into_iter().filter(|(_, name)| *name == event_name);
         events.map(|(profile, _)| profile).collect::<Vec<_>>()

@@ -11,7 +11,7 @@ fn two_running() -> World {
 
 fn released_ids(effects: &[Effect]) -> Vec<&SessionId> {
     let ids = effects.iter().filter_map(|effect| match effect {
-        Effect::CommandPoller(ProfileId::FIRST, PollerCommand::Release(id)) => Some(id),
+        Effect::SendToPoller(ProfileId::FIRST, PollerCommand::Release(id)) => Some(id),
         _ => None,
     });
     ids.collect()

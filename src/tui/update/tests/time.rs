@@ -51,7 +51,7 @@ fn wake_after_sleep_polls_immediately() {
     let mut world = world_with_server_ahead(0.0);
     let (before, after) = (moment(10.0), moment_with_clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
     let effects = update(&mut world.model, Message::Slept(before, after), after);
-    assert!(effects.contains(&Effect::CommandAllPollers(PollerCommand::Reconnect)), "{effects:?}");
+    assert!(effects.contains(&Effect::SendToAllPollers(PollerCommand::Reconnect)), "{effects:?}");
     let screen = rendered(&world, after);
     assert!(screen.contains("59m 50s"), "{screen}");
     assert!(screen.contains("this machine slept"), "{screen}");
