@@ -194,7 +194,8 @@ pub(super) struct Persistence {
 #[derive(Debug)]
 struct ProfileJournal {
     journal: Journal<StreamEntry, StreamHeader>,
-    /// True before the first segment, and after the writer's queue has dropped a segment or an entry.
+    /// True before the first segment, and after the journal has dropped a segment or an entry. It drops entries also
+    /// because the writer has closed the segment.
     needs_segment: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The title of the terminal window. It contains counts only, because more people see it than the screen.
+//! The title of the terminal window. It contains only counts, because other people may see it, for example in a task bar.
 
 use super::effect::Effect;
 use super::model::Model;
@@ -25,7 +25,7 @@ impl Model {
 fn title_text(counts: &StatusCounts, ascii: bool) -> String {
     let StatusCounts { running, pending, timed_out, error, with_alerts, .. } = *counts;
     let errors = if error == 1 { "error" } else { "errors" };
-    let counts: Vec<String> = [
+    let parts: Vec<String> = [
         (with_alerts, "flagged"),
         (running, "running"),
         (pending, "pending"),
@@ -37,7 +37,7 @@ fn title_text(counts: &StatusCounts, ascii: bool) -> String {
     .map(|(count, word)| format!("{count} {word}"))
     .collect();
     let title =
-        if counts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", counts.join(" · ")) };
+        if parts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", parts.join(" · ")) };
     if ascii { text::to_ascii(&title) } else { title }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
             let lines = polling_lines(model, inner_width(screen), model.server_time(now));
             draw_scrolled_lines(buffer, screen, model, "Polling", lines, *top);
         }
-        Focus::Reveal { id, url, expires_at: until, .. } => {
+        Focus::Reveal { id, url, expires_at, .. } => {
             let hidden_at = now.plus(expires_at.saturating_sub(now.boot));
             let wait = header::whole_seconds_between(model, now, hidden_at).max(Duration::from_secs(1));
             draw_url(buffer, screen, model, id, url.expose(), wait);
