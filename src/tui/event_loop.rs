@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The clock wakes the loop when a visible text changes. The loop awaits only its `select!` and never blocks: the
-//! terminal writer, the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads. Large
-//! responses are decoded in pieces, so that other tasks can run in between.
+//! terminal writer, the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads.
+//! Large responses are decoded in pieces, so that other tasks can run in between.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

@@ -28,8 +28,8 @@ impl EventScope<'_> {
         }
     }
 
-    /// Returns `anchor` and the older events, from the newest to the oldest. If `anchor` is `None` or was evicted, returns
-    /// all events.
+    /// Returns `anchor` and the older events, from the newest to the oldest. If `anchor` is `None` or was evicted,
+    /// returns all events.
     pub(crate) fn newest_events_from<'f>(
         self,
         profiles: &'f Profiles,

@@ -7,7 +7,8 @@
 //!   event_loop: the only select!     effect_runner: performs them
 //! ```
 //!
-//! The event loop owns the model. The model does no I/O and reads no clock. Only `effect_runner` acts on the outside world.
+//! The event loop owns the model. The model does no I/O and reads no clock. Only `effect_runner` acts on the outside
+//! world.
 
 mod acknowledged;
 mod effect;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keepwatch_core::clock::Moment;
 
-/// The time for which a notice is shown, if it is no error.
+/// The time for which a notice other than an error is shown.
 const NOTICE_DURATION: Duration = Duration::from_secs(5);
 /// The time for which an error notice is shown.
 const ERROR_NOTICE_DURATION: Duration = Duration::from_secs(10);

@@ -122,7 +122,7 @@ pub enum PersistenceEvent {
     HistoryLoaded {
         /// The profile of the command.
         profile: ProfileId,
-        /// A tracker with the history of earlier runs; `None` if there is none.
+        /// A tracker with the history of earlier runs; `None` if there is no history.
         tracker: Option<Box<SessionTracker>>,
     },
 }

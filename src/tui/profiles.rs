@@ -1,5 +1,5 @@
-//! The profiles of this run, in the order of the command line, each with its tracker. Answers the screen's queries across
-//! all profiles. Pure.
+//! The profiles of this run, in the order of the command line, each with its tracker. Answers the screen's queries
+//! across all profiles. Pure.
 //!
 //! ```text
 //!   --profile acme     ──► ProfileId 0: ProfileInfo, SessionTracker, PollStats ─┐
@@ -117,8 +117,8 @@ impl ReadCursors {
 }
 
 impl EventRef {
-    /// Returns true until a walk from the newest event to the oldest reaches `anchor`. Only such a walk may call it: for
-    /// an event of another profile it returns true, even behind `anchor`.
+    /// Returns true until a walk from the newest event to the oldest reaches `anchor`. Only such a walk may call it:
+    /// for an event of another profile it returns true, even behind `anchor`.
     pub(super) fn is_newer_than(self, anchor: Self) -> bool {
         self.profile != anchor.profile || self.seq > anchor.seq
     }
@@ -275,7 +275,8 @@ impl Profiles {
         records.filter(|(profile, record)| self.owns(*profile, &record.id))
     }
 
-    /// Returns true if the screen shows the session with the record of this profile, or if no profile has a record of it.
+    /// Returns true if the screen shows the session with the record of this profile, or if no profile has a record of
+    /// it.
     #[must_use]
     pub fn owns(&self, profile: ProfileId, id: &SessionId) -> bool {
         // A single profile owns all sessions. This saves a lookup for each row.
@@ -327,8 +328,8 @@ impl Profiles {
         self.first().tracker.clock().at(moment)
     }
 
-    /// Returns the time of a profile's server. Its difference from [`Profiles::screen_time`] is rounded to whole seconds,
-    /// so that all countdowns tick at the same moment.
+    /// Returns the time of a profile's server. Its difference from [`Profiles::screen_time`] is rounded to whole
+    /// seconds, so that all countdowns tick at the same moment.
     #[must_use]
     pub fn profile_time(&self, id: ProfileId, moment: Moment) -> Timestamp {
         let screen_time = self.screen_time(moment);
@@ -384,8 +385,8 @@ impl Profiles {
         })
     }
 
-    /// Returns `anchor` and the older events of all profiles, from the newest to the oldest. With a single profile, the cost
-    /// does not depend on the position of the anchor.
+    /// Returns `anchor` and the older events of all profiles, from the newest to the oldest. With a single profile, the
+    /// cost does not depend on the position of the anchor.
     pub fn newest_events_from(&self, anchor: EventRef) -> Box<dyn Iterator<Item = (EventRef, &Event)> + '_> {
         if let [only] = self.states.as_slice() {
             let events = only.tracker.timeline().up_to(anchor.seq).rev();
@@ -394,8 +395,8 @@ impl Profiles {
         Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Returns the events of a session, and the events of its whole profile from the time when it ran. They are in order,
-    /// from the newest to the oldest. The iterator is empty if the session is not on record.
+    /// Returns the events of a session, and the events of its whole profile from the time when it ran. They are in
+    /// order, from the newest to the oldest. The iterator is empty if the session is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,

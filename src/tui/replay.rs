@@ -30,8 +30,8 @@ use keepwatch_core::tracker::SessionTracker;
 /// The maximum width of a profile's name, in columns.
 const MAX_NAME_WIDTH: usize = 24;
 
-/// Shows `input_log` until the user quits or a signal arrives. The replay starts at its first event, paused. Returns the
-/// exit code.
+/// Shows `input_log` until the user quits or a signal arrives. The replay starts at its first event, paused. Returns
+/// the exit code.
 ///
 /// `host` is the API's host, shown for a profile without a name. `recording_start` is the time that an empty recording
 /// shows.
@@ -153,7 +153,8 @@ impl ReplayPlayer {
         let passed = self.event_positions.partition_point(|position| *position <= self.next_index);
         let target = match forward {
             true => self.event_positions.get(passed).copied().unwrap_or(self.input_log.len()),
-            // The current event is at `passed - 1`, so the previous one is at `passed - 2`. At the first event, stay there.
+            // The current event is at `passed - 1`, so the previous one is at `passed - 2`. At the first event, stay
+            // there.
             false => match passed.checked_sub(2) {
                 Some(previous) => self.event_positions.get(previous).copied().unwrap_or(0),
                 None => self.event_positions.first().copied().unwrap_or(0),

@@ -201,8 +201,8 @@ impl Rows {
         Self { rows, counts, slot_usage, built_from: profiles.changes() }
     }
 
-    /// Returns true if a rebuild would give the same rows. Expects that `sort` and the criteria have not changed since the
-    /// last build.
+    /// Returns true if a rebuild would give the same rows. Expects that `sort` and the criteria have not changed since
+    /// the last build.
     #[must_use]
     pub fn is_up_to_date(&self, profiles: &Profiles, sort: Sort) -> bool {
         let ChangeCounters { sessions, bytes } = profiles.changes();
@@ -280,8 +280,8 @@ fn count_status(counts: &mut StatusCounts, record: &Record) {
     *counter = counter.saturating_add(1);
 }
 
-/// Returns the first eight bytes of an id as a number. The numbers sort like the ids. Most ids differ in these bytes, so
-/// a sort rarely reads the ids on the heap.
+/// Returns the first eight bytes of an id as a number. The numbers sort like the ids. Most ids differ in these bytes,
+/// so a sort rarely reads the ids on the heap.
 fn id_prefix(id: &SessionId) -> u64 {
     let mut prefix = [0; 8];
     for (target, byte) in prefix.iter_mut().zip(id.raw().bytes()) {

@@ -47,7 +47,8 @@ impl ScrollState {
         self.details_top = self.details_top.min(max_top(lines, height));
     }
 
-    /// Scrolls the events of `scope`, with `height` visible lines. Scrolling up stops when the oldest events fill the pane.
+    /// Scrolls the events of `scope`, with `height` visible lines. Scrolling up stops when the oldest events fill the
+    /// pane.
     ///
     /// Reads all events of the scope, so call it only for a keystroke or a resize.
     pub(super) fn scroll_events(

@@ -36,8 +36,8 @@ pub struct Settings {
     pub release_permission: Option<ReleasePermission>,
     /// True if the demo shows simulated sessions.
     pub demo: bool,
-    /// The speed of the program's clock, as a multiple of real time. Durations that the user must perceive, such as that
-    /// of a notice, are multiplied by it.
+    /// The speed of the program's clock, as a multiple of real time. Durations that the user must perceive, such as
+    /// that of a notice, are multiplied by it.
     pub clock_speed: u32,
     /// The version of this keepwatch, or of the one that made the recording.
     pub version: String,

@@ -1,4 +1,5 @@
-//! The title of the terminal window. It contains only counts, because other people may see it, for example in a task bar.
+//! The title of the terminal window. It contains only counts, because other people may see it, for example in a task
+//! bar.
 
 use super::effect::Effect;
 use super::model::Model;

@@ -35,8 +35,8 @@ impl Model {
         effects
     }
 
-    /// Returns the first input of each profile: the named sessions, or the reason why there is no API key. A profile that
-    /// lists its sessions has no such input.
+    /// Returns the first input of each profile: the named sessions, or the reason why there is no API key. A profile
+    /// that lists its sessions has no such input.
     fn initial_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
         let input_for =
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
@@ -103,8 +103,8 @@ impl Model {
         }
     }
 
-    /// Handles the passing of time: hides an expired notice or URL, and informs each tracker that has something due, such
-    /// as an alert.
+    /// Handles the passing of time: hides an expired notice or URL, and informs each tracker that has something due,
+    /// such as an alert.
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         if self.notice.as_ref().is_some_and(|notice| notice.is_expired(now)) {
             self.notice = None;
@@ -142,8 +142,8 @@ impl Model {
         effects
     }
 
-    /// Applies an input to the tracker of a profile, and rings the bell if the input raises an alert of a shown session.
-    /// All live inputs pass through here; replayed inputs do not.
+    /// Applies an input to the tracker of a profile, and rings the bell if the input raises an alert of a shown
+    /// session. All live inputs pass through here; replayed inputs do not.
     pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let not_found_id = match &input {
             Input::SessionNotFound { id, .. } => Some(id.clone()),

@@ -22,7 +22,8 @@ use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{AlertThresholds, Input, Record, Scope, SessionTracker};
 
-/// Maximum number of buffered inputs. If more come before the history is loaded, this run continues without the history.
+/// Maximum number of buffered inputs. If more come before the history is loaded, this run continues without the
+/// history.
 const MAX_BUFFERED: usize = 256;
 
 /// A request for a tracker with the history of some sessions.
@@ -94,7 +95,8 @@ impl Restore {
         }
     }
 
-    /// Returns the request as soon as the inputs determine which sessions to load. Returns `None` before and afterwards.
+    /// Returns the request as soon as the inputs determine which sessions to load. Returns `None` before and
+    /// afterwards.
     pub(super) fn request(
         &mut self,
         tracker: &SessionTracker,
@@ -162,8 +164,8 @@ fn may_run(record: &Record) -> bool {
 }
 
 impl Model {
-    /// Replaces a profile's tracker by the loaded one, and applies the buffered inputs to it. Acknowledges the alerts that
-    /// were raised before this run.
+    /// Replaces a profile's tracker by the loaded one, and applies the buffered inputs to it. Acknowledges the alerts
+    /// that were raised before this run.
     pub(super) fn restore(
         &mut self,
         profile: ProfileId,
@@ -176,8 +178,8 @@ impl Model {
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
-        // This run has not received these sessions. They may have ended between the runs, and then no list contains them,
-        // so the poller requests each of them.
+        // This run has not received these sessions. They may have ended between the runs, and then no list contains
+        // them, so the poller requests each of them.
         let unseen: Vec<SessionId> = tracker
             .records()
             .filter(|record| may_run(record) && state.tracker.get(&record.id).is_none())

@@ -14,7 +14,7 @@ use keepwatch_core::clock::{Timestamp, saturating_add};
 use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId, Status,
 };
-use keepwatch_core::testing::{at as t, id, moment, running_session};
+use keepwatch_core::testing::{at, id, moment, running_session};
 use keepwatch_core::text::Untrusted;
 
 mod alerts;
@@ -43,14 +43,14 @@ fn settings(targets: Targets) -> Settings {
 
 /// A session that started at noon.
 fn session(text: &str, timeout: u64) -> Session {
-    running_session(text, t(0.0), Duration::from_secs(timeout))
+    running_session(text, at(0.0), Duration::from_secs(timeout))
 }
 
 fn ended_session(text: &str, status: Status) -> Session {
-    Session { status, ended: Some(t(0.5)), ..session(text, 900) }
+    Session { status, ended: Some(at(0.5)), ..session(text, 900) }
 }
 
-/// A model, and the time in seconds since noon. `send` leaves out effects that set the title.
+/// A model, and the current time in seconds since noon. `send` does not return effects that set the title.
 struct World {
     model: Model,
     now: f64,
@@ -68,7 +68,7 @@ impl World {
         Self { model, now: 0.0 }
     }
 
-    /// Watches all sessions. `sessions` are running, each with its timeout in seconds, since the list at 1 s.
+    /// Watches all sessions. The list at 1 s has the running `sessions`, each with its timeout in seconds.
     fn with_running(sessions: &[(&str, u64)]) -> Self {
         let mut world = Self::watching(Targets::All);
         world.now = 1.0;
@@ -164,8 +164,12 @@ impl World {
 
     /// Returns the profile and the name of each event, the oldest first.
     fn events(&self) -> Vec<(ProfileId, &'static str)> {
-        let mut events: Vec<_> =
-            self.model.profiles.newest_events().map(|(at, event)| (at.profile, event.kind.name())).collect();
+        let mut events: Vec<_> = self
+            .model
+            .profiles
+            .newest_events()
+            .map(|(event_ref, event)| (event_ref.profile, event.kind.name()))
+            .collect();
         events.reverse();
         events
     }
@@ -176,8 +180,8 @@ impl World {
 
     /// Returns the time until the screen next changes without a message, in seconds.
     fn seconds_to_next_change(&self) -> Option<f64> {
-        let at = self.model.next_change(moment(self.now))?;
-        Some(((at.as_secs_f64() - self.now) * 1000.0).round() / 1000.0)
+        let change_at = self.model.next_change(moment(self.now))?;
+        Some(((change_at.as_secs_f64() - self.now) * 1000.0).round() / 1000.0)
     }
 }
 
@@ -486,7 +490,7 @@ fn recent_session_is_watched_after_enter() {
     assert_eq!(world.press("R"), [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::ListRecent)]);
     assert_eq!(world.press("R"), [], "a request is already in flight");
     let old = |text: &str, seconds: f64| Session {
-        created: Some(t(seconds)),
+        created: Some(at(seconds)),
         ..ended_session(text, Status::Completed)
     };
     let sessions = (0..300).map(|second| old(&format!("s{second:03}"), f64::from(second)));
@@ -827,17 +831,17 @@ fn clock_skew_is_reported_once() {
     for (ahead, direction) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)]
     {
         let mut world = World::watching(Targets::All);
-        let report = |at: f64| {
+        let report = |seconds: f64| {
             let result = Ok(ResponseBody::List(SessionList::default()));
             let request = Request::List(List::Running);
-            let date = Some(t(100.0 + at.floor() + ahead));
-            let at = moment(100.0 + at);
+            let date = Some(at(100.0 + seconds.floor() + ahead));
+            let now = moment(100.0 + seconds);
             Message::Report(
                 ProfileId::FIRST,
                 Box::new(Report {
                     request,
-                    sent: at,
-                    received: at,
+                    sent: now,
+                    received: now,
                     date,
                     bytes: 2,
                     rate_limit: None,

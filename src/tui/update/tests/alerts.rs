@@ -7,11 +7,11 @@ fn world_with_alerts() -> World {
     let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.now = 4.0;
     world.report_session(Session {
-        ended: Some(t(3.0)),
+        ended: Some(at(3.0)),
         ..Session { status: Status::Error, ..session("a", 900) }
     });
     let kept = Session { keep_alive: Some(true), ..session("b", 900) };
-    world.report_session(Session { status: Status::Completed, ended: Some(t(3.0)), ..kept });
+    world.report_session(Session { status: Status::Completed, ended: Some(at(3.0)), ..kept });
     world
 }
 
@@ -126,7 +126,7 @@ fn copied_evidence_has_no_metadata() {
     let mut world = world_with_alerts();
     let metadata = Some(keepwatch_core::session::Metadata::new(r#"{"customer":"ACME"}"#));
     let ended =
-        Session { keep_alive: Some(true), ended: Some(t(3.0)), ..ended_session("b", Status::Completed) };
+        Session { keep_alive: Some(true), ended: Some(at(3.0)), ..ended_session("b", Status::Completed) };
     world.report_session(Session { metadata, ..ended });
     world.model.select(id("b"));
     world.press("y");

@@ -224,20 +224,24 @@ fn events_of_all_profiles_are_in_order() {
         let profile = if second % 3 == 0 { ACME } else { STAGING };
         world.report_session_from(profile, session(&format!("s{second:02}"), 9000));
     }
-    let seen: Vec<_> = world.model.profiles.newest_events().map(|(_, event)| event.learned_at).collect();
-    assert!(seen.len() == 38 && seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
+    let learned_at: Vec<_> =
+        world.model.profiles.newest_events().map(|(_, event)| event.learned_at).collect();
+    assert!(
+        learned_at.len() == 38 && learned_at.is_sorted_by(|later, earlier| later > earlier),
+        "{learned_at:?}"
+    );
     world.press("ekk");
-    let marked = |world: &World| world.model.selected_event().unwrap().1.id.clone().unwrap();
-    assert_eq!(marked(&world), id("s37"));
+    let selected = |world: &World| world.model.selected_event().unwrap().1.id.clone().unwrap();
+    assert_eq!(selected(&world), id("s37"));
     for profile in [ACME, STAGING] {
         world.now += 1.0;
         world.report_session_from(profile, session(&format!("new-{profile}"), 9000));
     }
-    assert_eq!(marked(&world), id("s37"), "new events do not move the page");
+    assert_eq!(selected(&world), id("s37"), "new events do not move the page");
     let screen = view::screen_text(&world.model, (120, 12), moment(world.now));
     assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
     world.press("jjjj");
-    assert_eq!((world.model.scroll.anchor(), marked(&world)), (None, id("new-1")));
+    assert_eq!((world.model.scroll.anchor(), selected(&world)), (None, id("new-1")));
     world.press("g");
     world.key(KeyCode::Enter);
     assert_eq!(world.selected(), Some("s09"), "the first screen is full");
@@ -303,7 +307,7 @@ fn recent_sessions_are_merged() {
         [ACME, STAGING].map(|profile| Effect::SendToPoller(profile, PollerCommand::ListRecent))
     );
     let old = |text: &str, seconds: f64| Session {
-        created: Some(t(seconds)),
+        created: Some(at(seconds)),
         ..ended_session(text, Status::Completed)
     };
     let respond = |world: &mut World, profile, sessions| {
@@ -358,7 +362,7 @@ fn countdowns_tick_together_despite_clock_skew() {
     for (profile, ahead) in [(ACME, 0.0), (STAGING, 90.4)] {
         for tenth in 0_u32..40 {
             let now = 2.0 + f64::from(tenth) / 10.0;
-            let server = t((now + ahead).floor());
+            let server = at((now + ahead).floor());
             let report = Report {
                 request: Request::List(List::Running),
                 sent: moment(now),
@@ -406,13 +410,13 @@ fn time_left_sort_ignores_clock_skew() {
             let now = 2.0 + f64::from(round);
             let sessions = names.map(|name| {
                 let left: u64 = name[2..].parse().unwrap();
-                running_session(name, t(ahead), Duration::from_secs(left))
+                running_session(name, at(ahead), Duration::from_secs(left))
             });
             let report = Report {
                 request: Request::List(List::Running),
                 sent: moment(now),
                 received: moment(now),
-                date: Some(t((now + ahead).floor())),
+                date: Some(at((now + ahead).floor())),
                 bytes: 0,
                 rate_limit: None,
                 result: Ok(ResponseBody::List(SessionList { sessions: sessions.into(), malformed: 0 })),

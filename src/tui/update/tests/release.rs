@@ -116,7 +116,7 @@ fn unfinished_release_raises_alert() {
     world.tick(moment(32.0));
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.now = 33.0;
-    world.report_session(Session { ended: Some(t(32.5)), ..ended_session(A, Status::Completed) });
+    world.report_session(Session { ended: Some(at(32.5)), ..ended_session(A, Status::Completed) });
     let verdict = world.model.profiles.first().tracker.verdict(&id(A)).unwrap();
     assert_eq!(verdict.name(), "released_here");
     assert_eq!(world.model.table.rows().counts().with_alerts, 0, "the end counts as requested, not as early");
