@@ -98,7 +98,7 @@ pub(super) async fn stream(
             }
         }
         // Sessions that ended together are reported a little after their ends, at the tracker's next deadline.
-        let nothing_due = watch.tracker.next_deadline(watch.now()).is_none();
+        let nothing_due = watch.tracker.time_until_deadline(watch.now()).is_none();
         if nothing_due && all_ended(&watch.tracker, &named_ids) {
             return Ok(ExitCode::Success);
         }

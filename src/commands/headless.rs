@@ -132,7 +132,7 @@ impl HeadlessWatch {
     pub(super) async fn next(&mut self, deadline: Option<Duration>) -> HeadlessEvent {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_sub(self.now.boot));
-            let wake = left.into_iter().chain(self.tracker.next_deadline(self.now)).min();
+            let wake = left.into_iter().chain(self.tracker.time_until_deadline(self.now)).min();
             let wake = wake.map(|wake| self.now.mono.saturating_add(wake));
             let report = tokio::select! {
                 exit = self.shutdown_signal.wait() => return HeadlessEvent::Interrupted(exit),

@@ -6,15 +6,15 @@ use super::profiles::{EventRef, ProfileId, Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Record, Seq};
 
-/// The maximum number of entries for sessions that are no longer on record.
+/// The number of entries for sessions that are no longer on record, above which these entries are removed.
 const MAX_STALE_SESSIONS: usize = 1000;
 
 /// The acknowledged alerts, identified by the events that raised them.
 #[derive(Debug, Default)]
 pub struct AcknowledgedAlerts {
-    /// For each profile, all alerts that were raised before this event.
+    /// For each profile, the event before which all alerts are acknowledged.
     per_profile: ReadCursors,
-    /// For each session, the alerts that its profile raised before this event.
+    /// For some sessions, the event of the session's profile before which the session's alerts are acknowledged.
     per_session: HashMap<SessionId, EventRef>,
 }
 
@@ -22,8 +22,8 @@ impl AcknowledgedAlerts {
     /// Returns true if the record, which belongs to `profile`, has an unacknowledged alert.
     #[must_use]
     pub fn has_unacknowledged(&self, profile: ProfileId, record: &Record) -> bool {
-        let per_session = self.per_session.get(&record.id).filter(|until| until.profile == profile);
-        let acknowledged_before = per_session.map_or(0, |until| until.seq).max(self.per_profile.get(profile));
+        let per_session = self.per_session.get(&record.id).filter(|end| end.profile == profile);
+        let acknowledged_before = per_session.map_or(0, |end| end.seq).max(self.per_profile.get(profile));
         record.alerts.iter().any(|(_, raised)| *raised >= acknowledged_before)
     }
 
@@ -39,7 +39,7 @@ impl AcknowledgedAlerts {
     /// Acknowledges the alerts that a profile raised before `seq`. Its later alerts are unacknowledged again.
     pub(super) fn acknowledge_before(&mut self, profile: ProfileId, seq: Seq) {
         self.per_profile.set(profile, seq);
-        self.per_session.retain(|_, until| until.profile != profile);
+        self.per_session.retain(|_, end| end.profile != profile);
     }
 
     /// Acknowledges all alerts.

@@ -10,31 +10,31 @@ use keepwatch_core::session::Secret;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Sends a command to every poller.
-    CommandAllPollers(PollerCommand),
+    SendToAllPollers(PollerCommand),
     /// Sends a command to the poller of one profile.
-    CommandPoller(ProfileId, PollerCommand),
-    /// Copies a text.
+    SendToPoller(ProfileId, PollerCommand),
+    /// Copies a text to the clipboard.
     Copy(Copyable, Secret),
-    /// Opens a page in the browser. The address contains no secret.
-    Open(String),
+    /// Opens a URL in the browser. The URL contains no secret.
+    OpenInBrowser(String),
     /// Writes to the recording or the journal of a profile, or reads from it.
     Persist(ProfileId, PersistenceCommand),
-    /// Plays or pauses a recording.
+    /// Plays a recording if true, or pauses it if false.
     Play(bool),
     /// Moves to an event of a recording.
     Step {
-        /// True for the next event, false for the one before.
+        /// True for the next event, false for the previous one.
         forward: bool,
     },
     /// Rings the terminal's bell.
     RingBell,
     /// Sets the window's title.
-    Title(String),
+    SetTitle(String),
     /// Turns bracketed paste on (while a line is edited) or off.
     SetBracketedPaste(bool),
     /// Draws the whole screen again.
     Repaint,
-    /// Stops until the shell continues the program.
+    /// Suspends the program until the shell continues it.
     Suspend,
     /// Ends the program without an error.
     Quit,

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   Vec<Effect> ──► EffectRunner ──► pollers        commands
-//!                        ├─────────► persistence    lines, summaries, history
+//!                        ├─────────► persistence    entries, summaries, history
 //!                        ├─────────► screen         bell, title, repaint, suspend
 //!                        ├─────────► clipboard, browser
-//!                        └─────────► exit           for the event loop to read
+//!                        └─────────► exit code      read by the event loop
 //! ```
 //!
-//! The runner makes no decisions. It never blocks, except while the program is suspended.
+//! The runner makes no decisions. It never blocks, except when the program is suspended or ends.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,32 +20,34 @@ use crate::exit_code::ExitCode;
 use crate::poll::Poller;
 use crate::terminal::{self, Clipboard, Env, Screen, TermEvent, TermEventSender};
 
-/// Performs the effects of one event loop.
+/// Performs the effects that an event loop passes to it.
 pub(super) struct EffectRunner {
     screen: Screen,
     /// A profile without an API key has no poller; a replay has none at all.
     pollers: BTreeMap<ProfileId, Poller>,
     clipboard: Clipboard,
     env: Env,
-    events: TermEventSender,
+    event_sender: TermEventSender,
     /// `None` in a replay.
     persistence: Option<Persistence>,
+    /// The exit code, once the program must end.
     exit: Option<ExitCode>,
 }
 
 impl EffectRunner {
-    /// Creates a runner without pollers or persistence. A replay uses it as it is.
+    /// Creates a runner without pollers or persistence, which a replay does not need.
     ///
     /// # Errors
     /// Fails if the clipboard's thread cannot be started.
-    pub(super) fn new(screen: Screen, env: Env, events: TermEventSender) -> io::Result<Self> {
-        let (sender, clipboard_events) = (screen.sender(), events.clone());
+    pub(super) fn new(screen: Screen, env: Env, event_sender: TermEventSender) -> io::Result<Self> {
+        let (writer_sender, copy_sender) = (screen.sender(), event_sender.clone());
         let clipboard = Clipboard::new(
             env.clone(),
-            move |bytes| sender.send(bytes),
-            move |outcome| terminal::send_nonblocking(&clipboard_events, TermEvent::CopyFinished(outcome)),
+            move |bytes| writer_sender.send(bytes),
+            move |outcome| terminal::send_nonblocking(&copy_sender, TermEvent::CopyFinished(outcome)),
         )?;
-        Ok(Self { screen, pollers: BTreeMap::new(), clipboard, env, events, persistence: None, exit: None })
+        let (pollers, persistence, exit) = (BTreeMap::new(), None, None);
+        Ok(Self { screen, pollers, clipboard, env, event_sender, persistence, exit })
     }
 
     /// Adds the pollers.
@@ -53,7 +55,7 @@ impl EffectRunner {
         Self { pollers, ..self }
     }
 
-    /// Adds the journal and the recording.
+    /// Adds the writers of the journals and of the recording.
     pub(super) fn with_persistence(self, persistence: Persistence) -> Self {
         Self { persistence: Some(persistence), ..self }
     }
@@ -67,10 +69,10 @@ impl EffectRunner {
 
     fn run_effect(&mut self, effect: Effect) {
         match effect {
-            Effect::CommandAllPollers(command) => {
+            Effect::SendToAllPollers(command) => {
                 self.pollers.values().for_each(|poller| poller.send_command(command.clone()));
             }
-            Effect::CommandPoller(profile, command) => {
+            Effect::SendToPoller(profile, command) => {
                 if let Some(poller) = self.pollers.get(&profile) {
                     poller.send_command(command);
                 }
@@ -82,9 +84,9 @@ impl EffectRunner {
             }
             Effect::Play(_) | Effect::Step { .. } => {} // the replay's loop performs these
             Effect::Copy(copyable, text) => self.clipboard.copy(copyable.name().to_owned(), text),
-            Effect::Open(page) => terminal::open_in_browser(&page, &self.env, &self.events),
+            Effect::OpenInBrowser(url) => terminal::open_in_browser(&url, &self.env, &self.event_sender),
             Effect::RingBell => self.screen.ring(),
-            Effect::Title(title) => self.screen.set_title(&title),
+            Effect::SetTitle(title) => self.screen.set_title(&title),
             Effect::SetBracketedPaste(on) => self.screen.set_bracketed_paste(on),
             Effect::Repaint => self.screen.repaint(),
             Effect::Suspend => {
@@ -107,9 +109,9 @@ impl EffectRunner {
         self.exit
     }
 
-    /// Returns the profiles whose journal needs a new segment.
-    pub(super) fn closed_segments(&self) -> Vec<ProfileId> {
-        self.persistence.as_ref().map(Persistence::closed_segments).unwrap_or_default()
+    /// Returns the profiles whose journal needs a new segment, and has room for it.
+    pub(super) fn profiles_needing_segment(&self) -> Vec<ProfileId> {
+        self.persistence.as_ref().map(Persistence::profiles_needing_segment).unwrap_or_default()
     }
 
     /// Draws a frame if the terminal is ready for one.
@@ -117,8 +119,8 @@ impl EffectRunner {
         self.screen.draw(render);
     }
 
-    /// Restores the terminal, then waits until everything is written. Returns a sentence for the user if the journal is
-    /// incomplete.
+    /// Restores the terminal, then waits until everything is written. Returns a sentence for the user if the journals
+    /// are incomplete.
     pub(super) fn close(self) -> Option<String> {
         let Self { screen, persistence, .. } = self;
         screen.leave();

@@ -8,9 +8,9 @@
 //!                                                          └──► one frame, if the terminal is ready for it
 //! ```
 //!
-//! The clock wakes the loop when a visible text changes. The loop awaits nothing else and never blocks: the terminal
-//! writer, the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads. Large
-//! responses are decoded in pieces, so that other tasks can run in between.
+//! The clock wakes the loop when a visible text changes. The loop awaits only its `select!` and never blocks: the
+//! terminal writer, the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads.
+//! Large responses are decoded in pieces, so that other tasks can run in between.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -37,9 +37,9 @@ use crate::terminal::{self, Env, Screen, TermEvent};
 use crate::tui::view;
 use keepwatch_core::clock::{Clock, Moment};
 
-/// Capacity of the channel of one poller.
+/// Capacity of the channel from one poller to the loop, in reports.
 const REPORT_CAPACITY: usize = 16;
-/// Maximum number of events between two frames: enough for a paste or a series of resizes.
+/// Maximum number of events that the loop handles between two frames. A paste or a series of resizes fits.
 const EVENTS_PER_FRAME: usize = 512;
 
 /// Shows the screen until the user quits or a signal arrives. Each profile comes with its own client, or with `None` if
@@ -55,26 +55,26 @@ pub async fn run(
     env: Env,
     persistence: PersistenceConfig,
 ) -> io::Result<(ExitCode, Option<String>)> {
-    let (events, mut inbox) = terminal::channel();
-    let mut screen = Screen::enter("keepwatch", &events)?;
+    let (event_sender, mut inbox) = terminal::channel();
+    let mut screen = Screen::enter("keepwatch", &event_sender)?;
     let (targets, poll_limits, releaser) =
         (settings.targets.clone(), settings.poll_limits, settings.release_permission);
     let (others, other_clients): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-    let (persistence_events, mut persistence_inbox) = PersistenceEventSender::channel();
-    let log_events = persistence_events.clone();
+    let (persistence_sender, mut persistence_inbox) = PersistenceEventSender::channel();
+    let log_sender = persistence_sender.clone();
     // promise: log-failure
-    log::set_error_handler(move |message| log_events.warn(PersistenceWarning::log(message)));
+    log::set_error_handler(move |message| log_sender.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
     let mut model = Model::new(settings, first_profile, others, screen.size());
     if persistence.is_enabled() {
         model.enable_persistence(persistence.new_run().as_ref(), persistence.header.no_metadata, now);
     }
-    let persistence = Persistence::start(persistence, model.profiles.ids(), &clock, &persistence_events)?;
+    let persistence = Persistence::start(persistence, model.profiles.ids(), &clock, &persistence_sender)?;
     let first_effects = model.start(now);
     lay_out(&mut model, now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
-    // Slow steps come after the first frame: the first request sets up TLS, the first copy looks for a display.
+    // Slow steps come after the first frame, so that it appears at once: a poller's first request sets up TLS.
     let (mut reports, mut pollers) = (ReportReceivers::default(), BTreeMap::new());
     let clients = std::iter::once(first_client).chain(other_clients);
     for (profile, client) in model.profiles.ids().zip(clients) {
@@ -83,7 +83,7 @@ pub async fn run(
         pollers
             .insert(profile, Poller::spawn(client, releaser, &targets, poll_limits, clock.clone(), sender));
     }
-    let runner = EffectRunner::new(screen, env, events)?;
+    let runner = EffectRunner::new(screen, env, event_sender)?;
     let mut runner = runner.with_pollers(pollers).with_persistence(persistence);
     start_segments(&mut runner, &mut model, now);
     runner.run_effects(first_effects);
@@ -101,22 +101,22 @@ pub async fn run(
             Some(event) = persistence_inbox.recv() => Some(LoopEvent::Persistence(event)),
             () = crate::timer::sleep_until(&clock, wake_at.unwrap_or_default()), if wake_at.is_some() => None,
         };
-        let before = std::mem::replace(&mut now, clock.now());
-        log::log_clock_changes(before, now);
-        if now.slept_since(before) {
-            runner.run_effects(update(&mut model, Message::Slept(before, now), now));
+        let previous = std::mem::replace(&mut now, clock.now());
+        log::log_clock_changes(previous, now);
+        if now.slept_since(previous) {
+            runner.run_effects(update(&mut model, Message::Slept(previous, now), now));
         }
         let mut next = first;
         for _ in 0..EVENTS_PER_FRAME {
             let Some(event) = next else { break };
-            let message = match event {
+            let translated = match event {
                 LoopEvent::Terminal(event) => translate(event),
                 LoopEvent::Report(profile, report) => {
                     TranslatedEvent::Message(Message::Report(profile, report))
                 }
                 LoopEvent::Persistence(event) => TranslatedEvent::Message(Message::Persistence(event)),
             };
-            match message {
+            match translated {
                 TranslatedEvent::Message(message) => runner.run_effects(update(&mut model, message, now)),
                 TranslatedEvent::Exit(exit) => runner.request_exit(exit),
                 TranslatedEvent::Wake => {}
@@ -142,9 +142,9 @@ pub(super) fn lay_out(model: &mut Model, now: Moment) {
     model.set_viewport(viewport);
 }
 
-/// Starts a new segment in each journal whose writer has closed the last one.
+/// Starts a new segment in each journal that has no open segment.
 fn start_segments(runner: &mut EffectRunner, model: &mut Model, now: Moment) {
-    for profile in runner.closed_segments() {
+    for profile in runner.profiles_needing_segment() {
         runner.run_effects(model.start_segment(profile, now));
     }
 }
@@ -156,7 +156,7 @@ enum LoopEvent {
     Persistence(PersistenceEvent),
 }
 
-/// The receiving ends of the report channels. Each poller has its own channel, so that a busy one does not delay the
+/// The receivers of the report channels. Each poller has its own channel, so that a busy poller does not delay the
 /// others.
 #[derive(Default)]
 struct ReportReceivers(Vec<(ProfileId, mpsc::Receiver<Report>)>);

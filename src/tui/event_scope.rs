@@ -4,20 +4,20 @@ use super::profiles::{EventRef, Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
 
-/// The number at which counts stop, so that their cost does not grow with the timeline.
+/// The maximum exact count. Counts stop one above it, so that their cost does not grow with the timeline.
 pub(crate) const COUNT_LIMIT: usize = 999;
 
 /// The events that a pane shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EventScope<'a> {
-    /// The events of one session, and those that concern its whole profile while it ran.
+    /// The events of one session, and the events of its whole profile from the time when it ran.
     Session(&'a SessionId),
     /// The events of all sessions.
     All,
 }
 
 impl EventScope<'_> {
-    /// Returns the events, the newest first.
+    /// Returns the events, from the newest to the oldest.
     pub(crate) fn newest_events<'f>(
         self,
         profiles: &'f Profiles,
@@ -28,8 +28,8 @@ impl EventScope<'_> {
         }
     }
 
-    /// Returns the events from `anchor` backwards, the newest first. If `anchor` is `None` or was evicted, returns all
-    /// events.
+    /// Returns `anchor` and the older events, from the newest to the oldest. If `anchor` is `None` or was evicted,
+    /// returns all events.
     pub(crate) fn newest_events_from<'f>(
         self,
         profiles: &'f Profiles,
@@ -50,15 +50,15 @@ impl EventScope<'_> {
         capped_count(self.newest_events(profiles).take_while(|(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Counts the events since `cursors`, up to one more than [`COUNT_LIMIT`] for each profile.
-    pub(crate) fn count_since(self, profiles: &Profiles, cursors: &ReadCursors) -> usize {
-        let is_new = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
+    /// Counts the unread events, up to one more than [`COUNT_LIMIT`] for each profile.
+    pub(crate) fn count_unread(self, profiles: &Profiles, cursors: &ReadCursors) -> usize {
+        let is_unread = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
         match self {
-            Self::Session(id) => capped_count(profiles.newest_events_of(id).take_while(is_new)),
+            Self::Session(id) => capped_count(profiles.newest_events_of(id).take_while(is_unread)),
             // Counted per profile: an unread event of one profile may be older than a read event of another.
             Self::All => profiles
                 .ids()
-                .map(|profile| capped_count(profiles.newest_events_in(profile).take_while(is_new)))
+                .map(|profile| capped_count(profiles.newest_events_in(profile).take_while(is_unread)))
                 .fold(0, usize::saturating_add),
         }
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tui_input::Input as Line;
+use tui_input::Input as TextInput;
 
 use super::scroll::max_top;
 use super::viewport::ScrollExtent;
 use keepwatch_core::filter::{Filter, FilterError};
 use keepwatch_core::session::{Secret, SessionId};
 
-/// The receiver of keystrokes.
+/// The part of the screen that receives keystrokes.
 #[derive(Debug)]
 pub enum Focus {
     /// A pane.
@@ -17,58 +17,58 @@ pub enum Focus {
     /// The input line of the filter.
     Filter {
         /// The text in the line.
-        input: Line,
-        /// The filter that Esc restores.
+        input: TextInput,
+        /// The filter before the edit, which Esc restores.
         before: Filter,
-        /// The syntax error in the text, if it has one.
+        /// The syntax error in the text, if there is one.
         error: Option<FilterError>,
     },
     /// The input line for the id of a session to watch.
     AddSession {
         /// The text in the line.
-        input: Line,
-        /// The reason why the text contains no id, once Enter was pressed.
+        input: TextInput,
+        /// The reason why Enter found no id in the text. `None` before Enter, and after each edit.
         invalid: Option<String>,
         /// The pane to return to.
         back: Pane,
     },
     /// The copy menu.
     CopyMenu {
-        /// The session. It stays the same when rows move behind the menu.
+        /// The session. Rows that move behind the menu do not change it.
         id: SessionId,
-        /// The marked entry.
+        /// The position of the selected entry.
         selected: usize,
         /// The pane to return to.
         back: Pane,
     },
-    /// A connect URL, shown to be selected by hand.
+    /// The popup with a connect URL, which the user can select with the mouse.
     Reveal {
         /// The session.
         id: SessionId,
         /// The URL.
         url: Secret,
-        /// The time at which it is hidden, on the clock since boot.
-        until: Duration,
+        /// The time at which the URL is hidden, as time since boot.
+        expires_at: Duration,
         /// The pane to return to.
         back: Pane,
     },
     /// The dialog that confirms a release.
     ConfirmRelease {
-        /// The session. It stays the same when rows move behind the dialog.
+        /// The session. Rows that move behind the dialog do not change it.
         id: SessionId,
-        /// The characters typed so far, to be compared with the end of the id.
+        /// The characters typed so far. Enter compares them with the end of the id.
         typed: String,
         /// The pane to return to.
         back: Pane,
     },
-    /// The help.
+    /// The popup with the help.
     Help {
         /// The first visible line.
         top: usize,
         /// The pane to return to.
         back: Pane,
     },
-    /// Poll statistics and past failures, the newest first.
+    /// The popup with poll statistics and past failures. The newest failure is first.
     Failures {
         /// The first visible line.
         top: usize,
@@ -88,7 +88,7 @@ pub enum Pane {
     FullDetails(DetailsSection),
     /// The events of all sessions.
     Events,
-    /// The newest sessions of the project.
+    /// The newest sessions of the project, in any state.
     Recent,
 }
 
@@ -102,7 +102,8 @@ pub enum DetailsSection {
 }
 
 impl Focus {
-    /// Returns the pane that receives keystrokes now, or after the popup or input line in front of it closes.
+    /// Returns the pane that receives keystrokes. If a popup or an input line is open, returns the pane that receives
+    /// them after it closes.
     #[must_use]
     pub fn pane(&self) -> Pane {
         match self {
@@ -116,9 +117,7 @@ impl Focus {
             Self::Filter { .. } => Pane::Table,
         }
     }
-}
 
-impl Focus {
     /// Limits the scroll position of a popup, so that no blank lines follow its last line.
     pub(super) fn clamp_popup(&mut self, ScrollExtent { lines, height }: ScrollExtent) {
         if let Self::Help { top, .. } | Self::Failures { top, .. } = self {
@@ -136,13 +135,13 @@ impl Pane {
 
     /// Returns true if keystrokes in the pane scroll the fields of the selected session.
     #[must_use]
-    pub fn is_fields(self) -> bool {
+    pub fn scrolls_fields(self) -> bool {
         matches!(self, Self::LowerDetails(DetailsSection::Fields) | Self::FullDetails(DetailsSection::Fields))
     }
 
     /// Returns true if keystrokes in the pane scroll events.
     #[must_use]
-    pub fn is_events(self) -> bool {
+    pub fn scrolls_events(self) -> bool {
         matches!(
             self,
             Self::Events

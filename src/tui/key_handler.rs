@@ -34,7 +34,7 @@ impl Model {
         self.table.mark_interacted();
         self.read_cursors = self.profiles.cursors_at_end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            // These work wherever the focus is.
+            // These actions work in every focus.
             match keymap::action_for(&key) {
                 Some(Action::Quit) => return vec![Effect::Quit],
                 Some(Action::Repaint) => return vec![Effect::Repaint],
@@ -86,7 +86,7 @@ impl Model {
                     self.table.set_filter(Filter::default());
                     self.rebuild_rows();
                 }
-                Pane::Table if self.table.is_alerts_only() => {
+                Pane::Table if self.table.shows_alerts_only() => {
                     return self.on_action(Action::ToggleAlertsOnly, pane, now);
                 }
                 Pane::Table => {}
@@ -113,7 +113,7 @@ impl Model {
             }
             Action::Events => self.focus_pane(if pane == Pane::Events { Pane::Table } else { Pane::Events }),
             Action::ToggleAlertsOnly => {
-                let alerts_only = !self.table.is_alerts_only();
+                let alerts_only = !self.table.shows_alerts_only();
                 self.table.set_alerts_only(alerts_only);
                 self.rebuild_rows();
                 let text = if alerts_only { "flagged sessions only; f shows all" } else { "all sessions" };
@@ -132,10 +132,11 @@ impl Model {
                 return self.update_title().into_iter().collect();
             }
             Action::CopyConnect | Action::Reveal => {
-                let reveal = action == Action::Reveal;
+                let must_reveal = action == Action::Reveal;
                 match self.table.selected().cloned() {
                     Some(id) => {
-                        return self.request_url(UrlRequest { id, copyable: Copyable::Connect, reveal }, now);
+                        return self
+                            .request_url(UrlRequest { id, copyable: Copyable::Connect, must_reveal }, now);
                     }
                     None => self.notify(now, NoticeLevel::Error, "no session is selected".into()),
                 }
@@ -160,7 +161,7 @@ impl Model {
             }
             Action::Pause => {
                 self.paused = !self.paused;
-                return vec![Effect::CommandAllPollers(if self.paused {
+                return vec![Effect::SendToAllPollers(if self.paused {
                     PollerCommand::Pause
                 } else {
                     PollerCommand::Resume
@@ -174,7 +175,7 @@ impl Model {
                     "nothing left to ask: every session has ended"
                 };
                 self.notify(now, NoticeLevel::Info, text.into());
-                return vec![Effect::CommandAllPollers(PollerCommand::PollNow)];
+                return vec![Effect::SendToAllPollers(PollerCommand::PollNow)];
             }
             Action::Filter => return self.open_filter_input(),
             Action::AddSession => return self.open_session_input(pane),
@@ -190,9 +191,9 @@ impl Model {
                 self.set_sort(Sort { reversed: !sort.reversed, ..sort }, now);
             }
             Action::HideMetadata => {
-                self.hide_metadata = !self.hide_metadata;
+                self.hides_metadata = !self.hides_metadata;
                 let text =
-                    if self.hide_metadata { "metadata is hidden; H shows it" } else { "metadata is shown" };
+                    if self.hides_metadata { "metadata is hidden; H shows it" } else { "metadata is shown" };
                 self.notify(now, NoticeLevel::Info, text.into());
             }
             Action::Failures => self.focus = Focus::Failures { top: 0, back: pane },
@@ -205,8 +206,8 @@ impl Model {
         Vec::new()
     }
 
-    /// Prepares an action on the events page: an action for one session selects the session of the marked event first,
-    /// and the table's actions are refused with a notice. Returns true if the action may continue.
+    /// Prepares an action on the events page. For an action on one session, selects the session of the selected event.
+    /// For an action on the table, shows a notice. Returns true if the action can then be performed.
     fn on_events_action(&mut self, action: Action, now: Moment) -> bool {
         match action {
             Action::Open
@@ -265,7 +266,7 @@ impl Model {
 
     /// Moves the selection in the table, or scrolls another pane.
     fn scroll_pane(&mut self, action: Action, pane: Pane) {
-        if pane.is_events() {
+        if pane.scrolls_events() {
             self.scroll_events(Some(action));
         } else if pane == Pane::Table {
             if self.table.move_selection(action, self.viewport().table_rows()) {
@@ -277,7 +278,7 @@ impl Model {
         }
     }
 
-    /// Scrolls the events of the focused pane. Without an action, scrolls only as far as its height demands.
+    /// Scrolls the events of the focused pane. If `action` is `None`, scrolls only if the pane would have blank lines.
     pub(super) fn scroll_events(&mut self, action: Option<Action>) {
         let scope = match self.focus.pane() {
             Pane::Events => Some(EventScope::All),
@@ -291,22 +292,25 @@ impl Model {
 
     fn open_dashboard(&mut self, now: Moment) -> Vec<Effect> {
         let Some(id) = self.table.selected() else { return Vec::new() };
-        let page = dashboard_url(id);
+        let url = dashboard_url(id);
         if self.settings.can_open_browser {
             self.notify(now, NoticeLevel::Info, "opening the session's page in the browser".into());
-            vec![Effect::Open(page)]
+            vec![Effect::OpenInBrowser(url)]
         } else {
-            vec![Effect::Copy(Copyable::Dashboard, Secret::new(page))]
+            vec![Effect::Copy(Copyable::Dashboard, Secret::new(url))]
         }
     }
 
+    /// Moves in the copy menu, or closes it and copies the chosen entry. Any other keystroke closes it.
     fn on_copy_menu_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::CopyMenu { id, selected, back } = &mut self.focus else { return Vec::new() };
         let last = COPY_MENU.len().saturating_sub(1);
         let chosen = match (key.code, keymap::action_for(&key)) {
             (KeyCode::Enter, _) => COPY_MENU.get(*selected),
-            (KeyCode::Char(letter), _) if COPY_MENU.iter().any(|(key, ..)| *key == letter) => {
-                COPY_MENU.iter().find(|(key, ..)| *key == letter)
+            (KeyCode::Char(letter), _)
+                if COPY_MENU.iter().any(|(entry_letter, ..)| *entry_letter == letter) =>
+            {
+                COPY_MENU.iter().find(|(entry_letter, ..)| *entry_letter == letter)
             }
             (_, Some(Action::Down)) => {
                 *selected = selected.saturating_add(1).min(last);
@@ -349,14 +353,15 @@ impl Model {
                 Vec::new()
             }
             Some(copyable @ (Copyable::Connect | Copyable::Selenium | Copyable::LiveView)) => {
-                self.request_url(UrlRequest { id, copyable, reveal: false }, now)
+                self.request_url(UrlRequest { id, copyable, must_reveal: false }, now)
             }
         }
     }
 
+    /// Scrolls the help or the failures. Any other keystroke closes the popup.
     fn on_popup_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         let popup = self.viewport().popup().unwrap_or_default();
-        let count = max_top(popup.lines, popup.height).saturating_add(1);
+        let position_count = max_top(popup.lines, popup.height).saturating_add(1);
         let (Focus::Help { top, back } | Focus::Failures { top, back }) = &mut self.focus else {
             return Vec::new();
         };
@@ -368,7 +373,7 @@ impl Model {
                 | Action::Last
                 | Action::PageDown
                 | Action::PageUp),
-            ) => *top = position_after(action, *top, popup.height, count),
+            ) => *top = position_after(action, *top, popup.height, position_count),
             _ => self.focus = Focus::Pane(*back),
         }
         Vec::new()

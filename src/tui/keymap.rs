@@ -1,4 +1,5 @@
-//! The key bindings: one table of keystrokes, their actions and their help texts. A test compares the README with it.
+//! The key bindings: one table of keystrokes, their actions and their help texts. A test compares the README's table of
+//! keystrokes with this one.
 //!
 //! This module only looks up actions. `key_handler` performs them.
 
@@ -21,7 +22,7 @@ pub enum Action {
     PageUp,
     /// Opens the details at full height.
     Open,
-    /// Returns from a pane to the table, or clears the filter.
+    /// Returns from a pane to the table. In the table, clears the filter, or else shows sessions without alerts again.
     Back,
     /// Moves the focus to the next pane.
     NextPane,
@@ -29,11 +30,11 @@ pub enum Action {
     CopyConnect,
     /// Opens the copy menu.
     CopyMenu,
-    /// Shows a fresh connect URL, to be selected by hand.
+    /// Shows a fresh connect URL, so that the user can select it with the mouse.
     Reveal,
     /// Opens the session's page of the dashboard.
     Dashboard,
-    /// Pauses or resumes polling, or a recording.
+    /// Pauses or resumes polling, or the replay of a recording.
     Pause,
     /// Moves to the previous event of a recording.
     PreviousEvent,
@@ -41,7 +42,7 @@ pub enum Action {
     NextEvent,
     /// Polls now.
     Refresh,
-    /// Releases the session, after a question.
+    /// Opens the dialog that confirms the release of the session.
     Release,
     /// Edits the filter.
     Filter,
@@ -57,11 +58,11 @@ pub enum Action {
     Unmute,
     /// Shows the newest sessions of the project, in any state.
     Recent,
-    /// Shows the events of all sessions.
+    /// Shows the events of all sessions, or the table again.
     Events,
     /// Sorts by the next column.
     Sort,
-    /// Reverses the order.
+    /// Reverses the sort order.
     Reverse,
     /// Hides or shows metadata.
     HideMetadata,
@@ -77,7 +78,7 @@ pub enum Action {
     Quit,
 }
 
-/// One line of the help: some keystrokes, and their actions.
+/// One line of the help: a few related keystrokes, and their actions.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
     /// The names of the keystrokes in the help.
@@ -275,8 +276,9 @@ pub const BINDINGS: &[Binding] = &[
 
 /// Returns the available bindings: all of them, or all but the release in read-only mode.
 pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
-    let releases = |binding: &Binding| binding.actions.iter().any(|(_, action)| *action == Action::Release);
-    BINDINGS.iter().filter(move |binding| may_release || !releases(binding))
+    let has_release =
+        |binding: &Binding| binding.actions.iter().any(|(_, action)| *action == Action::Release);
+    BINDINGS.iter().filter(move |binding| may_release || !has_release(binding))
 }
 
 /// Returns the action of a keystroke, or `None` if it has none.
@@ -306,7 +308,7 @@ pub enum Copyable {
     Evidence,
 }
 
-/// The copy menu: the letter, the entry and its label.
+/// The entries of the copy menu, each with the letter that chooses it and its label.
 pub const COPY_MENU: [(char, Copyable, &str); 6] = [
     ('i', Copyable::Id, "session id"),
     ('c', Copyable::Connect, "connect URL (fresh)"),

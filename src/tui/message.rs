@@ -18,14 +18,14 @@ pub enum Message {
     Paste(String),
     /// The screen has a new size, in columns and rows.
     Resize(u16, u16),
-    /// A copy succeeded or failed: the name of the copied item, and the route it took or the error.
+    /// A copy to the clipboard succeeded or failed: the name of the copied item, and how it was copied or the error.
     Copied(String, Result<String, String>),
     /// The machine slept from the first moment to the second.
     Slept(Moment, Moment),
     /// The browser could not be opened.
     BrowserFailed(String),
-    /// A write to the disk failed, or the history was loaded.
+    /// The disk cannot be written, or can be written again, or the history was loaded.
     Persistence(PersistenceEvent),
-    /// The program continues after a suspension.
+    /// The shell continued the suspended program.
     Resumed,
 }

@@ -1,5 +1,4 @@
-//! The terminal user interface: the state of the screen, the messages that change it, and the event loop that owns
-//! both.
+//! The terminal user interface: the state of the screen, the messages that change this state, and the event loop.
 //!
 //! ```text
 //!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
@@ -8,7 +7,8 @@
 //!   event_loop: the only select!     effect_runner: performs them
 //! ```
 //!
-//! The model does no I/O and reads no clock. Only `effect_runner` acts on the outside world.
+//! The event loop owns the model. The model does no I/O and reads no clock. Only `effect_runner` acts on the outside
+//! world.
 
 mod acknowledged;
 mod effect;
@@ -52,7 +52,7 @@ pub use focus::{DetailsSection, Focus, Pane};
 pub use message::Message;
 pub use model::Model;
 pub use mute::MutedSessions;
-pub(crate) use next_change::MINUTES_ONLY_FROM;
+pub(crate) use next_change::MINUTES_ONLY_THRESHOLD;
 pub use notice::{Notice, NoticeLevel};
 pub use persistence::{
     HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,

@@ -4,12 +4,12 @@
 //!   Model ─┬─ profiles       sessions and events of each profile       (profiles)
 //!          ├─ table          rows, selection, order, filter            (table_state)
 //!          ├─ scroll         details and events                        (scroll)
-//!          ├─ focus          the receiver of keystrokes                (focus)
+//!          ├─ focus          the part that receives keystrokes         (focus)
 //!          ├─ recent         the newest sessions of the project        (recent)
 //!          ├─ url_requests   pending requests for connect URLs         (url_requests)
-//!          ├─ notice         a sentence to the user                    (notice)
-//!          ├─ acknowledged   alerts that the user has seen             (acknowledged)
-//!          ├─ replay         position in a recording                   (replay_state)
+//!          ├─ notice         a one-line message                        (notice)
+//!          ├─ acknowledged   alerts that the user has acknowledged     (acknowledged)
+//!          ├─ replay         progress of a replay                      (replay_state)
 //!          └─ viewport       the layout, as the view computed it       (viewport)
 //! ```
 
@@ -36,30 +36,30 @@ use keepwatch_core::tracker::{Event, Record};
 pub struct Model {
     /// The sessions and events of each profile.
     pub(crate) profiles: Profiles,
-    /// The settings, which do not change.
+    /// The settings, which stay the same during the run.
     pub(crate) settings: Settings,
     /// The session table.
     pub(crate) table: TableState,
     /// The scroll positions of the other panes.
     pub(crate) scroll: ScrollState,
-    /// The receiver of keystrokes.
+    /// The part of the screen that receives keystrokes.
     pub(crate) focus: Focus,
     /// The newest sessions of the project.
     pub(crate) recent: RecentSessions,
-    /// The sentence to the user.
+    /// The one-line message to the user, until it expires.
     pub(crate) notice: Option<Notice>,
     /// The alerts that the user has acknowledged.
     pub(crate) acknowledged: AcknowledgedAlerts,
-    /// The end of the timeline at the last keystroke. Later events are new.
+    /// The end of each profile's timeline at the last keystroke. Later events are new.
     pub(crate) read_cursors: ReadCursors,
     /// True while the user pauses polling.
     pub(crate) paused: bool,
-    /// The position in the recording, if a recording is shown instead of live sessions.
+    /// The progress of the replay, if a recording is shown instead of live sessions.
     pub(crate) replay: Option<ReplayProgress>,
-    /// A short label for the file or database that cannot be written.
+    /// The label of the file or database that cannot be written, such as `journal off`. `None` if all can be.
     pub(crate) persistence_warning: Option<&'static str>,
     /// True if metadata is hidden.
-    pub(crate) hide_metadata: bool,
+    pub(crate) hides_metadata: bool,
     /// The pending requests for connect URLs.
     pub(super) url_requests: UrlRequests,
     /// The size of the screen, in columns and rows.
@@ -68,7 +68,7 @@ pub struct Model {
     viewport: Viewport,
     /// The window title.
     pub(super) title: WindowTitle,
-    /// True once a notice has reported that the clocks differ.
+    /// True once a notice has reported that a server's clock differs from ours.
     pub(super) has_notified_skew: bool,
 }
 
@@ -89,7 +89,7 @@ impl Model {
             paused: false,
             replay: None,
             persistence_warning: None,
-            hide_metadata: false,
+            hides_metadata: false,
             url_requests: UrlRequests::default(),
             size,
             viewport: Viewport::default(),
@@ -117,7 +117,7 @@ impl Model {
     /// Stores the layout that the view computed for this model, and adjusts the scroll positions to it: the selected
     /// row stays visible, and no pane scrolls past its end.
     pub fn set_viewport(&mut self, viewport: Viewport) {
-        let before = std::mem::replace(&mut self.viewport, viewport);
+        let previous = std::mem::replace(&mut self.viewport, viewport);
         self.table.scroll_to_selection(viewport.table_rows());
         self.recent.scroll_to_selection(viewport.recent_rows());
         if let Some(details) = viewport.details() {
@@ -127,7 +127,7 @@ impl Model {
             self.focus.clamp_popup(popup);
         }
         // Only a taller pane can leave blank lines above the oldest event.
-        if self.scroll.anchor().is_some() && viewport.event_lines() > before.event_lines() {
+        if self.scroll.anchor().is_some() && viewport.event_lines() > previous.event_lines() {
             self.scroll_events(None);
         }
     }
@@ -152,7 +152,7 @@ impl Model {
         self.profiles.find(self.table.selected()?)
     }
 
-    /// Returns the event that keystrokes on the events page act on, and its profile. It is the last visible event.
+    /// Returns the selected event of the events page, and its profile. It is the last visible event.
     #[must_use]
     pub fn selected_event(&self) -> Option<(ProfileId, &Event)> {
         let anchor = self.scroll.anchor();
@@ -171,15 +171,21 @@ impl Model {
     #[must_use]
     pub fn stale_data_age(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
         let age = now.since(self.profiles.get(profile).tracker.health().last_success?.received);
-        // A recording merges equal responses into one, at the time of the last, so gaps between them are normal.
+        // A recording merges equal responses into one entry with the time of the last, so long gaps are normal.
         let expects_data = !self.paused && self.replay.is_none() && self.expects_responses(profile);
         (expects_data && age > self.stale_after()).then_some(age)
     }
 
-    /// Returns true if a profile is polled at each interval. Sessions that do not exist are polled less often.
+    /// Returns true if a profile is polled at each poll interval. It is not if the API has found none of its sessions:
+    /// those are polled less often.
     pub(super) fn expects_responses(&self, profile: ProfileId) -> bool {
         !self.settings.targets.lists().is_empty()
-            || self.profiles.get(profile).tracker.records().any(|it| !it.is_final() && !it.is_not_found())
+            || self
+                .profiles
+                .get(profile)
+                .tracker
+                .records()
+                .any(|record| !record.is_final() && !record.is_not_found())
     }
 
     /// Returns the age from which data is stale.
@@ -187,10 +193,11 @@ impl Model {
         self.settings.poll_limits.interval.saturating_mul(3)
     }
 
-    /// Returns true if anything is polled. Named sessions that have ended are not polled.
+    /// Returns true if anything is polled: a list, or a session that is not final.
     #[must_use]
     pub fn is_polling(&self) -> bool {
-        !self.settings.targets.lists().is_empty() || self.profiles.records().any(|(_, it)| !it.is_final())
+        !self.settings.targets.lists().is_empty()
+            || self.profiles.records().any(|(_, record)| !record.is_final())
     }
 
     /// Shows a notice to the user.

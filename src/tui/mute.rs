@@ -1,4 +1,4 @@
-//! Muted sessions: they have no row, and their alerts are not counted and ring no bell. Pure.
+//! Muted sessions: sessions without a row, whose alerts are not counted and ring no bell. Pure.
 //!
 //! Muting only hides a session. It is still polled, and still counted by its status.
 

@@ -1,5 +1,5 @@
-//! The time of the next change on the screen without any message: a countdown, an age, or a notice that expires. The
-//! event loop sleeps until then.
+//! Computes when the screen next changes without a message: because a countdown or an age ticks, or because a notice
+//! expires. The event loop sleeps until then.
 
 use std::time::Duration;
 
@@ -10,31 +10,32 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::Phase;
 use keepwatch_core::tracker::TimeLeft;
 
-/// The time left from which a countdown shows minutes only.
-pub(crate) const MINUTES_ONLY_FROM: Duration = Duration::from_secs(60 * 60);
+/// The minimum time left for which a countdown shows whole minutes. Below it, the countdown shows seconds.
+pub(crate) const MINUTES_ONLY_THRESHOLD: Duration = Duration::from_secs(60 * 60);
+/// The minimum wait for a change that may be due already, so that the event loop cannot spin on it.
+const MIN_WAIT: Duration = Duration::from_millis(1);
 
 impl Model {
-    /// Returns the time at which the screen next changes without any message, on the monotonic clock, or `None` if it
-    /// never will.
+    /// Returns the time at which the screen next changes without a message, on the monotonic clock. Returns `None` if
+    /// only a message can change the screen.
     ///
     /// Only visible rows and the selected session count. All countdowns tick together, with the server's seconds.
     #[must_use]
     pub fn next_change(&self, now: Moment) -> Option<Duration> {
-        let time_until = |until: Duration| until.saturating_sub(now.boot);
-        let mut wait: Option<Duration> = self.notice.as_ref().map(|notice| time_until(notice.until));
+        let time_until = |boot_time: Duration| boot_time.saturating_sub(now.boot);
+        let mut shortest_wait = self.notice.as_ref().map(|notice| time_until(notice.expires_at));
         let mut wake_in =
-            |candidate: Duration| wait = Some(wait.map_or(candidate, |wait| wait.min(candidate)));
-        if let Some(wait) = self.profiles.next_deadline(now) {
-            wake_in(wait.max(Duration::from_millis(1)));
+            |wait: Duration| shortest_wait = Some(shortest_wait.map_or(wait, |shortest| shortest.min(wait)));
+        if let Some(wait) = self.profiles.time_until_deadline(now) {
+            wake_in(wait.max(MIN_WAIT));
         }
-        let server = self.server_time(now);
-        let next_second = Duration::from_nanos(
-            1_000_000_000_u64.saturating_sub(u64::from(server.timestamp_subsec_nanos())),
-        );
+        let subsec_nanos = self.server_time(now).timestamp_subsec_nanos();
+        let next_second = Duration::from_nanos(1_000_000_000_u64.saturating_sub(u64::from(subsec_nanos)));
+        // The time until the server's clock has passed `count` whole seconds.
         let until_second =
-            |seconds: u64| next_second.saturating_add(Duration::from_secs(seconds.saturating_sub(1)));
-        if let Focus::Reveal { until, .. } = self.focus {
-            wake_in(time_until(until).min(until_second(1)));
+            |count: u64| next_second.saturating_add(Duration::from_secs(count.saturating_sub(1)));
+        if let Focus::Reveal { expires_at, .. } = self.focus {
+            wake_in(time_until(expires_at).min(until_second(1)));
         }
         for profile in self.profiles.ids() {
             if self.stale_data_age(profile, now).is_some() || self.shows_retry_countdown(profile, now) {
@@ -44,7 +45,7 @@ impl Model {
                 && self.expects_responses(profile)
             {
                 let stale_at = last_success.received.boot.saturating_add(self.stale_after());
-                wake_in(time_until(stale_at).max(Duration::from_millis(1)));
+                wake_in(time_until(stale_at).max(MIN_WAIT));
             }
         }
         let shown = self
@@ -53,28 +54,30 @@ impl Model {
             .visible(self.table.top(), self.viewport().table_rows())
             .chain(self.table.selected());
         for (profile, record) in shown.filter_map(|id| self.profiles.find(id)) {
-            let server = self.profiles.profile_time(profile, now);
-            match record.time_left(self.profiles.get(profile).tracker.clock(), server) {
-                TimeLeft::Remaining(left) if left >= MINUTES_ONLY_FROM => {
+            let server_time = self.profiles.profile_time(profile, now);
+            match record.time_left(self.profiles.get(profile).tracker.clock(), server_time) {
+                // The text changes when the time left falls below the whole minutes that it shows.
+                TimeLeft::Remaining(left) if left >= MINUTES_ONLY_THRESHOLD => {
                     wake_in(until_second(
                         left.as_secs().checked_rem(60).unwrap_or_default().saturating_add(1),
                     ));
                 }
                 TimeLeft::Remaining(_) => wake_in(until_second(1)),
-                // These texts change with the next response only.
+                // Only a response changes these texts.
                 TimeLeft::Unknown
                 | TimeLeft::Starting
                 | TimeLeft::Expiring
                 | TimeLeft::Overdue(_)
                 | TimeLeft::Ended => {}
             }
-            if let Some(age) = record.age(server).filter(|_| record.phase() != Phase::Ended) {
+            // Ages are shown in whole minutes.
+            if let Some(age) = record.age(server_time).filter(|_| record.phase() != Phase::Ended) {
                 wake_in(until_second(
                     60_u64.saturating_sub(age.as_secs().checked_rem(60).unwrap_or_default()),
                 ));
             }
         }
-        wait.map(|wait| now.mono.saturating_add(wait))
+        shortest_wait.map(|wait| now.mono.saturating_add(wait))
     }
 
     /// Returns true if the countdown to the next retry is visible.

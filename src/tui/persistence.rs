@@ -1,6 +1,6 @@
-//! The live side of the journal and the recording: stores every input of every profile's tracker, and restores the last
-//! day at the start. Never waits for a disk, except in `flush` and `close`, both with a timeout. The read side is
-//! `store::history`.
+//! Writes the journal and the recording while the program runs: stores the inputs of every profile's tracker. At the
+//! start, restores the last day. Never waits for a disk, except in `flush` and `close`, both with a timeout.
+//! `store::history` reads the journal.
 //!
 //! ```text
 //!   API response
@@ -20,7 +20,7 @@
 //! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last
 //! save, and the restore. [`Persistence`] is the event loop's state: the senders to the threads. The model decides, and
 //! the loop forwards. The model cannot see that a writer has closed its segment, so the loop checks
-//! [`Persistence::closed_segments`] and lets the model start a new one.
+//! [`Persistence::profiles_needing_segment`] and lets the model start a new segment.
 
 mod history_loader;
 mod profile;
@@ -84,7 +84,7 @@ impl PersistenceConfig {
     }
 }
 
-/// The writer of journal entries, stored in every segment and every summary.
+/// The run, profile and host that journal entries come from. Stored with every segment and every summary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalScope {
     /// Id of this run of the program.
@@ -98,31 +98,31 @@ pub struct JournalScope {
 /// A command for one profile.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PersistenceCommand {
-    /// Append to the recording and to the journal's open segment.
+    /// Appends entries to the recording and to the journal's open segment.
     AppendEntries(Vec<StreamEntry>),
-    /// Start a new segment of the journal. Later entries do not refer to earlier ones.
+    /// Starts a new segment of the journal. Later entries do not refer to entries of earlier segments.
     StartSegment {
         /// The run, profile and host.
         scope: JournalScope,
         /// Start of the segment, by our wall clock.
         started: Timestamp,
     },
-    /// Insert or replace these rows of `keepwatch history`.
+    /// Inserts or replaces these rows of `keepwatch history`.
     SaveSummaries(Vec<SessionSummary>),
-    /// Read the entries of earlier runs. [`PersistenceEvent::HistoryLoaded`] carries the result.
+    /// Reads the entries of earlier runs. [`PersistenceEvent::HistoryLoaded`] returns the result.
     LoadHistory(HistoryRequest),
 }
 
 /// A message from one of the threads.
 #[derive(Debug)]
 pub enum PersistenceEvent {
-    /// Something cannot be written, or can be again.
+    /// A file cannot be written, or can be written again.
     Warning(PersistenceWarning),
     /// The result of [`PersistenceCommand::LoadHistory`].
     HistoryLoaded {
         /// The profile of the command.
         profile: ProfileId,
-        /// A tracker with the history of earlier runs; `None` if there is none.
+        /// A tracker with the history of earlier runs; `None` if there is no history.
         tracker: Option<Box<SessionTracker>>,
     },
 }
@@ -152,7 +152,8 @@ impl PersistenceWarning {
     }
 }
 
-/// The sender of the threads to the event loop. Sending never blocks: if the channel is full, another thread waits.
+/// Sends events from the threads to the event loop. Sending never blocks: if the channel is full, a new thread waits
+/// for room.
 #[derive(Clone, Debug)]
 pub(super) struct PersistenceEventSender(mpsc::Sender<PersistenceEvent>);
 
@@ -184,25 +185,27 @@ pub(super) struct Persistence {
     recorder: Option<Recorder>,
     /// Empty without a journal. Each profile has a writer of its own, so that none waits for another.
     journals: BTreeMap<ProfileId, ProfileJournal>,
+    /// `None` without a journal.
     history: Option<HistoryLoader>,
-    events: PersistenceEventSender,
+    event_sender: PersistenceEventSender,
 }
 
 /// The sender to the writer of one profile's journal.
 #[derive(Debug)]
 struct ProfileJournal {
     journal: Journal<StreamEntry, StreamHeader>,
-    /// True before the first segment, after a lost entry, and once the writer has closed the segment.
+    /// True before the first segment, and after the journal has dropped a segment or an entry. It drops entries also
+    /// because the writer has closed the segment.
     needs_segment: bool,
 }
 
 impl ProfileJournal {
-    fn start(config: &JournalConfig, clock: &Clock, events: PersistenceEventSender) -> Self {
+    fn start(config: &JournalConfig, clock: &Clock, event_sender: PersistenceEventSender) -> Self {
         let mut options = JournalOptions::new(clock.clone());
         options.retention = config.retention;
         let journal = Journal::spawn(config.path.clone(), options, move |error| {
             tracing::warn!("{error}");
-            events.warn(PersistenceWarning::journal(&error));
+            event_sender.warn(PersistenceWarning::journal(&error));
         });
         Self { journal, needs_segment: true }
     }
@@ -241,22 +244,22 @@ impl Persistence {
         config: PersistenceConfig,
         profiles: impl Iterator<Item = ProfileId>,
         clock: &Clock,
-        events: &PersistenceEventSender,
+        event_sender: &PersistenceEventSender,
     ) -> io::Result<Self> {
         let PersistenceConfig { header, recording, journal } = config;
-        let sender = events.clone();
+        let recorder_sender = event_sender.clone();
         let on_error = move |message| {
             tracing::warn!("{message}");
-            sender.warn(PersistenceWarning::recording(message));
+            recorder_sender.warn(PersistenceWarning::recording(message));
         };
         let recorder = recording.map(|file| Recorder::start(file, header.clone(), on_error)).transpose()?;
         let (mut journals, mut history) = (BTreeMap::new(), None);
         if let Some(journal) = journal {
-            let start = |id| (id, ProfileJournal::start(&journal, clock, events.clone()));
+            let start = |id| (id, ProfileJournal::start(&journal, clock, event_sender.clone()));
             journals.extend(profiles.map(start));
-            history = Some(HistoryLoader::new(journal.path, clock.clone(), events.clone()));
+            history = Some(HistoryLoader::new(journal.path, clock.clone(), event_sender.clone()));
         }
-        Ok(Self { header, recorder, journals, history, events: events.clone() })
+        Ok(Self { header, recorder, journals, history, event_sender: event_sender.clone() })
     }
 
     /// Performs one command for one profile. Never waits for a disk.
@@ -293,14 +296,14 @@ impl Persistence {
         if self.recorder.as_mut().is_some_and(|recorder| !recorder.write(entries)) {
             self.recorder = None;
             let message = "nothing more is recorded: the disk is too slow, or full";
-            self.events.warn(PersistenceWarning::recording(message.into()));
+            self.event_sender.warn(PersistenceWarning::recording(message.into()));
         }
     }
 
-    /// Returns the profiles whose journal needs a new segment and has room for one.
-    pub(super) fn closed_segments(&self) -> Vec<ProfileId> {
-        let is_closed = |journal: &ProfileJournal| journal.needs_segment && journal.journal.has_room();
-        let journals = self.journals.iter().filter(|(_, journal)| is_closed(journal));
+    /// Returns the profiles whose journal needs a new segment and has room for it in the writer's queue.
+    pub(super) fn profiles_needing_segment(&self) -> Vec<ProfileId> {
+        let is_ready = |journal: &ProfileJournal| journal.needs_segment && journal.journal.has_room();
+        let journals = self.journals.iter().filter(|(_, journal)| is_ready(journal));
         journals.map(|(profile, _)| *profile).collect()
     }
 
@@ -325,8 +328,8 @@ impl Persistence {
 }
 
 impl Model {
-    /// Stores the inputs of all trackers from now on. With a `run`, there is a journal: it also gets the summaries, and
-    /// the history of earlier runs is restored from it.
+    /// Stores the inputs of all trackers from now on. If `run` is given, there is a journal: summaries are saved in it,
+    /// too, and the history of earlier runs is restored from it.
     pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
         for id in self.profiles.ids() {
             let restore = run.map(|_| Restore::new(&self.settings));
@@ -361,6 +364,7 @@ impl Model {
         all
     }
 
+    /// Shows a warning of a thread to the user, or restores a profile from its loaded history.
     pub(super) fn on_persistence_event(&mut self, event: PersistenceEvent, now: Moment) -> Vec<Effect> {
         match event {
             PersistenceEvent::Warning(PersistenceWarning { label, message }) => {

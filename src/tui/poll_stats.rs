@@ -10,21 +10,21 @@ use crate::api::RateLimit;
 use crate::poll::Report;
 use keepwatch_core::clock::Moment;
 
-/// The time that the totals cover, in seconds.
+/// The period that the totals cover, in seconds.
 const WINDOW_SECS: u64 = 60;
-/// The number of newest responses whose median latency is computed.
+/// The maximum number of latencies that are kept. The median is computed over them.
 const LATENCY_SAMPLES: usize = 64;
 
 /// Statistics about the requests of one profile, from its reports.
 #[derive(Clone, Debug, Default)]
 pub struct PollStats {
-    /// Totals for each second that had a report, the oldest first. No second is there twice.
+    /// Totals for each second with a report, from the oldest to the newest. Each second occurs once.
     seconds: VecDeque<SecondTotals>,
-    /// Latencies of the newest responses, the newest last.
+    /// Latencies of the newest responses, from the oldest to the newest.
     latencies: VecDeque<Duration>,
     /// The newest rate limit that a response contained, and when that response arrived.
     rate_limit: Option<(RateLimit, Moment)>,
-    /// The time of the newest report.
+    /// The receive time of the last report.
     last_received: Option<Moment>,
 }
 
@@ -32,7 +32,7 @@ pub struct PollStats {
 #[derive(Clone, Copy, Debug)]
 struct SecondTotals {
     /// The second, counted from the boot of this machine.
-    at: u64,
+    second: u64,
     requests: u64,
     bytes: u64,
 }
@@ -58,16 +58,18 @@ pub struct LatencyStats {
 impl PollStats {
     /// Adds a report.
     pub fn add_report(&mut self, report: &Report) {
-        let at = report.received.boot.as_secs();
+        let second = report.received.boot.as_secs();
         match self.seconds.back_mut() {
-            // A report that is older than the newest second counts in the newest second.
-            Some(newest) if newest.at >= at => {
+            // A report that is older than the newest second counts in that second.
+            Some(newest) if newest.second >= second => {
                 newest.requests = newest.requests.saturating_add(1);
                 newest.bytes = newest.bytes.saturating_add(report.bytes);
             }
-            Some(_) | None => self.seconds.push_back(SecondTotals { at, requests: 1, bytes: report.bytes }),
+            Some(_) | None => {
+                self.seconds.push_back(SecondTotals { second, requests: 1, bytes: report.bytes })
+            }
         }
-        while self.seconds.front().is_some_and(|oldest| oldest.at.saturating_add(WINDOW_SECS) <= at) {
+        while self.seconds.front().is_some_and(|oldest| oldest.second.saturating_add(WINDOW_SECS) <= second) {
             self.seconds.pop_front();
         }
         if report.result.is_ok() {
@@ -86,9 +88,9 @@ impl PollStats {
     #[must_use]
     pub fn minute_totals(&self) -> Option<MinuteTotals> {
         self.seconds.back()?;
-        Some(self.seconds.iter().fold(MinuteTotals::default(), |sum, second| MinuteTotals {
-            requests: sum.requests.saturating_add(second.requests),
-            bytes: sum.bytes.saturating_add(second.bytes),
+        Some(self.seconds.iter().fold(MinuteTotals::default(), |sum, totals| MinuteTotals {
+            requests: sum.requests.saturating_add(totals.requests),
+            bytes: sum.bytes.saturating_add(totals.bytes),
         }))
     }
 
@@ -101,8 +103,8 @@ impl PollStats {
         Some(LatencyStats { median, last: self.latencies.back().copied()? })
     }
 
-    /// Returns the number of requests that the rate limit still allows, and the time until it resets, both at the time
-    /// of the newest report. `None` if the limit is unknown or has been reset since.
+    /// Returns the number of requests that the rate limit still allowed, and the time until it resets, both at the time
+    /// of the last report. Returns `None` if the limit is unknown, or was reset before that report.
     #[must_use]
     pub fn rate_limit_left(&self) -> Option<(u32, Duration)> {
         let (RateLimit { remaining, resets_in }, received) = self.rate_limit?;

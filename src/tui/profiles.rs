@@ -1,14 +1,14 @@
-//! The profiles of this run: a tracker for each, in the order of the command line, and the queries of the screen across
-//! all of them. Pure.
+//! The profiles of this run, in the order of the command line, each with its tracker. Answers the screen's queries
+//! across all profiles. Pure.
 //!
 //! ```text
 //!   --profile acme     ──► ProfileId 0: ProfileInfo, SessionTracker, PollStats ─┐
 //!   --profile staging  ──► ProfileId 1: ProfileInfo, SessionTracker, PollStats ─┴──► one table, one page of events
 //! ```
 //!
-//! Profiles share nothing: lists, health, server clock and clusters of ends belong to one project. If several profiles
-//! have a session, it is shown once, with the record of one of them ([`Profiles::find`]). The other profiles' events
-//! about that session are not shown and ring no bell.
+//! Trackers share nothing: each has its own lists, polling health, server clock, and clusters of sessions that ended
+//! together. If several profiles have a session, the screen shows it once, with the record of one profile
+//! ([`Profiles::find`]). The other profiles' events about that session are not shown and ring no bell.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,7 +45,7 @@ impl fmt::Display for ProfileId {
     }
 }
 
-/// The properties of a profile that do not change.
+/// The fixed properties of a profile.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileInfo {
     /// The displayable name. Empty for a single profile; read it with [`Profiles::label`].
@@ -61,13 +61,13 @@ pub struct ProfileInfo {
 /// One profile: the sessions of one project.
 #[derive(Debug, Default)]
 pub struct ProfileState {
-    /// The properties that do not change.
+    /// The fixed properties.
     pub info: ProfileInfo,
     /// The sessions and events.
     pub tracker: SessionTracker,
     /// The number, size and latency of the responses.
     pub poll_stats: PollStats,
-    /// The encoder of the tracker's inputs for the disk; `None` if nothing is written.
+    /// The state for storing the tracker's inputs on disk; `None` if nothing is stored.
     pub(super) persistence: Option<ProfilePersistence>,
 }
 
@@ -85,11 +85,12 @@ pub struct Profiles {
     states: Vec<ProfileState>,
 }
 
-/// The names of the profiles, if there are several.
+/// The names of the profiles. A run with a single profile has none.
 #[derive(Clone, Copy, Debug)]
 pub struct ProfileLabels<'a>(&'a Profiles);
 
-/// A reference to an event of one profile. The events of one profile are in order. Those of two profiles are not.
+/// A reference to an event of one profile. Two references of the same profile are ordered by `seq`. References of
+/// different profiles have no order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventRef {
     /// The profile.
@@ -98,25 +99,26 @@ pub struct EventRef {
     pub seq: Seq,
 }
 
-/// Cursors into the timelines of the profiles: the events before each cursor are read, and later events are new.
+/// One cursor into the timeline of each profile: the events before the cursor are read, and the others are new.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadCursors(BTreeMap<ProfileId, Seq>);
 
 impl ReadCursors {
-    /// Returns the first unread event of a profile. It is the first event of all if none is read.
+    /// Returns the position of a profile's first unread event, or 0 if no event is read.
     #[must_use]
     pub fn get(&self, profile: ProfileId) -> Seq {
         self.0.get(&profile).copied().unwrap_or(0)
     }
 
-    /// Moves the cursor of one profile.
+    /// Sets the cursor of one profile.
     pub(super) fn set(&mut self, profile: ProfileId, seq: Seq) {
         self.0.insert(profile, seq);
     }
 }
 
 impl EventRef {
-    /// Returns true if this event precedes `anchor` in a list that has the newest event first and contains `anchor`.
+    /// Returns true until a walk from the newest event to the oldest reaches `anchor`. Only such a walk may call it:
+    /// for an event of another profile it returns true, even behind `anchor`.
     pub(super) fn is_newer_than(self, anchor: Self) -> bool {
         self.profile != anchor.profile || self.seq > anchor.seq
     }
@@ -128,7 +130,7 @@ impl FromIterator<(ProfileId, Seq)> for ReadCursors {
     }
 }
 
-/// A single profile without a name.
+/// Creates a single profile without a name.
 impl From<SessionTracker> for Profiles {
     fn from(tracker: SessionTracker) -> Self {
         Self { states: vec![ProfileState { tracker, ..ProfileState::default() }] }
@@ -199,7 +201,7 @@ impl Profiles {
         &self.states[id.0]
     }
 
-    /// Returns a profile for a change.
+    /// Returns mutable access to a profile.
     #[expect(
         clippy::indexing_slicing,
         reason = "each id comes from this list, which never changes its length"
@@ -242,9 +244,9 @@ impl Profiles {
         }
     }
 
-    /// Returns the record to show for a session, and its profile. If several profiles have the session, the choice is
-    /// the first profile that has received it, or else the first that still waits for a response, or else the first for
-    /// which it was not found.
+    /// Returns the record to show for a session, and its profile. If several profiles have a record, prefers those that
+    /// received the session and still find it, then those that received it, then those that wait for a response, then
+    /// those for which it was not found. Among equals, the first profile wins.
     #[must_use]
     pub fn find(&self, id: &SessionId) -> Option<(ProfileId, &Record)> {
         let mut records = self.iter().filter_map(|(profile, state)| Some((profile, state.tracker.get(id)?)));
@@ -265,7 +267,7 @@ impl Profiles {
         self.find(id).map(|(_, record)| record)
     }
 
-    /// Returns the records of all sessions, each once, in no order.
+    /// Returns the records of all sessions, in no particular order. Each session occurs once.
     pub fn records(&self) -> impl Iterator<Item = (ProfileId, &Record)> {
         let records = self
             .iter()
@@ -273,7 +275,8 @@ impl Profiles {
         records.filter(|(profile, record)| self.owns(*profile, &record.id))
     }
 
-    /// Returns true if the session is shown with the record of this profile, or if it is not on record.
+    /// Returns true if the screen shows the session with the record of this profile, or if no profile has a record of
+    /// it.
     #[must_use]
     pub fn owns(&self, profile: ProfileId, id: &SessionId) -> bool {
         // A single profile owns all sessions. This saves a lookup for each row.
@@ -295,10 +298,10 @@ impl Profiles {
         self.states.iter().all(|profile| profile.tracker.is_empty())
     }
 
-    /// Returns the time until a tracker next changes because time has passed.
+    /// Returns the time until the first tracker has something due that depends on time alone, such as an alert.
     #[must_use]
-    pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
-        self.states.iter().filter_map(|profile| profile.tracker.next_deadline(now)).min()
+    pub fn time_until_deadline(&self, now: Moment) -> Option<Duration> {
+        self.states.iter().filter_map(|profile| profile.tracker.time_until_deadline(now)).min()
     }
 
     /// Returns the sum of the change counters of all trackers.
@@ -313,7 +316,7 @@ impl Profiles {
         )
     }
 
-    /// Returns the number of columns of a session's id that distinguish it from all others. It is at least 8.
+    /// Returns the number of columns of a session's id that distinguish it from all others of each profile, at least 8.
     #[must_use]
     pub fn id_columns(&self, id: &SessionId) -> usize {
         self.states.iter().map(|profile| profile.tracker.id_columns(id)).max().unwrap_or(0)
@@ -325,8 +328,8 @@ impl Profiles {
         self.first().tracker.clock().at(moment)
     }
 
-    /// Returns the time of a profile's server, rounded to a whole number of seconds from [`Profiles::screen_time`], so
-    /// that all countdowns tick at the same moment.
+    /// Returns the time of a profile's server. Its difference from [`Profiles::screen_time`] is rounded to whole
+    /// seconds, so that all countdowns tick at the same moment.
     #[must_use]
     pub fn profile_time(&self, id: ProfileId, moment: Moment) -> Timestamp {
         let screen_time = self.screen_time(moment);
@@ -346,7 +349,7 @@ impl Profiles {
         latest.map(offset).unwrap_or_default()
     }
 
-    /// Returns cursors that follow the newest event of each profile.
+    /// Returns cursors that count all events as read.
     #[must_use]
     pub fn cursors_at_end(&self) -> ReadCursors {
         self.iter().map(|(id, profile)| (id, profile.tracker.timeline().next_seq())).collect()
@@ -358,7 +361,8 @@ impl Profiles {
         self.get(event.profile).tracker.timeline().get(event.seq)
     }
 
-    /// Returns the events of a profile, the newest first, without those of sessions that another profile owns.
+    /// Returns the events of a profile, from the newest to the oldest. Leaves out the events of sessions that another
+    /// profile owns.
     pub fn newest_events_in(&self, profile: ProfileId) -> impl Iterator<Item = (EventRef, &Event)> {
         let events = self.get(profile).tracker.timeline().all().rev();
         events
@@ -366,7 +370,7 @@ impl Profiles {
             .filter(move |(_, event)| event.id.as_ref().is_none_or(|id| self.owns(profile, id)))
     }
 
-    /// Returns the events of all profiles, the newest first, merged by the time at which we learned of them.
+    /// Returns the events of all profiles, from the newest to the oldest, by the time at which we learned of them.
     pub fn newest_events(&self) -> impl Iterator<Item = (EventRef, &Event)> {
         let mut queues: Vec<_> =
             self.ids().map(|profile| self.newest_events_in(profile).peekable()).collect();
@@ -381,8 +385,8 @@ impl Profiles {
         })
     }
 
-    /// Returns the events of all profiles from `anchor` backwards, the newest first. With a single profile, the cost
-    /// does not depend on the position of the anchor.
+    /// Returns `anchor` and the older events of all profiles, from the newest to the oldest. With a single profile, the
+    /// cost does not depend on the position of the anchor.
     pub fn newest_events_from(&self, anchor: EventRef) -> Box<dyn Iterator<Item = (EventRef, &Event)> + '_> {
         if let [only] = self.states.as_slice() {
             let events = only.tracker.timeline().up_to(anchor.seq).rev();
@@ -391,8 +395,8 @@ impl Profiles {
         Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Returns the events of a session, and those that concern its whole profile while it ran, the newest first. The
-    /// iterator is empty if the session is not on record.
+    /// Returns the events of a session, and the events of its whole profile from the time when it ran. They are in
+    /// order, from the newest to the oldest. The iterator is empty if the session is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,
@@ -403,7 +407,7 @@ impl Profiles {
             .flat_map(|(profile, events)| events.map(move |(seq, event)| (EventRef { profile, seq }, event)))
     }
 
-    /// Returns the number of elements in the newest lists that are not sessions.
+    /// Returns the number of elements in the newest response to each list that could not be decoded as sessions.
     #[must_use]
     pub fn malformed(&self) -> u32 {
         self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))

@@ -1,10 +1,10 @@
 //! The page of recent sessions: the newest sessions of the project, in any state. Pure.
 //!
-//! The user requests the list, and nothing polls it. With several profiles, each gets a request, and their responses
-//! are merged into one list.
+//! The user requests the list, and nothing polls it. With several profiles, each profile gets a request, and the
+//! responses are merged into one list.
 //!
 //! ```text
-//!   R ──► request pending ──┬── list ───► sessions, the newest first ── Enter ──► watched, with open details
+//!   R ──► request pending ──┬── list ───► sessions, newest first ── Enter ──► watched, with open details
 //!              ▲            └── error ──► shown; the old list stays
 //!              └─────────────── r, R
 //! ```
@@ -26,7 +26,7 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, Session};
 use keepwatch_core::text::Untrusted;
 
-/// The maximum number of listed sessions.
+/// The maximum number of sessions on the page.
 const MAX_RECENT: usize = 200;
 
 /// The list of recent sessions, and the requests that fill it.
@@ -34,11 +34,11 @@ const MAX_RECENT: usize = 200;
 pub struct RecentSessions {
     /// The newest request of each profile.
     pub requests: BTreeMap<ProfileId, RecentRequest>,
-    /// The sessions in the responses of all profiles, the newest first.
+    /// The sessions in the responses of all profiles, from the newest to the oldest.
     pub sessions: Vec<RecentSession>,
-    /// The position of the session that keystrokes act on.
+    /// The position in `sessions` of the session that keystrokes act on.
     pub selected: usize,
-    /// The first visible position.
+    /// The position in `sessions` of the first visible session.
     pub top: usize,
 }
 
@@ -71,8 +71,8 @@ impl RecentSessions {
         self.requests.values().any(|request| request.is_pending)
     }
 
-    /// Returns the time of the oldest of the profiles' last responses, and the number of sessions in all of them.
-    /// `None` before the first response.
+    /// Looks at the last response of each profile. Returns the time of the oldest of these responses, and the number of
+    /// sessions in all of them. Returns `None` before the first response.
     #[must_use]
     pub fn oldest_response(&self) -> Option<(Moment, usize)> {
         let responses = self.requests.values().filter_map(|request| request.last_response);
@@ -81,18 +81,20 @@ impl RecentSessions {
         })
     }
 
-    /// Scrolls as little as needed to bring the selected session among the `height` visible rows.
+    /// Scrolls as little as needed to show the selected session in one of the `height` visible rows.
     pub(super) fn scroll_to_selection(&mut self, height: usize) {
         if height > 0 {
-            let lowest = self.selected.saturating_add(1).saturating_sub(height);
-            self.top = self.top.clamp(lowest, self.selected);
+            let min_top = self.selected.saturating_add(1).saturating_sub(height);
+            self.top = self.top.clamp(min_top, self.selected);
         }
     }
 
     /// Replaces the sessions of a profile with those of its newest response. The first response after a request selects
-    /// the newest session. A later response leaves the selection on its session, unless that is the first one.
+    /// the newest session. The responses of the other profiles leave the selection on its session, unless the first row
+    /// is selected: the first row then stays selected.
     pub fn apply_response(&mut self, profile: ProfileId, at: Moment, sessions: Vec<RecentSession>) {
-        let is_first = self.requests.iter().all(|(other, request)| *other == profile || request.is_pending);
+        let is_first_response =
+            self.requests.iter().all(|(other, request)| *other == profile || request.is_pending);
         let selected_id = self.sessions.get(self.selected).map(|listed| listed.session.id.clone());
         let last_response = Some((at, sessions.len()));
         self.requests.insert(profile, RecentRequest { is_pending: false, error: None, last_response });
@@ -109,7 +111,7 @@ impl RecentSessions {
         // A session in the lists of two profiles is shown once.
         self.sessions.dedup_by(|later, first| later.session.id == first.session.id);
         self.sessions.truncate(MAX_RECENT);
-        let kept_id = selected_id.filter(|_| !is_first && self.selected > 0);
+        let kept_id = selected_id.filter(|_| !is_first_response && self.selected > 0);
         let position = kept_id.and_then(|id| self.sessions.iter().position(|listed| listed.session.id == id));
         let selected = position.unwrap_or(0);
         let rows_above = self.selected.saturating_sub(self.top);
@@ -119,7 +121,7 @@ impl RecentSessions {
 }
 
 impl Model {
-    /// Opens the page, and requests the list from each profile that has no request in flight.
+    /// Opens the page, and requests the list of each profile that has an API key and no request in flight.
     pub(super) fn request_recent(&mut self) -> Vec<Effect> {
         self.focus_pane(Pane::Recent);
         let mut effects = Vec::new();
@@ -129,13 +131,13 @@ impl Model {
             }
             let request = self.recent.requests.entry(profile).or_default();
             if !std::mem::replace(&mut request.is_pending, true) {
-                effects.push(Effect::CommandPoller(profile, PollerCommand::ListRecentSessions));
+                effects.push(Effect::SendToPoller(profile, PollerCommand::ListRecentSessions));
             }
         }
         effects
     }
 
-    /// Handles a response, or the error of a request.
+    /// Handles the report on a request for recent sessions: a response or an error.
     pub(super) fn on_recent_response(&mut self, profile: ProfileId, report: Report) {
         let request = self.recent.requests.entry(profile).or_default();
         request.is_pending = false;
@@ -147,15 +149,15 @@ impl Model {
                 return;
             }
         };
-        let key = self.settings.owner_key.as_ref();
+        let owner_key = self.settings.owner_key.as_ref();
         let sessions = listing.sessions.into_iter().map(|session| {
-            let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(key));
+            let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(owner_key));
             RecentSession { profile, session, owner }
         });
         self.recent.apply_response(profile, report.received, sessions.collect());
     }
 
-    /// Performs an action on the page. Returns `None` for an action that is the same on all pages.
+    /// Performs an action on the page. Returns `None` for an action that is the same in every pane.
     pub(super) fn on_recent_action(&mut self, action: Action, now: Moment) -> Option<Vec<Effect>> {
         match action {
             Action::Down | Action::Up | Action::First | Action::Last | Action::PageDown | Action::PageUp => {

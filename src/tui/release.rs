@@ -39,7 +39,7 @@ impl Model {
         self.notify(now, NoticeLevel::Error, reason.into());
     }
 
-    /// Edits the confirmation. Only all characters, followed by Enter, request the release.
+    /// Edits the confirmation. Enter requests the release, but only after the correct characters.
     pub(super) fn on_release_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::ConfirmRelease { id, typed, back } = &mut self.focus else { return Vec::new() };
         match key.code {
@@ -70,10 +70,10 @@ impl Model {
         Vec::new()
     }
 
-    /// Requests the release, unless the session has ended meanwhile or releases are not permitted.
+    /// Requests the release, unless the session has ended or was evicted meanwhile, or releases are not permitted.
     fn release_session(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
-        let found = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
-        let profile = found.map(|(profile, _)| profile);
+        let unended = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
+        let profile = unended.map(|(profile, _)| profile);
         let Some(profile) = profile.filter(|_| self.settings.release_permission.is_some()) else {
             self.notify(
                 now,
@@ -84,7 +84,7 @@ impl Model {
         };
         let mut effects = self.apply_input(profile, Input::ReleaseRequested { at: now, id: id.clone() });
         self.notify(now, NoticeLevel::Info, format!("release of {} asked", id.prefix(8)));
-        effects.push(Effect::CommandPoller(profile, PollerCommand::Release(id)));
+        effects.push(Effect::SendToPoller(profile, PollerCommand::Release(id)));
         effects
     }
 }

@@ -1,10 +1,10 @@
-//! The event loop of a replay. It uses the same tracker, model and view as live sessions, but the inputs come from an
-//! input log, and the time is that of the recording. It never polls.
+//! The event loop of a replay. It uses the same tracker, model and view as live sessions, but reads the inputs from an
+//! [`InputLog`], and shows the time of the recording. It never polls.
 //!
 //! ```text
 //!   terminal ─── TermEvent ─────────┐                     ┌──► EffectRunner
 //!   input log ── Input ─────────────┼──► Model ──► Effect ┤
-//!   clock ────── while it plays ────┘                     └──► ReplayPlayer, for Play and Step
+//!   clock ────── wake-up ───────────┘                     └──► ReplayPlayer, for Play and Step
 //! ```
 
 use std::io;
@@ -30,8 +30,11 @@ use keepwatch_core::tracker::SessionTracker;
 /// The maximum width of a profile's name, in columns.
 const MAX_NAME_WIDTH: usize = 24;
 
-/// Shows `input_log` until the user quits or a signal arrives. The replay is paused at its first event until the user
-/// plays it. Returns the exit code.
+/// Shows `input_log` until the user quits or a signal arrives. The replay starts at its first event, paused. Returns
+/// the exit code.
+///
+/// `host` is the API's host, shown for a profile without a name. `recording_start` is the time that an empty recording
+/// shows.
 ///
 /// # Errors
 /// Fails if the terminal cannot enter screen mode, or if a thread cannot be started.
@@ -39,12 +42,12 @@ pub async fn run_replay(
     settings: Settings,
     input_log: InputLog,
     host: Option<String>,
-    started: Timestamp,
+    recording_start: Timestamp,
     clock: Clock,
     env: Env,
 ) -> io::Result<ExitCode> {
-    let (events, mut inbox) = terminal::channel();
-    let screen = Screen::enter("keepwatch", &events)?;
+    let (event_sender, mut inbox) = terminal::channel();
+    let screen = Screen::enter("keepwatch", &event_sender)?;
     let info = |name: &Option<String>| ProfileInfo {
         name: text::sanitise(name.as_deref().unwrap_or_default(), MAX_NAME_WIDTH),
         host: host.clone().filter(|_| name.is_none()),
@@ -53,8 +56,8 @@ pub async fn run_replay(
     let mut profiles = input_log.profiles().iter().map(info);
     let (first, others) = (profiles.next().unwrap_or_default(), profiles.collect());
     let mut model = Model::new(settings, first, others, screen.size());
-    let mut player = ReplayPlayer::new(input_log, &model, started);
-    let mut runner = EffectRunner::new(screen, env, events)?;
+    let mut player = ReplayPlayer::new(input_log, &model, recording_start);
+    let mut runner = EffectRunner::new(screen, env, event_sender)?;
     player.step_to_event(true, &mut model);
     let now = player.now;
     runner.run_effects(model.start_replay(now));
@@ -94,24 +97,25 @@ pub async fn run_replay(
     }
 }
 
-/// The position in an input log.
+/// Plays an input log: keeps the position in it and the time of the recording, and applies the inputs to the model.
 struct ReplayPlayer {
     input_log: InputLog,
-    /// The profiles of the input log, in its order.
+    /// The model's profiles, each with the decoder of its entries, in the order of the input log's profiles.
     profiles: Vec<(ProfileId, Decoder)>,
-    /// The index of the next entry.
+    /// The index of the next entry to apply.
     next_index: usize,
-    /// The indices that follow an entry with events, in order.
+    /// For each entry that causes events, the index after the entry, in ascending order. Such an event is on the screen
+    /// once `next_index` has reached its position.
     event_positions: Vec<usize>,
     /// The current time of the recording.
     now: Moment,
-    /// The start of playing, on our clock and on the recording's. `None` while paused.
-    playing_since: Option<(Moment, Moment)>,
+    /// The moment at which the user started to play, on our clock and in the recording. `None` while paused.
+    playback_start: Option<(Moment, Moment)>,
 }
 
 impl ReplayPlayer {
-    /// Creates a player at the beginning of `input_log`. Finds the events with trackers like the model's.
-    fn new(input_log: InputLog, model: &Model, started: Timestamp) -> Self {
+    /// Creates a player at the beginning of `input_log`. To find the events, applies all inputs to separate trackers.
+    fn new(input_log: InputLog, model: &Model, recording_start: Timestamp) -> Self {
         let mut trackers: Vec<SessionTracker> =
             input_log.profiles().iter().map(|_| model.new_tracker()).collect();
         let mut decoders = vec![Decoder::default(); trackers.len()];
@@ -125,12 +129,12 @@ impl ReplayPlayer {
                 event_positions.push(index.saturating_add(1));
             }
         }
-        let now = input_log.get(0).map_or_else(|| empty_recording_time(started), |(at, _)| at);
+        let now = input_log.get(0).map_or_else(|| empty_recording_time(recording_start), |(at, _)| at);
         let profiles = model.profiles().ids().map(|id| (id, Decoder::default())).collect();
-        Self { input_log, profiles, next_index: 0, event_positions, now, playing_since: None }
+        Self { input_log, profiles, next_index: 0, event_positions, now, playback_start: None }
     }
 
-    /// Applies the next entry, and moves the time to it.
+    /// Applies the next entry, and advances the recording's time to the entry's time.
     fn apply_next(&mut self, model: &mut Model) {
         let Some((at, item)) = self.input_log.get(self.next_index) else { return };
         self.next_index = self.next_index.saturating_add(1);
@@ -149,6 +153,8 @@ impl ReplayPlayer {
         let passed = self.event_positions.partition_point(|position| *position <= self.next_index);
         let target = match forward {
             true => self.event_positions.get(passed).copied().unwrap_or(self.input_log.len()),
+            // The current event is at `passed - 1`, so the previous one is at `passed - 2`. At the first event, stay
+            // there.
             false => match passed.checked_sub(2) {
                 Some(previous) => self.event_positions.get(previous).copied().unwrap_or(0),
                 None => self.event_positions.first().copied().unwrap_or(0),
@@ -168,24 +174,24 @@ impl ReplayPlayer {
     }
 
     /// Plays from the current position, or pauses.
-    fn set_playing(&mut self, playing: bool, clock: Moment, model: &mut Model) {
+    fn set_playing(&mut self, playing: bool, our_now: Moment, model: &mut Model) {
         let at_end = self.next_index >= self.input_log.len();
-        self.playing_since = (playing && !at_end).then_some((clock, self.now));
+        self.playback_start = (playing && !at_end).then_some((our_now, self.now));
         if playing && at_end {
             self.notify_end(model);
         }
         self.update_progress(model);
     }
 
-    /// While the replay plays, applies the entries up to the time `clock` of our clock.
-    fn advance_to(&mut self, clock: Moment, model: &mut Model) {
-        let Some((since, from)) = self.playing_since else { return };
-        let target = from.plus(clock.since(since));
+    /// If the replay plays, applies the entries that are due at `our_now`, a moment on our clock.
+    fn advance_to(&mut self, our_now: Moment, model: &mut Model) {
+        let Some((our_start, recorded_start)) = self.playback_start else { return };
+        let target = recorded_start.plus(our_now.since(our_start));
         while self.input_log.get(self.next_index).is_some_and(|(at, _)| at.boot <= target.boot) {
             self.apply_next(model);
         }
         if self.next_index >= self.input_log.len() {
-            self.playing_since = None;
+            self.playback_start = None;
             self.notify_end(model);
         } else {
             self.now = target;
@@ -195,31 +201,34 @@ impl ReplayPlayer {
 
     /// Returns the time of the next change on the screen, on our monotonic clock, or `None` while paused.
     fn next_wake(&self, model: &Model) -> Option<Duration> {
-        let (since, from) = self.playing_since?;
-        let next = self.input_log.get(self.next_index).map(|(at, _)| at.boot.saturating_sub(from.boot));
-        let change = model.next_change(self.now).map(|at| {
-            self.now.boot.saturating_sub(from.boot).saturating_add(at.saturating_sub(self.now.mono))
+        let (our_start, recorded_start) = self.playback_start?;
+        // Both are durations since the start of playing.
+        let next_entry =
+            self.input_log.get(self.next_index).map(|(at, _)| at.boot.saturating_sub(recorded_start.boot));
+        let next_change = model.next_change(self.now).map(|change_at| {
+            let played = self.now.boot.saturating_sub(recorded_start.boot);
+            played.saturating_add(change_at.saturating_sub(self.now.mono))
         });
-        let wait = next.into_iter().chain(change).min()?;
-        Some(since.mono.saturating_add(wait))
+        let wait = next_entry.into_iter().chain(next_change).min()?;
+        Some(our_start.mono.saturating_add(wait))
     }
 
     fn notify_end(&self, model: &mut Model) {
-        let back = if self.event_positions.is_empty() { "" } else { "; [ goes back" };
-        model.notify(self.now, NoticeLevel::Info, format!("the recording ends here{back}"));
+        let hint = if self.event_positions.is_empty() { "" } else { "; [ goes back" };
+        model.notify(self.now, NoticeLevel::Info, format!("the recording ends here{hint}"));
     }
 
     fn update_progress(&self, model: &mut Model) {
         let current_event = self.event_positions.partition_point(|position| *position <= self.next_index);
         model.replay = Some(ReplayProgress {
-            is_playing: self.playing_since.is_some(),
+            is_playing: self.playback_start.is_some(),
             current_event,
             total_events: self.event_positions.len(),
         });
     }
 }
 
-/// Returns the time that an empty recording shows: its start.
-fn empty_recording_time(started: Timestamp) -> Moment {
-    Moment { wall: started, mono: Duration::ZERO, boot: Duration::ZERO }
+/// Returns the moment that an empty recording shows: the start of the recording.
+fn empty_recording_time(recording_start: Timestamp) -> Moment {
+    Moment { wall: recording_start, mono: Duration::ZERO, boot: Duration::ZERO }
 }

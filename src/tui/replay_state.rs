@@ -26,7 +26,7 @@ impl Model {
         SessionTracker::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
     }
 
-    /// Applies an input of a recording. Rings no bell, because the alerts are past.
+    /// Applies an input of a recording. Rings no bell, because the alerts happened in the past.
     pub(super) fn apply_replayed(&mut self, profile: ProfileId, input: Input) {
         self.profiles.apply(profile, input);
         if !self.table.is_up_to_date(&self.profiles) {
@@ -43,7 +43,7 @@ impl Model {
         self.rebuild_rows();
     }
 
-    /// Prepares the first frame. Returns the first effects.
+    /// Prepares the model for the first frame of a replay. Returns the first effects.
     pub(super) fn start_replay(&mut self, now: Moment) -> Vec<Effect> {
         self.rebuild_rows();
         if let Some((level, text)) = self.settings.startup_notice.take() {
@@ -59,11 +59,18 @@ impl Model {
 
     /// Returns true if `action` needs the API, which a replay does not have.
     pub(super) fn needs_api(action: Action) -> bool {
-        use Action as A;
-        matches!(action, A::CopyConnect | A::Reveal | A::Release | A::Refresh | A::Recent | A::AddSession)
+        matches!(
+            action,
+            Action::CopyConnect
+                | Action::Reveal
+                | Action::Release
+                | Action::Refresh
+                | Action::Recent
+                | Action::AddSession
+        )
     }
 
-    /// Shows a notice that the action is unavailable.
+    /// Shows a notice that a replay cannot request anything from the API.
     pub(super) fn notify_unavailable_in_replay(&mut self, now: Moment) {
         self.notify(now, NoticeLevel::Error, "this is a recording: nothing can be asked for".into());
     }

@@ -18,7 +18,7 @@ use keepwatch_core::tracker::{ChangeCounters, Record};
 /// A column to sort by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortColumn {
-    /// By expiry, the next one first. Ended sessions come last, the newest end first.
+    /// By expiry, the earliest first. Ended sessions come last, those that ended most recently first.
     #[default]
     TimeLeft,
     /// By the name of the status.
@@ -33,13 +33,13 @@ pub enum SortColumn {
     Region,
     /// By age, the youngest first.
     Age,
-    /// By proxy bytes, the most first.
+    /// By proxy bytes, the largest number first.
     Proxy,
 }
 
 impl SortColumn {
-    /// Returns the column after this one, in the order of the screen. The column for profiles exists only if there are
-    /// several.
+    /// Returns the next column to sort by, in the order of the columns on the screen. Skips the profile column unless
+    /// there are several profiles.
     #[must_use]
     pub fn next(self, is_multi_profile: bool) -> Self {
         match self {
@@ -54,7 +54,7 @@ impl SortColumn {
         }
     }
 
-    /// Returns the name for use in a sentence.
+    /// Returns the name of the column for use in a sentence.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ pub struct Sort {
     pub reversed: bool,
 }
 
-/// The number of sessions by status, over all sessions, with or without a row.
+/// The number of sessions of each status. Sessions without a row count, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusCounts {
     /// `RUNNING`
@@ -96,9 +96,9 @@ pub struct StatusCounts {
     pub other: usize,
     /// No status: the API did not find the session, and we never saw its end.
     pub not_found: usize,
-    /// No status yet: no response about the session has come.
+    /// No status yet: no response has contained the session.
     pub no_response: usize,
-    /// Sessions of any status with an unacknowledged alert, without muted sessions.
+    /// Sessions of any status with an unacknowledged alert. Muted sessions do not count.
     pub with_alerts: usize,
     /// Muted sessions of any status.
     pub muted: usize,
@@ -114,10 +114,10 @@ impl StatusCounts {
     }
 }
 
-/// The criteria for the sessions that have a row.
+/// The criteria that decide which sessions have a row.
 #[derive(Clone, Copy, Debug)]
 pub struct RowCriteria<'a> {
-    /// The filter that each session matches.
+    /// The filter that a session must match.
     pub filter: &'a Filter,
     /// True if only sessions with unacknowledged alerts have a row.
     pub alerts_only: bool,
@@ -125,16 +125,16 @@ pub struct RowCriteria<'a> {
     pub muted: &'a MutedSessions,
     /// The acknowledged alerts.
     pub acknowledged: &'a AcknowledgedAlerts,
-    /// The session with open details. It has a row whatever the other criteria say.
+    /// The session with open details. It has a row even if it does not meet the other criteria.
     pub pinned: Option<&'a SessionId>,
 }
 
-/// The sessions of a profile that use slots of its project, with or without a row.
+/// The use of a project's slots by the sessions of one profile. Sessions without a row count, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotUsage {
     /// The number of sessions that run or are pending.
     pub used: usize,
-    /// The session among them that expires next, and the time of its expiry.
+    /// The earliest expiry of these sessions, and the session that expires then.
     pub next_expiry: Option<(Timestamp, SessionId)>,
 }
 
@@ -154,6 +154,7 @@ impl Rows {
     #[must_use]
     pub fn build(profiles: &Profiles, sort: Sort, criteria: &RowCriteria<'_>) -> Self {
         let mut counts = StatusCounts::default();
+        // The sort key, the first bytes of the id, and the id of each row.
         let mut shown: Vec<(SortKey<'_>, u64, &SessionId)> =
             Vec::with_capacity(profiles.first().tracker.len());
         let mut slot_usage = BTreeMap::new();
@@ -193,14 +194,15 @@ impl Rows {
         }
         shown.sort_unstable_by(|(a_key, a_prefix, a), (b_key, b_prefix, b)| {
             let order = if sort.reversed { b_key.cmp(a_key) } else { a_key.cmp(b_key) };
-            // Ties go by the id in both directions, so that rows never jump.
+            // Rows with equal keys are sorted by id, in ascending order even if reversed, so that they never jump.
             order.then(a_prefix.cmp(b_prefix)).then_with(|| a.cmp(b))
         });
         let rows = shown.into_iter().map(|(_, _, id)| id.clone()).collect();
         Self { rows, counts, slot_usage, built_from: profiles.changes() }
     }
 
-    /// Returns true if a rebuild with the same criteria and `sort` would give the same rows.
+    /// Returns true if a rebuild would give the same rows. Expects that `sort` and the criteria have not changed since
+    /// the last build.
     #[must_use]
     pub fn is_up_to_date(&self, profiles: &Profiles, sort: Sort) -> bool {
         let ChangeCounters { sessions, bytes } = profiles.changes();
@@ -220,7 +222,7 @@ impl Rows {
         self.rows.iter().position(|row| row == id)
     }
 
-    /// Returns the sessions of `count` rows from `top` on.
+    /// Returns the sessions in the `count` rows from row `top` on.
     pub fn visible(&self, top: usize, count: usize) -> impl Iterator<Item = &SessionId> {
         self.rows.iter().skip(top).take(count)
     }
@@ -243,7 +245,7 @@ impl Rows {
         self.slot_usage.get(&profile)
     }
 
-    /// Returns the number of sessions by status, over all sessions, with or without a row.
+    /// Returns the number of sessions of each status. Sessions without a row count, too.
     #[must_use]
     pub fn counts(&self) -> &StatusCounts {
         &self.counts
@@ -254,7 +256,7 @@ fn uses_slot(record: &Record) -> bool {
     matches!(record.status(), Some(Status::Running | Status::Pending)) && !record.is_not_found()
 }
 
-/// Returns the earlier of two expiries: `earliest` or that of the record's session.
+/// Returns the earlier of two expiries, each with its session: `earliest`, or the expiry of the record's session.
 fn earlier_expiry<'r>(
     earliest: Option<(Timestamp, &'r SessionId)>,
     record: &'r Record,
@@ -278,30 +280,32 @@ fn count_status(counts: &mut StatusCounts, record: &Record) {
     *counter = counter.saturating_add(1);
 }
 
-/// Returns the first eight bytes of an id as a number with the same order. Most ids differ in these bytes, so a sort
-/// rarely reads the ids on the heap.
+/// Returns the first eight bytes of an id as a number. The numbers sort like the ids. Most ids differ in these bytes,
+/// so a sort rarely reads the ids on the heap.
 fn id_prefix(id: &SessionId) -> u64 {
     let mut prefix = [0; 8];
-    for (to, from) in prefix.iter_mut().zip(id.raw().bytes()) {
-        *to = from;
+    for (target, byte) in prefix.iter_mut().zip(id.raw().bytes()) {
+        *target = byte;
     }
     u64::from_be_bytes(prefix)
 }
 
-/// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end. All rows of a table
-/// have the same variant.
+/// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end time. All rows of a
+/// table have the same variant.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum SortKey<'a> {
-    /// The group, and the time in microseconds.
+    /// The number of the group ([`time_left_key`]), and the position in the group: a time in microseconds.
     TimeLeft(u8, i64),
-    /// True if there is no text, and the text. A row without text comes last.
+    /// True if the row has no text, and the text. Rows without text come last.
     Text(bool, Option<&'a str>),
+    /// A time. The newest comes first, and rows without a time last.
     Newest(Reverse<Option<Timestamp>>),
+    /// A number. The largest comes first, and rows without a number last.
     Largest(Reverse<Option<i64>>),
 }
 
-/// Returns the sort key of a row. All times are compared on the screen's clock. `clock_offset` is the offset of the
-/// server clock of the record's profile from it.
+/// Returns the sort key of a row. Times of different profiles are compared on the clock of the first profile's server.
+/// `clock_offset` is how far the clock of this profile's server is ahead of that clock.
 fn sort_key<'a>(
     record: &'a Record,
     label: &'a str,
@@ -328,8 +332,12 @@ fn text_key(text: Option<&str>) -> SortKey<'_> {
     SortKey::Text(text.is_none(), text)
 }
 
-/// Returns the sort key of the time left. The groups are: sessions with a known expiry, the next one first; other
-/// sessions on record; sessions that were not found or have no response; final sessions, the newest end first.
+/// Returns the sort key of the time left. The groups are:
+///
+/// - 0: sessions with a known expiry, the earliest first
+/// - 1: sessions that are pending or have no known expiry
+/// - 2: sessions that were not found, or have no response yet
+/// - 3: final sessions, those that ended most recently first
 fn time_left_key(record: &Record, clock_offset: TimeDelta) -> SortKey<'static> {
     let micros = |at: Timestamp| at.checked_sub_signed(clock_offset).unwrap_or(at).timestamp_micros();
     if record.is_final() {

@@ -1,4 +1,4 @@
-//! Scroll positions of the panes beside the table: the details of a session, and events.
+//! Scroll positions of the panes other than the table: the details of a session, and events.
 
 use super::event_scope::EventScope;
 use super::keymap::Action;
@@ -9,7 +9,7 @@ use super::profiles::{EventRef, Profiles};
 pub(crate) struct ScrollState {
     /// The first visible line of the details.
     details_top: usize,
-    /// The last visible event, or `None` to follow the newest.
+    /// The last visible event, or `None` to follow the newest event.
     anchor: Option<EventRef>,
 }
 
@@ -36,7 +36,7 @@ impl ScrollState {
         self.anchor = None;
     }
 
-    /// Scrolls the details, which have `lines` lines with `height` of them visible.
+    /// Scrolls the details, which have `lines` lines. `height` of them are visible.
     pub(super) fn scroll_details(&mut self, action: Action, lines: usize, height: usize) {
         self.details_top =
             position_after(action, self.details_top, height, max_top(lines, height).saturating_add(1));
@@ -47,9 +47,10 @@ impl ScrollState {
         self.details_top = self.details_top.min(max_top(lines, height));
     }
 
-    /// Scrolls the events of `scope`, with `height` visible lines. It stops where the oldest events fill the pane.
+    /// Scrolls the events of `scope`, with `height` visible lines. Scrolling up stops when the oldest events fill the
+    /// pane.
     ///
-    /// This reads all events of the scope, so call it for a keystroke or a resize only.
+    /// Reads all events of the scope, so call it only for a keystroke or a resize.
     pub(super) fn scroll_events(
         &mut self,
         action: Option<Action>,
@@ -75,16 +76,17 @@ impl ScrollState {
     }
 }
 
-/// Returns the maximum scroll position of `lines` lines with `height` of them visible.
+/// Returns the maximum first visible line, with `lines` lines and `height` of them visible.
 pub(super) fn max_top(lines: usize, height: usize) -> usize {
     lines.saturating_sub(height)
 }
 
-/// Returns the position that `action` moves to from `position`, with `count` positions in all and `page` of them
+/// Returns the position that `action` moves to from `position`, with `count` positions in all and `height` of them
 /// visible.
-pub(super) fn position_after(action: Action, position: usize, page: usize, count: usize) -> usize {
+pub(super) fn position_after(action: Action, position: usize, height: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
-    let page = page.saturating_sub(1).max(1);
+    // After a page, one line of the previous page is still visible.
+    let page = height.saturating_sub(1).max(1);
     match action {
         Action::Down => position.saturating_add(1),
         Action::Up => position.saturating_sub(1),

@@ -30,17 +30,18 @@ pub struct Settings {
     pub zone: Zone,
     /// Colours and glyphs.
     pub theme: Theme,
-    /// True if a browser can be opened here. If not, the link is copied.
+    /// True if a browser can be opened on this machine. If not, the dashboard link is copied instead.
     pub can_open_browser: bool,
     /// The permission to release sessions, or `None` in read-only mode.
     pub release_permission: Option<ReleasePermission>,
-    /// True in the demo.
+    /// True if the demo shows simulated sessions.
     pub demo: bool,
-    /// The speed of the clock, as a multiple of real time. Notices stay that many times longer on that clock.
+    /// The speed of the program's clock, as a multiple of real time. Durations that the user must perceive, such as
+    /// that of a notice, are multiplied by it.
     pub clock_speed: u32,
     /// The version of this keepwatch, or of the one that made the recording.
     pub version: String,
-    /// The notice at the start.
+    /// The notice to show with the first frame.
     pub startup_notice: Option<(NoticeLevel, String)>,
 }
 

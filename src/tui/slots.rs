@@ -1,4 +1,4 @@
-//! The slots of a project: the number of sessions that may run at a time, and the number that do.
+//! The slots of a project: the maximum number of sessions that can run at the same time, and the number that run now.
 
 use super::model::Model;
 use super::profiles::ProfileId;
@@ -9,9 +9,9 @@ use keepwatch_core::session::Targets;
 pub struct ProjectSlots {
     /// The number of slots in use; `None` unless all sessions of the project are watched.
     pub used: Option<usize>,
-    /// The project's `concurrency`.
+    /// The maximum number of slots: the project's `concurrency` in the API.
     pub limit: usize,
-    /// The slots in use and the limit, from the newest 429 response that contained them.
+    /// The slots in use and the limit, both as the newest 429 response with such numbers gave them.
     pub last_limit_error: Option<(u64, u64)>,
 }
 
@@ -22,8 +22,8 @@ impl ProjectSlots {
         self.excess().is_some()
     }
 
-    /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. It can be
-    /// more than 0, because lowering the limit ends no session.
+    /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. The
+    /// number can be more than 0, because a lowered limit ends no session.
     #[must_use]
     pub fn excess(&self) -> Option<usize> {
         self.used?.checked_sub(self.limit)

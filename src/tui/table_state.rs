@@ -25,7 +25,9 @@ pub struct TableState {
     top: usize,
     /// True after the first keystroke. Before it, the first row is selected and visible, whatever session it shows.
     has_interacted: bool,
+    /// The order of the rows.
     sort: Sort,
+    /// The filter that a session must match to have a row.
     filter: Filter,
     muted: MutedSessions,
     /// True if only sessions with unacknowledged alerts are shown.
@@ -77,11 +79,11 @@ impl TableState {
 
     /// Returns true if only sessions with unacknowledged alerts are shown.
     #[must_use]
-    pub fn is_alerts_only(&self) -> bool {
+    pub fn shows_alerts_only(&self) -> bool {
         self.alerts_only
     }
 
-    /// Records the first keystroke. From now on the selection stays on its session.
+    /// Records that a key was pressed. After the first keystroke, the selection stays on its session.
     pub(super) fn mark_interacted(&mut self) {
         self.has_interacted = true;
     }
@@ -91,7 +93,7 @@ impl TableState {
         self.sort = sort;
     }
 
-    /// Sets the filter, and returns the old one. The rows change in the next [`TableState::rebuild`].
+    /// Sets the filter, and returns the previous one. The rows change in the next [`TableState::rebuild`].
     pub(super) fn set_filter(&mut self, filter: Filter) -> Filter {
         std::mem::replace(&mut self.filter, filter)
     }
@@ -101,12 +103,13 @@ impl TableState {
         self.alerts_only = alerts_only;
     }
 
-    /// Returns the muted sessions for a change. The rows change in the next [`TableState::rebuild`].
+    /// Returns mutable access to the muted sessions. The rows change in the next [`TableState::rebuild`].
     pub(super) fn muted_mut(&mut self) -> &mut MutedSessions {
         &mut self.muted
     }
 
-    /// Returns true if a rebuild with the same filter would change nothing.
+    /// Returns true if a rebuild would change nothing. Expects that the order and the filter have not changed since the
+    /// last rebuild.
     pub(super) fn is_up_to_date(&self, profiles: &Profiles) -> bool {
         self.rows.is_up_to_date(profiles, self.sort)
     }
@@ -122,7 +125,7 @@ impl TableState {
         acknowledged: &AcknowledgedAlerts,
         keep_selected: bool,
     ) -> bool {
-        let before = self.selected_row.unwrap_or(0);
+        let previous_row = self.selected_row.unwrap_or(0);
         let criteria = RowCriteria {
             filter: &self.filter,
             alerts_only: self.alerts_only,
@@ -135,7 +138,7 @@ impl TableState {
         if !self.has_interacted {
             self.select_row(0)
         } else if self.selected_row.is_none() {
-            self.select_row(before.min(self.rows.len().saturating_sub(1)))
+            self.select_row(previous_row.min(self.rows.len().saturating_sub(1)))
         } else {
             false
         }
@@ -156,14 +159,14 @@ impl TableState {
         self.selected = Some(id);
     }
 
-    /// Moves the selection by `action`, with `page` visible rows. Returns true if that changes the selection.
-    pub(super) fn move_selection(&mut self, action: Action, page: usize) -> bool {
-        let row = position_after(action, self.selected_row.unwrap_or(0), page, self.rows.len());
+    /// Moves the selection by `action`, with `height` visible rows. Returns true if that changes the selection.
+    pub(super) fn move_selection(&mut self, action: Action, height: usize) -> bool {
+        let row = position_after(action, self.selected_row.unwrap_or(0), height, self.rows.len());
         self.select_row(row)
     }
 
-    /// Scrolls as little as needed to bring the selection among the `height` visible rows, and leaves no blank rows at
-    /// the end.
+    /// Scrolls as little as needed to show the selected session in one of the `height` visible rows, with no blank rows
+    /// at the end.
     pub(super) fn scroll_to_selection(&mut self, height: usize) {
         if !self.has_interacted {
             self.top = 0;
@@ -171,8 +174,9 @@ impl TableState {
         }
         let height = height.max(1);
         let row = self.selected_row.unwrap_or(0);
-        let lowest = row.saturating_add(1).saturating_sub(height);
-        self.top = self.top.clamp(lowest, row).min(self.rows.len().saturating_sub(height).max(lowest));
+        let min_top = row.saturating_add(1).saturating_sub(height);
+        let max_top = self.rows.len().saturating_sub(height).max(min_top);
+        self.top = self.top.clamp(min_top, row).min(max_top);
     }
 
     /// Selects no session.

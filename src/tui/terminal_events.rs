@@ -9,7 +9,7 @@ use crate::terminal::TermEvent;
 pub(super) enum TranslatedEvent {
     /// A message that the model handles.
     Message(Message),
-    /// The end of the program.
+    /// The exit code with which the program must end.
     Exit(ExitCode),
     /// An event that only wakes the event loop.
     Wake,

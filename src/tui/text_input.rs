@@ -5,7 +5,7 @@
 
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent};
 use tui_input::backend::crossterm::EventHandler as _;
-use tui_input::{Input as Line, InputRequest};
+use tui_input::{Input as TextInput, InputRequest};
 
 use super::effect::Effect;
 use super::focus::{Focus, Pane};
@@ -27,7 +27,7 @@ impl Model {
     /// Opens the input line of the filter.
     pub(super) fn open_filter_input(&mut self) -> Vec<Effect> {
         let before = self.table.filter().clone();
-        self.focus = Focus::Filter { input: Line::new(before.text().to_owned()), before, error: None };
+        self.focus = Focus::Filter { input: TextInput::new(before.text().to_owned()), before, error: None };
         vec![Effect::SetBracketedPaste(true)]
     }
 
@@ -68,7 +68,7 @@ impl Model {
 
     /// Opens the input line for the id of a session to watch.
     pub(super) fn open_session_input(&mut self, back: Pane) -> Vec<Effect> {
-        self.focus = Focus::AddSession { input: Line::default(), invalid: None, back };
+        self.focus = Focus::AddSession { input: TextInput::default(), invalid: None, back };
         vec![Effect::SetBracketedPaste(true)]
     }
 
@@ -130,8 +130,8 @@ impl Model {
         };
         self.notify(now, NoticeLevel::Info, text);
         effects.push(match owner {
-            Some(profile) => Effect::CommandPoller(profile, PollerCommand::Watch(id)),
-            None => Effect::CommandAllPollers(PollerCommand::Watch(id)),
+            Some(profile) => Effect::SendToPoller(profile, PollerCommand::Watch(id)),
+            None => Effect::SendToAllPollers(PollerCommand::Watch(id)),
         });
         effects
     }
@@ -150,7 +150,7 @@ impl Model {
 }
 
 /// Applies a keystroke to `input`, unless the text would exceed `max_chars` characters.
-fn edit_input(input: &mut Line, key: KeyEvent, max_chars: usize) {
+fn edit_input(input: &mut TextInput, key: KeyEvent, max_chars: usize) {
     let before = input.clone();
     input.handle_event(&TermEvent::Key(key));
     // Checked after the edit, because Ctrl-Y can insert many characters.
@@ -160,7 +160,7 @@ fn edit_input(input: &mut Line, key: KeyEvent, max_chars: usize) {
 }
 
 /// Inserts text at the cursor, up to `max_chars` characters in all. Control characters are left out.
-fn insert_text(input: &mut Line, text: &str, max_chars: usize) {
+fn insert_text(input: &mut TextInput, text: &str, max_chars: usize) {
     let room = max_chars.saturating_sub(input.value().chars().count());
     for letter in text.chars().filter(|letter| !letter.is_control()).take(room) {
         input.handle(InputRequest::InsertChar(letter));

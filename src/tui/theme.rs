@@ -1,8 +1,9 @@
-//! Colours and glyphs. Colour always has a meaning, and a glyph or a word always says the same.
+//! Colours and glyphs. Each colour has a meaning, and a glyph or a word beside it has the same meaning, so a screen
+//! without colours loses no information.
 //!
 //! The theme uses only the colours that are legible on light and dark backgrounds: red, green, yellow, cyan and
 //! magenta. White, black, grey, plain blue and the bright colours are each illegible on some background. Less important
-//! text is faint instead, which every terminal mixes from its own foreground and background.
+//! text is dim instead: each terminal mixes that from its own foreground and background.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -11,7 +12,7 @@ use keepwatch_core::session::Status;
 /// Colours and glyphs. The default has no colours, as `NO_COLOR` requires, and Unicode glyphs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Theme {
-    /// True if only ASCII reaches the terminal.
+    /// True if all glyphs are ASCII.
     pub ascii: bool,
     /// True if colours are used.
     pub color: bool,
@@ -24,7 +25,7 @@ impl Theme {
         Self { ascii: false, color: true }
     }
 
-    /// Returns a theme without colours: only bold, faint and reversed text.
+    /// Returns a theme without colours: only bold, dim and reversed text.
     #[must_use]
     pub const fn mono() -> Self {
         Self { ascii: false, color: false }
@@ -80,7 +81,7 @@ impl Theme {
         self.foreground(Color::Magenta)
     }
 
-    /// Returns the style of errors that concern the whole screen. They must be visible from across the room.
+    /// Returns the style of errors that concern the whole screen. It must stand out from a distance.
     pub(crate) fn critical(self) -> Style {
         if self.color { self.error() } else { self.bold().add_modifier(Modifier::REVERSED) }
     }
@@ -106,16 +107,16 @@ impl Theme {
         }
     }
 
-    /// Returns the filled and the empty part of a bar of `columns` columns. `share` is the filled part, from 0 to 1,
-    /// and is rounded up to half a column.
-    pub(crate) fn progress_bar(self, share: f64, columns: u16) -> (String, String) {
+    /// Returns the filled and the empty part of a bar of `columns` columns. `fraction` is the size of the filled part,
+    /// from 0 to 1. It is rounded up to a multiple of half a column.
+    pub(crate) fn progress_bar(self, fraction: f64, columns: u16) -> (String, String) {
         let inner = if self.ascii { columns.saturating_sub(2) } else { columns };
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "from 0 to twice the columns"
         )]
-        let halves = (share.clamp(0.0, 1.0) * f64::from(inner) * 2.0).ceil() as u16;
+        let halves = (fraction.clamp(0.0, 1.0) * f64::from(inner) * 2.0).ceil() as u16;
         let (full, half) = (usize::from(halves / 2), usize::from(halves % 2));
         let empty = usize::from(inner).saturating_sub(full).saturating_sub(half);
         if self.ascii {
@@ -125,8 +126,8 @@ impl Theme {
         (format!("{}{}", "━".repeat(full), "╾".repeat(half)), "─".repeat(empty))
     }
 
-    fn pick(self, glyph: &'static str, ascii: &'static str) -> &'static str {
-        if self.ascii { ascii } else { glyph }
+    fn pick(self, unicode: &'static str, ascii: &'static str) -> &'static str {
+        if self.ascii { ascii } else { unicode }
     }
 
     /// Returns the glyph of an alert.
@@ -157,9 +158,9 @@ mod tests {
     #[test]
     fn progress_bar_fills_its_columns() {
         for theme in [Theme::colored(), Theme::colored().with_ascii()] {
-            for share in [-1.0, 0.0, 0.01, 0.5, 0.79, 1.0, 7.0, f64::NAN] {
-                let (filled, empty) = theme.progress_bar(share, 10);
-                assert_eq!(filled.chars().count() + empty.chars().count(), 10, "{share} of {theme:?}");
+            for fraction in [-1.0, 0.0, 0.01, 0.5, 0.79, 1.0, 7.0, f64::NAN] {
+                let (filled, empty) = theme.progress_bar(fraction, 10);
+                assert_eq!(filled.chars().count() + empty.chars().count(), 10, "{fraction} of {theme:?}");
             }
         }
         assert_eq!(Theme::mono().progress_bar(0.8, 10), ("━━━━━━━━".into(), "──".into()));

@@ -1,4 +1,5 @@
-//! The title of the terminal window. It contains counts only, because more people see it than the screen.
+//! The title of the terminal window. It contains only counts, because other people may see it, for example in a task
+//! bar.
 
 use super::effect::Effect;
 use super::model::Model;
@@ -15,8 +16,8 @@ impl Model {
         let title = title_text(self.table.rows().counts(), self.settings.theme.ascii);
         (title != self.title.0).then(|| {
             self.title.0.clone_from(&title);
-            // promise: title-counts, mutant: Title(title) -> Title(match &self.focus { super::focus::Focus::Reveal { url, .. } => url.expose().into(), _ => title })
-            Effect::Title(title)
+            // promise: title-counts, mutant: SetTitle(title) -> SetTitle(match &self.focus { super::focus::Focus::Reveal { url, .. } => url.expose().into(), _ => title })
+            Effect::SetTitle(title)
         })
     }
 }
@@ -25,7 +26,7 @@ impl Model {
 fn title_text(counts: &StatusCounts, ascii: bool) -> String {
     let StatusCounts { running, pending, timed_out, error, with_alerts, .. } = *counts;
     let errors = if error == 1 { "error" } else { "errors" };
-    let counts: Vec<String> = [
+    let parts: Vec<String> = [
         (with_alerts, "flagged"),
         (running, "running"),
         (pending, "pending"),
@@ -37,7 +38,7 @@ fn title_text(counts: &StatusCounts, ascii: bool) -> String {
     .map(|(count, word)| format!("{count} {word}"))
     .collect();
     let title =
-        if counts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", counts.join(" · ")) };
+        if parts.is_empty() { "keepwatch".into() } else { format!("{} — keepwatch", parts.join(" · ")) };
     if ascii { text::to_ascii(&title) } else { title }
 }
 

@@ -1,6 +1,6 @@
 //! Applies each message to the model and returns the effects that follow from it.
 //!
-//! Pure: it does no I/O and reads no clock. `key_handler` handles keystrokes.
+//! Pure: does no I/O and reads no clock. `key_handler` handles keystrokes.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
 const SKEW_NOTICE_SECS: i64 = 30;
 
 impl Model {
-    /// Prepares the first frame, before any report. Returns the first effects.
+    /// Prepares the model for the first frame, before any report. Returns the first effects.
     pub fn start(&mut self, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (profile, input) in self.initial_inputs(now) {
@@ -35,7 +35,8 @@ impl Model {
         effects
     }
 
-    /// Returns the first input of each profile: the named sessions, or the reason why there is no API key.
+    /// Returns the first input of each profile: the named sessions, or the reason why there is no API key. A profile
+    /// that lists its sessions has no such input.
     fn initial_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
         let input_for =
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
@@ -61,7 +62,7 @@ impl Model {
             }
             Message::Resize(columns, rows) => {
                 self.set_size((columns, rows));
-                // Repaint even if the size is the same again: the terminal may have changed its cells in between.
+                // Repaint even if the final size is the old one: the terminal may have changed cells at another size.
                 // promise: repaint-on-resize, mutant: vec![Effect::Repaint] -> Vec::new()
                 vec![Effect::Repaint]
             }
@@ -86,13 +87,13 @@ impl Model {
                 let polling = if self.paused { "polling is still paused" } else { "asking again" };
                 self.notify(now, NoticeLevel::Info, format!("this machine slept; {polling}"));
                 // promise: poll-after-sleep
-                effects.push(Effect::CommandAllPollers(PollerCommand::Reconnect));
+                effects.push(Effect::SendToAllPollers(PollerCommand::Reconnect));
                 effects
             }
             Message::Resumed => {
                 vec![
                     Effect::Repaint,
-                    Effect::CommandAllPollers(if self.paused {
+                    Effect::SendToAllPollers(if self.paused {
                         PollerCommand::Pause
                     } else {
                         PollerCommand::PollNow
@@ -102,19 +103,21 @@ impl Model {
         }
     }
 
-    /// Handles the passing of time: hides an expired notice or URL, and lets trackers raise alerts that depend on time.
+    /// Handles the passing of time: hides an expired notice or URL, and informs each tracker that has something due,
+    /// such as an alert.
     pub fn on_tick(&mut self, now: Moment) -> Vec<Effect> {
         if self.notice.as_ref().is_some_and(|notice| notice.is_expired(now)) {
             self.notice = None;
         }
-        if let Focus::Reveal { until, back, .. } = &self.focus
-            && *until <= now.boot
+        if let Focus::Reveal { expires_at, back, .. } = &self.focus
+            && *expires_at <= now.boot
         {
             self.focus = Focus::Pane(*back);
         }
         let mut effects = Vec::new();
         for profile in self.profiles.ids() {
-            if self.profiles.get(profile).tracker.next_deadline(now).is_some_and(|wait| wait.is_zero()) {
+            if self.profiles.get(profile).tracker.time_until_deadline(now).is_some_and(|wait| wait.is_zero())
+            {
                 effects.extend(self.apply_input(profile, Input::TimePassed { now }));
             }
         }
@@ -127,22 +130,22 @@ impl Model {
             return Vec::new();
         }
         self.profiles.get_mut(profile).poll_stats.add_report(&report);
-        let IngestedReport { input, connect_urls: urls, is_live_view } = IngestedReport::from(report);
+        let IngestedReport { input, connect_urls, is_live_view } = IngestedReport::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {
             effects.extend(self.apply_input(profile, input));
         }
-        if let Some((id, outcome)) = urls {
-            effects.extend(self.on_urls(&id, is_live_view, &outcome, now));
+        if let Some((id, outcome)) = connect_urls {
+            effects.extend(self.on_urls_response(&id, is_live_view, &outcome, now));
         }
         self.notify_clock_skew(profile, now);
         effects
     }
 
-    /// Applies an input to the tracker of a profile, and rings the bell if that raises an alert. All live inputs pass
-    /// through here.
+    /// Applies an input to the tracker of a profile, and rings the bell if the input raises an alert of a shown
+    /// session. All live inputs pass through here; replayed inputs do not.
     pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
-        let missing_id = match &input {
+        let not_found_id = match &input {
             Input::SessionNotFound { id, .. } => Some(id.clone()),
             _ => None,
         };
@@ -151,20 +154,22 @@ impl Model {
             self.rebuild_rows();
         }
         let is_audible = |event: &Event| {
-            let shown = event.id.as_ref().is_none_or(|id| self.profiles.owns(profile, id));
-            shown && !self.table.muted().mutes_event(event) && matches!(event.kind, EventKind::AlertRaised(_))
+            let is_shown = event.id.as_ref().is_none_or(|id| self.profiles.owns(profile, id));
+            is_shown
+                && !self.table.muted().mutes_event(event)
+                && matches!(event.kind, EventKind::AlertRaised(_))
         };
-        let rings = self.settings.bell && events.iter().any(is_audible);
-        // If another profile has the session, this profile stops polling it.
-        let found_elsewhere = missing_id.filter(|id| {
+        let rings_bell = self.settings.bell && events.iter().any(is_audible);
+        // If this profile does not find a session that another profile has received, it stops polling that session.
+        let found_elsewhere = not_found_id.filter(|id| {
             self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });
-        let unwatch = found_elsewhere.map(|id| Effect::CommandPoller(profile, PollerCommand::Unwatch(id)));
-        let effects = rings.then_some(Effect::RingBell).into_iter().chain(unwatch);
+        let unwatch = found_elsewhere.map(|id| Effect::SendToPoller(profile, PollerCommand::Unwatch(id)));
+        let effects = rings_bell.then_some(Effect::RingBell).into_iter().chain(unwatch);
         effects.chain(persistence::effects(profile, commands)).chain(self.update_title()).collect()
     }
 
-    /// Shows a notice, once per run, if the clocks differ.
+    /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours.
     fn notify_clock_skew(&mut self, profile: ProfileId, now: Moment) {
         let skew = self.profiles.get(profile).tracker.clock().skew();
         if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS {

@@ -1,7 +1,7 @@
 //! Requests for fresh connect URLs that the user waits for.
 //!
 //! ```text
-//!   c, Y, copy menu ──► UrlRequest ──► Effect::CommandPoller ──► report ──┬─► Effect::Copy
+//!   c, Y, copy menu ──► UrlRequest ──► Effect::SendToPoller ──► report ──┬─► Effect::Copy
 //!                                                                         └─► Focus::Reveal, for 30 s
 //! ```
 //!
@@ -19,7 +19,7 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, SessionId};
 use keepwatch_core::text;
 
-/// The maximum number of pending requests.
+/// The maximum number of pending URL requests.
 pub(super) const MAX_PENDING: usize = 8;
 /// The time for which a URL is shown.
 const REVEAL_DURATION: Duration = Duration::from_secs(30);
@@ -31,8 +31,8 @@ pub(super) struct UrlRequest {
     pub id: SessionId,
     /// The chosen entry of the copy menu.
     pub copyable: Copyable,
-    /// True if the URL must be shown instead of copied.
-    pub reveal: bool,
+    /// True if the URL must be shown on the screen instead of copied.
+    pub must_reveal: bool,
 }
 
 impl UrlRequest {
@@ -64,8 +64,8 @@ impl UrlRequests {
     }
 
     /// Removes and returns the requests that a response answers.
-    fn take_matching(&mut self, id: &SessionId, live_view: bool) -> Vec<UrlRequest> {
-        let answers = |request: &UrlRequest| request.id == *id && request.is_live_view() == live_view;
+    fn take_matching(&mut self, id: &SessionId, is_live_view: bool) -> Vec<UrlRequest> {
+        let answers = |request: &UrlRequest| request.id == *id && request.is_live_view() == is_live_view;
         let (matching, pending) = std::mem::take(&mut self.0).into_iter().partition(answers);
         self.0 = pending;
         matching
@@ -109,22 +109,23 @@ impl Model {
         } else {
             PollerCommand::FetchConnectUrls(request.id)
         };
-        vec![Effect::CommandPoller(profile, command)]
+        vec![Effect::SendToPoller(profile, command)]
     }
 
-    /// Handles the response to all pending requests for a session's URLs.
-    pub(super) fn on_urls(
+    /// Handles a response with a session's URLs, or its error: finishes all pending requests that it answers.
+    pub(super) fn on_urls_response(
         &mut self,
         id: &SessionId,
-        live_view: bool,
+        is_live_view: bool,
         result: &Result<ConnectUrls, ApiError>,
         now: Moment,
     ) -> Vec<Effect> {
-        let requests = self.url_requests.take_matching(id, live_view);
-        requests.iter().filter_map(|request| self.on_url(request, result, now)).collect()
+        let requests = self.url_requests.take_matching(id, is_live_view);
+        requests.iter().filter_map(|request| self.finish_url_request(request, result, now)).collect()
     }
 
-    fn on_url(
+    /// Copies or shows the URL of one request, or shows a notice with the reason why not.
+    fn finish_url_request(
         &mut self,
         request: &UrlRequest,
         result: &Result<ConnectUrls, ApiError>,
@@ -150,7 +151,7 @@ impl Model {
         }
     }
 
-    /// Copies or shows a URL, or shows a notice with the reason why not.
+    /// Copies or shows `url`. If the response had no such URL, or the URL is unsafe, shows a notice instead.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
         let name = request.copyable.name();
         let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());
@@ -167,17 +168,17 @@ impl Model {
             self.notify(now, NoticeLevel::Error, text);
             return None;
         }
-        if !request.reveal {
+        if !request.must_reveal {
             return Some(Effect::Copy(request.copyable, url));
         }
         if matches!(self.focus, Focus::Filter { .. } | Focus::AddSession { .. }) {
-            // A popup would take the focus, and the letters that the user is typing would become commands.
+            // A popup would take the focus, and the letters that the user types next would act as commands.
             self.notify(now, NoticeLevel::Info, format!("the {name} came while you typed; Y shows it"));
             return None;
         }
-        let until = now.boot.saturating_add(REVEAL_DURATION.saturating_mul(self.settings.clock_speed));
+        let expires_at = now.boot.saturating_add(REVEAL_DURATION.saturating_mul(self.settings.clock_speed));
         self.notice = None;
-        self.focus = Focus::Reveal { id: request.id.clone(), url, until, back: self.focus.pane() };
+        self.focus = Focus::Reveal { id: request.id.clone(), url, expires_at, back: self.focus.pane() };
         None
     }
 }

@@ -1,8 +1,8 @@
-//! The layout of the screen, as the model remembers it.
+//! The layout of the screen, as the model stores it.
 //!
 //! ```text
 //!   Model ──► view::viewport ──► Viewport ──► Model::set_viewport      once per update
-//!                                   ├──► key handling: the size of a page, the end of a pane
+//!                                   ├──► key handling: the height of a pane, the end of its lines
 //!                                   └──► view::draw: the area of each part
 //! ```
 //!
@@ -18,6 +18,7 @@ pub(super) const RECENT_HEADING_ROWS: u16 = 2;
 /// The layout of the screen: the area of each part, and the extent of the parts that scroll.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Viewport {
+    /// The whole screen.
     pub(super) screen: Rect,
     pub(super) layout: Layout,
     /// The extent of the details, if keystrokes scroll them.
@@ -29,7 +30,7 @@ pub struct Viewport {
 /// The extent of a part of the screen that scrolls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScrollExtent {
-    /// The number of lines.
+    /// The number of all lines, visible or not.
     pub lines: usize,
     /// The number of visible lines.
     pub height: usize,
@@ -48,7 +49,7 @@ pub(super) enum Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FullLayout {
     pub(super) header: Rect,
-    /// The errors of profiles whose polls fail. Empty if no polls fail, or if the body shows the error.
+    /// The errors of profiles whose polls fail. The area is empty if no polls fail, or if the body shows the error.
     pub(super) banner: Rect,
     pub(super) body: BodyLayout,
     pub(super) footer: Rect,
@@ -63,9 +64,9 @@ pub(super) enum BodyLayout {
     Table {
         /// The rows and their headings.
         table: Rect,
-        /// The line below the table: filter, hidden rows and full projects. Empty if there is nothing to report.
+        /// The line below the table: filter, hidden rows and full projects. The area is empty if there is no such note.
         filter_note: Rect,
-        /// The details with their rule, if there is room for them.
+        /// The details and the rule above them, if there is room for both.
         details: Option<Rect>,
     },
     /// The details alone.
@@ -141,7 +142,7 @@ impl Viewport {
     }
 }
 
-/// Returns the number of visible rows. A table of one or two lines has no headings.
+/// Returns the number of visible rows in the area `table`. A table of one or two lines shows no headings.
 pub(super) fn visible_table_rows(table: Rect) -> u16 {
     if table.height > 2 { table.height.saturating_sub(1) } else { table.height }
 }

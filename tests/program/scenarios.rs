@@ -258,7 +258,7 @@ impl Watcher {
             let left = expect.within.0.saturating_sub(elapsed);
             next = Some(next.map_or(left, |next| next.min(left)));
         }
-        let alert = self.tracker.next_deadline(now);
+        let alert = self.tracker.time_until_deadline(now);
         let wait = alert.map_or(next?, |alert| alert.min(next.unwrap_or(alert)));
         Some(now.mono + wait.max(Duration::from_millis(10)))
     }

@@ -1,5 +1,5 @@
 //! Loads the history of earlier runs from the journal, on a thread, because the journal may be large and the disk slow.
-//! Never reports errors: the writer of the same journal does.
+//! Never reports errors: the thread that writes the same journal reports them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::tui::profiles::ProfileId;
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::tracker::{Input, SessionTracker};
 
-/// Age of the oldest segments that are loaded.
+/// The period before this run from which inputs are loaded.
 const HISTORY_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
-/// Maximum size of the history, in bytes: a busy day of a thousand sessions.
+/// Maximum size of the loaded history, in bytes. A busy day with a thousand sessions fits.
 const MAX_HISTORY_BYTES: usize = 24 * 1024 * 1024;
 
 /// Starts the threads that read the journal.
@@ -23,28 +23,29 @@ const MAX_HISTORY_BYTES: usize = 24 * 1024 * 1024;
 pub(super) struct HistoryLoader {
     journal: PathBuf,
     clock: Clock,
-    events: PersistenceEventSender,
+    event_sender: PersistenceEventSender,
 }
 
 impl HistoryLoader {
-    pub(super) fn new(journal: PathBuf, clock: Clock, events: PersistenceEventSender) -> Self {
-        Self { journal, clock, events }
+    pub(super) fn new(journal: PathBuf, clock: Clock, event_sender: PersistenceEventSender) -> Self {
+        Self { journal, clock, event_sender }
     }
 
     /// Starts a thread that loads the history. A journal that cannot be read counts as empty.
     pub(super) fn load(&self, profile: ProfileId, request: HistoryRequest) {
-        let (journal, now, events) = (self.journal.clone(), self.clock.now(), self.events.clone());
+        let (journal, now, event_sender) =
+            (self.journal.clone(), self.clock.now(), self.event_sender.clone());
         // If the thread cannot be started, nothing is restored.
         let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
             let tracker = load_tracker(&journal, request, now).unwrap_or_default();
             let outcome = if tracker.is_some() { "is back" } else { "is not known" };
             tracing::info!("what earlier runs saw of project {profile} {outcome}");
-            events.history_loaded(profile, tracker.map(Box::new));
+            event_sender.history_loaded(profile, tracker.map(Box::new));
         });
     }
 }
 
-/// Builds a tracker from the entries of earlier runs. Returns `None` if there are none.
+/// Builds a tracker from the entries of earlier runs. Returns `None` if there are no entries.
 fn load_tracker(
     journal: &std::path::Path,
     request: HistoryRequest,

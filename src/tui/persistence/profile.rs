@@ -1,8 +1,8 @@
-//! The model's state for storing one profile: its encoder, the scope of its journal, and the times of the saves. Pure:
-//! turns each input of the tracker into commands, and never touches a file or a thread.
+//! The model's state for storing one profile: its encoder, the scope of its journal, and the time of the last
+//! save. Pure: turns each input of the tracker into commands, and never touches a file or a thread.
 //!
 //! ```text
-//!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input but a tick without an event
+//!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input except a tick without an event
 //!                │                            StartSegment       on request: the old segment is closed
 //!                ├──► events, once a minute ► SaveSummaries      sessions with an event, or with a new response
 //!                └──► restore ──────────────► LoadHistory        once, when its scope is known
@@ -20,7 +20,7 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Event, Input, SessionTracker};
 
-/// Interval at which the summaries of sessions without an event are saved.
+/// Interval at which the summaries of sessions with a new response but without an event are saved.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The state for storing one profile.
@@ -36,8 +36,8 @@ pub(in crate::tui) struct ProfilePersistence {
 #[derive(Debug)]
 struct JournalState {
     scope: JournalScope,
-    /// The summaries of all responses up to this moment are saved.
-    saved_until: Moment,
+    /// The time of the last save of all summaries. Responses that came later are not in them.
+    last_save: Moment,
     restore: Restore,
 }
 
@@ -50,7 +50,7 @@ impl ProfilePersistence {
         journal: Option<(JournalScope, Restore)>,
         now: Moment,
     ) -> Self {
-        let journal = journal.map(|(scope, restore)| JournalState { scope, saved_until: now, restore });
+        let journal = journal.map(|(scope, restore)| JournalState { scope, last_save: now, restore });
         Self { encoder: Encoder::new(name, hides_metadata), hides_metadata, journal }
     }
 
@@ -80,7 +80,8 @@ impl ProfilePersistence {
         (events, commands)
     }
 
-    /// Starts a new segment of the journal: closes the open repeats, and resets the encoder.
+    /// Starts a new segment of the journal: restarts the encoder, and ends the entries of equal responses that it still
+    /// extends (open repeats).
     pub(super) fn start_segment(&mut self, now: Moment) -> Vec<PersistenceCommand> {
         let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
         let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };
@@ -96,8 +97,8 @@ impl ProfilePersistence {
         if !entries.is_empty() {
             commands.push(PersistenceCommand::AppendEntries(entries));
         }
-        if let Some(JournalState { scope, saved_until, .. }) = &self.journal {
-            let ids = updated_since(tracker, *saved_until);
+        if let Some(JournalState { scope, last_save, .. }) = &self.journal {
+            let ids = updated_since(tracker, *last_save);
             let summaries = ids.filter_map(|id| session_summary(tracker, id, scope, self.hides_metadata));
             commands.push(PersistenceCommand::SaveSummaries(summaries.collect()));
         }
@@ -120,9 +121,9 @@ impl JournalState {
         hides_metadata: bool,
     ) -> Vec<SessionSummary> {
         let mut ids: BTreeSet<&SessionId> = events.iter().filter_map(|event| event.id.as_ref()).collect();
-        if now.since(self.saved_until) >= SUMMARY_INTERVAL {
-            ids.extend(updated_since(tracker, self.saved_until));
-            self.saved_until = now;
+        if now.since(self.last_save) >= SUMMARY_INTERVAL {
+            ids.extend(updated_since(tracker, self.last_save));
+            self.last_save = now;
         }
         ids.into_iter().filter_map(|id| session_summary(tracker, id, &self.scope, hides_metadata)).collect()
     }

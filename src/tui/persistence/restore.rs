@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Inputs are buffered until the history is loaded. They are then applied to the loaded tracker, which replaces this
-//! run's tracker. Reading the journal is the history loader's part.
+//! run's tracker. The history loader reads the journal.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,8 @@ use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{AlertThresholds, Input, Record, Scope, SessionTracker};
 
-/// Maximum number of buffered inputs. If more come before the history, this run continues without it.
+/// Maximum number of buffered inputs. If more come before the history is loaded, this run continues without the
+/// history.
 const MAX_BUFFERED: usize = 256;
 
 /// A request for a tracker with the history of some sessions.
@@ -30,7 +31,7 @@ const MAX_BUFFERED: usize = 256;
 pub struct HistoryRequest {
     /// The sessions to load.
     pub scope: HistoryScope,
-    /// This run, whose own entries are skipped, and its host. Entries of other hosts are skipped, too.
+    /// This run and its host. Entries of this run and of other hosts are skipped.
     pub writer: JournalScope,
     /// True if the sessions are named on the command line.
     pub are_named: bool,
@@ -46,7 +47,7 @@ enum RestoreState {
     ScopeUnknown,
     /// The history thread is reading.
     Loading,
-    /// The history is loaded, or the restore was given up.
+    /// The history is loaded, or too many inputs came before it.
     Done,
 }
 
@@ -82,7 +83,7 @@ impl Restore {
         Self { state, buffered, targets, is_filtered, thresholds, owner_key }
     }
 
-    /// Buffers an input of this run, or gives up the restore if there are too many.
+    /// Buffers an input of this run, or ends the restore if there are too many.
     pub(super) fn buffer(&mut self, input: &Input) {
         if self.state == RestoreState::Done {
             return;
@@ -94,7 +95,8 @@ impl Restore {
         }
     }
 
-    /// Returns the request, once, when the inputs so far tell which sessions to load.
+    /// Returns the request as soon as the inputs determine which sessions to load. Returns `None` before and
+    /// afterwards.
     pub(super) fn request(
         &mut self,
         tracker: &SessionTracker,
@@ -121,8 +123,9 @@ impl Restore {
         was_pending.then(|| std::mem::take(&mut self.buffered))
     }
 
-    /// Returns the sessions to load: those of the projects or, if the lists are filtered, those in the lists. Only the
-    /// API can apply the filter to other sessions.
+    /// Returns the sessions to load, or `None` if the inputs do not determine them yet. They are the named sessions, or
+    /// all sessions of the projects. If only some sessions are listed, they are the sessions in the lists, because only
+    /// the API knows which other sessions match its query.
     fn scope(&self, tracker: &SessionTracker) -> Option<HistoryScope> {
         let listed_scope =
             |lists: &[List]| listed_sessions(&self.buffered, lists).map(HistoryScope::Sessions);
@@ -161,7 +164,8 @@ fn may_run(record: &Record) -> bool {
 }
 
 impl Model {
-    /// Replaces a profile's tracker by the loaded one. Acknowledges the alerts that were raised before this run.
+    /// Replaces a profile's tracker by the loaded one, and applies the buffered inputs to it. Acknowledges the alerts
+    /// that were raised before this run.
     pub(super) fn restore(
         &mut self,
         profile: ProfileId,
@@ -174,8 +178,9 @@ impl Model {
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
-        // These may have ended between the runs, and no list has them, so each is requested.
-        let unknown: Vec<SessionId> = tracker
+        // This run has not received these sessions. They may have ended between the runs, and then no list contains
+        // them, so the poller requests each of them.
+        let unseen: Vec<SessionId> = tracker
             .records()
             .filter(|record| may_run(record) && state.tracker.get(&record.id).is_none())
             .map(|record| record.id.clone())
@@ -188,8 +193,8 @@ impl Model {
         self.read_cursors = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
-        let command = (!unknown.is_empty())
-            .then_some(Effect::CommandPoller(profile, PollerCommand::TrackEarlierSessions(unknown)));
+        let command = (!unseen.is_empty())
+            .then_some(Effect::SendToPoller(profile, PollerCommand::TrackEarlierSessions(unseen)));
         command.into_iter().chain(self.update_title()).collect()
     }
 }

@@ -7,7 +7,7 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::SessionTracker;
 
-/// Returns the summary of a session, or `None` if no response mentioned it.
+/// Returns the summary of a session, or `None` if no response has contained the session.
 pub(super) fn session_summary(
     tracker: &SessionTracker,
     id: &SessionId,

@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use super::*;
 use keepwatch_core::session::{ApiErrorKind, Metadata, Region, Session};
-use keepwatch_core::testing::{at as t, id, moment, request_timing, running_session};
+use keepwatch_core::testing::{at, id, moment, request_timing, running_session};
 use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
 
 /// A session that starts and expires the given number of seconds after noon.
 fn session(text: &str, started: u32, expires: u32) -> Session {
-    Session { expires: Some(t(expires)), ..running_session(text, t(started), Duration::ZERO) }
+    Session { expires: Some(at(expires)), ..running_session(text, at(started), Duration::ZERO) }
 }
 
-fn ended(text: &str, status: Status, at: u32) -> Session {
-    Session { status, ended: Some(t(at)), ..session(text, 0, 900) }
+fn ended(text: &str, status: Status, seconds: u32) -> Session {
+    Session { status, ended: Some(at(seconds)), ..session(text, 0, 900) }
 }
 
 fn profiles(sessions: Vec<Session>) -> Profiles {
@@ -43,7 +43,7 @@ fn apply_not_found(profiles: &mut Profiles, text: &str) {
     profiles.apply(ProfileId::FIRST, input);
 }
 
-/// Criteria with this filter and nothing else.
+/// Criteria with this filter only.
 fn criteria(filter: &str) -> RowCriteria<'static> {
     static ACKNOWLEDGED: std::sync::LazyLock<AcknowledgedAlerts> =
         std::sync::LazyLock::new(AcknowledgedAlerts::default);

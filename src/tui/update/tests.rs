@@ -14,7 +14,7 @@ use keepwatch_core::clock::{Timestamp, saturating_add};
 use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId, Status,
 };
-use keepwatch_core::testing::{at as t, id, moment, running_session};
+use keepwatch_core::testing::{at, id, moment, running_session};
 use keepwatch_core::text::Untrusted;
 
 mod alerts;
@@ -43,14 +43,14 @@ fn settings(targets: Targets) -> Settings {
 
 /// A session that started at noon.
 fn session(text: &str, timeout: u64) -> Session {
-    running_session(text, t(0.0), Duration::from_secs(timeout))
+    running_session(text, at(0.0), Duration::from_secs(timeout))
 }
 
 fn ended_session(text: &str, status: Status) -> Session {
-    Session { status, ended: Some(t(0.5)), ..session(text, 900) }
+    Session { status, ended: Some(at(0.5)), ..session(text, 900) }
 }
 
-/// A model, and the time in seconds since noon. `send` leaves out effects that set the title.
+/// A model, and the current time in seconds since noon. `send` does not return effects that set the title.
 struct World {
     model: Model,
     now: f64,
@@ -68,7 +68,7 @@ impl World {
         Self { model, now: 0.0 }
     }
 
-    /// Watches all sessions. `sessions` are running, each with its timeout in seconds, since the list at 1 s.
+    /// Watches all sessions. The list at 1 s has the running `sessions`, each with its timeout in seconds.
     fn with_running(sessions: &[(&str, u64)]) -> Self {
         let mut world = Self::watching(Targets::All);
         world.now = 1.0;
@@ -82,7 +82,7 @@ impl World {
 
     fn send(&mut self, message: Message) -> Vec<Effect> {
         let effects = update(&mut self.model, message, moment(self.now));
-        effects.into_iter().filter(|effect| !matches!(effect, Effect::Title(_))).collect()
+        effects.into_iter().filter(|effect| !matches!(effect, Effect::SetTitle(_))).collect()
     }
 
     fn tick(&mut self, now: Moment) -> Vec<Effect> {
@@ -164,8 +164,12 @@ impl World {
 
     /// Returns the profile and the name of each event, the oldest first.
     fn events(&self) -> Vec<(ProfileId, &'static str)> {
-        let mut events: Vec<_> =
-            self.model.profiles.newest_events().map(|(at, event)| (at.profile, event.kind.name())).collect();
+        let mut events: Vec<_> = self
+            .model
+            .profiles
+            .newest_events()
+            .map(|(event_ref, event)| (event_ref.profile, event.kind.name()))
+            .collect();
         events.reverse();
         events
     }
@@ -176,8 +180,8 @@ impl World {
 
     /// Returns the time until the screen next changes without a message, in seconds.
     fn seconds_to_next_change(&self) -> Option<f64> {
-        let at = self.model.next_change(moment(self.now))?;
-        Some(((at.as_secs_f64() - self.now) * 1000.0).round() / 1000.0)
+        let change_at = self.model.next_change(moment(self.now))?;
+        Some(((change_at.as_secs_f64() - self.now) * 1000.0).round() / 1000.0)
     }
 }
 
@@ -200,7 +204,7 @@ fn timeout_error() -> ApiError {
 }
 
 fn fetch_urls_effects(text: &str) -> Vec<Effect> {
-    vec![Effect::CommandPoller(ProfileId::FIRST, PollerCommand::FetchConnectUrls(id(text)))]
+    vec![Effect::SendToPoller(ProfileId::FIRST, PollerCommand::FetchConnectUrls(id(text)))]
 }
 
 #[test]
@@ -414,7 +418,7 @@ fn pasted_log_line_adds_its_session() {
     let effects = world.key(KeyCode::Enter);
     assert_eq!(
         effects,
-        [Effect::SetBracketedPaste(false), Effect::CommandAllPollers(PollerCommand::Watch(id(uuid)))]
+        [Effect::SetBracketedPaste(false), Effect::SendToAllPollers(PollerCommand::Watch(id(uuid)))]
     );
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
     assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "the session counts as named");
@@ -483,13 +487,10 @@ fn recent_session_is_watched_after_enter() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
-    assert_eq!(
-        world.press("R"),
-        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]
-    );
+    assert_eq!(world.press("R"), [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]);
     assert_eq!(world.press("R"), [], "a request is already in flight");
     let old = |text: &str, seconds: f64| Session {
-        created: Some(t(seconds)),
+        created: Some(at(seconds)),
         ..ended_session(text, Status::Completed)
     };
     let sessions = (0..300).map(|second| old(&format!("s{second:03}"), f64::from(second)));
@@ -502,7 +503,7 @@ fn recent_session_is_watched_after_enter() {
     assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest session is first");
     world.press("jjk");
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(effects, [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::Watch(id("s298")))]);
+    assert_eq!(effects, [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::Watch(id("s298")))]);
     assert_eq!(
         (world.pane(), world.selected()),
         (Some(Pane::FullDetails(DetailsSection::Fields)), Some("s298"))
@@ -526,10 +527,7 @@ fn failed_recent_request_is_no_poll_failure() {
     world.press("c");
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
     assert_eq!(world.key(KeyCode::Enter), [], "the list is empty");
-    assert_eq!(
-        world.press("r"),
-        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]
-    );
+    assert_eq!(world.press("r"), [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]);
     report_recent(&mut world, vec![session("beta", 5)]);
     assert!(world.model.recent.requests[&ProfileId::FIRST].error.is_none());
     world.press("?");
@@ -574,7 +572,7 @@ fn live_view_url_has_its_own_request() {
     let mut world = World::with_running(&[("a", 100)]);
     assert_eq!(
         world.press("yl"),
-        [Effect::CommandPoller(ProfileId::FIRST, PollerCommand::FetchLiveView(id("a")))]
+        [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::FetchLiveView(id("a")))]
     );
     assert_eq!(world.press("c"), fetch_urls_effects("a"), "the connect URL needs another request");
     let urls = ConnectUrls {
@@ -754,7 +752,7 @@ fn revealed_url_does_not_interrupt_typing() {
 fn dashboard_link_is_copied_without_browser() {
     let page = "https://www.browserbase.com/sessions/a";
     let mut world = World::with_running(&[("a", 900)]);
-    assert_eq!(world.press("o"), [Effect::Open(page.into())]);
+    assert_eq!(world.press("o"), [Effect::OpenInBrowser(page.into())]);
     world.send(Message::BrowserFailed("no browser".into()));
     assert_eq!(world.notice(), "no browser could be opened: no browser");
     world.model.settings.can_open_browser = false;
@@ -764,26 +762,26 @@ fn dashboard_link_is_copied_without_browser() {
 #[test]
 fn pause_survives_sleep_and_suspension() {
     let mut world = World::with_running(&[("a", 900)]);
-    assert_eq!(world.press("p"), [Effect::CommandAllPollers(PollerCommand::Pause)]);
+    assert_eq!(world.press("p"), [Effect::SendToAllPollers(PollerCommand::Pause)]);
     let slept = Message::Slept(moment(1.0), moment(100.0));
     assert_eq!(
         world.send(slept),
-        [Effect::CommandAllPollers(PollerCommand::Reconnect)],
+        [Effect::SendToAllPollers(PollerCommand::Reconnect)],
         "the poller reconnects and stays paused"
     );
     assert_eq!(world.notice(), "this machine slept; polling is still paused");
     assert_eq!(
         world.send(Message::Resumed),
-        [Effect::Repaint, Effect::CommandAllPollers(PollerCommand::Pause)]
+        [Effect::Repaint, Effect::SendToAllPollers(PollerCommand::Pause)]
     );
     assert!(world.model.paused);
-    assert_eq!(world.press(" "), [Effect::CommandAllPollers(PollerCommand::Resume)]);
-    assert_eq!(world.press("p"), [Effect::CommandAllPollers(PollerCommand::Pause)]);
-    assert_eq!(world.press("r"), [Effect::CommandAllPollers(PollerCommand::PollNow)]);
+    assert_eq!(world.press(" "), [Effect::SendToAllPollers(PollerCommand::Resume)]);
+    assert_eq!(world.press("p"), [Effect::SendToAllPollers(PollerCommand::Pause)]);
+    assert_eq!(world.press("r"), [Effect::SendToAllPollers(PollerCommand::PollNow)]);
     assert!(!world.model.paused);
     assert_eq!(
         world.send(Message::Resumed),
-        [Effect::Repaint, Effect::CommandAllPollers(PollerCommand::PollNow)]
+        [Effect::Repaint, Effect::SendToAllPollers(PollerCommand::PollNow)]
     );
 }
 
@@ -813,9 +811,9 @@ fn sort_cycles_through_all_columns() {
     seen.dedup();
     assert_eq!(seen.len(), 7);
     world.press("H");
-    assert!(world.model.hide_metadata);
+    assert!(world.model.hides_metadata);
     world.press("H");
-    assert!(!world.model.hide_metadata);
+    assert!(!world.model.hides_metadata);
 }
 
 #[test]
@@ -833,17 +831,17 @@ fn clock_skew_is_reported_once() {
     for (ahead, direction) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)]
     {
         let mut world = World::watching(Targets::All);
-        let report = |at: f64| {
+        let report = |seconds: f64| {
             let result = Ok(ResponseBody::List(SessionList::default()));
             let request = Request::List(List::Running);
-            let date = Some(t(100.0 + at.floor() + ahead));
-            let at = moment(100.0 + at);
+            let date = Some(at(100.0 + seconds.floor() + ahead));
+            let now = moment(100.0 + seconds);
             Message::Report(
                 ProfileId::FIRST,
                 Box::new(Report {
                     request,
-                    sent: at,
-                    received: at,
+                    sent: now,
+                    received: now,
                     date,
                     bytes: 2,
                     rate_limit: None,

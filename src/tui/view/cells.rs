@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::drawing::{OwnedLine, span};
 use super::table::Column;
-use crate::tui::{MINUTES_ONLY_FROM, Model, ProfileId, Theme};
+use crate::tui::{MINUTES_ONLY_THRESHOLD, Model, ProfileId, Theme};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Phase, Region, Status};
 use keepwatch_core::text;
@@ -166,7 +166,7 @@ fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> Owned
     };
     // While the text shows whole minutes, the bar moves in whole minutes, too: `Model::next_change` plans frames by the
     // text.
-    let seconds = if left < MINUTES_ONLY_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
+    let seconds = if left < MINUTES_ONLY_THRESHOLD { left.as_secs() } else { left.as_secs() / 60 * 60 };
     let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
     let (bar_left, bar_used) = match width.saturating_sub(COUNTDOWN_WIDTH) {
         cells @ 4.. if !timeout.is_zero() => {

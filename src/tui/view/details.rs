@@ -21,7 +21,7 @@ const SPACIOUS_HEIGHT: u16 = 24;
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
-    let has_focus = model.focus.pane().is_fields();
+    let has_focus = model.focus.pane().scrolls_fields();
     let (rule_style, id_style) =
         if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let (left, right) = layout::split_details(area);

@@ -54,7 +54,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         let title = if count == 1 { "the only session is muted" } else { "all sessions are muted" };
         return (title.into(), theme.bold(), vec!["M shows them again".into()]);
     }
-    if model.table.is_alerts_only() && count > 0 {
+    if model.table.shows_alerts_only() && count > 0 {
         let hidden = match count {
             1 => "one session is hidden".into(),
             count => format!("{count} sessions are hidden"),

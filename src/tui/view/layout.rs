@@ -48,7 +48,7 @@ pub(super) fn viewport(model: &Model, screen: Rect, now: Moment) -> Viewport {
     let layout = layout(model, screen);
     let viewport = Viewport { screen, layout, details: None, popup: popup::extent(model, screen) };
     // Counting the lines of the details builds them all: done only while keystrokes scroll them.
-    let pane = viewport.details_pane().filter(|_| model.focus.pane().is_fields());
+    let pane = viewport.details_pane().filter(|_| model.focus.pane().scrolls_fields());
     Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), ..viewport }
 }
 
@@ -114,7 +114,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> BodyLayout {
         model.profiles.ids().any(|profile| model.slots(profile).is_some_and(|slots| slots.is_full()));
     let has_note = rows > max_height
         || !model.table.filter().is_empty()
-        || model.table.is_alerts_only()
+        || model.table.shows_alerts_only()
         || is_full
         || model.table.rows().counts().muted > 0
         || model.settings.query.is_some()

@@ -37,8 +37,8 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
             let lines = polling_lines(model, inner_width(screen), model.server_time(now));
             draw_scrolled_lines(buffer, screen, model, "Polling", lines, *top);
         }
-        Focus::Reveal { id, url, until, .. } => {
-            let hidden_at = now.plus(until.saturating_sub(now.boot));
+        Focus::Reveal { id, url, expires_at, .. } => {
+            let hidden_at = now.plus(expires_at.saturating_sub(now.boot));
             let wait = header::whole_seconds_between(model, now, hidden_at).max(Duration::from_secs(1));
             draw_url(buffer, screen, model, id, url.expose(), wait);
         }
@@ -298,7 +298,7 @@ fn draw_release_dialog(
     let theme = model.settings.theme;
     let room = inner_width(screen).max(8);
     let found = model.profiles.find(id);
-    let owner = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hide_metadata);
+    let owner = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hides_metadata);
     let owner = owner.map_or_else(
         || "of nobody that its metadata names".into(),
         |label| format!("of {}", label.sanitise(40)),

@@ -149,7 +149,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     }
     for (down, RecentSession { profile, session, owner }) in visible().enumerate() {
         let row = drawing::row(area, down.saturating_add(1));
-        let owner = owner.as_ref().filter(|_| !model.hide_metadata);
+        let owner = owner.as_ref().filter(|_| !model.hides_metadata);
         let has_ended = session.status.phase() == Phase::Ended;
         let dash = || Line::styled("–", theme.dim());
         for PlacedColumn { key: column, x, width } in &columns {

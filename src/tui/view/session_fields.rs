@@ -350,7 +350,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         );
         self.list.add_pair(("keep-alive", keep_alive), ("region", region));
         let owner = match &self.record.owner {
-            _ if self.model.hide_metadata => Line::styled("hidden; H shows it", theme.dim()),
+            _ if self.model.hides_metadata => Line::styled("hidden; H shows it", theme.dim()),
             Some(owner) => owner.sanitise(self.list.value_width()).into(),
             None => self.dash(),
         };
@@ -543,7 +543,7 @@ pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record,
     let Some(metadata) = metadata.filter(|metadata| !Metadata::is_empty(metadata)) else {
         return add_message(list, "none");
     };
-    if model.hide_metadata {
+    if model.hides_metadata {
         return add_message(list, "hidden; H shows it");
     }
     if !full {

@@ -180,7 +180,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let id_width = u16::try_from(id_width).unwrap_or(u16::MAX);
     let profile_width =
         model.profiles.labels().map(|labels| u16::try_from(labels.width()).unwrap_or(u16::MAX));
-    let columns = resolve_columns(area.width, id_width, profile_width, !model.hide_metadata);
+    let columns = resolve_columns(area.width, id_width, profile_width, !model.hides_metadata);
     let heading_rows = area.height.saturating_sub(visible_table_rows(area));
     if heading_rows > 0 {
         draw_headings(buffer, drawing::row(area, 0), &columns, model);
@@ -298,7 +298,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_
     }
     let rows_below =
         model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(visible_rows));
-    if model.table.is_alerts_only() {
+    if model.table.shows_alerts_only() {
         let hint = if area.width < 60 { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.info()), span(hint, theme.dim())]);
     }

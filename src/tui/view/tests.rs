@@ -120,7 +120,7 @@ const STATES: [NamedModel; 53] = [
         let invalid = SessionId::find_in(text).err().map(|error| error.to_string());
         with_focus(Focus::AddSession { input: text.into(), invalid, back: Pane::Table })
     }),
-    ("hidden_metadata", || with_change(calm(), |model| model.hide_metadata = true)),
+    ("hidden_metadata", || with_change(calm(), |model| model.hides_metadata = true)),
     ("help", || with_focus(Focus::Help { top: 0, back: Pane::Table })),
     ("copy_menu", || with_focus(Focus::CopyMenu { id: id(RELEASED_ID), selected: 1, back: Pane::Table })),
     ("release", || {
@@ -324,9 +324,9 @@ fn revealed_url() -> Model {
     );
     let model = calm();
     let id = model.table.selected().cloned().unwrap();
-    let until = now().boot + Duration::from_millis(26_300);
+    let expires_at = now().boot + Duration::from_millis(26_300);
     with_change(model, |model| {
-        model.focus = Focus::Reveal { id, url: Secret::new(url), until, back: Pane::Table }
+        model.focus = Focus::Reveal { id, url: Secret::new(url), expires_at, back: Pane::Table }
     })
 }
 
@@ -383,7 +383,7 @@ fn failures() -> Model {
 fn notice() -> Model {
     let text = "the session has ended (COMPLETED): it has no connect URL".into();
     with_change(calm(), |model| {
-        model.notice = Some(Notice { text, level: NoticeLevel::Error, until: Duration::MAX })
+        model.notice = Some(Notice { text, level: NoticeLevel::Error, expires_at: Duration::MAX })
     })
 }
 
@@ -596,7 +596,7 @@ fn revealed_url_lines_contain_only_the_url() {
 #[test]
 fn hidden_metadata_is_nowhere_on_screen() {
     let screen = buffer_text(&draw_to_buffer(
-        &mut with_change(calm(), |model| model.hide_metadata = true),
+        &mut with_change(calm(), |model| model.hides_metadata = true),
         (180, 40),
         now(),
     ));

@@ -116,7 +116,7 @@ fn unseen_note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -
     let count_text =
         |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
     let new = if model.table.has_interacted() {
-        scope.count_since(&model.profiles, &model.read_cursors)
+        scope.count_unread(&model.profiles, &model.read_cursors)
     } else {
         0
     };

@@ -37,7 +37,7 @@ fn debugged() -> String {
     let endpoint = Endpoint::new("https://api.example", "a test", false).unwrap();
     let client = Client::new(endpoint, Secret::new(KEY.into()));
     let id = id("s-1");
-    let focus = Focus::Reveal { id, url: secret(), until: std::time::Duration::ZERO, back: Pane::Table };
+    let focus = Focus::Reveal { id, url: secret(), expires_at: std::time::Duration::ZERO, back: Pane::Table };
     let metadata = format!(r#"{{"api_key":"{CANARY}","url":"wss://c/?signing\u004bey={CANARY}"}}"#);
     format!(
         "{urls:?} {config:?} {env:?} {:?} {client:?} {focus:?} {:?} {:?} {:?}",

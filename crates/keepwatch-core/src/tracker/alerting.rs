@@ -24,7 +24,7 @@ const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 impl SessionTracker {
     /// Returns the time from `now` until the next change that depends on time alone, or `None` if nothing is due.
     #[must_use]
-    pub fn next_deadline(&self, now: Moment) -> Option<Duration> {
+    pub fn time_until_deadline(&self, now: Moment) -> Option<Duration> {
         let server = self.clock.at(now);
         let alert = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
         let alert = alert.map(|wait| wait.to_std().unwrap_or_default());

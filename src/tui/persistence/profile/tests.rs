@@ -16,21 +16,21 @@ fn scope() -> JournalScope {
     JournalScope { run, profile: None, host: "api.example".into() }
 }
 
-fn with_journal() -> ProfilePersistence {
+fn persistence_with_journal() -> ProfilePersistence {
     let id = SessionId::parse("a").unwrap();
     let restore = Restore::for_targets(Targets::Ids(vec![id]));
     ProfilePersistence::new(None, false, Some((scope(), restore)), at(0))
 }
 
-/// Returns a response of the list with one running session.
-fn list(seconds: u64) -> Input {
+/// Returns the response to a list request, with one running session.
+fn list_received(seconds: u64) -> Input {
     let at = RequestTiming { sent: at(seconds), received: at(seconds), date: None };
     let session = running_session("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
     Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
 }
 
-/// Returns the names of the commands, and their numbers of entries or summaries.
-fn names(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
+/// Returns the name of each command, and its number of entries or summaries.
+fn names_and_counts(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
     let name = |command: &PersistenceCommand| match command {
         PersistenceCommand::AppendEntries(entries) => ("append", entries.len()),
         PersistenceCommand::StartSegment { .. } => ("segment", 0),
@@ -42,20 +42,20 @@ fn names(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
 
 #[test]
 fn first_response_is_saved_and_requests_history() {
-    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
-    let (events, commands) = persistence.apply(&mut tracker, list(1));
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    let (events, commands) = persistence.apply(&mut tracker, list_received(1));
     assert!(!events.is_empty());
-    assert_eq!(names(&commands), [("append", 1), ("save", 1), ("load", 0)]);
+    assert_eq!(names_and_counts(&commands), [("append", 1), ("save", 1), ("load", 0)]);
     assert_eq!(persistence.finish_restore().map(|inputs| inputs.len()), Some(1));
 }
 
 #[test]
 fn unchanged_session_is_saved_once_a_minute() {
-    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
-    persistence.apply(&mut tracker, list(1));
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
     let saves = (2..=130).filter(|seconds| {
-        let (_, commands) = persistence.apply(&mut tracker, list(*seconds));
-        names(&commands).iter().any(|(name, _)| *name == "save")
+        let (_, commands) = persistence.apply(&mut tracker, list_received(*seconds));
+        names_and_counts(&commands).iter().any(|(name, _)| *name == "save")
     });
     assert_eq!(saves.collect::<Vec<_>>(), [60, 120]);
 }
@@ -64,29 +64,29 @@ fn unchanged_session_is_saved_once_a_minute() {
 fn recording_alone_has_no_journal_commands() {
     let mut persistence = ProfilePersistence::new(None, false, None, at(0));
     let mut tracker = SessionTracker::default();
-    let (_, commands) = persistence.apply(&mut tracker, list(1));
-    assert_eq!(names(&commands), [("append", 1)]);
+    let (_, commands) = persistence.apply(&mut tracker, list_received(1));
+    assert_eq!(names_and_counts(&commands), [("append", 1)]);
     assert!(persistence.start_segment(at(2)).is_empty());
     assert!(persistence.finish_restore().is_none());
 }
 
 #[test]
 fn new_segment_closes_open_repeat_first() {
-    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
-    persistence.apply(&mut tracker, list(1));
-    persistence.apply(&mut tracker, list(2));
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
+    persistence.apply(&mut tracker, list_received(2));
     let commands = persistence.start_segment(at(3));
-    assert_eq!(names(&commands), [("append", 1), ("segment", 0)]);
+    assert_eq!(names_and_counts(&commands), [("append", 1), ("segment", 0)]);
     let start = PersistenceCommand::StartSegment { scope: scope(), started: at(3).wall };
     assert_eq!(commands.last(), Some(&start));
 }
 
 #[test]
 fn finish_saves_sessions_since_last_save() {
-    let (mut persistence, mut tracker) = (with_journal(), SessionTracker::default());
-    persistence.apply(&mut tracker, list(1));
-    persistence.apply(&mut tracker, list(60)); // saves
-    assert_eq!(names(&persistence.finish(&tracker)).last(), Some(&("save", 0)));
-    persistence.apply(&mut tracker, list(61));
-    assert_eq!(names(&persistence.finish(&tracker)).last(), Some(&("save", 1)));
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
+    persistence.apply(&mut tracker, list_received(60)); // saves
+    assert_eq!(names_and_counts(&persistence.finish(&tracker)).last(), Some(&("save", 0)));
+    persistence.apply(&mut tracker, list_received(61));
+    assert_eq!(names_and_counts(&persistence.finish(&tracker)).last(), Some(&("save", 1)));
 }

@@ -12,7 +12,7 @@ fn writer() -> JournalScope {
     JournalScope { run, profile: None, host: "api.example".into() }
 }
 
-fn at() -> RequestTiming {
+fn timing() -> RequestTiming {
     let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
     RequestTiming { sent: now, received: now, date: None }
 }
@@ -21,15 +21,15 @@ fn session(id: &str) -> Session {
     running_session(id, Timestamp::UNIX_EPOCH, Duration::from_secs(900))
 }
 
-fn list(list: List, sessions: Vec<Session>) -> Input {
-    Input::SessionsReceived { at: at(), scope: Scope::List(list), sessions, malformed: 0 }
+fn list_received(list: List, sessions: Vec<Session>) -> Input {
+    Input::SessionsReceived { at: timing(), scope: Scope::List(list), sessions, malformed: 0 }
 }
 
 fn ids(texts: &[&str]) -> Vec<SessionId> {
     texts.iter().map(|text| SessionId::parse(text).unwrap()).collect()
 }
 
-fn requested(restore: &mut Restore, tracker: &SessionTracker) -> Option<HistoryScope> {
+fn requested_scope(restore: &mut Restore, tracker: &SessionTracker) -> Option<HistoryScope> {
     restore.request(tracker, &writer()).map(|request| request.scope)
 }
 
@@ -45,20 +45,20 @@ fn named_sessions_are_requested_once() {
 #[test]
 fn projects_are_requested_when_they_are_known() {
     let (mut restore, mut tracker) = (Restore::for_targets(Targets::All), SessionTracker::default());
-    assert_eq!(requested(&mut restore, &tracker), None);
+    assert_eq!(requested_scope(&mut restore, &tracker), None);
     let id = Untrusted::new("p-1");
     let project = Project { id: id.clone(), name: id.clone(), default_timeout: None, concurrency: None };
-    tracker.apply(Input::ProjectsReceived { at: at(), projects: vec![project] });
-    assert_eq!(requested(&mut restore, &tracker), Some(HistoryScope::Projects(vec![id])));
+    tracker.apply(Input::ProjectsReceived { at: timing(), projects: vec![project] });
+    assert_eq!(requested_scope(&mut restore, &tracker), Some(HistoryScope::Projects(vec![id])));
 }
 
 #[test]
 fn filtered_request_waits_for_all_lists() {
     let mut restore = Restore { is_filtered: true, ..Restore::for_targets(Targets::All) };
-    restore.buffer(&list(List::Running, vec![session("a")]));
-    assert_eq!(requested(&mut restore, &SessionTracker::default()), None);
-    restore.buffer(&list(List::Pending, vec![session("b")]));
-    let scope = requested(&mut restore, &SessionTracker::default());
+    restore.buffer(&list_received(List::Running, vec![session("a")]));
+    assert_eq!(requested_scope(&mut restore, &SessionTracker::default()), None);
+    restore.buffer(&list_received(List::Pending, vec![session("b")]));
+    let scope = requested_scope(&mut restore, &SessionTracker::default());
     assert_eq!(scope, Some(HistoryScope::Sessions(ids(&["a", "b"]))));
 }
 
@@ -66,7 +66,7 @@ fn filtered_request_waits_for_all_lists() {
 fn too_many_inputs_end_the_restore() {
     let mut restore = Restore::for_targets(Targets::All);
     for _ in 0..=MAX_BUFFERED {
-        restore.buffer(&list(List::Running, Vec::new()));
+        restore.buffer(&list_received(List::Running, Vec::new()));
     }
     assert_eq!((restore.state, restore.buffered.len()), (RestoreState::Done, 0));
     assert!(restore.finish().is_none());
@@ -75,9 +75,9 @@ fn too_many_inputs_end_the_restore() {
 #[test]
 fn finish_returns_buffered_inputs_once() {
     let mut restore = Restore::for_targets(Targets::Ids(ids(&["a"])));
-    restore.buffer(&list(List::Running, Vec::new()));
-    assert!(requested(&mut restore, &SessionTracker::default()).is_some());
-    restore.buffer(&list(List::Running, Vec::new()));
+    restore.buffer(&list_received(List::Running, Vec::new()));
+    assert!(requested_scope(&mut restore, &SessionTracker::default()).is_some());
+    restore.buffer(&list_received(List::Running, Vec::new()));
     assert_eq!(restore.finish().map(|inputs| inputs.len()), Some(2));
     assert!(restore.finish().is_none());
 }

@@ -7,11 +7,11 @@ fn world_with_alerts() -> World {
     let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.now = 4.0;
     world.report_session(Session {
-        ended: Some(t(3.0)),
+        ended: Some(at(3.0)),
         ..Session { status: Status::Error, ..session("a", 900) }
     });
     let kept = Session { keep_alive: Some(true), ..session("b", 900) };
-    world.report_session(Session { status: Status::Completed, ended: Some(t(3.0)), ..kept });
+    world.report_session(Session { status: Status::Completed, ended: Some(at(3.0)), ..kept });
     world
 }
 
@@ -38,7 +38,7 @@ fn acknowledged_alerts_are_not_counted() {
     assert_eq!(world.notice(), "there is no flag to acknowledge");
     world.now = 3300.0; // c has 5 min left
     let effects = world.tick(moment(world.now));
-    assert!(matches!(effects[..], [Effect::Title(_)]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::SetTitle(_)]), "{effects:?}");
     assert_eq!(alert_count(&world), 1);
 }
 
@@ -126,7 +126,7 @@ fn copied_evidence_has_no_metadata() {
     let mut world = world_with_alerts();
     let metadata = Some(keepwatch_core::session::Metadata::new(r#"{"customer":"ACME"}"#));
     let ended =
-        Session { keep_alive: Some(true), ended: Some(t(3.0)), ..ended_session("b", Status::Completed) };
+        Session { keep_alive: Some(true), ended: Some(at(3.0)), ..ended_session("b", Status::Completed) };
     world.report_session(Session { metadata, ..ended });
     world.model.select(id("b"));
     world.press("y");
@@ -137,12 +137,12 @@ fn copied_evidence_has_no_metadata() {
 }
 
 #[test]
-fn events_page_acts_on_marked_session() {
+fn events_page_acts_on_selected_event() {
     let mut world = world_with_alerts();
     world.model.select(id("c"));
     world.press("e");
-    let marked = world.model.selected_event().unwrap().1.id.clone();
-    assert_eq!(marked, Some(id("b")), "the newest event is the alert of b");
+    let selected = world.model.selected_event().unwrap().1.id.clone();
+    assert_eq!(selected, Some(id("b")), "the newest event is the alert of b");
     world.key(KeyCode::Enter);
     assert_eq!(
         (world.pane(), world.selected()),

@@ -92,7 +92,7 @@ fn events_from_anchor_include_anchor() {
     let mut world = world_with_sessions(100);
     let older = |world: &World, anchor| {
         let events = EventScope::All.newest_events_from(&world.model.profiles, anchor);
-        events.map(|(at, _)| at.seq).collect::<Vec<_>>()
+        events.map(|(event_ref, _)| event_ref.seq).collect::<Vec<_>>()
     };
     assert_eq!(older(&world, Some(event_ref(40))), (0..=40).rev().collect::<Vec<_>>());
     assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());

@@ -78,17 +78,17 @@ fn commands_go_to_profile_of_session() {
         world.model.select(id(text));
         assert_eq!(
             world.press("c"),
-            [Effect::CommandPoller(profile, PollerCommand::FetchConnectUrls(id(text)))]
+            [Effect::SendToPoller(profile, PollerCommand::FetchConnectUrls(id(text)))]
         );
         assert_eq!(
             world.press("yl"),
-            [Effect::CommandPoller(profile, PollerCommand::FetchLiveView(id(text)))]
+            [Effect::SendToPoller(profile, PollerCommand::FetchLiveView(id(text)))]
         );
         world.press("x");
         world.press(text);
         assert_eq!(
             world.key(KeyCode::Enter),
-            [Effect::CommandPoller(profile, PollerCommand::Release(id(text)))]
+            [Effect::SendToPoller(profile, PollerCommand::Release(id(text)))]
         );
         let is_releasing = |profile| {
             world.model.profiles.get(profile).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
@@ -96,7 +96,7 @@ fn commands_go_to_profile_of_session() {
         assert_eq!((is_releasing(ACME), is_releasing(STAGING)), (profile == ACME, profile == STAGING));
         assert_eq!(
             world.press("p"),
-            [Effect::CommandAllPollers(PollerCommand::Pause)],
+            [Effect::SendToAllPollers(PollerCommand::Pause)],
             "a pause concerns all profiles"
         );
     }
@@ -152,12 +152,9 @@ fn profile_that_finds_session_owns_it() {
         let effects = world.key(KeyCode::Enter);
         assert_eq!(
             effects,
-            [
-                Effect::SetBracketedPaste(false),
-                Effect::CommandAllPollers(PollerCommand::Watch(id("new-one")))
-            ]
+            [Effect::SetBracketedPaste(false), Effect::SendToAllPollers(PollerCommand::Watch(id("new-one")))]
         );
-        let unwatch = [Effect::CommandPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
+        let unwatch = [Effect::SendToPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
         if first == ACME {
             let effects = world.report_not_found_from(ACME, "new-one");
             assert_eq!(effects, [], "the other profile may still find the session");
@@ -227,20 +224,24 @@ fn events_of_all_profiles_are_in_order() {
         let profile = if second % 3 == 0 { ACME } else { STAGING };
         world.report_session_from(profile, session(&format!("s{second:02}"), 9000));
     }
-    let seen: Vec<_> = world.model.profiles.newest_events().map(|(_, event)| event.learned_at).collect();
-    assert!(seen.len() == 38 && seen.is_sorted_by(|later, earlier| later > earlier), "{seen:?}");
+    let learned_at: Vec<_> =
+        world.model.profiles.newest_events().map(|(_, event)| event.learned_at).collect();
+    assert!(
+        learned_at.len() == 38 && learned_at.is_sorted_by(|later, earlier| later > earlier),
+        "{learned_at:?}"
+    );
     world.press("ekk");
-    let marked = |world: &World| world.model.selected_event().unwrap().1.id.clone().unwrap();
-    assert_eq!(marked(&world), id("s37"));
+    let selected = |world: &World| world.model.selected_event().unwrap().1.id.clone().unwrap();
+    assert_eq!(selected(&world), id("s37"));
     for profile in [ACME, STAGING] {
         world.now += 1.0;
         world.report_session_from(profile, session(&format!("new-{profile}"), 9000));
     }
-    assert_eq!(marked(&world), id("s37"), "new events do not move the page");
+    assert_eq!(selected(&world), id("s37"), "new events do not move the page");
     let screen = view::screen_text(&world.model, (120, 12), moment(world.now));
     assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
     world.press("jjjj");
-    assert_eq!((world.model.scroll.anchor(), marked(&world)), (None, id("new-1")));
+    assert_eq!((world.model.scroll.anchor(), selected(&world)), (None, id("new-1")));
     world.press("g");
     world.key(KeyCode::Enter);
     assert_eq!(world.selected(), Some("s09"), "the first screen is full");
@@ -293,7 +294,7 @@ fn profile_without_api_key_is_not_polled() {
         "{screen}"
     );
     assert!(!screen.contains("next try"), "{screen}");
-    assert_eq!(world.press("R"), [Effect::CommandPoller(ACME, PollerCommand::ListRecentSessions)]);
+    assert_eq!(world.press("R"), [Effect::SendToPoller(ACME, PollerCommand::ListRecentSessions)]);
     world.press("!");
     assert!(view::screen_text(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
@@ -303,10 +304,10 @@ fn recent_sessions_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
     assert_eq!(
         world.press("R"),
-        [ACME, STAGING].map(|profile| Effect::CommandPoller(profile, PollerCommand::ListRecentSessions))
+        [ACME, STAGING].map(|profile| Effect::SendToPoller(profile, PollerCommand::ListRecentSessions))
     );
     let old = |text: &str, seconds: f64| Session {
-        created: Some(t(seconds)),
+        created: Some(at(seconds)),
         ..ended_session(text, Status::Completed)
     };
     let respond = |world: &mut World, profile, sessions| {
@@ -326,7 +327,7 @@ fn recent_sessions_are_merged() {
         (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3)
     );
     world.press("k");
-    assert_eq!(world.key(KeyCode::Enter), [Effect::CommandPoller(STAGING, PollerCommand::Watch(id("s2")))]);
+    assert_eq!(world.key(KeyCode::Enter), [Effect::SendToPoller(STAGING, PollerCommand::Watch(id("s2")))]);
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
     world.report_from(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
@@ -344,7 +345,7 @@ fn sleep_reaches_every_profile() {
     let mut world = World::with_running_in_two(&["a"], &["s"]);
     world.now = 100.0;
     let effects = world.send(Message::Slept(moment(1.0), moment(100.0)));
-    assert_eq!(effects, [Effect::CommandAllPollers(PollerCommand::Reconnect)]);
+    assert_eq!(effects, [Effect::SendToAllPollers(PollerCommand::Reconnect)]);
     let profiles_with = |world: &World, event_name| {
         let events = world.events().into_iter().filter(|(_, name)| *name == event_name);
         events.map(|(profile, _)| profile).collect::<Vec<_>>()
@@ -361,7 +362,7 @@ fn countdowns_tick_together_despite_clock_skew() {
     for (profile, ahead) in [(ACME, 0.0), (STAGING, 90.4)] {
         for tenth in 0_u32..40 {
             let now = 2.0 + f64::from(tenth) / 10.0;
-            let server = t((now + ahead).floor());
+            let server = at((now + ahead).floor());
             let report = Report {
                 request: Request::List(List::Running),
                 sent: moment(now),
@@ -409,13 +410,13 @@ fn time_left_sort_ignores_clock_skew() {
             let now = 2.0 + f64::from(round);
             let sessions = names.map(|name| {
                 let left: u64 = name[2..].parse().unwrap();
-                running_session(name, t(ahead), Duration::from_secs(left))
+                running_session(name, at(ahead), Duration::from_secs(left))
             });
             let report = Report {
                 request: Request::List(List::Running),
                 sent: moment(now),
                 received: moment(now),
-                date: Some(t((now + ahead).floor())),
+                date: Some(at((now + ahead).floor())),
                 bytes: 0,
                 rate_limit: None,
                 result: Ok(ResponseBody::List(SessionList { sessions: sessions.into(), malformed: 0 })),

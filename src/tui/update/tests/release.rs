@@ -11,7 +11,7 @@ fn two_running() -> World {
 
 fn released_ids(effects: &[Effect]) -> Vec<&SessionId> {
     let ids = effects.iter().filter_map(|effect| match effect {
-        Effect::CommandPoller(ProfileId::FIRST, PollerCommand::Release(id)) => Some(id),
+        Effect::SendToPoller(ProfileId::FIRST, PollerCommand::Release(id)) => Some(id),
         _ => None,
     });
     ids.collect()
@@ -116,7 +116,7 @@ fn unfinished_release_raises_alert() {
     world.tick(moment(32.0));
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.now = 33.0;
-    world.report_session(Session { ended: Some(t(32.5)), ..ended_session(A, Status::Completed) });
+    world.report_session(Session { ended: Some(at(32.5)), ..ended_session(A, Status::Completed) });
     let verdict = world.model.profiles.first().tracker.verdict(&id(A)).unwrap();
     assert_eq!(verdict.name(), "released_here");
     assert_eq!(world.model.table.rows().counts().with_alerts, 0, "the end counts as requested, not as early");

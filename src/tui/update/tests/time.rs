@@ -6,24 +6,24 @@ use super::*;
 /// An hour, in seconds.
 const HOUR: f64 = 3600.0;
 
-fn shifted(at: Timestamp, seconds: f64) -> Timestamp {
-    if seconds < 0.0 { at - secs(-seconds) } else { saturating_add(at, secs(seconds)) }
+fn shifted(time: Timestamp, seconds: f64) -> Timestamp {
+    if seconds < 0.0 { time - secs(-seconds) } else { saturating_add(time, secs(seconds)) }
 }
 
 /// A moment whose clocks differ. `wall` is in seconds after noon.
 fn moment_with_clocks(wall: f64, mono: f64, boot: f64) -> Moment {
-    Moment { wall: shifted(t(0.0), wall), mono: secs(mono), boot: secs(boot) }
+    Moment { wall: shifted(at(0.0), wall), mono: secs(mono), boot: secs(boot) }
 }
 
 /// A report about the list of running sessions, with one session and the server's date.
-fn list_report(at: Moment, date: Timestamp, session: Session) -> Message {
+fn list_report(received: Moment, date: Timestamp, session: Session) -> Message {
     let list = SessionList { sessions: vec![session], malformed: 0 };
     Message::Report(
         ProfileId::FIRST,
         Box::new(Report {
             request: Request::List(List::Running),
-            sent: at,
-            received: at,
+            sent: received,
+            received,
             date: Some(date),
             bytes: 2,
             rate_limit: None,
@@ -36,8 +36,8 @@ fn list_report(at: Moment, date: Timestamp, session: Session) -> Message {
 /// A world with a two-hour session, listed one second after noon by a server whose clock is `ahead` seconds ahead.
 fn world_with_server_ahead(ahead: f64) -> World {
     let mut world = World::watching(Targets::All);
-    let date = shifted(t(1.0), ahead);
-    let session = running_session("a", shifted(t(0.0), ahead), secs(2.0 * HOUR));
+    let date = shifted(at(1.0), ahead);
+    let session = running_session("a", shifted(at(0.0), ahead), secs(2.0 * HOUR));
     update(&mut world.model, list_report(moment(1.0), date, session), moment(1.0));
     world
 }
@@ -51,7 +51,7 @@ fn wake_after_sleep_polls_immediately() {
     let mut world = world_with_server_ahead(0.0);
     let (before, after) = (moment(10.0), moment_with_clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
     let effects = update(&mut world.model, Message::Slept(before, after), after);
-    assert!(effects.contains(&Effect::CommandAllPollers(PollerCommand::Reconnect)), "{effects:?}");
+    assert!(effects.contains(&Effect::SendToAllPollers(PollerCommand::Reconnect)), "{effects:?}");
     let screen = rendered(&world, after);
     assert!(screen.contains("59m 50s"), "{screen}");
     assert!(screen.contains("this machine slept"), "{screen}");
@@ -67,7 +67,7 @@ fn wall_clock_change_moves_no_countdown() {
         assert!(!after.slept_since(moment(61.0)), "a changed clock is no sleep");
         update(
             &mut world.model,
-            list_report(after, t(62.0), running_session("a", t(0.0), secs(2.0 * HOUR))),
+            list_report(after, at(62.0), running_session("a", at(0.0), secs(2.0 * HOUR))),
             after,
         );
         let screen = rendered(&world, after);
@@ -99,26 +99,27 @@ fn countdown_follows_skewed_server_clock() {
     }
 }
 
-/// Runs itself as another process in the zone, because a process cannot safely change its own zone.
+/// Runs itself again as a process in the time zone of Berlin, because a process cannot safely change its own zone.
 #[test]
 fn daylight_saving_changes_no_duration() {
     const INNER: &str = "KEEPWATCH_TEST_IN_BERLIN";
     if std::env::var_os(INNER).is_some() {
-        let at = |time: &str| -> Timestamp { format!("2026-10-25T{time}Z").parse().unwrap() };
+        let utc = |time: &str| -> Timestamp { format!("2026-10-25T{time}Z").parse().unwrap() };
         // At 01:00 UTC the clocks in Berlin went back from 3 to 2.
-        assert_eq!(Zone::Local.time(at("00:59:59")), "02:59:59");
-        assert_eq!(Zone::Local.time(at("01:00:00")), "02:00:00");
+        assert_eq!(Zone::Local.time(utc("00:59:59")), "02:59:59");
+        assert_eq!(Zone::Local.time(utc("01:00:00")), "02:00:00");
         let mut model = Model::new(
             Settings { zone: Zone::Local, ..settings(Targets::All) },
             ProfileInfo::default(),
             Vec::new(),
             (120, 40),
         );
-        let moment = |time: &str, since: f64| Moment { wall: at(time), mono: secs(since), boot: secs(since) };
+        let moment =
+            |time: &str, uptime: f64| Moment { wall: utc(time), mono: secs(uptime), boot: secs(uptime) };
         let listed = moment("00:30:01", 1.0);
         update(
             &mut model,
-            list_report(listed, listed.wall, running_session("a", at("00:30:00"), secs(HOUR))),
+            list_report(listed, listed.wall, running_session("a", utc("00:30:00"), secs(HOUR))),
             listed,
         );
         let screen = view::screen_text(&model, (120, 40), moment("01:10:00", 2400.0));

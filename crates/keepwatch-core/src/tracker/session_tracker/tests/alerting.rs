@@ -16,27 +16,27 @@ fn raised_alerts(events: Vec<EventKind>) -> Vec<Alert> {
 }
 
 /// Returns the seconds until the next change that depends on time alone.
-fn seconds_to_next_deadline(tracker: &SessionTracker, seconds: f64) -> Option<f64> {
-    tracker.next_deadline(moment(seconds)).map(|wait| wait.as_secs_f64())
+fn seconds_until_deadline(tracker: &SessionTracker, seconds: f64) -> Option<f64> {
+    tracker.time_until_deadline(moment(seconds)).map(|wait| wait.as_secs_f64())
 }
 
 #[test]
 fn time_left_alert_is_raised_on_time() {
     let mut tracker = tracker_with_named(&["a"]);
-    assert_eq!(seconds_to_next_deadline(&tracker, 0.0), None);
+    assert_eq!(seconds_until_deadline(&tracker, 0.0), None);
     tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
-    assert_eq!(seconds_to_next_deadline(&tracker, 1.0), Some(599.0));
+    assert_eq!(seconds_until_deadline(&tracker, 1.0), Some(599.0));
     assert_eq!(
-        (alerts_after(&mut tracker, 599.5), seconds_to_next_deadline(&tracker, 599.5)),
+        (alerts_after(&mut tracker, 599.5), seconds_until_deadline(&tracker, 599.5)),
         (vec![], Some(0.5))
     );
-    assert_eq!(seconds_to_next_deadline(&tracker, 601.0), Some(0.0), "a missed deadline is due at once");
+    assert_eq!(seconds_until_deadline(&tracker, 601.0), Some(0.0), "a missed deadline is due at once");
     assert_eq!(
-        (alerts_after(&mut tracker, 600.0), seconds_to_next_deadline(&tracker, 600.0)),
+        (alerts_after(&mut tracker, 600.0), seconds_until_deadline(&tracker, 600.0)),
         (vec![FIVE_MINUTES_LEFT], Some(240.0))
     );
     assert_eq!(
-        (alerts_after(&mut tracker, 840.0), seconds_to_next_deadline(&tracker, 840.0)),
+        (alerts_after(&mut tracker, 840.0), seconds_until_deadline(&tracker, 840.0)),
         (vec![ONE_MINUTE_LEFT], None)
     );
     let alerts: Vec<Alert> = tracker.get(&id("a")).unwrap().alerts.iter().map(|(alert, _)| *alert).collect();
@@ -48,7 +48,7 @@ fn ended_session_raises_no_time_alert() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
     tracker.apply(session_response(3.5, 4.0, ended_at("a", Status::Completed, 3.7)));
-    assert_eq!((seconds_to_next_deadline(&tracker, 4.0), alerts_after(&mut tracker, 600.0)), (None, vec![]));
+    assert_eq!((seconds_until_deadline(&tracker, 4.0), alerts_after(&mut tracker, 600.0)), (None, vec![]));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn release_without_end_raises_alert() {
     let mut tracker = tracker_with_release();
     // The deadline is set by the next response after the request.
     tracker.apply(session_response(11.0, 11.1, session("a", Status::Running)));
-    assert_eq!(seconds_to_next_deadline(&tracker, 11.1).map(f64::round), Some(29.0));
+    assert_eq!(seconds_until_deadline(&tracker, 11.1).map(f64::round), Some(29.0));
     assert_eq!(
         (alerts_after(&mut tracker, 39.9), alerts_after(&mut tracker, 40.0)),
         (vec![], vec![still_running])
