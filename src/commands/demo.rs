@@ -1,7 +1,7 @@
 //! `keepwatch demo`: the simulator and the screen in one program, over real HTTP on loopback.
 //!
-//! The demo needs no API key and no network, writes nothing to disk, and ignores `BROWSERBASE_*` and proxy variables:
-//! its endpoint is a loopback address, which is never reached through a proxy.
+//! The demo needs no API key and no network, and writes nothing to disk. It ignores the variables `BROWSERBASE_*`, and
+//! proxy variables because its endpoint is a loopback address.
 
 use super::CliError;
 use super::recording::RecordingParams;

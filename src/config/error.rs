@@ -8,7 +8,7 @@ use crate::exit_code::ExitCode;
 use keepwatch_core::session::SessionIdError;
 use keepwatch_core::text;
 
-/// The widest message of clap, in columns.
+/// The maximum width of a message from clap, in columns.
 const MAX_COLUMNS: usize = 300;
 
 /// An error that prevents a valid config.
@@ -76,7 +76,7 @@ impl ConfigError {
     }
 }
 
-/// Returns the end of a message that suggests `near`.
+/// Returns the end of a message that suggests `near`. Empty if there is nothing to suggest.
 pub(super) fn did_you_mean(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
 }

@@ -119,7 +119,7 @@ fn journal_variable_overrides_no_journal() {
     assert_eq!(default.path.to_str().unwrap(), empty.path(".local/state/keepwatch/journal.sqlite"));
     assert_eq!(default.retention.as_secs(), 30 * 86_400);
     let Ok(Config::History(history)) = home.config(&["history"], &[]) else { panic!() };
-    assert_eq!((history.since.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
+    assert_eq!((history.max_age.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
     assert!(error_message("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));
 }
 
