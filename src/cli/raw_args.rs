@@ -31,8 +31,9 @@ impl RawArgs {
     /// Parses the words of the command line. The first one is the program's name.
     ///
     /// # Errors
-    /// Returns clap's error, which may also be the text of `--help` or `--version`. Words that it quotes are redacted and
-    /// sanitised: a script may have passed untrusted text on, and a user may have typed an API key in the wrong place.
+    /// Returns clap's error, which may also be the text of `--help` or `--version`. Words that it quotes are redacted
+    /// and sanitised: a script may have passed untrusted text on, and a user may have typed an API key in the wrong
+    /// place.
     pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         match Cli::command().try_get_matches_from(&words) {

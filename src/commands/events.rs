@@ -1,9 +1,10 @@
 //! `keepwatch events [SESSION_ID]...`: prints each event on a line of its own, as NDJSON or as text.
 //!
-//! The command needs no terminal. Other programs read its output, and `watch` streams events where no screen can be shown.
+//! The command needs no terminal. Other programs read its output, and `watch` streams events where no screen can be
+//! shown.
 //!
-//! Each line is flushed before the next input is processed. If the reader of the output stalls, the stream waits. If the
-//! reader closes the pipe, the stream ends, even while there are no events.
+//! Each line is flushed before the next input is processed. If the reader of the output stalls, the stream waits. If
+//! the reader closes the pipe, the stream ends, even while there are no events.
 
 pub mod json;
 
@@ -59,8 +60,8 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     stream(client, clock, params, config.format, recording).await
 }
 
-/// Streams events as [`events`] does, but with the given client, clock and recording. `watch` and `demo` call this where
-/// no screen can be shown.
+/// Streams events as [`events`] does, but with the given client, clock and recording. `watch` and `demo` call this
+/// where no screen can be shown.
 pub(super) async fn stream(
     client: Client,
     clock: Clock,

@@ -89,8 +89,8 @@ async fn explain_live(
     }
     apply_report(&mut tracker, report);
     if exit == ExitCode::Success {
-        // The evidence needs the projects only for the default timeout. It leaves the default timeout out if the API key
-        // may not list projects.
+        // The evidence needs the projects only for the default timeout. It leaves the default timeout out if the API
+        // key may not list projects.
         let report = timed_request(&client, &clock, Request::Projects).await;
         if report.result.is_ok() {
             apply_report(&mut tracker, report);

@@ -24,8 +24,8 @@ const MAX_CELL_COLUMNS: usize = 64;
 const MAX_WORD_COLUMNS: usize = 24;
 
 /// Prints the sessions in the order of `config.ids`. After a failed request it prints the error and fetches the other
-/// sessions. The exit code is that of the most specific error. An error that affects all requests, such as a refused API
-/// key, ends the command after the current batch.
+/// sessions. The exit code is that of the most specific error. An error that affects all requests, such as a refused
+/// API key, ends the command after the current batch.
 ///
 /// # Errors
 /// Returns an error if standard output cannot be written.

@@ -124,7 +124,8 @@ impl HeadlessWatch {
         self.now
     }
 
-    /// Requests an immediate poll of all targets. Does nothing while polls fail, to keep the delay that the API asked for.
+    /// Requests an immediate poll of all targets. Does nothing while polls fail, to keep the delay that the API asked
+    /// for.
     pub(super) fn poll_now(&self) {
         if self.tracker.health().failure_streak.is_none() {
             self.poller.send_command(PollerCommand::PollNow);
@@ -136,11 +137,11 @@ impl HeadlessWatch {
         loop {
             let time_left = deadline.map(|deadline| deadline.saturating_sub(self.now.boot));
             let delay = time_left.into_iter().chain(self.tracker.next_deadline(self.now)).min();
-            let wake_up_at = delay.map(|delay| self.now.mono.saturating_add(delay));
+            let wake_at = delay.map(|delay| self.now.mono.saturating_add(delay));
             let report = tokio::select! {
                 exit = self.shutdown_signal.wait() => return HeadlessEvent::Interrupted(exit),
                 Some(report) = self.reports.recv() => Some(report),
-                () = crate::timer::sleep_until(&self.clock, wake_up_at.unwrap_or_default()), if wake_up_at.is_some() => None,
+                () = crate::timer::sleep_until(&self.clock, wake_at.unwrap_or_default()), if wake_at.is_some() => None,
             };
             let previous = std::mem::replace(&mut self.now, self.clock.now());
             log::log_clock_changes(previous, self.now);

@@ -1,4 +1,5 @@
-//! The commands, one module each, and the modules that they share: output, errors, signals and watching without a screen.
+//! The commands, one module each, and the modules that they share: output, errors, signals and watching without a
+//! screen.
 //!
 //! Only `watch`, `demo` and `replay` have a screen. The other commands never use `tui`. The header of `error` lists
 //! where each exit code is decided.

@@ -19,8 +19,8 @@ use keepwatch_core::text;
 /// Asks for confirmation and releases the session.
 ///
 /// # Errors
-/// Returns an error if there is no terminal to ask on, the answer is wrong, or standard output cannot be written. An API
-/// error is printed and becomes the exit code.
+/// Returns an error if there is no terminal to ask on, the answer is wrong, or standard output cannot be written. An
+/// API error is printed and becomes the exit code.
 pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(config.profile.endpoint, config.profile.key), Clock::system());
     let session = match client.session(&config.id).await.result {

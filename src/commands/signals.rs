@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM for the commands without a screen. `terminal` handles signals while the screen is shown.
 //!
-//! The command receives the first signal, shuts down cleanly and drops its [`ShutdownSignal`]. It may be unable to do so,
-//! for example because the reader of its output has stalled. The signal's default action therefore ends the process
+//! The command receives the first signal, shuts down cleanly and drops its [`ShutdownSignal`]. It may be unable to do
+//! so, for example because the reader of its output has stalled. The signal's default action therefore ends the process
 //! after half a second, or when a second signal comes.
 
 use std::io;
@@ -19,8 +19,8 @@ use crate::exit_code::ExitCode;
 /// The time in which the command must drop its [`ShutdownSignal`] after a signal.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A receiver of the first SIGINT or SIGTERM. A thread waits for the signal, because tokio's signal handling would add a
-/// driver to its runtime.
+/// A receiver of the first SIGINT or SIGTERM. A thread waits for the signal, because tokio's signal handling would add
+/// a driver to its runtime.
 #[derive(Debug)]
 pub(super) struct ShutdownSignal {
     receiver: oneshot::Receiver<i32>,

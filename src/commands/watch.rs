@@ -26,8 +26,8 @@ const MAX_RESTORED_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Shows the screen until the user quits.
 ///
 /// # Errors
-/// Returns an error if the recording cannot be created or the terminal cannot be used. If [`show_screen`] streams events
-/// instead, returns the errors of [`stream`].
+/// Returns an error if the recording cannot be created or the terminal cannot be used. If [`show_screen`] streams
+/// events instead, returns the errors of [`stream`].
 pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let clock = Clock::backdated(MAX_RESTORED_AGE);
     let host =

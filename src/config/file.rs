@@ -1,5 +1,5 @@
-//! Finds and reads the config file, and returns its options. Every command validates the whole file, so that a user sees
-//! errors at once. Unknown names are ignored with a warning.
+//! Finds and reads the config file, and returns its options. Every command validates the whole file, so that a user
+//! sees errors at once. Unknown names are ignored with a warning.
 //!
 //! ```toml
 //! interval = "5s"             # top: for every command with this option; see `file_schema`

@@ -24,8 +24,8 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{AlertThresholds, evidence};
 
-/// The subcommands of keepwatch, and words that users may mistake for one. The screen rejects a session id that resembles
-/// such a word.
+/// The subcommands of keepwatch, and words that users may mistake for one. The screen rejects a session id that
+/// resembles such a word.
 const COMMAND_WORDS: [&str; 17] = [
     "get",
     "demo",

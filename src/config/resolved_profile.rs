@@ -111,8 +111,8 @@ fn profile_names(api: &ApiArgs) -> Vec<&str> {
     names
 }
 
-/// Returns the endpoint with the first base URL that is set. `profile` has the options of the profile with this name, and
-/// `fallback` those of the config file outside of profiles. Messages name the source of an invalid URL.
+/// Returns the endpoint with the first base URL that is set. `profile` has the options of the profile with this name,
+/// and `fallback` those of the config file outside of profiles. Messages name the source of an invalid URL.
 fn resolve_endpoint(
     name: Option<&str>,
     api: &ApiArgs,

@@ -94,8 +94,8 @@ impl MergedSession {
         self.newest.ended.is_none() && !self.newest.status.as_ref().is_some_and(Status::is_final)
     }
 
-    /// Returns the time from the start, or else the creation, to the end. For a session that was running when it was last
-    /// seen, the last response counts as the end.
+    /// Returns the time from the start, or else the creation, to the end. For a session that was running when it was
+    /// last seen, the last response counts as the end.
     pub(super) fn running_time(&self) -> Option<Duration> {
         let end = self.newest.ended.or(self.was_running().then_some(self.newest.last_seen))?;
         let started = self.newest.started.or(self.newest.created)?;

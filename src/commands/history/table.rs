@@ -99,7 +99,7 @@ fn verdict(session: &MergedSession) -> String {
             .iter()
             .find(|(name, _)| *name == verdict.name)
             .map(|(_, short)| (*short).to_owned());
-        let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - "?".len()));
+        let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - 1));
         return if verdict.confidence == "perhaps" { short + "?" } else { short };
     }
     let prefix = if session.was_running() { "was " } else { "" }; // the status may have changed since then

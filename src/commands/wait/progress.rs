@@ -172,8 +172,8 @@ impl WaitProgress {
         pending.map(|period| period.start.boot.saturating_add(self.grace)).min()
     }
 
-    /// Returns true once for each grace period that is over at `now`, on the clock since boot. The command must then poll
-    /// once more: the last poll may be long ago, because the poller backs off for sessions that do not exist.
+    /// Returns true once for each grace period that is over at `now`, on the clock since boot. The command must then
+    /// poll once more: the last poll may be long ago, because the poller backs off for sessions that do not exist.
     pub(super) fn needs_final_poll(&mut self, now: Duration) -> bool {
         let mut is_due = false;
         for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_requested) {

@@ -254,7 +254,8 @@ impl<'t> ConfigParser<'t> {
         Ok(())
     }
 
-    /// Returns an error if the name of an unknown entry, or a name in an unknown table, suggests an API key as the value.
+    /// Returns an error if the name of an unknown entry, or a name in an unknown table, suggests an API key as the
+    /// value.
     fn reject_api_key(&self, key: &SpannedKey<'t>, value: &SpannedValue<'t>) -> Result<(), ConfigError> {
         let name = key.get_ref();
         if text::is_secret_name(name) || name.eq_ignore_ascii_case("key") {
