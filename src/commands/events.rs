@@ -60,8 +60,8 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     stream(client, clock, params, config.format, recording).await
 }
 
-/// Streams events as [`events`] does, but with the given client, clock and recording. `watch` and `demo` call this
-/// where no screen can be shown.
+/// Streams events as [`events`] does, but with the given client and clock. `recording` is a new file and its header.
+/// `watch` and `demo` call this function where no screen can be shown.
 pub(super) async fn stream(
     client: Client,
     clock: Clock,
@@ -133,8 +133,8 @@ fn json_line(event: &Event, ending: Option<&(Status, Verdict)>, to_terminal: boo
     (if to_terminal { text::escape_json_for_terminal(&json) } else { json }) + "\n"
 }
 
-/// Returns a line such as `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and a second one for
-/// the verdict if the session has ended.
+/// Returns a line such as `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and a second one for the verdict if
+/// the session has ended.
 pub(super) fn text_lines(
     event: &Event,
     ending: Option<&(Status, Verdict)>,

@@ -52,6 +52,7 @@ pub(super) struct HeadlessWatch {
     poller: Poller,
     reports: mpsc::Receiver<Report>,
     shutdown_signal: ShutdownSignal,
+    /// The encoder and the recorder of the recording. `None` without a recording, and after a failed write.
     recording: Option<(Encoder, Recorder)>,
 }
 
@@ -66,7 +67,7 @@ pub(super) enum HeadlessEvent {
     Interrupted(ExitCode),
 }
 
-/// The changes that one input made.
+/// The changes of one wake-up.
 #[derive(Debug, Default)]
 pub(super) struct HeadlessUpdate {
     /// The events, in order.
@@ -77,7 +78,7 @@ pub(super) struct HeadlessUpdate {
 }
 
 impl HeadlessWatch {
-    /// Starts the poller, and the recorder if there is a recording.
+    /// Starts the poller, and the recorder if there is a recording. `recording` is its new file and its header.
     ///
     /// # Errors
     /// Returns an error if the signal handlers or the recorder cannot be started.

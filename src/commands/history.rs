@@ -107,8 +107,8 @@ fn print_timeline(
     Ok(ExitCode::Success)
 }
 
-/// Returns the text to print for the sessions seen `since` then that match `filter`. Returns `None` if the tables would
-/// be empty, but never for JSON.
+/// Returns the text to print for the sessions that match `filter` and were seen at `since` or later. Returns `None` if
+/// the tables would be empty, but never for JSON.
 ///
 /// # Errors
 /// Returns an error if the journal cannot be read.

@@ -1,4 +1,5 @@
-//! `keepwatch [SESSION_ID]...`: shows the screen on the real API. If no screen can be shown, it streams events as text.
+//! `keepwatch [SESSION_ID]...`: shows the sessions of the real API on the screen. Streams events as text if no
+//! screen can be shown.
 
 use std::time::Duration;
 

@@ -121,9 +121,9 @@ impl ConfigFile {
         if known.is_empty() {
             return Err(ConfigError::FileWithoutProfiles { name: display_name, file });
         }
-        let near = nearest(name, known.iter().copied()).map(str::to_owned);
+        let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
         let known = text::sanitise(&known.join(", "), MAX_PATH_COLUMNS);
-        Err(ConfigError::UnknownProfile { name: display_name, file, known, near })
+        Err(ConfigError::UnknownProfile { name: display_name, file, known, suggestion })
     }
 
     /// Returns one sentence for each ignored name.
@@ -137,8 +137,8 @@ impl ConfigFile {
     }
 }
 
-/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`. The same holds for macOS,
-/// where terminal programs use these folders, too. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
+/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`, also on macOS, where terminal
+/// programs use these folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
 fn default_path(env: &Environment) -> Option<PathBuf> {
     let folder = env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let folder = folder.or_else(|| Some(env.path("HOME")?.join(".config")))?;

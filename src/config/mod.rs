@@ -1,5 +1,5 @@
-//! The configuration of a run: command line, environment and config file become one valid [`Config`]. Code
-//! that has a `Config` does not parse or validate options again.
+//! The configuration of a run: command line, environment and config file become one valid [`Config`]. Code that has a
+//! `Config` does not parse or validate options again.
 //!
 //! ```text
 //!   RawArgs ─────► ConfigFile::find ──options───────────────────────► Cli ──────────────┐
@@ -114,7 +114,7 @@ pub struct WatchConfig {
     pub query: Option<Query>,
     /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
-    /// The endpoint and API key of the first profile. At least one profile has an API key.
+    /// The endpoint and API key of the first profile. At least one of all profiles has an API key.
     pub first_profile: MaybeKeyedProfile,
     /// The endpoints and API keys of the other profiles.
     pub other_profiles: Vec<MaybeKeyedProfile>,
@@ -122,7 +122,7 @@ pub struct WatchConfig {
     pub journal: Option<JournalConfig>,
     /// Options of the screen.
     pub screen: ScreenConfig,
-    /// The path of the new recording.
+    /// The path of the new recording, or `None` to record nothing.
     pub recording_path: Option<PathBuf>,
     /// True if journal and recording leave out metadata.
     pub no_metadata: bool,
@@ -174,7 +174,7 @@ pub struct ReplayConfig {
 pub struct ScenarioConfig {
     /// The name of a built-in scenario, or the path of a scenario file.
     pub scenario: String,
-    /// The seed of the scenario `chaos`.
+    /// The seed of the scenario `chaos`, or `None` for its default.
     pub seed: Option<u64>,
     /// The number of synthetic sessions in addition to the scenario's. In `chaos`, the number of sessions that run at
     /// the same time, or 0 for its default.
@@ -222,7 +222,7 @@ pub struct EventsConfig {
     pub thresholds: AlertThresholds,
     /// The endpoint and API key.
     pub profile: ResolvedProfile,
-    /// The path of the new recording.
+    /// The path of the new recording, or `None` to record nothing.
     pub recording_path: Option<PathBuf>,
     /// True if the recording leaves out metadata.
     pub no_metadata: bool,
@@ -235,7 +235,7 @@ pub struct EventsConfig {
 pub enum EventFormat {
     /// One JSON object per line, with times in UTC.
     Json,
-    /// One line of readable text per event.
+    /// One line of readable text per event, and a second one for the verdict of an ended session.
     Text {
         /// The time zone of the times shown.
         zone: Zone,
@@ -343,7 +343,7 @@ pub struct SimulateConfig {
     pub port: u16,
     /// The scenario to play.
     pub scenario: ScenarioConfig,
-    /// The path of the file for the ground truth.
+    /// The path of the new file for the ground truth, or `None` to write none.
     pub ground_truth_path: Option<PathBuf>,
     /// The project's concurrency limit, or `None` for the scenario's.
     pub concurrency: Option<u32>,

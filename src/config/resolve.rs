@@ -94,7 +94,7 @@ fn watch_config(
     accepts_any_word: bool,
     context: &ResolveContext<'_>,
 ) -> Result<WatchConfig, ConfigError> {
-    let targets = narrow_by_status(targets(&watch.ids, accepts_any_word)?, watch)?;
+    let targets = restrict_by_status(targets(&watch.ids, accepts_any_word)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     let query = query.map_err(|error| invalid_option("--query", error))?;
     let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
@@ -242,8 +242,9 @@ fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
     PollLimits { interval, max_rps: rate_limit.max_rps }
 }
 
-/// Narrows the targets by `--status`. Rejects `--status` and `--query` if the command line names sessions.
-fn narrow_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
+/// Restricts the targets to the list of `--status`, if that option is given. Rejects `--status` and `--query` if the
+/// command line names sessions.
+fn restrict_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
     let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
     if let (Targets::Ids(_), Some(option)) = (&targets, option) {
         return Err(ConfigError::ListOptionWithIds(option));

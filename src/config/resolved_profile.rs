@@ -44,8 +44,8 @@ impl ResolveContext<'_> {
     /// the first profile has no name. Reads API key files and runs API key commands.
     ///
     /// # Errors
-    /// Returns an error if a profile or an endpoint is invalid, or if no profile has an API key. If only some profiles
-    /// have one, their [`MaybeKeyedProfile::key`] tells which.
+    /// Returns an error if a profile or an endpoint is invalid, or if no profile has an API key. If at least
+    /// one profile has an API key, the `key` of the others is their error.
     pub(super) fn resolve_profiles(
         &self,
         api: &ApiArgs,

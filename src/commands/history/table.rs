@@ -39,9 +39,9 @@ pub(super) const SHORT_VERDICTS: [(&str, &str); 12] = [
 ];
 
 /// The index of the column of owners, in both tables.
-const OWNER: usize = 1;
+const OWNER_COLUMN: usize = 1;
 /// The index of the column of profiles, in the table of sessions.
-const PROFILE: usize = 2;
+const PROFILE_COLUMN: usize = 2;
 
 /// Renders a table with one row per session.
 pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> String {
@@ -49,8 +49,8 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
     let mut columns = vec!["SESSION", "OWNER", "PROFILE", "STARTED", "RAN", "VERDICT", "PROXY", "EST."];
     let mut rows: Vec<Vec<String>> = sessions.iter().map(|session| row(session, options)).collect();
     if !has_profiles {
-        columns.remove(PROFILE);
-        rows.iter_mut().for_each(|row| drop(row.remove(PROFILE)));
+        columns.remove(PROFILE_COLUMN);
+        rows.iter_mut().for_each(|row| drop(row.remove(PROFILE_COLUMN)));
     }
     let notes = [
         (
@@ -61,7 +61,12 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
     ];
     let notes: String =
         notes.iter().filter(|(applies, _)| *applies).map(|(_, note)| format!("{note}\n")).collect();
-    render_table(&columns, rows, if has_profiles { &[OWNER, PROFILE] } else { &[OWNER] }, options) + &notes
+    render_table(
+        &columns,
+        rows,
+        if has_profiles { &[OWNER_COLUMN, PROFILE_COLUMN] } else { &[OWNER_COLUMN] },
+        options,
+    ) + &notes
 }
 
 /// Returns true if the session may have ended earlier than the known end, so that its running time is an upper bound.
@@ -123,7 +128,7 @@ pub(super) fn days(days: &[DailyTotals], options: HistoryOptions) -> String {
             percentage(day.watched_time, day.running_time),
         ]
     });
-    render_table(&columns, rows.collect(), &[OWNER], options)
+    render_table(&columns, rows.collect(), &[OWNER_COLUMN], options)
 }
 
 /// Returns a percentage such as `87 %`, rounded down so that `100 %` means all of it.

@@ -131,7 +131,7 @@ impl WaitProgress {
         changes
     }
 
-    /// Returns the exit code of the wait once it is certain.
+    /// Returns the exit code of the command as soon as no further response can change it.
     pub(super) fn outcome(&self) -> Option<ExitCode> {
         let all = || self.sessions.iter().map(|(_, progress)| progress);
         let reached = || all().filter(|progress| matches!(progress, SessionProgress::GoalReached(_)));
@@ -172,9 +172,10 @@ impl WaitProgress {
         pending.map(|period| period.start.boot.saturating_add(self.grace)).min()
     }
 
-    /// Returns true once for each grace period that is over at `now`, on the clock since boot. The command must then
-    /// poll once more: the last poll may be long ago, because the poller backs off for sessions that do not exist.
-    pub(super) fn needs_final_poll(&mut self, now: Duration) -> bool {
+    /// Returns true if the command must request a final poll, because a grace period is over at `now`, on the clock
+    /// since boot. Marks that poll as requested. It is needed because the previous poll may be long ago: the poller
+    /// backs off for sessions that do not exist.
+    pub(super) fn take_due_final_poll(&mut self, now: Duration) -> bool {
         let mut is_due = false;
         for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_requested) {
             if period.start.boot.saturating_add(self.grace) <= now {

@@ -11,11 +11,13 @@ use keepwatch_core::tracker::verdict::Evidence;
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const OTHER_ID: &str = "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1";
 
-const MILLIS: fn(u64) -> Duration = Duration::from_millis;
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
 
 /// Returns the time `ms` milliseconds after 21:04:00.
 fn at_ms(ms: u64) -> Timestamp {
-    saturating_add(time("21:04:00"), MILLIS(ms))
+    saturating_add(time("21:04:00"), millis(ms))
 }
 
 fn error(kind: ApiErrorKind, message: &str) -> ApiError {
@@ -48,7 +50,7 @@ fn ended_early() -> (Status, Verdict) {
 /// Returns events of every kind, in the order of the documentation.
 fn every_kind() -> Vec<Event> {
     let session_kinds = [
-        EventKind::FirstSeen { status: Status::Running, time_left: Some(MILLIS(898_900)), ended_at: None },
+        EventKind::FirstSeen { status: Status::Running, time_left: Some(millis(898_900)), ended_at: None },
         EventKind::FirstSeen { status: Status::Completed, time_left: None, ended_at: Some(at_ms(11_630)) },
         EventKind::StatusChanged { from: Status::Pending, to: Status::Running },
         EventKind::Ended {
@@ -72,22 +74,22 @@ fn every_kind() -> Vec<Event> {
         EventKind::Overdue { expires: at_ms(5_000) },
         EventKind::ReleaseRequested,
         EventKind::ReleaseFailed { error: error(ApiErrorKind::Status(409), "Session is locked"), wait: None },
-        EventKind::AlertRaised(Alert::TimeLeft(MILLIS(300_000))),
+        EventKind::AlertRaised(Alert::TimeLeft(millis(300_000))),
         EventKind::AlertRaised(Alert::EndedEarly),
         EventKind::AlertRaised(Alert::Error),
         EventKind::AlertRaised(Alert::Overdue),
-        EventKind::AlertRaised(Alert::StillRunning(MILLIS(30_000))),
+        EventKind::AlertRaised(Alert::StillRunning(millis(30_000))),
         EventKind::AlertRaised(Alert::ReleaseFailed),
-        EventKind::AlertRaised(Alert::Idle(MILLIS(600_000))),
+        EventKind::AlertRaised(Alert::Idle(millis(600_000))),
         EventKind::Successor(id(OTHER_ID)),
         EventKind::PollsFailing {
             list: None,
             error: error(ApiErrorKind::Server(503), "Try later"),
-            wait: Some(MILLIS(6_000)),
+            wait: Some(millis(6_000)),
         },
     ];
     let global_kinds = [
-        EventKind::EndedTogether { ids: vec![id(ID), id(OTHER_ID)], spread: MILLIS(1_200) },
+        EventKind::EndedTogether { ids: vec![id(ID), id(OTHER_ID)], spread: millis(1_200) },
         EventKind::PollsFailing {
             list: None,
             error: ApiErrorKind::ConnectionRefused(Untrusted::new("127.0.0.1:9")).into(),
@@ -96,10 +98,10 @@ fn every_kind() -> Vec<Event> {
         EventKind::PollsFailing {
             list: None,
             error: error(ApiErrorKind::RateLimited, "Too many requests"),
-            wait: Some(MILLIS(45_000)),
+            wait: Some(millis(45_000)),
         },
-        EventKind::PollsRecovered { list: None, after: MILLIS(63_500) },
-        EventKind::Slept(MILLIS(3_600_000)),
+        EventKind::PollsRecovered { list: None, after: millis(63_500) },
+        EventKind::Slept(millis(3_600_000)),
         EventKind::ServerClockSet { by_ms: 3_600_000 },
         EventKind::ClockSet { by_ms: -90_000 },
     ];

@@ -123,8 +123,8 @@ fn grace_ends_with_one_final_poll() {
     assert_eq!(case.progress.next_grace_end(), None);
     assert_eq!(case.respond_not_found("a", 1), []);
     assert_eq!(case.progress.next_grace_end(), Some(secs(31)));
-    assert!(!case.progress.needs_final_poll(secs(30)));
-    assert!(case.progress.needs_final_poll(secs(31)) && !case.progress.needs_final_poll(secs(32)));
+    assert!(!case.progress.take_due_final_poll(secs(30)));
+    assert!(case.progress.take_due_final_poll(secs(31)) && !case.progress.take_due_final_poll(secs(32)));
     assert_eq!((case.progress.next_grace_end(), case.progress.outcome()), (None, None));
     assert_eq!(case.respond_not_found("a", 30), [], "sent within the grace period");
     assert_eq!(case.respond_not_found("a", 31).len(), 1);
