@@ -61,7 +61,8 @@ fn explain_recording(
     Ok(ExitCode::Success)
 }
 
-/// Returns the first tracker that received the session, else the first one that knows its id, for example from a 404.
+/// Returns the first tracker that received the session in a response, else the first one that knows its id, for example
+/// from a 404.
 fn best_tracker<'t>(trackers: &'t [SessionTracker], id: &SessionId) -> Option<&'t SessionTracker> {
     let has_session =
         |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());

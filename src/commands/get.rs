@@ -134,12 +134,15 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     put("contextId", session.context.as_ref().map(|id| id.raw().into()));
     put("region", session.region.as_ref().map(|region| region.raw().into()));
     let metadata = session.metadata.as_ref();
-    put("userMetadata", metadata.map(|it| it.to_value().unwrap_or_else(|| Value::from(it.fallback_text()))));
+    put(
+        "userMetadata",
+        metadata.map(|metadata| metadata.to_value().unwrap_or_else(|| Value::from(metadata.fallback_text()))),
+    );
     for (name, value) in &session.extra_fields {
         let value = serde_json::from_str(value.raw()).unwrap_or_else(|_| Value::from(value.raw()));
         put(name.raw(), Some(value));
     }
-    let secret = |secret: &Option<Secret>| secret.as_ref().map(|it| Value::from(it.expose()));
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| Value::from(secret.expose()));
     if let Some(urls) = urls {
         put("connectUrl", secret(&urls.connect));
         put("seleniumRemoteUrl", secret(&urls.selenium));
@@ -191,8 +194,8 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
         session
             .metadata
             .as_ref()
-            .filter(|it| !it.is_empty())
-            .map_or_else(placeholder, |it| it.one_line(MAX_CELL_COLUMNS)),
+            .filter(|metadata| !metadata.is_empty())
+            .map_or_else(placeholder, |metadata| metadata.one_line(MAX_CELL_COLUMNS)),
     ]
 }
 

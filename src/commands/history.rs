@@ -1,7 +1,7 @@
 //! `keepwatch history`: prints the sessions in the journal with their running times, verdicts and estimated costs.
 //!
-//! With a session id it prints that session's timeline. It reads only the journal: it needs no API key and sends no
-//! request.
+//! With a session id it prints that session's timeline. The command reads only the journal, needs no API key and sends
+//! no request.
 
 mod aggregate;
 mod json;

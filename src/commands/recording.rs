@@ -1,4 +1,4 @@
-//! Creating and reading recording files, for the commands. `store` has the format.
+//! Creates and reads recording files, for the commands. `store` defines the format.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};

@@ -138,11 +138,11 @@ fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker) -> String
         .take(MAX_NAMED_SESSIONS)
         .map(|id| format!("{}: {}", id.sanitise(MAX_ID_COLUMNS), describe_session(tracker, id)))
         .collect();
-    let more = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let unnamed_count = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
+    let ending = if unnamed_count > 0 { format!("; and {unnamed_count} more") } else { String::new() };
     let state = match progress.goal() {
         Goal::Ended => "not ended",
         Goal::Running => "not running",
     };
-    format!("{state}: {}{more}", descriptions.join("; "))
+    format!("{state}: {}{ending}", descriptions.join("; "))
 }

@@ -27,8 +27,8 @@ const MAX_RESTORED_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Shows the screen until the user quits.
 ///
 /// # Errors
-/// Returns an error if the recording cannot be created or the terminal cannot be used. If [`show_screen`] streams
-/// events instead, returns the errors of [`stream`].
+/// Returns an error if the recording cannot be created or the terminal cannot be used. If `show_screen` streams
+/// events instead, returns the errors of `events::stream`.
 pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let clock = Clock::backdated(MAX_RESTORED_AGE);
     let host =
@@ -91,7 +91,8 @@ fn profile_names(first: &MaybeKeyedProfile, others: &[MaybeKeyedProfile]) -> Vec
     let label = |profile: &MaybeKeyedProfile| profile.label.clone();
     let name = |profile: &MaybeKeyedProfile| {
         let name = text::sanitise(profile.name.as_deref().unwrap_or_default(), MAX_NAME_COLUMNS);
-        let is_shared = |label: &String| all().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
+        let is_shared =
+            |label: &String| all().filter(|other| other.label.as_ref() == Some(label)).count() > 1;
         label(profile).filter(|label| !is_shared(label)).unwrap_or(name)
     };
     if others.is_empty() { vec![String::new()] } else { all().map(name).collect() }

@@ -54,7 +54,7 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
     }
     let notes = [
         (
-            sessions.iter().any(|it| it.was_running() && it.running_time().is_some()),
+            sessions.iter().any(|session| session.was_running() && session.running_time().is_some()),
             "+  at least: it lived when it was last seen",
         ),
         (sessions.iter().any(is_upper_bound), "~  at most: its end was not seen exactly"),

@@ -158,7 +158,7 @@ fn every_verdict_has_a_short_text() {
     .unwrap();
     let names = source.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
     for name in names.split('"').skip(1).step_by(2) {
-        assert!(table::SHORT_VERDICTS.iter().any(|(it, _)| *it == name), "{name}");
+        assert!(table::SHORT_VERDICTS.iter().any(|(known, _)| *known == name), "{name}");
     }
 }
 
