@@ -1,6 +1,6 @@
 //! Measures the journal with a million entries: `cargo bench -p keepwatch-benches --bench journal`.
 //!
-//! Targets: at most 20 ms to start it, and less than 200 ms for `history --since 1d`.
+//! Targets: at most 20 ms to start the journal, and less than 200 ms for `history --since 1d`.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark should stop at its first error")]
 
@@ -24,11 +24,13 @@ use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::cost::Rates;
 use serde_json::{Value, json};
 
+/// The number of entries in the large journal.
 const ENTRIES: u64 = 1_000_000;
+/// The number of sessions with a summary in the large journal.
 const SUMMARIES: u64 = 20_000;
 /// The time span of the entries, in days.
 const DAYS: i64 = 28;
-/// The number of segments: eight a day.
+/// The number of segments in the large journal: eight a day.
 const SEGMENTS: u64 = 28 * 8;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,15 +39,18 @@ fn now() -> Timestamp {
     Clock::system().now().wall
 }
 
+/// Returns a session id whose first digits are scattered, as in real ids. The factor is 2^64 divided by the golden
+/// ratio.
 fn id(number: u64) -> SessionId {
-    let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    testing::id(&format!("{:08x}-{:04x}-4e02-9a67-{number:012x}", spread >> 32, spread & 0xffff))
+    let scattered = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    testing::id(&format!("{:08x}-{:04x}-4e02-9a67-{number:012x}", scattered >> 32, scattered & 0xffff))
 }
 
+/// Returns the summary of a session that ran for 15 minutes. The sessions' ends are spread evenly over [`DAYS`].
 fn summary(number: u64) -> SessionSummary {
-    let seconds =
+    let age_seconds =
         DAYS * 86_400 * i64::try_from(SUMMARIES - number).unwrap() / i64::try_from(SUMMARIES).unwrap();
-    let ended = now() - chrono::TimeDelta::seconds(seconds);
+    let ended = now() - chrono::TimeDelta::seconds(age_seconds);
     let started = ended - chrono::TimeDelta::seconds(900);
     SessionSummary {
         session: id(number),
@@ -82,7 +87,7 @@ fn summary(number: u64) -> SessionSummary {
     }
 }
 
-/// Sends an entry, and first waits until the queue has room. The program would drop the entry instead.
+/// Calls `send` once the queue has room. keepwatch would not wait, and would drop the entry.
 fn send_blocking(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal<Value>) -> SendResult) {
     while !journal.has_room() {
         assert!(journal.flush(MINUTE));
@@ -90,8 +95,7 @@ fn send_blocking(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal
     assert_eq!(send(journal), SendResult::Queued);
 }
 
-/// Writes a journal with a million entries of about 100 bytes, the size of an entry without changes, and returns its
-/// path.
+/// Writes the large journal and returns its path. Each entry has about 100 bytes, the size of an entry without changes.
 fn write_large_journal(folder: &Path) -> PathBuf {
     let path = folder.join("journal.sqlite");
     let options =
@@ -133,7 +137,8 @@ fn write_large_journal(folder: &Path) -> PathBuf {
     path
 }
 
-fn journal(c: &mut Criterion) {
+/// Measures opening and reading the large journal.
+fn measure_journal(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let path = write_large_journal(folder.path());
     let stats = JournalReader::open(&path).unwrap().unwrap().stats().unwrap();
@@ -179,8 +184,8 @@ fn journal(c: &mut Criterion) {
     });
 }
 
-/// Measures the cost for the event loop of queueing a thousand entries.
-fn send(c: &mut Criterion) {
+/// Measures the time that the event loop needs to queue a thousand entries.
+fn measure_send(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let journal: Journal<Value> =
         Journal::spawn(folder.path().join("journal.sqlite"), JournalOptions::new(Clock::system()), |_| {});
@@ -217,6 +222,6 @@ fn send(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(3));
-    targets = send, journal
+    targets = measure_send, measure_journal
 }
 criterion_main!(benches);

@@ -1,12 +1,13 @@
-//! Compares what terminal programs cost: to start, to keep running, and to handle a keystroke. Runs on Linux only,
-//! because it reads `/proc`. docs/performance.md has the commands and the results.
+//! Measures terminal programs: the time of a start, the CPU time and memory of a running program, and the time from a
+//! keystroke to a change on the screen. Runs on Linux only, because it reads `/proc`. docs/performance.md has the
+//! commands and the results.
 //!
 //! ```sh
 //! cargo run --release -p keepwatch-benches --bin measure -- 'keepwatch=target/release/keepwatch -i 2s' 'htop=htop'
 //! ```
 //!
-//! The commands run one after the other, each on its own terminal of 120×40. A `!` at the end of a label marks a
-//! program that shows no sessions: the measurement does not wait for `RUNNING` on its screen.
+//! The commands run one after the other, each on its own terminal of 120 columns and 40 rows. A `!` at the end of a
+//! label marks a program that shows no sessions: the measurement does not wait for `RUNNING` on that program's screen.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,21 +26,22 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 
 /// The number of starts per program.
 const STARTS: usize = 7;
-/// The time between the first data and the measurement of the running program.
+/// The time from the first data on the screen to the measurement of the running program.
 const WARM_UP: Duration = Duration::from_secs(5);
 /// The length of the measurement of the running program.
-const STEADY: Duration = Duration::from_secs(20);
+const MEASUREMENT_TIME: Duration = Duration::from_secs(20);
 /// The number of keystrokes per program.
 const KEYSTROKES: usize = 100;
-/// The pause between two keystrokes. It does not divide a second, because programs draw on the second by themselves.
+/// The pause between two keystrokes. A second is not a multiple of the pause, because programs draw every second
+/// without a keystroke.
 const KEYSTROKE_PAUSE: Duration = Duration::from_millis(137);
-/// Text that is on the screen as soon as the program has data.
-const DATA: &[u8] = b"RUNNING";
-/// The longest wait for a screen.
+/// The text that is on the screen as soon as the program has data.
+const DATA_TEXT: &[u8] = b"RUNNING";
+/// The maximum time to wait for a screen.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program on its own terminal, with all of its output so far.
-struct Running {
+struct Program {
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
     keyboard: Box<dyn std::io::Write + Send>,
@@ -47,10 +49,10 @@ struct Running {
     output: Output,
 }
 
-/// Output of a program, each chunk with the time when it was read.
+/// The output of a program, in chunks, each with the time when it was read.
 type Output = Arc<Mutex<Vec<(Instant, Vec<u8>)>>>;
 
-impl Running {
+impl Program {
     fn start(command: &str) -> Self {
         let pair = native_pty_system();
         let pair = pair.openpty(PtySize { rows: 40, cols: 120, pixel_width: 0, pixel_height: 0 }).unwrap();
@@ -76,7 +78,8 @@ impl Running {
         Self { child, master: pair.master, keyboard, started, output }
     }
 
-    /// Waits until the output meets the condition. Returns the time since the start, or `None` after [`TIMEOUT`].
+    /// Waits until the whole output so far meets the condition. Returns the time since the start, or `None` after
+    /// [`TIMEOUT`].
     fn wait_for_output(&self, is_met: impl Fn(&[u8]) -> bool) -> Option<Duration> {
         while self.started.elapsed() < TIMEOUT {
             let mut all = Vec::new();
@@ -107,7 +110,7 @@ impl Running {
         all
     }
 
-    /// Returns the CPU time of the program and its descendants, including children that have exited.
+    /// Returns the CPU time of the program and its descendants, including child processes that have exited.
     fn cpu_time(&self) -> Duration {
         let (mut nanos, mut ticks) = (0_u64, 0_u64);
         for process in self.process_ids() {
@@ -165,6 +168,7 @@ impl Running {
     }
 }
 
+/// Returns the median, or `None` if there are no times.
 fn median(mut times: Vec<Duration>) -> Option<Duration> {
     times.sort_unstable();
     times.get(times.len() / 2).copied()
@@ -174,13 +178,14 @@ fn format_time(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".into(), |time| format!("{:.1} ms", time.as_secs_f64() * 1000.0))
 }
 
+/// Measures a program and prints the results as a row of a Markdown table.
 fn measure(label: &str, command: &str) {
     let (label, shows_sessions) = label.strip_suffix('!').map_or((label, true), |label| (label, false));
     let (mut first_screens, mut first_data) = (Vec::new(), Vec::new());
-    let has_data = |all: &[u8]| all.windows(DATA.len()).any(|bytes| bytes == DATA);
+    let has_data = |all: &[u8]| all.windows(DATA_TEXT.len()).any(|bytes| bytes == DATA_TEXT);
     for _ in 0..STARTS {
-        let running = Running::start(command);
-        // Terminal modes and titles alone are not a screen.
+        let running = Program::start(command);
+        // More than 40 letters are a screen: terminal modes and titles alone have fewer.
         first_screens.extend(
             running.wait_for_output(|all| all.iter().filter(|byte| byte.is_ascii_alphabetic()).count() > 40),
         );
@@ -189,11 +194,11 @@ fn measure(label: &str, command: &str) {
         }
         running.kill();
     }
-    let mut running = Running::start(command);
+    let mut running = Program::start(command);
     running.wait_for_output(|all| !shows_sessions || has_data(all));
     thread::sleep(WARM_UP);
     let (cpu, bytes, started) = (running.cpu_time(), running.output_bytes(), Instant::now());
-    thread::sleep(STEADY);
+    thread::sleep(MEASUREMENT_TIME);
     let seconds = started.elapsed().as_secs_f64();
     let cpu = running.cpu_time().saturating_sub(cpu).as_secs_f64() / seconds * 100.0;
     let bytes = running.output_bytes().saturating_sub(bytes);

@@ -1,6 +1,7 @@
 //! Measures how costs grow with the number of sessions: `cargo bench -p keepwatch-benches --bench scale`.
 //!
-//! Targets with 10,000 sessions: about 2 ms to filter and sort, and less than 1 ms for a frame, the same as with 20.
+//! Targets with 10,000 sessions: about 2 ms to filter and sort. A frame takes less than 1 ms, the same as with 20
+//! sessions.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,27 +31,29 @@ use keepwatch_core::tracker::{AlertThresholds, Input, RequestTiming, Scope, Sess
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-const SIZES: [usize; 3] = [20, 1_000, 10_000];
+/// The numbers of sessions to measure.
+const SESSION_COUNTS: [usize; 3] = [20, 1_000, 10_000];
 
 /// Returns the timing of a request without latency, whose response has a `Date` header.
 fn dated_timing(second: u32) -> RequestTiming {
     RequestTiming { date: Some(at(second)), ..request_timing(second, second) }
 }
 
-/// Returns a session that differs from the others in everything that a row shows.
+/// Returns a session that differs from the others in everything that a row shows. `scattered` is a hash of `number`:
+/// the factor is 2^64 divided by the golden ratio.
 fn session(number: usize) -> Session {
-    let spread = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let scattered = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let id = format!(
         "{:08x}-{:04x}-4{:03x}-9a67-{number:012x}",
-        spread >> 32,
-        spread & 0xffff,
-        spread >> 20 & 0xfff
+        scattered >> 32,
+        scattered & 0xffff,
+        scattered >> 20 & 0xfff
     );
-    let started = saturating_add(noon(), Duration::from_secs(spread % 900));
+    let started = saturating_add(noon(), Duration::from_secs(scattered % 900));
     let metadata = format!(
         r#"{{"name":"job-{number}","env":"staging","run":{{"id":"c-{}","try":{},"tags":["prices","eu"]}}}}"#,
-        spread % 9973,
-        spread % 5
+        scattered % 9973,
+        scattered % 5
     );
     Session {
         id: testing::id(&id),
@@ -60,8 +63,8 @@ fn session(number: usize) -> Session {
         updated: Some(started),
         started: Some(started),
         ended: None,
-        expires: Some(saturating_add(started, Duration::from_secs(3600 + spread % 7200))),
-        proxy_bytes: Some(i64::try_from(spread % 1_000_000).unwrap()),
+        expires: Some(saturating_add(started, Duration::from_secs(3600 + scattered % 7200))),
+        proxy_bytes: Some(i64::try_from(scattered % 1_000_000).unwrap()),
         keep_alive: Some(number.is_multiple_of(2)),
         context: None,
         region: Some(Region::KNOWN[number % 4].clone()),
@@ -72,6 +75,7 @@ fn session(number: usize) -> Session {
     }
 }
 
+/// Returns the input of a list of running sessions, received at `second` after noon.
 fn list_input(second: u32, sessions: Vec<Session>) -> Input {
     Input::SessionsReceived {
         at: dated_timing(second),
@@ -128,7 +132,7 @@ fn rows(profiles: &Profiles, filter: &str, column: SortColumn) -> Rows {
     Rows::build(profiles, Sort { column, reversed: false }, &criteria)
 }
 
-fn filter(c: &mut Criterion) {
+fn measure_filter(c: &mut Criterion) {
     let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("filter 10,000");
     for filter in
@@ -140,7 +144,7 @@ fn filter(c: &mut Criterion) {
     }
 }
 
-fn sort(c: &mut Criterion) {
+fn measure_sort(c: &mut Criterion) {
     let profiles = tracker(10_000).into();
     let mut group = c.benchmark_group("sort 10,000");
     for column in [
@@ -157,10 +161,11 @@ fn sort(c: &mut Criterion) {
     }
 }
 
-/// Measures a frame and its comparison with the frame before. Each frame is a second later, so that countdowns differ.
-fn frame(c: &mut Criterion) {
+/// Measures drawing a frame and comparing it with the previous one. Each frame is a second later, so that countdowns
+/// differ.
+fn measure_frame(c: &mut Criterion) {
     let mut group = c.benchmark_group("frame");
-    for count in SIZES {
+    for count in SESSION_COUNTS {
         let (model, mut terminal) = (model(count), Terminal::new(TestBackend::new(120, 40)).unwrap());
         let mut second = 1000;
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
@@ -172,10 +177,10 @@ fn frame(c: &mut Criterion) {
     }
 }
 
-/// Measures the application of a list in which only the times are new.
-fn apply(c: &mut Criterion) {
+/// Measures how a tracker applies a list whose sessions have not changed.
+fn measure_apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("apply a list");
-    for count in SIZES {
+    for count in SESSION_COUNTS {
         let (mut tracker, list) = (tracker(count), sessions(count));
         let mut second = 1000;
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
@@ -202,8 +207,8 @@ fn session_json(number: usize) -> String {
     )
 }
 
-/// Measures the decoding of a response, in chunks the size of a connection's buffer.
-fn decode(c: &mut Criterion) {
+/// Measures decoding one session, and a list in chunks of 64 KiB, the size of a connection's buffer.
+fn measure_decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     let (one, id) = (session_json(7), testing::id("s-1"));
     group.bench_function("one", |b| b.iter(|| black_box(read_session(one.as_bytes(), &id).unwrap())));
@@ -215,10 +220,10 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-/// Measures the choice of the next requests, by the number of listed sessions.
-fn schedule(c: &mut Criterion) {
+/// Measures how the scheduler takes the due requests and learns the listed sessions from the response.
+fn measure_schedule(c: &mut Criterion) {
     let mut group = c.benchmark_group("a round of the plan");
-    for count in SIZES {
+    for count in SESSION_COUNTS {
         let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
         let limits = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
         let mut second = Duration::ZERO;
@@ -241,7 +246,7 @@ fn schedule(c: &mut Criterion) {
     }
 }
 
-fn sanitise(c: &mut Criterion) {
+fn measure_sanitise(c: &mut Criterion) {
     let mut group = c.benchmark_group("sanitise for 80 columns");
     for (name, text) in [
         ("an id", "3c9d1a52-7a6e-4b87-8a34-5d4bb3b8f8e1".to_owned()),
@@ -253,11 +258,11 @@ fn sanitise(c: &mut Criterion) {
     }
 }
 
-/// Prints the memory per session in a tracker. This is not a time, so criterion does not measure it.
-fn memory(_: &mut Criterion) {
-    let before = resident_bytes();
+/// Prints the memory per session in a tracker. Criterion cannot measure it, because it only measures times.
+fn print_memory(_: &mut Criterion) {
+    let initial_bytes = resident_bytes();
     let tracker = tracker(100_000);
-    let each = resident_bytes().saturating_sub(before) / tracker.len();
+    let each = resident_bytes().saturating_sub(initial_bytes) / tracker.len();
     println!("memory: {each} bytes for each of {} sessions, where the system says", tracker.len());
 }
 
@@ -272,6 +277,7 @@ fn resident_bytes() -> usize {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    targets = memory, filter, sort, frame, apply, decode, schedule, sanitise
+    targets = print_memory, measure_filter, measure_sort, measure_frame, measure_apply, measure_decode, measure_schedule,
+        measure_sanitise
 }
 criterion_main!(benches);

@@ -147,7 +147,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
 }
 
-/// Parses a [duration](parse_duration) of at least an hour.
+/// Parses a retention time of the journal: a [duration](parse_duration) of at least an hour.
 pub(super) fn parse_retention(text: &str) -> Result<Duration, String> {
     let retention = parse_duration(text)?;
     if retention < Duration::from_secs(60 * 60) {
@@ -164,7 +164,7 @@ pub(super) fn parse_dollars(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("“{text}” is no price in dollars; write 0.12"))
 }
 
-/// Parses a [duration](parse_duration) from a second to a day.
+/// Parses a poll interval: a [duration](parse_duration) from a second to a day.
 pub(super) fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text)?;
     if interval < Duration::from_secs(1) {

@@ -1,6 +1,6 @@
 //! The command line as clap types: options, subcommands, defaults and help.
 //!
-//! Each value is parsed on its own here. `config` resolves them against the environment and the config file.
+//! clap parses each value on its own. `config` combines the values with the environment and the config file.
 
 mod common_args;
 mod raw_args;

@@ -6,8 +6,8 @@
 //!                       └───────────parse_with_defaults─────────────┴──► Cli
 //! ```
 //!
-//! So values from the config file pass the same parsers as typed values, and typed values win. This module reads no
-//! file.
+//! The same parsers therefore validate values from the config file and typed values. Typed values take precedence. This
+//! module reads no file.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,9 @@ use keepwatch_core::text::{Untrusted, is_printable, redact};
 /// The words of a well-formed command line.
 #[derive(Debug)]
 pub struct RawArgs {
-    args: Vec<OsString>,
+    /// The words as typed. The first one is the program's name.
+    words: Vec<OsString>,
+    /// Clap's result of the first parse, without the config file.
     matches: ArgMatches,
 }
 
@@ -29,12 +31,13 @@ impl RawArgs {
     /// Parses the words of the command line. The first one is the program's name.
     ///
     /// # Errors
-    /// Returns clap's error, which is also how it prints help and the version. Quoted words are redacted and sanitised:
-    /// a script may have passed on a stranger's text, and the user may have typed an API key in the wrong place.
-    pub fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
-        let words: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    /// Returns clap's error, which may also be the text of `--help` or `--version`. Words that it quotes are redacted
+    /// and sanitised: a script may have passed untrusted text on, and a user may have typed an API key in the wrong
+    /// place.
+    pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         match Cli::command().try_get_matches_from(&words) {
-            Ok(matches) => Ok(Self { args: words, matches }),
+            Ok(matches) => Ok(Self { words, matches }),
             // promise: quoted-arguments, mutant: sanitised_error(error, &words) -> error
             Err(error) => Err(sanitised_error(error, &words)),
         }
@@ -107,10 +110,10 @@ impl RawArgs {
     /// Returns true if `--` was typed.
     #[must_use]
     pub fn has_double_dash(&self) -> bool {
-        self.args.iter().any(|word| word == "--")
+        self.words.iter().any(|word| word == "--")
     }
 
-    /// Parses the command line again. An option that was not typed gets its value from `defaults`, by its long name.
+    /// Parses the command line again. `defaults` has long names and values for options that were not typed.
     ///
     /// # Errors
     /// Returns clap's error if a default is not a valid value of its option.
@@ -129,19 +132,19 @@ impl RawArgs {
             Some(name) => Cli::command().mut_subcommand(name, |command| command.mut_args(with_default)),
             None => Cli::command().mut_args(with_default),
         };
-        Cli::from_arg_matches(&command.try_get_matches_from(&self.args)?)
+        Cli::from_arg_matches(&command.try_get_matches_from(&self.words)?)
     }
 
-    /// Returns the matches of the subcommand, or the top-level ones if there is none.
+    /// Returns clap's matches for the subcommand, or for the top level if there is no subcommand.
     fn command_matches(&self) -> &ArgMatches {
         self.matches.subcommand().map_or(&self.matches, |(_, matches)| matches)
     }
 }
 
-/// Returns clap's error for the sanitised arguments, because `error` quotes them as they were typed.
-fn sanitised_error(error: Error, args: &[OsString]) -> Error {
-    let safe: Vec<OsString> = args.iter().map(|word| sanitised_arg(word)).collect();
-    if safe == args {
+/// Returns clap's error for the sanitised words, because `error` quotes them as they were typed.
+fn sanitised_error(error: Error, words: &[OsString]) -> Error {
+    let safe: Vec<OsString> = words.iter().map(|word| sanitised_word(word)).collect();
+    if safe == words {
         return error;
     }
     let sanitised = Cli::command().try_get_matches_from(&safe).err();
@@ -149,7 +152,7 @@ fn sanitised_error(error: Error, args: &[OsString]) -> Error {
 }
 
 /// Returns the word with secrets redacted, and sanitised if it has unprintable characters.
-fn sanitised_arg(word: &OsStr) -> OsString {
+fn sanitised_word(word: &OsStr) -> OsString {
     let word = word.to_string_lossy();
     // promise: masked-arguments, mutant: redact(&word) -> word.clone()
     let safe = redact(&word);

@@ -6,7 +6,7 @@
 use crate::exit_code::ExitCode;
 use keepwatch_core::session::{ApiError, ApiErrorKind, SessionId};
 
-/// Returns the message for a request about one session.
+/// Returns the message for a failed request about one session.
 pub(super) fn session_message(id: &SessionId, error: &ApiError) -> String {
     let hint = if error.is_not_found() { id.truncation_hint() } else { "" };
     format!("session {}: {}{hint}", id.sanitise_line(), message(error))
@@ -14,9 +14,9 @@ pub(super) fn session_message(id: &SessionId, error: &ApiError) -> String {
 
 /// Returns the message, with the API's request id for a support ticket.
 pub(super) fn message(error: &ApiError) -> String {
-    let request =
+    let request_id =
         error.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise_line())).unwrap_or_default();
-    format!("{}{request}", error.description())
+    format!("{}{request_id}", error.description())
 }
 
 /// Returns the exit code of a command that failed with this error.
@@ -33,7 +33,8 @@ pub(super) fn exit_code(error: &ApiError) -> ExitCode {
     }
 }
 
-/// Returns the exit code that explains more. A refused API key or an unreachable API explains the other errors, too.
+/// Returns the exit code that explains more. A refused API key or an unreachable API may be the cause of the other
+/// error.
 pub(super) fn more_specific(a: ExitCode, b: ExitCode) -> ExitCode {
     [ExitCode::ApiKey, ExitCode::Unreachable, ExitCode::NoSuchSession, ExitCode::Failure]
         .into_iter()

@@ -19,14 +19,14 @@ const HEAD: &str = "\
 const KEY_COMMAND_HELP: &str =
     "A program that prints the key, and its arguments; no shell reads them. In place of api-key-file";
 /// The example value of `api-key-command`.
-const ARGV: &str = "[\"pass\", \"show\", \"browserbase\"]";
+const KEY_COMMAND_EXAMPLE: &str = "[\"pass\", \"show\", \"browserbase\"]";
 /// The comment above the example of a profile.
-const PROFILE: &str = "\
+const PROFILE_HELP: &str = "\
 # For `--profile staging`: how another project is reached. What it leaves out is as without it. With several, the screen
 # shows the sessions of all of them in one table, each called by its label.
 ";
 
-/// Example values of the options without a default. The same examples apply to all tables.
+/// The options without a default, each with an example value. The same examples apply to all tables.
 const EXAMPLES: [(&str, &str); 11] = [
     ("query", "user_metadata['run']['id']:'c-881'"),
     ("status", "RUNNING"),
@@ -54,29 +54,29 @@ pub fn config() -> Result<ExitCode, CliError> {
 fn default_file() -> String {
     let tables = tables();
     let tables: Vec<String> = tables.iter().map(|table| render_table(table, tables.first())).collect();
-    format!("{HEAD}{}\n{PROFILE}{}", tables.concat(), profile())
+    format!("{HEAD}{}\n{PROFILE_HELP}{}", tables.concat(), example_profile())
 }
 
-/// Renders one table. `top` is the top-level table, whose options apply to all commands.
+/// Renders one table. `top` is the top-level table. A command's table leaves out the options that it shares with `top`.
 fn render_table(table: &TableSchema, top: Option<&TableSchema>) -> String {
     let mut text = String::new();
     if let Some(command) = &table.command {
         let is_at_top = |option: &&FileOption| top.is_some_and(|top| top.option(&option.name).is_some());
-        let own = table.options.iter().filter(|option| !option.is_shared).filter(is_at_top);
-        let own: Vec<&str> = own.map(|option| option.name.as_str()).collect();
-        let note = match own.as_slice() {
+        let not_shared = table.options.iter().filter(|option| !option.is_shared).filter(is_at_top);
+        let not_shared: Vec<&str> = not_shared.map(|option| option.name.as_str()).collect();
+        let note = match not_shared.as_slice() {
             [] => String::new(),
-            own => format!("# What the top says of {} is not for it.\n", own.join(" and ")),
+            names => format!("# What the top says of {} is not for it.\n", names.join(" and ")),
         };
         text.push_str(&format!(
             "\n# For `keepwatch {command}`: its own options, and any from the top that it has, anew.\n{note}[{command}]\n"
         ));
     }
     for option in table.options.iter().filter(|option| table.command.is_none() || !option.is_shared) {
-        let Some(value) = value(option) else { continue }; // a test finds options without a value
+        let Some(value) = value(option) else { continue }; // a test fails if an option has no value
         text.push_str(&format!("\n# {}\n# {} = {value}\n", help(option), option.name));
         if option.name == "api-key-file" {
-            text.push_str(&format!("# {KEY_COMMAND_HELP}: api-key-command = {ARGV}\n"));
+            text.push_str(&format!("# {KEY_COMMAND_HELP}: api-key-command = {KEY_COMMAND_EXAMPLE}\n"));
         }
     }
     text
@@ -90,7 +90,7 @@ fn help(option: &FileOption) -> String {
     if has_default { help } else { format!("{help} [no default]") }
 }
 
-/// Returns the value after the `=`, which is the default or an example. `None` if the option has neither.
+/// Returns the option's default value or an example, as TOML. `None` if the option has neither.
 fn value(option: &FileOption) -> Option<String> {
     if option.kind == OptionKind::Switch {
         return Some("false".into());
@@ -108,8 +108,8 @@ fn quoted(value: &str) -> String {
     if value.parse::<f64>().is_ok() { value.to_owned() } else { toml::Value::from(value).to_string() }
 }
 
-/// Returns the example of a profile.
-fn profile() -> String {
+/// Returns the table of an example profile.
+fn example_profile() -> String {
     let lines = PROFILE_KEYS.iter().filter_map(|key| {
         let value = match *key {
             "label" => "\"staging\"",

@@ -1,7 +1,7 @@
 //! `keepwatch demo`: the simulator and the screen in one program, over real HTTP on loopback.
 //!
-//! The demo needs no API key and no network, writes nothing to disk, and ignores `BROWSERBASE_*` and proxy variables:
-//! its endpoint is a loopback address, which is never reached through a proxy.
+//! The demo needs no API key and no network, and writes nothing to disk. It ignores the variables `BROWSERBASE_*`, and
+//! proxy variables because its endpoint is a loopback address.
 
 use super::CliError;
 use super::recording::RecordingParams;
@@ -17,7 +17,7 @@ use keepwatch_core::clock::Clock;
 use keepwatch_core::session::Secret;
 
 /// The API key that the simulator of the demo accepts.
-const KEY: &str = "bb_test_demo_0000000000f3a9";
+const API_KEY: &str = "bb_test_demo_0000000000f3a9";
 
 /// Shows the screen on a simulated API until the user quits.
 ///
@@ -28,14 +28,14 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
     let greeting = format!("scenario {}: {}", scenario.name, scenario.about);
     let clock = Clock::scaled(config.speed);
     let options = SimulatorOptions {
-        api_key: Some(Secret::new(KEY.into())),
+        api_key: Some(Secret::new(API_KEY.into())),
         extra_sessions: sessions,
         ..SimulatorOptions::default()
     };
     let simulator = Simulator::start(clock.clone(), scenario, options).map_err(CliError::DemoPort)?;
     let endpoint =
         Endpoint::new(&simulator.base_url(), "the simulated API", false).map_err(ConfigError::from)?;
-    let key = Secret::new(KEY.into());
+    let key = Secret::new(API_KEY.into());
     let settings = Settings {
         poll_limits: config.poll_limits,
         demo: true,

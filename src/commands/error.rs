@@ -19,7 +19,7 @@
 //! ```
 //!
 //! `exit_code.rs` has the numbers. `get`, `explain`, `release` and `wait` print API errors themselves and return an
-//! exit code, so most API errors never become a [`CliError`].
+//! exit code. Most API errors therefore never become a [`CliError`].
 
 use std::io;
 

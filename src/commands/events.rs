@@ -1,9 +1,10 @@
 //! `keepwatch events [SESSION_ID]...`: prints each event on a line of its own, as NDJSON or as text.
 //!
-//! It needs no terminal. Other programs read it, and `watch` falls back to it where no screen can be shown.
+//! The command needs no terminal. Other programs read its output, and `watch` streams events where no screen can be
+//! shown.
 //!
-//! Each line is flushed before the next input is processed. A reader that stalls blocks the stream. A reader that
-//! closes the pipe ends it, even while no event comes.
+//! Each line is flushed before the next input is processed. If the reader of the output stalls, the stream waits. If
+//! the reader closes the pipe, the stream ends, even while there are no events.
 
 pub mod json;
 
@@ -30,7 +31,7 @@ use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::verdict::{Confidence, Verdict};
 use keepwatch_core::tracker::{Event, EventKind, SessionTracker};
 
-/// The width of a session id, in columns.
+/// The width to which a line of text truncates a session id, in columns.
 const ID_COLUMNS: usize = 8;
 
 /// Streams events until all named sessions have ended, the reader closes the pipe, or a signal comes.
@@ -59,7 +60,8 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     stream(client, clock, params, config.format, recording).await
 }
 
-/// Streams events as [`events`] does, with the given client and clock. `watch` and `demo` have their own.
+/// Streams events as [`events`] does, but with the given client and clock. `recording` is a new file and its header.
+/// `watch` and `demo` call this function where no screen can be shown.
 pub(super) async fn stream(
     client: Client,
     clock: Clock,
@@ -73,11 +75,11 @@ pub(super) async fn stream(
     };
     let to_terminal = stdout().is_terminal();
     let mut watch = HeadlessWatch::start(client, clock, params, recording)?;
-    let mut closed = pin!(stdout_closed());
+    let mut reader_closed = pin!(stdout_closed());
     loop {
         let event = tokio::select! {
             event = watch.next(None) => event,
-            () = &mut closed => return Ok(ExitCode::Success),
+            () = &mut reader_closed => return Ok(ExitCode::Success),
         };
         let update = match event {
             HeadlessEvent::Update(update) => update,
@@ -88,7 +90,7 @@ pub(super) async fn stream(
             return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
         }
         for event in &update.events {
-            let ending = verdict_for(&watch.tracker, event);
+            let ending = ending(&watch.tracker, event);
             let lines = match format {
                 EventFormat::Json => json_line(event, ending.as_ref(), to_terminal),
                 EventFormat::Text { zone, ascii } => text_lines(event, ending.as_ref(), zone, ascii),
@@ -105,13 +107,14 @@ pub(super) async fn stream(
     }
 }
 
+/// Returns true if the command line named sessions and all of them have ended.
 fn all_ended(tracker: &SessionTracker, named_ids: &[SessionId]) -> bool {
     let ended = |id| tracker.get(id).is_some_and(|record| record.phase() == Phase::Ended);
     !named_ids.is_empty() && named_ids.iter().all(ended)
 }
 
 /// Returns the final status and the verdict if the event reports that a session has ended.
-pub(super) fn verdict_for(tracker: &SessionTracker, event: &Event) -> Option<(Status, Verdict)> {
+pub(super) fn ending(tracker: &SessionTracker, event: &Event) -> Option<(Status, Verdict)> {
     let status = match &event.kind {
         EventKind::Ended { status, .. } => status,
         EventKind::FirstSeen { status, .. } | EventKind::StatusChanged { to: status, .. }
@@ -124,12 +127,14 @@ pub(super) fn verdict_for(tracker: &SessionTracker, event: &Event) -> Option<(St
     Some((status.clone(), tracker.verdict(event.id.as_ref()?)?))
 }
 
+/// Returns the event as one line of JSON. `ending` is the session's final status and verdict, if it has ended.
 fn json_line(event: &Event, ending: Option<&(Status, Verdict)>, to_terminal: bool) -> String {
     let json = json::object(event, ending).to_string();
     (if to_terminal { text::escape_json_for_terminal(&json) } else { json }) + "\n"
 }
 
-/// Returns a line such as `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and a second one for the verdict.
+/// Returns a line such as `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and a second one for the verdict if
+/// the session has ended.
 pub(super) fn text_lines(
     event: &Event,
     ending: Option<&(Status, Verdict)>,
@@ -138,9 +143,9 @@ pub(super) fn text_lines(
 ) -> String {
     let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.prefix(ID_COLUMNS));
     let gap = " ".repeat(ID_COLUMNS.saturating_sub(text::width(&id)));
-    let start = format!("{}  {id}{gap}  ", zone.date_time(event.learned_at));
+    let prefix = format!("{}  {id}{gap}  ", zone.date_time(event.learned_at));
     let flag = if matches!(event.kind, EventKind::AlertRaised(_)) { "⚑ " } else { "" };
-    let mut lines = format!("{start}{flag}{}\n", event.sentence(zone, event.learned_at));
+    let mut lines = format!("{prefix}{flag}{}\n", event.sentence(zone, event.learned_at));
     if let Some((status, verdict)) = ending {
         let (summary, explanation) = (
             verdict.summary_line(status, zone, event.learned_at),
@@ -152,14 +157,14 @@ pub(super) fn text_lines(
             Confidence::Possible => "perhaps",
             Confidence::Unknown => "unknown",
         };
-        lines.push_str(&format!("{start}{confidence}: {summary}; {explanation}\n"));
+        lines.push_str(&format!("{prefix}{confidence}: {summary}; {explanation}\n"));
     }
     if ascii { text::to_ascii(&lines) } else { lines }
 }
 
 /// Returns once the reader of standard output has closed the pipe, as after `| head -n 1`.
 ///
-/// A stream without events writes nothing and would not notice. So a thread polls the file descriptor.
+/// A stream without events writes nothing and so would not notice. A thread therefore polls the file descriptor.
 async fn stdout_closed() {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {
@@ -171,7 +176,7 @@ async fn stdout_closed() {
         }
     });
     if thread.is_err() || receiver.await.is_err() {
-        std::future::pending::<()>().await; // unknown until the next write fails
+        std::future::pending::<()>().await; // only a failed write will show that the pipe is closed
     }
 }
 

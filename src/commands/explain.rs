@@ -1,7 +1,8 @@
 //! `keepwatch explain SESSION_ID`: prints the evidence about one session.
 //!
 //! The evidence comes from two requests, one for the session and one for the projects, or with `--from` from a
-//! recording. Both go through a session tracker, so the text is the same as the one that the screen copies.
+//! recording. A session tracker applies the inputs from either source, so that the text is the same as the one that the
+//! screen copies.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::api_error::{self, session_message};
 use super::output::print_text;
 use super::{print_error, recording};
 use crate::api::Client;
-use crate::config::{ExplainConfig, ExplainFrom, ResolvedProfile};
+use crate::config::{ExplainConfig, ExplainSource, ResolvedProfile};
 use crate::exit_code::ExitCode;
 use crate::poll::{IngestedReport, Report, Request, send_request};
 use crate::store::Recording;
@@ -19,15 +20,15 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
 use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
 
-/// Prints the evidence. A session that the API does not know has some, too: the 404, its time and the API's request id.
+/// Prints the evidence. For a session that the API does not know, this is the 404, its time and the API's request id.
 ///
 /// # Errors
 /// Returns an error if the recording cannot be read or standard output cannot be written.
 pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
-    let ExplainConfig { id, options, from, ascii } = config;
-    match from {
-        ExplainFrom::Recording(path) => explain_recording(&path, &id, options, ascii),
-        ExplainFrom::Api(source) => explain_live(source, id, options, ascii).await,
+    let ExplainConfig { id, options, source, ascii } = config;
+    match source {
+        ExplainSource::Recording(path) => explain_recording(&path, &id, options, ascii),
+        ExplainSource::Api(profile) => explain_live(profile, id, options, ascii).await,
     }
 }
 
@@ -50,8 +51,7 @@ fn explain_recording(
         }
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
-    // A recording may have several profiles. Use the one that received the session. If none did, use the first, which
-    // may have recorded a 404 for the id.
+    // A recording may have several profiles, and each has a tracker.
     let tracker = best_tracker(&trackers, id);
     let Some(text) = tracker.and_then(|tracker| evidence::render(tracker, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
@@ -61,7 +61,8 @@ fn explain_recording(
     Ok(ExitCode::Success)
 }
 
-/// Returns the tracker that received the session, else one that knows its id, for example from a 404.
+/// Returns the first tracker that received the session in a response, else the first one that knows its id, for example
+/// from a 404.
 fn best_tracker<'t>(trackers: &'t [SessionTracker], id: &SessionId) -> Option<&'t SessionTracker> {
     let has_session =
         |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
@@ -69,13 +70,14 @@ fn best_tracker<'t>(trackers: &'t [SessionTracker], id: &SessionId) -> Option<&'
     trackers.iter().find(has_session).or_else(|| trackers.iter().find(knows_id))
 }
 
+/// Prints the evidence from the API's responses.
 async fn explain_live(
-    source: ResolvedProfile,
+    profile: ResolvedProfile,
     id: SessionId,
     options: EvidenceOptions<'_>,
     ascii: bool,
 ) -> Result<ExitCode, CliError> {
-    let (client, clock) = (Client::new(source.endpoint, source.key), Clock::system());
+    let (client, clock) = (Client::new(profile.endpoint, profile.key), Clock::system());
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
     let report = timed_request(&client, &clock, Request::Session(id.clone())).await;
@@ -89,7 +91,8 @@ async fn explain_live(
     }
     apply_report(&mut tracker, report);
     if exit == ExitCode::Success {
-        // Only for the default timeout. If the API key may not list projects, the evidence leaves it out.
+        // The evidence needs the projects only for the default timeout. It leaves the default timeout out if the API
+        // key may not list projects.
         let report = timed_request(&client, &clock, Request::Projects).await;
         if report.result.is_ok() {
             apply_report(&mut tracker, report);
@@ -100,6 +103,7 @@ async fn explain_live(
     Ok(exit)
 }
 
+/// Sends the request and returns its report.
 async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
     let response = send_request(client, None, &request).await;

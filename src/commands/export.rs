@@ -1,4 +1,4 @@
-//! `keepwatch export SESSION_ID`: writes a recording of one session from its entries in the journal, of all runs.
+//! `keepwatch export SESSION_ID`: writes a recording of one session, from the entries of all runs in the journal.
 //!
 //! If several hosts have a session with this id, only the entries of the host with the newest segment are exported.
 
@@ -17,7 +17,7 @@ use keepwatch_core::clock::Clock;
 use keepwatch_core::text::escape_json_for_terminal;
 use keepwatch_core::tracker::SessionTracker;
 
-/// The age of the oldest moment that the clock can represent. Longer than any journal.
+/// The age of the oldest moment that the clock can represent: ten years, which is longer than keepwatch exists.
 pub(super) const CLOCK_REACH: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Writes the recording to the new file or to standard output.
@@ -40,6 +40,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
     history::read_inputs(&reader, &query, Clock::backdated(CLOCK_REACH).now(), |input| {
         let (_, new_entries) = store::apply_and_encode(Some(&mut encoder), &mut tracker, input);
+        // The encoder replaces an open entry later, at the latest in `finish`.
         entries.extend(new_entries.into_iter().filter(|entry| !entry.is_open));
     })?;
     entries.extend(encoder.finish(&tracker));
@@ -55,13 +56,13 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     }
 }
 
-/// Writes the recording to standard output, with every character escaped that a terminal would interpret.
+/// Writes the recording to standard output, and escapes every character that a terminal would interpret.
 fn write_to_terminal(header: &StreamHeader, entries: &[store::StreamEntry]) -> io::Result<()> {
     let mut recording = Vec::new();
     write(&mut recording, header, entries)?;
     io::stdout().lock().write_all(escape_json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
 }
 
-fn write(to: impl Write, header: &StreamHeader, entries: &[store::StreamEntry]) -> io::Result<()> {
-    RecordingWriter::new(BufWriter::new(to), header)?.write(entries)
+fn write(destination: impl Write, header: &StreamHeader, entries: &[store::StreamEntry]) -> io::Result<()> {
+    RecordingWriter::new(BufWriter::new(destination), header)?.write(entries)
 }

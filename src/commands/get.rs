@@ -16,13 +16,16 @@ use keepwatch_core::clock::{Clock, Timestamp, Zone};
 use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, Session, SessionId};
 use keepwatch_core::text;
 
-/// The number of requests in flight at a time.
+/// The number of concurrent requests. [`fetch`] joins exactly this many futures.
 const IN_FLIGHT: usize = 4;
 /// The maximum width of a table cell, in columns.
 const MAX_CELL_COLUMNS: usize = 64;
+/// The maximum width of a status or a region, in columns. Those that the API documents are shorter.
+const MAX_WORD_COLUMNS: usize = 24;
 
-/// Prints the sessions in the order of `config.ids`. If one cannot be fetched, it prints the error, goes on with the
-/// others and returns the error's exit code. An error that affects all requests stops it after the current batch.
+/// Prints the sessions in the order of `config.ids`. After a failed request it prints the error and fetches the other
+/// sessions. The exit code is that of the most specific error. An error that affects all requests, such as a refused
+/// API key, ends the command after the current batch.
 ///
 /// # Errors
 /// Returns an error if standard output cannot be written.
@@ -70,13 +73,13 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
 
 /// Fetches up to [`IN_FLIGHT`] sessions concurrently. Returns the results in the order of `ids`.
 ///
-/// Without `reveal` the connect fields are skipped while decoding, as polling does.
+/// Without `reveal`, the client skips the connect fields while it decodes the response, as it does for polls.
 async fn fetch(
     client: &Client,
     ids: &[SessionId],
     reveal: bool,
 ) -> Vec<(SessionId, Result<SessionWithUrls, ApiError>)> {
-    let one = async |index: usize| match ids.get(index) {
+    let fetch_one = async |index: usize| match ids.get(index) {
         Some(id) if reveal => Some((id.clone(), client.session_with_urls(id).await.result)),
         Some(id) => {
             let result = client.session(id).await.result;
@@ -87,10 +90,11 @@ async fn fetch(
         }
         None => None,
     };
-    let (a, b, c, d) = tokio::join!(one(0), one(1), one(2), one(3));
+    let (a, b, c, d) = tokio::join!(fetch_one(0), fetch_one(1), fetch_one(2), fetch_one(3));
     [a, b, c, d].into_iter().flatten().collect()
 }
 
+/// Returns the sessions as a JSON array, escaped if it goes to a terminal.
 fn json(sessions: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
     let values: Vec<Value> = sessions
         .iter()
@@ -107,7 +111,8 @@ fn json(sessions: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result
     Ok(if to_terminal { text::escape_json_for_terminal(&json) } else { json } + "\n")
 }
 
-/// Returns the session with the API's own field names, in the order of the API's schema. Absent fields are left out.
+/// Returns the session as a JSON object with the API's own field names, in the order of the API's schema. Absent fields
+/// are left out.
 fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     let mut object = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
@@ -129,12 +134,15 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     put("contextId", session.context.as_ref().map(|id| id.raw().into()));
     put("region", session.region.as_ref().map(|region| region.raw().into()));
     let metadata = session.metadata.as_ref();
-    put("userMetadata", metadata.map(|it| it.to_value().unwrap_or_else(|| Value::from(it.fallback_text()))));
+    put(
+        "userMetadata",
+        metadata.map(|metadata| metadata.to_value().unwrap_or_else(|| Value::from(metadata.fallback_text()))),
+    );
     for (name, value) in &session.extra_fields {
         let value = serde_json::from_str(value.raw()).unwrap_or_else(|_| Value::from(value.raw()));
         put(name.raw(), Some(value));
     }
-    let secret = |secret: &Option<Secret>| secret.as_ref().map(|it| Value::from(it.expose()));
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| Value::from(secret.expose()));
     if let Some(urls) = urls {
         put("connectUrl", secret(&urls.connect));
         put("seleniumRemoteUrl", secret(&urls.selenium));
@@ -143,6 +151,7 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
     object
 }
 
+/// Renders a table with one row per session. With `reveal`, the session's secrets follow its row.
 fn table(sessions: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp) -> String {
     let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
     let mut rows: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
@@ -159,14 +168,13 @@ fn table(sessions: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp)
     out
 }
 
+/// Returns the cells of a session's row, in the order of the heading in [`table`].
 fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     let placeholder = || "-".to_owned();
     let ended = session.status.phase() == Phase::Ended;
-    let until = if ended { session.ended } else { Some(now) };
-    let running_time = session
-        .started
-        .zip(until)
-        .and_then(|(start, until)| until.signed_duration_since(start).to_std().ok());
+    let end = if ended { session.ended } else { Some(now) };
+    let running_time =
+        session.started.zip(end).and_then(|(start, end)| end.signed_duration_since(start).to_std().ok());
     let left = match (ended, session.expires) {
         (true, _) => session.ended.map(|at| format!("ended {}", zone.date_time(at))),
         (false, Some(expires)) => Some(match expires.signed_duration_since(now).to_std() {
@@ -177,8 +185,8 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     };
     vec![
         session.id.sanitise(MAX_CELL_COLUMNS),
-        session.status.sanitise(24),
-        session.region.as_ref().map_or_else(placeholder, |region| region.sanitise(24)),
+        session.status.sanitise(MAX_WORD_COLUMNS),
+        session.region.as_ref().map_or_else(placeholder, |region| region.sanitise(MAX_WORD_COLUMNS)),
         session.keep_alive.map_or_else(placeholder, |keep| if keep { "yes" } else { "no" }.to_owned()),
         running_time.map_or_else(placeholder, text::format_elapsed),
         left.unwrap_or_else(placeholder),
@@ -186,8 +194,8 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
         session
             .metadata
             .as_ref()
-            .filter(|it| !it.is_empty())
-            .map_or_else(placeholder, |it| it.one_line(MAX_CELL_COLUMNS)),
+            .filter(|metadata| !metadata.is_empty())
+            .map_or_else(placeholder, |metadata| metadata.one_line(MAX_CELL_COLUMNS)),
     ]
 }
 

@@ -7,11 +7,11 @@
 //!   clock ──── deadlines ────────┘
 //! ```
 //!
-//! There is no periodic tick. Without reports or signals it wakes only at the tracker's next deadline and at the
-//! deadline that the command passes to [`HeadlessWatch::next`].
+//! There is no periodic tick. Without reports or signals, [`HeadlessWatch::next`] wakes only at the tracker's next
+//! deadline and at the deadline that the command passes to it.
 //!
-//! The queue of reports is bounded. If the command stops calling `next`, the queue fills and the poller waits, so the
-//! time intervals of later events grow.
+//! The queue of reports is bounded. If the command stops calling `next`, the queue fills and the poller waits. The time
+//! intervals of later events then grow, because polls are further apart.
 
 use std::fs::File;
 use std::time::Duration;
@@ -47,10 +47,12 @@ pub(super) struct WatchParams {
 pub(super) struct HeadlessWatch {
     pub(super) tracker: SessionTracker,
     clock: Clock,
+    /// The moment of the last wake-up.
     now: Moment,
     poller: Poller,
     reports: mpsc::Receiver<Report>,
     shutdown_signal: ShutdownSignal,
+    /// The encoder and the recorder of the recording. `None` without a recording, and after a failed write.
     recording: Option<(Encoder, Recorder)>,
 }
 
@@ -65,18 +67,18 @@ pub(super) enum HeadlessEvent {
     Interrupted(ExitCode),
 }
 
-/// The changes that one input made.
+/// The changes of one wake-up.
 #[derive(Debug, Default)]
 pub(super) struct HeadlessUpdate {
     /// The events, in order.
     pub(super) events: Vec<Event>,
-    /// The session of a 404 or 410 and the times of its request. Set for each such response; events report only the
-    /// first.
+    /// The session and the request times of a 404 or 410. Set for each such response, while `events` reports only the
+    /// first one.
     pub(super) not_found: Option<(SessionId, RequestTiming)>,
 }
 
 impl HeadlessWatch {
-    /// Starts the poller, and the recorder if there is a recording.
+    /// Starts the poller, and the recorder if there is a recording. `recording` is its new file and its header.
     ///
     /// # Errors
     /// Returns an error if the signal handlers or the recorder cannot be started.
@@ -100,6 +102,7 @@ impl HeadlessWatch {
         Ok(watch)
     }
 
+    /// Applies the input to the tracker, records its entries and returns its events.
     fn apply(&mut self, input: Input) -> Vec<Event> {
         let encoder = self.recording.as_mut().map(|(encoder, _)| encoder);
         let (events, entries) = store::apply_and_encode(encoder, &mut self.tracker, input);
@@ -107,6 +110,7 @@ impl HeadlessWatch {
         events
     }
 
+    /// Sends the entries to the recorder. After a failed write, the recording ends.
     fn record_entries(&mut self, entries: Vec<StreamEntry>) {
         if !entries.is_empty()
             && let Some((_, recorder)) = &mut self.recording
@@ -121,7 +125,8 @@ impl HeadlessWatch {
         self.now
     }
 
-    /// Polls everything now, unless polls are failing: a retry delay that the server asked for is kept.
+    /// Requests an immediate poll of all targets. Does nothing while polls fail, to keep the delay that the API asked
+    /// for.
     pub(super) fn poll_now(&self) {
         if self.tracker.health().failure_streak.is_none() {
             self.poller.send_command(PollerCommand::PollNow);
@@ -131,20 +136,20 @@ impl HeadlessWatch {
     /// Waits for the next event, or until `deadline` on the clock since boot.
     pub(super) async fn next(&mut self, deadline: Option<Duration>) -> HeadlessEvent {
         loop {
-            let left = deadline.map(|deadline| deadline.saturating_sub(self.now.boot));
-            let wake = left.into_iter().chain(self.tracker.time_until_deadline(self.now)).min();
-            let wake = wake.map(|wake| self.now.mono.saturating_add(wake));
+            let time_left = deadline.map(|deadline| deadline.saturating_sub(self.now.boot));
+            let delay = time_left.into_iter().chain(self.tracker.time_until_deadline(self.now)).min();
+            let wake_at = delay.map(|delay| self.now.mono.saturating_add(delay));
             let report = tokio::select! {
                 exit = self.shutdown_signal.wait() => return HeadlessEvent::Interrupted(exit),
                 Some(report) = self.reports.recv() => Some(report),
-                () = crate::timer::sleep_until(&self.clock, wake.unwrap_or_default()), if wake.is_some() => None,
+                () = crate::timer::sleep_until(&self.clock, wake_at.unwrap_or_default()), if wake_at.is_some() => None,
             };
-            let before = std::mem::replace(&mut self.now, self.clock.now());
-            log::log_clock_changes(before, self.now);
+            let previous = std::mem::replace(&mut self.now, self.clock.now());
+            log::log_clock_changes(previous, self.now);
             let mut update = HeadlessUpdate::default();
-            if self.now.slept_since(before) {
+            if self.now.slept_since(previous) {
                 self.poller.send_command(PollerCommand::Reconnect);
-                update.events = self.apply(Input::Slept { from: before, to: self.now });
+                update.events = self.apply(Input::Slept { from: previous, to: self.now });
             }
             let input = match report {
                 Some(report) => IngestedReport::from(report).input,
@@ -169,8 +174,8 @@ impl HeadlessWatch {
     /// Returns the error if the API refuses the API key and no poll has succeeded yet.
     pub(super) fn auth_error(&self) -> Option<&ApiError> {
         let health = self.tracker.health();
-        let failing = health.failure_streak.as_ref().filter(|_| health.last_success.is_none())?;
-        Some(&failing.error).filter(|error| error.is_auth_error())
+        let streak = health.failure_streak.as_ref().filter(|_| health.last_success.is_none())?;
+        Some(&streak.error).filter(|error| error.is_auth_error())
     }
 }
 

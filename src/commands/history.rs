@@ -1,7 +1,7 @@
 //! `keepwatch history`: prints the sessions in the journal with their running times, verdicts and estimated costs.
 //!
-//! With a session id it prints that session's timeline. It reads only the journal: it needs no API key and sends no
-//! request.
+//! With a session id it prints that session's timeline. The command reads only the journal, needs no API key and sends
+//! no request.
 
 mod aggregate;
 mod json;
@@ -12,7 +12,7 @@ mod tests;
 use std::io::{IsTerminal as _, stdout};
 
 use super::CliError;
-use super::events::{text_lines, verdict_for};
+use super::events::{ending, text_lines};
 use super::export::CLOCK_REACH;
 use super::journal::{journal_path, open_journal, resolve_session_id};
 use super::output::{print, print_text};
@@ -29,7 +29,7 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{Event, SessionTracker};
 
-/// The output options.
+/// The output options of the tables and the JSON.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryOptions {
     /// True for JSON, false for tables.
@@ -38,7 +38,7 @@ pub struct HistoryOptions {
     pub rates: Rates,
     /// The time zone of times and days.
     pub zone: Zone,
-    /// True if names are truncated so that tables fit a terminal of 80 columns. False if a program reads them.
+    /// True to truncate names, so that tables fit a terminal of 80 columns. False if a program may read the tables.
     pub fits_terminal: bool,
 }
 
@@ -58,7 +58,7 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     }
     let now = Clock::system().now().wall;
     let since =
-        chrono::TimeDelta::from_std(config.since).ok().and_then(|since| now.checked_sub_signed(since));
+        chrono::TimeDelta::from_std(config.max_age).ok().and_then(|max_age| now.checked_sub_signed(max_age));
     let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
     let options = HistoryOptions {
         json: config.json,
@@ -78,7 +78,7 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// Prints the events of one session, from all runs that saw it.
+/// Prints the events of one session, from all runs that saw the session.
 fn print_timeline(
     reader: &JournalReader,
     id: &SessionId,
@@ -100,14 +100,15 @@ fn print_timeline(
     }
     events.reverse();
     let lines = events.into_iter().map(|event| {
-        let ending = verdict_for(&tracker, event);
+        let ending = ending(&tracker, event);
         text_lines(event, ending.as_ref(), zone, ascii)
     });
     print(&lines.collect::<String>())?;
     Ok(ExitCode::Success)
 }
 
-/// Returns the text to print, or `None` if the tables would be empty. JSON is never `None`.
+/// Returns the text to print for the sessions that match `filter` and were seen at `since` or later. Returns `None` if
+/// the tables would be empty, but never for JSON.
 ///
 /// # Errors
 /// Returns an error if the journal cannot be read.

@@ -35,7 +35,7 @@ pub fn journal(action: JournalAction, file: JournalFile) -> Result<ExitCode, Cli
     Ok(ExitCode::Success)
 }
 
-/// Returns the journal's path.
+/// Returns the journal's path, or an error if no variable defines one.
 pub(super) fn journal_path(file: JournalFile) -> Result<PathBuf, CliError> {
     file.ok_or(CliError::NoJournalPath)
 }
@@ -45,8 +45,8 @@ pub(super) fn journal_path(file: JournalFile) -> Result<PathBuf, CliError> {
 /// # Errors
 /// Returns an error if there is no journal or it cannot be read.
 pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
-    // SQLite leaves its own files beside whatever it opens, so foreign files are rejected first. This is safe here
-    // because nothing else in this process has the journal open.
+    // SQLite leaves its own files beside whatever it opens, so foreign files are rejected first. This is
+    // safe here, because nothing else in this process has the journal open.
     match reject_foreign_or_newer_file(path).and_then(|()| JournalReader::open(path)) {
         Ok(Some(reader)) => Ok(reader),
         Ok(None) => Err(CliError::NoJournal { path: display_path(path) }),
@@ -75,7 +75,7 @@ fn display_path(path: &Path) -> String {
     text::sanitise(&path.to_string_lossy(), usize::MAX)
 }
 
-/// Formats the statistics, one per line, with the plain number first for scripts.
+/// Formats the statistics, one per line. The name and the plain number come first, so that scripts can read them.
 fn format_stats(stats: &JournalStats, zone: Zone) -> String {
     let JournalStats { bytes, segments, entries, sessions, oldest } = stats;
     let formatted_bytes = text::format_bytes(i64::try_from(*bytes).unwrap_or(i64::MAX));
@@ -85,9 +85,10 @@ fn format_stats(stats: &JournalStats, zone: Zone) -> String {
     )
 }
 
-fn clear_journal(path: &Path, yes: bool) -> Result<ExitCode, CliError> {
+/// Deletes the contents of the journal. Asks first, unless `is_confirmed`.
+fn clear_journal(path: &Path, is_confirmed: bool) -> Result<ExitCode, CliError> {
     let stats = open_journal(path)?.stats()?;
-    if !yes && !confirm_clear(path, &stats)? {
+    if !is_confirmed && !confirm_clear(path, &stats)? {
         print_error("nothing was deleted");
         return Ok(ExitCode::Failure);
     }
@@ -105,7 +106,7 @@ fn clear_journal(path: &Path, yes: bool) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// Asks whether to delete the whole journal.
+/// Asks the user whether to delete the whole journal, and returns the answer.
 fn confirm_clear(path: &Path, stats: &JournalStats) -> Result<bool, CliError> {
     let question = format!(
         "{}\nhas {} of {} sessions. Delete all of it? [y/N] ",

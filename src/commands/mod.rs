@@ -1,4 +1,5 @@
-//! The commands, one module each, and what they share: output, errors, signals and watching without a screen.
+//! The commands, one module each, and the modules that they share: output, errors, signals and watching without a
+//! screen.
 //!
 //! Only `watch`, `demo` and `replay` have a screen. The other commands never use `tui`. The header of `error` lists
 //! where each exit code is decided.
@@ -34,8 +35,8 @@ use crate::config::{Config, Environment};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
 
-/// Runs the command that `config` describes. `warnings` go to the screen if the command has one, else to standard
-/// error.
+/// Runs the command that `config` describes. Shows `warnings` on the screen if the command has one, else prints them on
+/// standard error.
 ///
 /// # Errors
 /// Returns the error of the command, which has a message and an exit code.
@@ -62,11 +63,11 @@ pub async fn run(config: Config, warnings: &[String], env: Env) -> Result<ExitCo
     }
 }
 
-/// Logs the version, `names` (the typed command and options without values), and which of keepwatch's environment
-/// variables are set.
-pub fn log_start(names: &str, env: &Environment) {
+/// Logs the version, the typed command and options without values (`option_names`), and the names of keepwatch's
+/// environment variables that are set.
+pub fn log_start(option_names: &str, env: &Environment) {
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
-    let command_line = ["keepwatch", names].join(" ");
+    let command_line = ["keepwatch", option_names].join(" ");
     tracing::info!(
         "version {VERSION} on {system} {machine}, process {}: started as `{}`; variables: {}",
         std::process::id(),

@@ -1,4 +1,4 @@
-//! Creating and reading recording files, for the commands. `store` has the format.
+//! Creates and reads recording files, for the commands. `store` defines the format.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
@@ -18,17 +18,18 @@ use keepwatch_core::tracker::cost::Rates;
 /// The maximum width of a path in a message, in columns.
 const MAX_PATH_COLUMNS: usize = 200;
 
-/// The settings that a recording stores in its header, so that a replay raises the same alerts.
+/// The values that a recording stores in its header, so that a replay raises the same alerts and shows the same host.
 pub(super) struct RecordingParams {
     pub(super) started: Timestamp,
     pub(super) thresholds: AlertThresholds,
     pub(super) owner_key: Option<MetadataPath>,
     pub(super) rates: Rates,
+    /// The host of the API, or `None` for the public API and for several profiles.
     pub(super) host: Option<String>,
 }
 
 impl RecordingParams {
-    /// Returns the header of a new recording. `no_metadata` is the user's choice.
+    /// Returns the header of a new recording. `no_metadata` is true if the recording leaves out metadata.
     pub(super) fn header(self, no_metadata: bool) -> StreamHeader {
         let Self { started, thresholds, owner_key, rates, host } = self;
         let version = VERSION.to_owned();
@@ -45,7 +46,7 @@ impl RecordingParams {
     }
 }
 
-/// Creates a new file, which must not exist yet. An error names `option`.
+/// Creates a new file that only the user can read. Returns an error, which names `option`, if something is at `path`.
 pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
     private_file::create_new(path).map_err(|error| {
         let problem = match error.kind() {
@@ -71,7 +72,7 @@ fn display_path(path: &Path) -> String {
     text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS)
 }
 
-/// Prints on standard error where the recording is damaged, if it is.
+/// If the recording is damaged, prints the place of the damage on standard error.
 pub(super) fn print_damage(recording: &Recording) {
     if let Some(damage) = &recording.damage {
         print_error(&damage.to_string());

@@ -1,7 +1,8 @@
 //! `keepwatch release SESSION_ID`: requests the release of one session, after the user has typed the end of its id.
 //!
-//! The session is fetched first, so that the question shows its owner and age. A request that fails on the way is
-//! retried with backoff, as the screen's `x` does. If the API refuses the release, its own message is printed.
+//! The command fetches the session first, so that the question shows its owner and age. Network errors and the statuses
+//! 408, 429 and 5xx are retried with backoff, as for the screen's keystroke `x`. If the API refuses the release, the
+//! command prints the API's message.
 
 use super::CliError;
 use super::api_error::{self, session_message};
@@ -18,7 +19,8 @@ use keepwatch_core::text;
 /// Asks for confirmation and releases the session.
 ///
 /// # Errors
-/// Returns an error if there is no terminal to ask on, the answer is wrong, or standard output cannot be written.
+/// Returns an error if there is no terminal to ask on, the answer is wrong, or standard output cannot be written. An
+/// API error is printed and becomes the exit code.
 pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(config.profile.endpoint, config.profile.key), Clock::system());
     let session = match client.session(&config.id).await.result {
@@ -33,13 +35,14 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
         ));
         return Ok(ExitCode::Success);
     }
-    let answer = match config.confirm {
+    let answer = match config.confirmation {
         Some(answer) => answer,
         None => prompt_for_confirmation(&session, &config.id, clock.now().wall, config.ascii)?,
     };
     if !config.id.is_confirmed_by(&answer) {
         return Err(CliError::NotConfirmed);
     }
+    // `Config::new` has rejected read-only mode already, so there always is a permission.
     let Some(permission) = ReleasePermission::unless_read_only(false) else { return Ok(ExitCode::Failure) };
     let mut attempts = 0;
     loop {

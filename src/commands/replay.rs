@@ -1,7 +1,7 @@
 //! `keepwatch replay FILE`: plays a recording on the screen.
 //!
 //! Alert thresholds, cost rates and the owner's metadata path come from the recording, because alerts and events depend
-//! on them. The user may override the path, and chooses the appearance of the screen.
+//! on them. The user may override the owner's path, and chooses the appearance of the screen.
 
 use super::CliError;
 use super::recording;
@@ -45,6 +45,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         .map_err(CliError::Terminal)
 }
 
+/// Returns the notice that the screen shows at first.
 fn greeting(header: &StreamHeader, zone: Zone) -> String {
     let (at, version) = (zone.date_time(header.started), text::sanitise(&header.version, 20));
     format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")

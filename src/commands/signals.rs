@@ -1,8 +1,8 @@
 //! SIGINT and SIGTERM for the commands without a screen. `terminal` handles signals while the screen is shown.
 //!
-//! The first signal is delivered to the command, which shuts down cleanly and drops its [`ShutdownSignal`]. If it has
-//! not done so after half a second, because a reader of its output has stalled, or if a second signal comes, the
-//! signal's default action ends the process.
+//! The command receives the first signal, shuts down cleanly and drops its [`ShutdownSignal`]. It may be unable to do
+//! so, for example because the reader of its output has stalled. The signal's default action therefore ends the process
+//! after half a second, or when a second signal comes.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -19,11 +19,12 @@ use crate::exit_code::ExitCode;
 /// The time in which the command must drop its [`ShutdownSignal`] after a signal.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A receiver of the first SIGINT or SIGTERM. Threads wait for the signal, because tokio's signals would add a driver.
+/// A receiver of the first SIGINT or SIGTERM. A thread waits for the signal, because tokio's signal handling would add
+/// a driver to its runtime.
 #[derive(Debug)]
 pub(super) struct ShutdownSignal {
     receiver: oneshot::Receiver<i32>,
-    /// A sender that sends nothing: dropping it tells the thread "deadline" not to end the process.
+    /// A sender that never sends. Dropping it tells the thread `deadline` not to end the process.
     _delivery_guard: Sender<()>,
 }
 
@@ -59,7 +60,7 @@ impl ShutdownSignal {
         Ok(Self { receiver, _delivery_guard: delivery_guard })
     }
 
-    /// Waits for the signal and returns the exit code 128 + its number. Must not be awaited again after that.
+    /// Waits for the signal and returns the exit code 128 + its number. Must not be called again after it has returned.
     pub(super) async fn wait(&mut self) -> ExitCode {
         match (&mut self.receiver).await {
             Ok(signal) => ExitCode::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),

@@ -17,7 +17,7 @@ use browserbase_simulator::{
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
-/// The interval at which new facts are written, so that a program that follows the file sees them soon.
+/// The interval between two writes of new facts. It is short, so that a program that follows the file sees facts soon.
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Serves the simulated API until SIGINT or SIGTERM.
@@ -81,7 +81,7 @@ pub(super) fn load_scenario(config: &ScenarioConfig) -> Result<(Scenario, usize)
     Ok((scenario, *sessions))
 }
 
-/// Writes new facts at a fixed interval. Returns only if a write fails.
+/// Writes new facts every [`WRITE_INTERVAL`]. Returns only if a write fails, and never without a file.
 async fn write_ground_truth(
     ground_truth: Option<&mut GroundTruthFile>,
     control: &Control,
@@ -97,7 +97,7 @@ async fn write_ground_truth(
 /// The file for the simulator's ground truth.
 struct GroundTruthFile {
     file: File,
-    /// The simulator's time up to which all facts are written.
+    /// The simulator's time before which all facts are written.
     written_until: Offset,
 }
 
@@ -107,7 +107,7 @@ impl GroundTruthFile {
         Ok(Self { file, written_until: Offset::from_micros(i64::MIN) })
     }
 
-    /// Writes the facts since the last call.
+    /// Writes the facts that are new since the last call.
     fn write_new_facts(&mut self, control: &Control) -> Result<(), CliError> {
         let now = control.now();
         let start = control.server_time(Offset::START);

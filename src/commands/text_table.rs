@@ -2,10 +2,10 @@
 
 use keepwatch_core::text;
 
-/// The gap between two columns.
+/// The number of spaces between two columns of the table.
 const GAP: usize = 2;
 
-/// Returns the width of each column, which is that of its widest cell.
+/// Returns the width of each column: the width of its widest cell.
 pub(super) fn column_widths(rows: &[Vec<String>]) -> Vec<usize> {
     let mut widths = Vec::new();
     for row in rows {
@@ -17,7 +17,7 @@ pub(super) fn column_widths(rows: &[Vec<String>]) -> Vec<usize> {
     widths
 }
 
-/// Returns the width of the table, with the gaps between its columns.
+/// Returns the width of the whole table, including the gaps between its columns.
 pub(super) fn table_width(widths: &[usize]) -> usize {
     let gaps = widths.len().saturating_sub(1).saturating_mul(GAP);
     widths.iter().sum::<usize>().saturating_add(gaps)

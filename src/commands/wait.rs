@@ -1,8 +1,8 @@
 //! `keepwatch wait SESSION_ID...`: waits until sessions have ended, or run. The exit code is the result.
 //!
-//! It prints a line on standard output for each session that reaches the goal. On standard error it reports failing
-//! polls and sessions that can no longer reach the goal. `progress` decides the exit code, except for a timeout or a
-//! signal.
+//! The command prints a line on standard output for each session that reaches the goal. On standard error it reports
+//! failing polls and sessions that can no longer reach the goal. `progress` decides the exit code, except for a timeout
+//! or a signal.
 
 mod progress;
 
@@ -20,12 +20,12 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::{AlertThresholds, Event, EventKind, SessionTracker};
 use progress::{MissReason, ProgressChange, WaitProgress};
 
-/// The number of sessions that a message names. It counts the others.
+/// The maximum number of sessions that a message names. The message only counts the others.
 const MAX_NAMED_SESSIONS: usize = 4;
 /// The maximum width of an id in a message, in columns.
 const MAX_ID_COLUMNS: usize = 40;
 
-/// Waits for the sessions. A failed request does not end the wait; the timeout does.
+/// Waits for the sessions. A failed request does not end the wait, except a refused API key at the start.
 ///
 /// # Errors
 /// Returns an error if the API refuses the API key before any poll has succeeded, or if standard output cannot be
@@ -43,8 +43,8 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let mut progress =
         WaitProgress::new(config.ids, config.goal, config.any, config.exit_status, config.grace);
     loop {
-        let due = deadline.into_iter().chain(progress.next_grace_end()).min();
-        match watch.next(due).await {
+        let next_wake_up = deadline.into_iter().chain(progress.next_grace_end()).min();
+        match watch.next(next_wake_up).await {
             HeadlessEvent::Update(update) => {
                 if let Some(error) = watch.auth_error() {
                     return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
@@ -62,17 +62,20 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
         }
         let now = watch.now().boot;
         if deadline.is_some_and(|deadline| deadline <= now) {
-            let after = config.timeout.map(text::format_duration).unwrap_or_default();
-            print_error(&format!("timed out after {after}: {}", describe_waiting(&progress, &watch.tracker)));
+            let timeout = config.timeout.map(text::format_duration).unwrap_or_default();
+            print_error(&format!(
+                "timed out after {timeout}: {}",
+                describe_waiting(&progress, &watch.tracker)
+            ));
             return Ok(ExitCode::TimedOut);
         }
-        if progress.needs_final_poll(now) {
+        if progress.take_due_final_poll(now) {
             watch.poll_now();
         }
     }
 }
 
-/// Prints the event if polls fail or recover, or if the machine slept.
+/// Prints the event if it says that polls fail or work again, or that the machine slept.
 fn print_problem(event: &Event) {
     if matches!(
         event.kind,
@@ -87,6 +90,7 @@ fn print_problem(event: &Event) {
     }
 }
 
+/// Prints the change: a reached goal on standard output, a missed one on standard error.
 fn print_change(change: &ProgressChange, tracker: &SessionTracker, ascii: bool) -> Result<(), CliError> {
     match change {
         ProgressChange::GoalReached(id) => {
@@ -113,15 +117,15 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
     let Some((record, status)) = tracker.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
     };
-    let Some(last) = record.last().map(|last| tracker.clock().at(last.received)) else {
+    let Some(last_response) = record.last().map(|timing| tracker.clock().at(timing.received)) else {
         return status.sanitise(24);
     };
     if let Some(verdict) = tracker.verdict(id) {
-        let explanation = verdict.text(Zone::Local, last).explanation;
-        return format!("{}; {explanation}", verdict.summary_line(status, Zone::Local, last));
+        let explanation = verdict.text(Zone::Local, last_response).explanation;
+        return format!("{}; {explanation}", verdict.summary_line(status, Zone::Local, last_response));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
-    let left = expires.and_then(|expires| expires.signed_duration_since(last).to_std().ok());
+    let left = expires.and_then(|expires| expires.signed_duration_since(last_response).to_std().ok());
     let left = left.map(|left| format!(", {} left", text::format_countdown(left))).unwrap_or_default();
     format!("{}{left}", status.sanitise(24))
 }
@@ -129,16 +133,16 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
 /// Describes the sessions that have not reached the goal yet.
 fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker) -> String {
     let waiting = progress.waiting();
-    let named: Vec<String> = waiting
+    let descriptions: Vec<String> = waiting
         .iter()
         .take(MAX_NAMED_SESSIONS)
         .map(|id| format!("{}: {}", id.sanitise(MAX_ID_COLUMNS), describe_session(tracker, id)))
         .collect();
-    let more = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let unnamed_count = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
+    let ending = if unnamed_count > 0 { format!("; and {unnamed_count} more") } else { String::new() };
     let state = match progress.goal() {
         Goal::Ended => "not ended",
         Goal::Running => "not running",
     };
-    format!("{state}: {}{more}", named.join("; "))
+    format!("{state}: {}{ending}", descriptions.join("; "))
 }

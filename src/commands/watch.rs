@@ -1,4 +1,5 @@
-//! `keepwatch [SESSION_ID]...`: shows the screen on the real API. If no screen can be shown, it streams events as text.
+//! `keepwatch [SESSION_ID]...`: shows the sessions of the real API on the screen. Streams events as text if no
+//! screen can be shown.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::tui::{self, NoticeLevel, PersistenceConfig, ProfileInfo, Settings, Th
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
-/// The maximum width of a profile's name, in columns. `config` truncates labels.
+/// The maximum width of a profile's name, in columns. `config` has truncated labels already.
 const MAX_NAME_COLUMNS: usize = 24;
 
 /// The maximum age of restored entries. The screen restores the last day of earlier runs, and a segment that reaches
@@ -26,8 +27,8 @@ const MAX_RESTORED_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Shows the screen until the user quits.
 ///
 /// # Errors
-/// Returns an error if the recording cannot be created or the terminal cannot be used, or an error of the stream of
-/// events that replaces the screen.
+/// Returns an error if the recording cannot be created or the terminal cannot be used. If `show_screen` streams
+/// events instead, returns the errors of `events::stream`.
 pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
     let clock = Clock::backdated(MAX_RESTORED_AGE);
     let host =
@@ -83,20 +84,21 @@ impl From<Appearance> for Theme {
     }
 }
 
-/// Returns the names to show for the profiles: the label, or the profile's own name if it has no label or shares it
-/// with another profile. A single profile gets an empty name.
+/// Returns the names to show for the profiles. This is a profile's label, or its own name if it has no label or another
+/// profile has the same label. A single profile gets an empty name.
 fn profile_names(first: &MaybeKeyedProfile, others: &[MaybeKeyedProfile]) -> Vec<String> {
     let all = || std::iter::once(first).chain(others);
     let label = |profile: &MaybeKeyedProfile| profile.label.clone();
     let name = |profile: &MaybeKeyedProfile| {
         let name = text::sanitise(profile.name.as_deref().unwrap_or_default(), MAX_NAME_COLUMNS);
-        let is_shared = |label: &String| all().filter(|it| it.label.as_ref() == Some(label)).count() > 1;
+        let is_shared =
+            |label: &String| all().filter(|other| other.label.as_ref() == Some(label)).count() > 1;
         label(profile).filter(|label| !is_shared(label)).unwrap_or(name)
     };
     if others.is_empty() { vec![String::new()] } else { all().map(name).collect() }
 }
 
-/// Returns the profile as the screen shows it, and its client, if it has an API key.
+/// Returns the profile as the screen shows it, and its client if it has an API key.
 fn profile_and_client(
     profile: MaybeKeyedProfile,
     name: String,
@@ -113,7 +115,7 @@ fn profile_and_client(
     }
 }
 
-/// Returns the notice for the config's warnings: the first one and the number of the others.
+/// Returns the notice for `warnings`: the first warning and the number of the others.
 pub(super) fn startup_notice(warnings: &[String]) -> Option<(NoticeLevel, String)> {
     let (first, others) = warnings.split_first()?;
     let others = if others.is_empty() { String::new() } else { format!("; and {} more", others.len()) };
@@ -122,7 +124,8 @@ pub(super) fn startup_notice(warnings: &[String]) -> Option<(NoticeLevel, String
 
 /// Shows the screen of one or several profiles, for `watch` and `demo`. A profile without an API key has no client.
 ///
-/// If the terminal cannot show a screen, it streams the events of a single profile as text.
+/// If the terminal cannot show a screen, this function streams the events of a single profile as text. Several profiles
+/// are then an error.
 pub(super) async fn show_screen(
     settings: Settings,
     first: (ProfileInfo, Option<Client>),

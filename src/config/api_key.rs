@@ -1,5 +1,5 @@
 //! Reads the API key from a file, from standard input or from the output of a program. Error messages never show any
-//! part of it.
+//! part of the API key.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -11,16 +11,16 @@ use super::api_options::KeySource;
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
 
-/// The largest file or output to read, in bytes.
+/// The maximum number of bytes to read from a file, and the maximum size of a program's output.
 const MAX_KEY_BYTES: u64 = 4096;
-/// The widest name of a file or a program in a message, in columns.
+/// The maximum width of the name of a file or a program in a message, in columns.
 const MAX_ORIGIN_COLUMNS: usize = 200;
 /// The advice to a user without an API key.
 const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
                       (`keepwatch config`); `keepwatch demo` needs none";
 
-/// An error that leaves keepwatch without an API key. `origin` is the file, program or variable that was read. No
-/// message contains any part of an API key.
+/// An error that leaves keepwatch without an API key. `origin` names the file, program or variable that should have it.
+/// No message contains any part of an API key.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum KeyError {
@@ -48,10 +48,11 @@ pub enum KeyError {
     InvalidCharacters { origin: String },
 }
 
-/// An API key or the error, with a warning about its source.
+/// The result of reading an API key.
 #[derive(Debug)]
 pub(super) struct ApiKeyLookup {
     pub(super) key: Result<Secret, KeyError>,
+    /// A warning about the permissions of the key file.
     pub(super) warning: Option<String>,
 }
 
@@ -62,15 +63,15 @@ impl From<Result<Secret, KeyError>> for ApiKeyLookup {
 }
 
 /// Reads the API key from `source`.
-pub(super) fn from_source(source: &KeySource) -> ApiKeyLookup {
+pub(super) fn read_key(source: &KeySource) -> ApiKeyLookup {
     match source {
-        KeySource::File(path) => from_file(path),
-        KeySource::Command(words) => from_command(words).into(),
+        KeySource::File(path) => read_key_file(path),
+        KeySource::Command(words) => run_key_command(words).into(),
     }
 }
 
 /// Reads the API key from a file. `-` is standard input.
-pub(super) fn from_file(path: &Path) -> ApiKeyLookup {
+pub(super) fn read_key_file(path: &Path) -> ApiKeyLookup {
     let is_stdin = path == Path::new("-");
     let name = if is_stdin { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
     let mut warning = None;
@@ -90,13 +91,14 @@ pub(super) fn from_file(path: &Path) -> ApiKeyLookup {
     ApiKeyLookup { key: read.and_then(|key| parse_key(&key, &name)), warning }
 }
 
-/// Returns the name of a file or program, for messages. Redacted, in case someone passed the API key itself.
+/// Returns the name of a file or program for messages. The name is redacted, because a user may have put the API key
+/// itself in its place.
 fn sanitised_origin(name: &str) -> String {
     text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
-/// Returns a warning if other users can read or write the key file. Pipes and other special files cause none: no one
-/// else reads them.
+/// Returns a warning if other users can read or write the key file. Pipes and other special files need no
+/// warning, because they do not store the API key.
 fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     let mode = metadata.mode() & 0o777;
     (metadata.is_file() && mode & 0o077 != 0).then(|| {
@@ -104,9 +106,10 @@ fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     })
 }
 
-/// Runs a program and returns the API key that it prints. The program inherits standard error and the terminal, to ask
-/// for a password, but not `BROWSERBASE_API_KEY`. Ctrl-C ends it and keepwatch, which handles no signals yet.
-fn from_command(words: &[String]) -> Result<Secret, KeyError> {
+/// Runs a program and returns the API key that it prints. The program inherits standard error and the terminal, so that
+/// it can ask for a password, but not `BROWSERBASE_API_KEY`. Ctrl-C ends the program and keepwatch, because keepwatch
+/// installs its signal handlers later.
+fn run_key_command(words: &[String]) -> Result<Secret, KeyError> {
     let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
     let origin = format!("api-key-command “{}”", sanitised_origin(program));
     let failed = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
@@ -125,7 +128,7 @@ fn from_command(words: &[String]) -> Result<Secret, KeyError> {
     };
     let is_too_long = u64::try_from(printed.len()).is_ok_and(|length| length > MAX_KEY_BYTES);
     if is_too_long || read.is_err() {
-        let _ = child.kill(); // it might print forever
+        let _ = child.kill(); // the program might print forever
     }
     let status = child.wait().map_err(failed)?;
     read.map_err(failed)?;
@@ -156,19 +159,19 @@ mod tests {
 
     fn run_key_script(script: &str) -> Result<Secret, String> {
         let words = ["sh", "-c", script].map(str::to_owned);
-        from_command(&words).map_err(|error| error.to_string())
+        run_key_command(&words).map_err(|error| error.to_string())
     }
 
     #[test]
     fn key_command_uses_no_shell() {
         assert_eq!(run_key_script("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
         let words = ["echo", "$HOME;true"].map(str::to_owned);
-        assert_eq!(from_command(&words).unwrap().expose(), "$HOME;true");
+        assert_eq!(run_key_command(&words).unwrap().expose(), "$HOME;true");
     }
 
     #[test]
     fn key_as_file_name_is_redacted() {
-        let message = from_file(Path::new("bb_live_cAnArY")).key.unwrap_err().to_string();
+        let message = read_key_file(Path::new("bb_live_cAnArY")).key.unwrap_err().to_string();
         assert!(message.starts_with("the key can not be read from ••••: "), "{message}");
     }
 
@@ -181,8 +184,8 @@ mod tests {
         std::fs::write(&path, "bb_test_1").unwrap();
         for (mode, warns) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let lookup = from_file(&path);
-            assert_eq!(lookup.key.unwrap().expose(), "bb_test_1", "the key is read in any case");
+            let lookup = read_key_file(&path);
+            assert_eq!(lookup.key.unwrap().expose(), "bb_test_1", "a warning does not reject the key");
             assert_eq!(lookup.warning.is_some(), warns, "{mode:o}");
             let end = format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
             assert!(
@@ -194,7 +197,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         io::Write::write_all(&mut writer, b"bb_test_2").unwrap();
         drop(writer);
-        let lookup = from_file(Path::new(&format!("/dev/fd/{}", reader.as_raw_fd())));
+        let lookup = read_key_file(Path::new(&format!("/dev/fd/{}", reader.as_raw_fd())));
         assert_eq!((lookup.key.unwrap().expose(), lookup.warning), ("bb_test_2", None));
     }
 
@@ -211,7 +214,7 @@ mod tests {
             let message = run_key_script(script).unwrap_err();
             assert!(message.contains(expected) && !message.contains("cAnArY"), "{message}");
         }
-        let missing = from_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err().to_string();
+        let missing = run_key_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err().to_string();
         assert!(missing.contains("“/no/such·program” can not be run"), "{missing}");
     }
 }

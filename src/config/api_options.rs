@@ -1,12 +1,13 @@
-//! The options that define access to the API: endpoint and API key. A profile, the top of the config file and the
-//! tables of commands can each set some of them. A profile's missing options fall back to the others.
+//! The options that define access to the API: endpoint and API key. A profile, a command's table and the top of the
+//! config file can each set some of them. An option that a profile leaves out comes from the command's table, else from
+//! the top.
 
 use std::path::{Path, PathBuf};
 
 /// The names allowed in `[profile.NAME]`, in the order in which `keepwatch config` prints them.
 pub const PROFILE_KEYS: [&str; 5] = ["label", "base-url", "api-key-file", "api-key-command", "insecure-http"];
 
-/// Options of one source that define access to the API.
+/// The API options that one profile, one table or the top of the config file sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiOptions {
     /// The profile's label on the screen, sanitised.
@@ -15,7 +16,7 @@ pub struct ApiOptions {
     pub base_url: Option<String>,
     /// The source of the API key.
     pub key_source: Option<KeySource>,
-    /// True if plain http to another machine is allowed for the API key.
+    /// True if the API key may be sent over plain http to another machine.
     pub insecure_http: Option<bool>,
 }
 
@@ -24,14 +25,14 @@ pub struct ApiOptions {
 pub enum KeySource {
     /// A file; `-` is standard input.
     File(PathBuf),
-    /// A program that prints the key, with its arguments. No shell runs it.
+    /// A program that prints the key, followed by its arguments. keepwatch runs it without a shell.
     Command(Vec<String>),
 }
 
 impl ApiOptions {
     /// Fills unset options from `fallback`.
     #[must_use]
-    pub(super) fn merged_over(self, fallback: &Self) -> Self {
+    pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             label: self.label.or_else(|| fallback.label.clone()),
             base_url: self.base_url.or_else(|| fallback.base_url.clone()),
@@ -41,8 +42,8 @@ impl ApiOptions {
     }
 }
 
-/// Resolves a path in the config file: `~/` is the home directory, and relative paths start at `folder`, the folder of
-/// the file. `-` stays as it is.
+/// Resolves a path that the config file contains: `~/` is the home directory, and relative paths start at `folder`, the
+/// config file's folder. `-`, which is standard input, stays as it is.
 pub(super) fn resolve_path(written: &str, folder: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
     if written == "-" {
         return Ok(PathBuf::from(written));

@@ -8,7 +8,7 @@ use crate::exit_code::ExitCode;
 use keepwatch_core::session::SessionIdError;
 use keepwatch_core::text;
 
-/// The widest message of clap, in columns.
+/// The maximum width of a message from clap, in columns.
 const MAX_COLUMNS: usize = 300;
 
 /// An error that prevents a valid config.
@@ -33,8 +33,8 @@ pub enum ConfigError {
         "there is no profile “{name}”: {file} has none, or is not there; a profile is a table [profile.{name}]"
     )]
     FileWithoutProfiles { name: String, file: String },
-    #[error("there is no profile “{name}” in {file}, which has {known}{}", did_you_mean(near.as_deref()))]
-    UnknownProfile { name: String, file: String, known: String, near: Option<String> },
+    #[error("there is no profile “{name}” in {file}, which has {known}{}", did_you_mean(suggestion.as_deref()))]
+    UnknownProfile { name: String, file: String, known: String, suggestion: Option<String> },
     #[error("{}", text::sanitise(&.0.to_string(), MAX_COLUMNS))]
     InvalidDefault(#[from] clap::Error),
     #[error("{option}: {problem}")]
@@ -76,7 +76,7 @@ impl ConfigError {
     }
 }
 
-/// Returns the end of a message that suggests `near`.
-pub(super) fn did_you_mean(near: Option<&str>) -> String {
-    near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+/// Returns the end of a message that suggests `suggestion`. Empty if there is nothing to suggest.
+pub(super) fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map(|suggestion| format!("; did you mean {suggestion}?")).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! The config file: finds it, reads it and answers queries about its options. Every command validates the whole file,
-//! so that errors show up at once. Unknown names are ignored with a warning.
+//! Finds and reads the config file, and returns its options. Every command validates the whole file, so that a user
+//! sees errors at once. Unknown names are ignored with a warning.
 //!
 //! ```toml
 //! interval = "5s"             # top: for every command with this option; see `file_schema`
@@ -31,11 +31,11 @@ use crate::cli::RawArgs;
 use keepwatch_core::text;
 use parser::ConfigParser;
 
-/// The largest file to read, in bytes. A file with every option and a comment on each has 6 KB.
+/// The maximum size of the file, in bytes. A file with every option, each with a comment, has 6 KB.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
-/// The widest path in a message, in columns.
+/// The maximum width of a path in a message, in columns.
 const MAX_PATH_COLUMNS: usize = 200;
-/// The widest name of a profile or an option in a message, in columns.
+/// The maximum width of the name of a profile or an option in a message, in columns.
 const MAX_NAME_COLUMNS: usize = 40;
 
 /// The parsed config file. Empty if there is no file.
@@ -43,7 +43,7 @@ const MAX_NAME_COLUMNS: usize = 40;
 pub struct ConfigFile {
     /// The path of the file, sanitised, whether it exists or not.
     display_path: Option<String>,
-    /// The tables, the top first.
+    /// The allowed options and the values of each table. The top comes first.
     tables: Vec<(TableSchema, TableValues)>,
     /// The profiles, by name.
     profiles: BTreeMap<String, ApiOptions>,
@@ -54,9 +54,9 @@ pub struct ConfigFile {
 /// The values in one table.
 #[derive(Debug, Default)]
 struct TableValues {
-    /// Names and valid values of options, in the syntax of the command line.
+    /// The names and values of options. The values are valid and have the syntax of the command line.
     options: Vec<(String, String)>,
-    /// Endpoint and API key.
+    /// The options that define the endpoint and the API key.
     api_options: ApiOptions,
 }
 
@@ -64,31 +64,34 @@ impl ConfigFile {
     /// Reads the file that `--config` or `KEEPWATCH_CONFIG` names, else the default file if it exists.
     ///
     /// # Errors
-    /// The file cannot be read, or it has an error.
+    /// Returns an error if the file cannot be read or is invalid.
     pub fn find(raw_args: &RawArgs, env: &Environment) -> Result<Self, ConfigError> {
         if !raw_args.has_config_option() {
             return Ok(Self::default());
         }
-        let named = raw_args.config_path().map(Path::to_path_buf).or_else(|| env.path("KEEPWATCH_CONFIG"));
-        let is_named = named.is_some();
-        let Some(path) = named.or_else(|| default_path(env)) else { return Ok(Self::default()) };
-        let name = text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS);
+        let chosen_path =
+            raw_args.config_path().map(Path::to_path_buf).or_else(|| env.path("KEEPWATCH_CONFIG"));
+        let is_default_path = chosen_path.is_none();
+        let Some(path) = chosen_path.or_else(|| default_path(env)) else { return Ok(Self::default()) };
+        let display_path = text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS);
         match read_bounded(&path) {
-            Ok(text) => ConfigParser::new(&text, &path, name, env.path("HOME")).parse(),
-            Err(error) if !is_named && is_missing(&error) => {
-                Ok(Self { display_path: Some(name), ..Self::default() })
+            Ok(text) => ConfigParser::new(&text, &path, display_path, env.path("HOME")).parse(),
+            Err(error) if is_default_path && is_missing(&error) => {
+                Ok(Self { display_path: Some(display_path), ..Self::default() })
             }
-            Err(error) => Err(ConfigError::UnreadableFile { file: name, error }),
+            Err(error) => Err(ConfigError::UnreadableFile { file: display_path, error }),
         }
     }
 
-    /// Returns the options for a command, by long name: those of its table, then shared ones from the top.
+    /// Returns the long names and the values of the options for a command. Those from its own table come first, then
+    /// the shared ones from the top that the table does not override.
     pub(super) fn options(&self, command: Option<&str>) -> Vec<(&str, &str)> {
-        let own = self.table(command);
-        let (Some((table, values)), Some((_, top))) = (own, self.tables.first()) else { return Vec::new() };
+        let (Some((schema, values)), Some((_, top))) = (self.table(command), self.tables.first()) else {
+            return Vec::new();
+        };
         let shared = top.options.iter().filter(|(key, _)| {
             let is_overridden = values.options.iter().any(|(own, _)| own == key);
-            command.is_some() && !is_overridden && table.option(key).is_some_and(|option| option.is_shared)
+            command.is_some() && !is_overridden && schema.option(key).is_some_and(|option| option.is_shared)
         });
         values.options.iter().chain(shared).map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
@@ -97,14 +100,15 @@ impl ConfigFile {
     pub(super) fn api_options(&self, command: Option<&str>) -> ApiOptions {
         let table_options =
             |command| self.table(command).map(|(_, values)| values.api_options.clone()).unwrap_or_default();
-        table_options(command).merged_over(&table_options(None))
+        table_options(command).or(&table_options(None))
     }
 
     /// Returns the profile with this name.
     pub(super) fn profile(&self, name: &str) -> Result<&ApiOptions, ConfigError> {
         let display_name = text::sanitise(name, MAX_NAME_COLUMNS);
         if let Some(profile) = self.profiles.get(name) {
-            // The default file has such an example. A user who chooses it does not mean the default project.
+            // `keepwatch config` prints an empty profile as an example. A user who chooses an empty profile does not
+            // mean the default project.
             if profile.base_url.is_none() && profile.key_source.is_none() {
                 return Err(ConfigError::EmptyProfile(display_name));
             }
@@ -117,9 +121,9 @@ impl ConfigFile {
         if known.is_empty() {
             return Err(ConfigError::FileWithoutProfiles { name: display_name, file });
         }
-        let near = nearest(name, known.iter().copied()).map(str::to_owned);
+        let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
         let known = text::sanitise(&known.join(", "), MAX_PATH_COLUMNS);
-        Err(ConfigError::UnknownProfile { name: display_name, file, known, near })
+        Err(ConfigError::UnknownProfile { name: display_name, file, known, suggestion })
     }
 
     /// Returns one sentence for each ignored name.
@@ -133,19 +137,20 @@ impl ConfigFile {
     }
 }
 
-/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`. This includes macOS, where
-/// terminal programs use the same folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
+/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`, also on macOS, where terminal
+/// programs use these folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
 fn default_path(env: &Environment) -> Option<PathBuf> {
     let folder = env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let folder = folder.or_else(|| Some(env.path("HOME")?.join(".config")))?;
     Some(folder.join("keepwatch").join("config.toml"))
 }
 
-/// True if the file does not exist.
+/// Returns true if a file could not be opened because it does not exist.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
+/// Reads a file of at most [`MAX_FILE_BYTES`] bytes.
 fn read_bounded(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;

@@ -1,4 +1,4 @@
-//! The options allowed in the config file. They come from clap's definitions, so that no list can be incomplete.
+//! The options allowed in the config file. They come from clap's definitions, so that no option can be forgotten.
 //!
 //! ```text
 //!   an option of `keepwatch` itself      at the top: applies to each command that has an option of this name
@@ -6,10 +6,9 @@
 //!   an option of a single run            not allowed: `CLI_ONLY` has the reasons
 //! ```
 //!
-//! Serde structs would be longer. They would repeat the options of eleven tables beside their clap definitions, each
-//! with its type and parser, and would still need a second pass: a value in the file becomes the default of a clap
-//! option, and serde cannot report an unknown or misplaced name with its line and a suggestion, as a warning instead of
-//! an error.
+//! Serde structs would repeat the clap definition of every option, with its type and parser. They would still need a
+//! second pass: a value in the file becomes the default of a clap option, and an unknown or misplaced name should cause
+//! a warning with its line and a suggestion, while serde can only ignore or reject the name.
 
 use std::error::Error as _;
 
@@ -37,14 +36,14 @@ const CLI_ONLY: [(Option<&str>, &str, &str); 11] = [
     (Some("release"), "confirm", "it answers for one session, on the command line"),
 ];
 
-/// Shared options that a command reads only from its own table, not from the top. The demo polls its own simulator, so
-/// limits for the real API do not apply.
+/// Pairs of a command and a shared option that this command reads only from its own table, not from the top. The demo
+/// polls its own simulator, so limits for the real API do not apply.
 const NOT_SHARED: [(&str, &str); 2] = [("demo", "interval"), ("demo", "max-rps")];
 
 /// The options allowed in one table of the file, or at its top.
 #[derive(Debug)]
 pub struct TableSchema {
-    /// The subcommand that the table belongs to, or `None` for the top.
+    /// The subcommand that has the table, or `None` for the top.
     pub command: Option<String>,
     /// The allowed options, in the order of the help.
     pub options: Vec<FileOption>,
@@ -60,7 +59,7 @@ pub struct FileOption {
     pub name: String,
     /// The kind of the value.
     pub kind: OptionKind,
-    /// True if the value at the top of the file applies to this command, too.
+    /// True if this command also reads the option from the top of the file.
     pub is_shared: bool,
 }
 
@@ -75,7 +74,7 @@ pub enum OptionKind {
     List,
 }
 
-/// Returns the tables of the file, the top first.
+/// Returns the schemas of the file's tables. The top comes first.
 #[must_use]
 pub fn tables() -> Vec<TableSchema> {
     let cli = Cli::command();
@@ -123,8 +122,8 @@ fn has_option(command: &Command, key: &str) -> bool {
 /// Returns the reason why the file cannot set this option, or `None` if it can or the option is unknown.
 #[must_use]
 pub fn cli_only_reason(command: Option<&str>, key: &str) -> Option<&'static str> {
-    let applies = |entry: &Option<&str>| entry.is_none() || *entry == command;
-    CLI_ONLY.iter().find(|(entry, name, _)| applies(entry) && *name == key).map(|(_, _, reason)| *reason)
+    let applies = |scope: &Option<&str>| scope.is_none() || *scope == command;
+    CLI_ONLY.iter().find(|(scope, name, _)| applies(scope) && *name == key).map(|(_, _, reason)| *reason)
 }
 
 impl TableSchema {
@@ -160,7 +159,7 @@ impl FileOption {
                 .no_binary_name(true)
                 .arg(self.arg.clone())
                 .try_get_matches_from([format!("--{}={value}", self.name)])
-                .map_err(|error| problem_of(&error, value))?;
+                .map_err(|error| describe_value_error(&error, value))?;
         }
         match self.name.as_str() {
             "query" => Query::parse(value).map(|_| ()).map_err(|error| error.to_string()),
@@ -171,8 +170,8 @@ impl FileOption {
     }
 }
 
-/// Describes an error from clap: with the message of the value's parser, or with the valid values.
-fn problem_of(error: &clap::Error, value: &str) -> String {
+/// Describes clap's error about a value: with the message of the value's parser, or with the valid values.
+fn describe_value_error(error: &clap::Error, value: &str) -> String {
     if let Some(source) = error.source() {
         return source.to_string();
     }

@@ -6,8 +6,8 @@ use super::Environment;
 use crate::cli;
 use crate::store::journal::JournalConfig;
 
-/// The path of the journal, whether the file exists or not. `None` if neither a variable nor a home directory defines
-/// it.
+/// The path of the journal, whether the file exists or not. `None` if none of `KEEPWATCH_JOURNAL`, `XDG_STATE_HOME` and
+/// `HOME` defines a path.
 pub type JournalFile = Option<PathBuf>;
 
 /// Returns `KEEPWATCH_JOURNAL`, else `keepwatch/journal.sqlite` in `$XDG_STATE_HOME`, else the same path in
@@ -22,10 +22,10 @@ pub(super) fn journal_file(env: &Environment) -> JournalFile {
     Some(folder.join("keepwatch").join("journal.sqlite"))
 }
 
-/// Returns the options of the journal, or `None` if it is disabled or has no path.
-pub(super) fn journal(journal: cli::JournalArgs, env: &Environment) -> Option<JournalConfig> {
-    let path = journal_file(env).filter(|_| !journal.no_journal)?;
-    Some(JournalConfig { path, retention: journal.journal_keep })
+/// Returns the path and the retention time of the journal, or `None` if it is disabled or has no path.
+pub(super) fn journal_config(args: cli::JournalArgs, env: &Environment) -> Option<JournalConfig> {
+    let path = journal_file(env).filter(|_| !args.no_journal)?;
+    Some(JournalConfig { path, retention: args.journal_keep })
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use keepwatch_core::session::List;
 use keepwatch_core::text;
 
-/// Returns the list of the sessions with this status.
+/// Returns the list that has the sessions with this status, ignoring case.
 ///
 /// # Errors
-/// The API has no such list to watch.
+/// Returns an error if keepwatch polls no list of sessions with this status.
 pub(super) fn parse_list_status(status: &str) -> Result<List, String> {
     let upper = status.trim().to_uppercase();
     List::ALL.into_iter().find(|list| list.status().raw() == upper).ok_or_else(|| {

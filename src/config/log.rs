@@ -1,12 +1,12 @@
-//! The path of the log.
+//! The path of the log file.
 
 use std::path::{Path, PathBuf};
 
 use super::{ConfigFile, Environment};
 use crate::cli::RawArgs;
 
-/// Returns `--log`, else `KEEPWATCH_LOG`, else the `log` of the config file, or `None` if the command has no such
-/// option. Does not need a valid [`Config`](super::Config), so that errors in the other options are logged, too.
+/// Returns `--log`, else `KEEPWATCH_LOG`, else the option `log` of the config file, or `None` if the command
+/// has no option `--log`. Needs no valid [`Config`](super::Config), so that errors in other options are logged, too.
 #[must_use]
 pub fn log_file(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Option<PathBuf> {
     let from_config = || {

@@ -1,5 +1,5 @@
-//! The configuration of a run: command line, environment and config file become one valid [`Config`]. No other code
-//! parses or validates options.
+//! The configuration of a run: command line, environment and config file become one valid [`Config`]. Code that has a
+//! `Config` does not parse or validate options again.
 //!
 //! ```text
 //!   RawArgs ─────► ConfigFile::find ──options───────────────────────► Cli ──────────────┐
@@ -89,7 +89,7 @@ impl Config {
             | Self::Events(EventsConfig { profile, .. })
             | Self::Wait(WaitConfig { profile, .. })
             | Self::Release(ReleaseConfig { profile, .. })
-            | Self::Explain(ExplainConfig { from: ExplainFrom::Api(profile), .. }) => {
+            | Self::Explain(ExplainConfig { source: ExplainSource::Api(profile), .. }) => {
                 profile.warning.iter().cloned().collect()
             }
             Self::Explain(_)
@@ -110,19 +110,19 @@ impl Config {
 pub struct WatchConfig {
     /// The sessions to watch.
     pub targets: Targets,
-    /// The query that narrows the lists.
+    /// The query that restricts which sessions the API lists.
     pub query: Option<Query>,
     /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
-    /// The endpoint and API key of the first profile. At least one profile has an API key.
+    /// The endpoint and API key of the first profile. At least one of all profiles has an API key.
     pub first_profile: MaybeKeyedProfile,
     /// The endpoints and API keys of the other profiles.
     pub other_profiles: Vec<MaybeKeyedProfile>,
-    /// The journal to write, or `None` to keep nothing.
+    /// The journal to write, or `None` to write none.
     pub journal: Option<JournalConfig>,
     /// Options of the screen.
     pub screen: ScreenConfig,
-    /// The path of the new recording.
+    /// The path of the new recording, or `None` to record nothing.
     pub recording_path: Option<PathBuf>,
     /// True if journal and recording leave out metadata.
     pub no_metadata: bool,
@@ -142,11 +142,11 @@ pub struct ScreenConfig {
     pub thresholds: AlertThresholds,
     /// Prices for the cost estimate.
     pub rates: Rates,
-    /// True if a new alert rings the bell.
+    /// True if a new alert rings the terminal's bell.
     pub bell: bool,
     /// True if releasing sessions is disabled.
     pub read_only: bool,
-    /// The metadata path that names a session's owner.
+    /// The path at which the metadata has a session's owner, or `None` to try the usual names.
     pub owner_key: Option<MetadataPath>,
     /// The time zone of the times shown.
     pub zone: Zone,
@@ -159,9 +159,9 @@ pub struct ScreenConfig {
 pub struct ReplayConfig {
     /// The path of the recording.
     pub path: PathBuf,
-    /// The speed, as a multiple of the original.
+    /// The speed, as a multiple of the speed at which events were recorded.
     pub speed: u32,
-    /// The metadata path that names a session's owner, or `None` for the one of the recording.
+    /// The path at which the metadata has a session's owner, or `None` for the path that the recording has.
     pub owner_key: Option<MetadataPath>,
     /// The time zone of the times shown.
     pub zone: Zone,
@@ -172,9 +172,9 @@ pub struct ReplayConfig {
 /// The scenario of the simulated API.
 #[derive(Debug)]
 pub struct ScenarioConfig {
-    /// The name or the file of a scenario.
+    /// The name of a built-in scenario, or the path of a scenario file.
     pub scenario: String,
-    /// The seed of the scenario `chaos`.
+    /// The seed of the scenario `chaos`, or `None` for its default.
     pub seed: Option<u64>,
     /// The number of synthetic sessions in addition to the scenario's. In `chaos`, the number of sessions that run at
     /// the same time, or 0 for its default.
@@ -222,7 +222,7 @@ pub struct EventsConfig {
     pub thresholds: AlertThresholds,
     /// The endpoint and API key.
     pub profile: ResolvedProfile,
-    /// The path of the new recording.
+    /// The path of the new recording, or `None` to record nothing.
     pub recording_path: Option<PathBuf>,
     /// True if the recording leaves out metadata.
     pub no_metadata: bool,
@@ -235,7 +235,7 @@ pub struct EventsConfig {
 pub enum EventFormat {
     /// One JSON object per line, with times in UTC.
     Json,
-    /// One line of readable text per event.
+    /// One line of readable text per event, and a second one for the verdict of an ended session.
     Text {
         /// The time zone of the times shown.
         zone: Zone,
@@ -253,11 +253,11 @@ pub struct WaitConfig {
     pub goal: Goal,
     /// True if one session in that state is enough, false if all must reach it.
     pub any: bool,
-    /// The maximum time to wait.
+    /// The maximum time to wait, or `None` for no limit.
     pub timeout: Option<Duration>,
     /// True if the exit code reports sessions that ended as `ERROR` or `TIMED_OUT`.
     pub exit_status: bool,
-    /// The time for which a session may be unknown to the API.
+    /// The time in which a session may be unknown to the API, because it is still being created.
     pub grace: Duration,
     /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
@@ -272,20 +272,20 @@ pub struct WaitConfig {
 pub struct ExplainConfig {
     /// The session to explain.
     pub id: SessionId,
-    /// The content of the evidence.
+    /// The options of the evidence text.
     pub options: evidence::EvidenceOptions<'static>,
-    /// The source of the evidence.
-    pub from: ExplainFrom,
+    /// The source of the data about the session.
+    pub source: ExplainSource,
     /// True to print ASCII only.
     pub ascii: bool,
 }
 
 /// The source of the data about a session to explain.
 #[derive(Debug)]
-pub enum ExplainFrom {
-    /// The API.
+pub enum ExplainSource {
+    /// The API, at this endpoint and with this API key.
     Api(ResolvedProfile),
-    /// A recording.
+    /// A recording at this path.
     Recording(PathBuf),
 }
 
@@ -294,8 +294,8 @@ pub enum ExplainFrom {
 pub struct ReleaseConfig {
     /// The session to release.
     pub id: SessionId,
-    /// The answer to the confirmation prompt, from `--confirm`.
-    pub confirm: Option<String>,
+    /// The answer to the confirmation prompt, from `--confirm`. `None` to prompt the user.
+    pub confirmation: Option<String>,
     /// The endpoint and API key.
     pub profile: ResolvedProfile,
     /// True to print ASCII only.
@@ -305,13 +305,13 @@ pub struct ReleaseConfig {
 /// Options of `keepwatch history`.
 #[derive(Debug)]
 pub struct HistoryConfig {
-    /// The session whose timeline is printed, or `None` to list all sessions.
+    /// The session whose timeline is printed, or `None` to print tables of all sessions.
     pub id: Option<SessionId>,
     /// The path of the journal.
     pub journal: JournalFile,
-    /// The maximum time since a session was last seen.
-    pub since: Duration,
-    /// A filter in the language of the screen's filter.
+    /// The maximum age of the last response about a session, from `--since`.
+    pub max_age: Duration,
+    /// A filter expression, in the syntax of the screen's filter. Empty to print all sessions.
     pub filter: String,
     /// True to print JSON instead of tables.
     pub json: bool,
@@ -343,7 +343,7 @@ pub struct SimulateConfig {
     pub port: u16,
     /// The scenario to play.
     pub scenario: ScenarioConfig,
-    /// The path of the file for the ground truth.
+    /// The path of the new file for the ground truth, or `None` to write none.
     pub ground_truth_path: Option<PathBuf>,
     /// The project's concurrency limit, or `None` for the scenario's.
     pub concurrency: Option<u32>,
@@ -372,7 +372,7 @@ impl Environment {
         Self(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// Returns the names of keepwatch's own variables that are set.
+    /// Returns the names of all variables that begin with `BROWSERBASE_` or `KEEPWATCH_` and are not empty.
     #[must_use]
     pub fn defined_names(&self) -> Vec<String> {
         let names =
@@ -400,8 +400,8 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// Returns the candidate that is most similar to `word`. At most a third of the candidate's letters may differ, or one
-/// if it is short.
+/// Returns the candidate that is most similar to `word`, ignoring the case of `word`. The number of typing errors
+/// between the two may be a third of the candidate's length, or one if the candidate is short.
 fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let lower = word.to_lowercase();
     candidates

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::journal::{journal, journal_file};
+use super::journal::{journal_config, journal_file};
 use super::list_status::parse_list_status;
 use super::resolved_profile::ResolveContext;
 use super::{
     Appearance, Config, ConfigError, ConfigFile, DemoConfig, Environment, EventFormat, EventsConfig,
-    ExplainConfig, ExplainFrom, ExportConfig, GetConfig, HistoryConfig, ReleaseConfig, ReplayConfig,
+    ExplainConfig, ExplainSource, ExportConfig, GetConfig, HistoryConfig, ReleaseConfig, ReplayConfig,
     ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
 };
 use crate::VERSION;
@@ -24,7 +24,8 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{AlertThresholds, evidence};
 
-/// Words that are subcommands of keepwatch, or could be of such a program. They are not taken for session ids.
+/// The subcommands of keepwatch, and words that users may mistake for one. The screen rejects a session id that
+/// resembles such a word.
 const COMMAND_WORDS: [&str; 17] = [
     "get",
     "demo",
@@ -49,7 +50,7 @@ impl Config {
     /// Resolves the options of a run. Reads API key files and runs API key commands.
     ///
     /// # Errors
-    /// Returns the first invalid option, or the error that leaves all profiles without an API key.
+    /// Returns the error of the first invalid option or, if no profile has an API key, the error of the first profile.
     pub fn new(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<Self, ConfigError> {
         let mut options = file.options(raw_args.command());
         options.retain(|(key, _)| !is_overridden(key, raw_args, env));
@@ -76,8 +77,8 @@ impl Config {
     }
 }
 
-/// True if the file's value of an option must be ignored: the environment overrides it, or it narrows lists and the
-/// command line names sessions.
+/// Returns true if keepwatch must ignore the file's value of an option. Either the environment overrides the option, or
+/// the option restricts the lists and the command line names sessions.
 fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     match key {
         "color" => env.get("NO_COLOR").is_some(),
@@ -90,10 +91,10 @@ fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
 
 fn watch_config(
     watch: &WatchArgs,
-    verbatim: bool,
+    accepts_any_word: bool,
     context: &ResolveContext<'_>,
 ) -> Result<WatchConfig, ConfigError> {
-    let targets = narrow_by_status(targets(&watch.ids, verbatim)?, watch)?;
+    let targets = restrict_by_status(targets(&watch.ids, accepts_any_word)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     let query = query.map_err(|error| invalid_option("--query", error))?;
     let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
@@ -101,7 +102,7 @@ fn watch_config(
     Ok(WatchConfig {
         targets,
         query,
-        journal: journal(watch.journal, context.env),
+        journal: journal_config(watch.journal, context.env),
         screen,
         poll_limits: poll_limits(watch.interval, &watch.rate_limit),
         first_profile,
@@ -158,7 +159,7 @@ fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<
     }
     Ok(ReleaseConfig {
         id: SessionId::parse(&release.id)?,
-        confirm: release.confirm,
+        confirmation: release.confirm,
         profile: context.resolve_single_profile(&release.api)?,
         ascii: release.ascii || !has_utf8(context.env),
     })
@@ -169,9 +170,9 @@ fn explain_config(explain: &ExplainArgs, context: &ResolveContext<'_>) -> Result
     Ok(ExplainConfig {
         id: SessionId::parse(&explain.id)?,
         options: evidence::EvidenceOptions { with_metadata: explain.with_metadata, rates, version: VERSION },
-        from: match &explain.from {
-            Some(path) => ExplainFrom::Recording(path.clone()),
-            None => ExplainFrom::Api(context.resolve_single_profile(&explain.api)?),
+        source: match &explain.from {
+            Some(path) => ExplainSource::Recording(path.clone()),
+            None => ExplainSource::Api(context.resolve_single_profile(&explain.api)?),
         },
         ascii: explain.ascii || !has_utf8(context.env),
     })
@@ -197,7 +198,7 @@ fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConf
     Ok(HistoryConfig {
         id: history.id.as_deref().map(SessionId::parse).transpose()?,
         journal: journal_file(env),
-        since: history.since,
+        max_age: history.since,
         filter: history.filter.unwrap_or_default(),
         json: history.json,
         rates: rates(&history.rates),
@@ -209,10 +210,10 @@ fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConf
 fn demo_config(demo: DemoArgs, env: &Environment) -> Result<DemoConfig, ConfigError> {
     let DemoArgs { scenario, speed, interval, rate_limit, screen, appearance, .. } = demo;
     Ok(DemoConfig {
-        scenario: self::scenario_config(scenario),
+        scenario: scenario_config(scenario),
         speed,
         poll_limits: poll_limits(interval, &rate_limit),
-        screen: self::screen_config(&screen, &appearance, env)?,
+        screen: screen_config(&screen, &appearance, env)?,
     })
 }
 
@@ -220,7 +221,7 @@ fn simulate_config(simulate: SimulateArgs) -> SimulateConfig {
     let SimulateArgs { port, scenario, truth, concurrency, plan, release_delay, .. } = simulate;
     SimulateConfig {
         port,
-        scenario: self::scenario_config(scenario),
+        scenario: scenario_config(scenario),
         ground_truth_path: truth,
         concurrency,
         plan,
@@ -233,16 +234,17 @@ fn scenario_config(args: cli::ScenarioArgs) -> ScenarioConfig {
     ScenarioConfig { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
-fn targets(words: &[String], verbatim: bool) -> Result<Targets, ConfigError> {
-    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, verbatim)?) })
+fn targets(words: &[String], accepts_any_word: bool) -> Result<Targets, ConfigError> {
+    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, accepts_any_word)?) })
 }
 
 fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
     PollLimits { interval, max_rps: rate_limit.max_rps }
 }
 
-/// Narrows the targets by `--status`. Rejects `--status` and `--query` if the command line names sessions.
-fn narrow_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
+/// Restricts the targets to the list of `--status`, if that option is given. Rejects `--status` and `--query` if the
+/// command line names sessions.
+fn restrict_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
     let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
     if let (Targets::Ids(_), Some(option)) = (&targets, option) {
         return Err(ConfigError::ListOptionWithIds(option));
@@ -255,12 +257,12 @@ fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
     ConfigError::InvalidOption { option, problem: problem.to_string() }
 }
 
-/// Parses session ids. Returns each id once, in the given order. Rejects words that look like a command, unless
-/// `verbatim` is true.
-fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, ConfigError> {
+/// Parses session ids. Returns each id once, in the given order. Rejects words that resemble a command, unless
+/// `accepts_any_word` is true.
+fn session_ids(words: &[String], accepts_any_word: bool) -> Result<Vec<SessionId>, ConfigError> {
     let mut ids = Vec::with_capacity(words.len());
     for word in words {
-        if let Some(near) = near_command(word).filter(|_| !verbatim) {
+        if let Some(near) = near_command(word).filter(|_| !accepts_any_word) {
             let names = cli::command_names();
             let hint = if names.iter().any(|name| name == word) {
                 format!("a command comes first, and its options after it: `keepwatch {near} …`.")
@@ -279,7 +281,8 @@ fn session_ids(words: &[String], verbatim: bool) -> Result<Vec<SessionId>, Confi
     Ok(ids)
 }
 
-/// Returns the command that a word resembles, or `None` if the word has a digit, as most session ids do.
+/// Returns the command that a word resembles, if any. A word with a digit resembles none, because most session ids have
+/// a digit.
 fn near_command(word: &str) -> Option<&'static str> {
     if word.chars().any(|letter| letter.is_ascii_digit()) {
         return None;
@@ -304,7 +307,7 @@ fn screen_config(
         read_only: screen.read_only || is_read_only(env),
         owner_key: owner_key(args)?,
         zone,
-        appearance: self::appearance(args, env),
+        appearance: appearance(args, env),
     })
 }
 
@@ -317,7 +320,7 @@ fn rates(rates: &cli::CostRateArgs) -> Rates {
     Rates { hour: rates.rate_hour, gb: rates.rate_gb }
 }
 
-/// True if `KEEPWATCH_READ_ONLY` is set to anything except 0.
+/// Returns true if `KEEPWATCH_READ_ONLY` is set to anything except 0.
 fn is_read_only(env: &Environment) -> bool {
     env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
 }
@@ -335,7 +338,7 @@ fn appearance(args: &cli::AppearanceArgs, env: &Environment) -> Appearance {
     Appearance { color, ascii: args.ascii || !has_utf8(env) }
 }
 
-/// True if the locale uses UTF-8. The first of the three variables that is set decides.
+/// Returns true if the locale uses UTF-8. Of `LC_ALL`, `LC_CTYPE` and `LANG`, the first one that is set decides.
 fn has_utf8(env: &Environment) -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.get(name)).is_some_and(|locale| {
         let locale = locale.to_lowercase();

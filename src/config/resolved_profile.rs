@@ -1,7 +1,7 @@
 //! Resolves the endpoint and the API key of each profile. The first source that sets a value wins:
 //!
 //! ```text
-//!   command line  ─►  the profile's table  ─►  environment  ─►  the config file without profiles  ─►  the public API
+//!   command line ─► the profile's table ─► environment ─► the command's table ─► top of the file ─► the public API
 //! ```
 //!
 //! A profile on the command line takes precedence over the environment: a user who types `--profile staging` with a
@@ -32,7 +32,7 @@ pub struct ResolvedProfile<Key = Secret> {
 /// A profile with an API key or the error that explains why it has none.
 pub type MaybeKeyedProfile = ResolvedProfile<Result<Secret, KeyError>>;
 
-/// The command, environment and config file of a run.
+/// The subcommand, environment and config file from which profiles are resolved.
 pub(super) struct ResolveContext<'a> {
     pub(super) command: Option<&'a str>,
     pub(super) env: &'a Environment,
@@ -40,11 +40,12 @@ pub(super) struct ResolveContext<'a> {
 }
 
 impl ResolveContext<'_> {
-    /// Resolves the first profile that `--profile` names, or the API without a profile, and the other profiles, each
-    /// once. Reads files and runs commands.
+    /// Resolves the profiles that `--profile` names, each once: the first profile, and all others. Without `--profile`,
+    /// the first profile has no name. Reads API key files and runs API key commands.
     ///
     /// # Errors
-    /// An endpoint is invalid, or no profile has an API key. A single profile without an API key is no error.
+    /// Returns an error if a profile or an endpoint is invalid, or if no profile has an API key. If at least
+    /// one profile has an API key, the `key` of the others is their error.
     pub(super) fn resolve_profiles(
         &self,
         api: &ApiArgs,
@@ -83,14 +84,14 @@ impl ResolveContext<'_> {
         let fallback = self.file.api_options(self.command);
         let endpoint = resolve_endpoint(name, api, &profile, &fallback, self.env)?;
         let ApiKeyLookup { key, warning } = match api.api_key_file.as_deref() {
-            Some(path) => api_key::from_file(path),
-            None => find_key(profile.key_source.as_ref(), fallback.key_source.as_ref(), self.env),
+            Some(path) => api_key::read_key_file(path),
+            None => find_api_key(profile.key_source.as_ref(), fallback.key_source.as_ref(), self.env),
         };
         Ok(ResolvedProfile { name: name.map(str::to_owned), label: profile.label, endpoint, key, warning })
     }
 }
 
-/// Returns an error if there is more than one profile.
+/// Returns an error if the command line names more than one profile.
 fn reject_several_profiles(api: &ApiArgs, command: Option<&str>) -> Result<(), ConfigError> {
     if profile_names(api).len() > 1 {
         let command = ["keepwatch"].into_iter().chain(command).collect::<Vec<_>>().join(" ");
@@ -110,6 +111,8 @@ fn profile_names(api: &ApiArgs) -> Vec<&str> {
     names
 }
 
+/// Returns the endpoint with the first base URL that is set. `profile` has the options of the profile with this name,
+/// and `fallback` those of the config file outside of profiles. Messages name the source of an invalid URL.
 fn resolve_endpoint(
     name: Option<&str>,
     api: &ApiArgs,
@@ -131,10 +134,15 @@ fn resolve_endpoint(
     Ok(Endpoint::new(url, source, insecure)?)
 }
 
-fn find_key(profile: Option<&KeySource>, fallback: Option<&KeySource>, env: &Environment) -> ApiKeyLookup {
+/// Returns the API key from the profile's source, else the environment, else the `fallback` source.
+fn find_api_key(
+    profile: Option<&KeySource>,
+    fallback: Option<&KeySource>,
+    env: &Environment,
+) -> ApiKeyLookup {
     let from_env = env.get("BROWSERBASE_API_KEY").filter(|key| !key.trim().is_empty());
     match (profile, from_env, fallback) {
-        (Some(source), _, _) | (None, None, Some(source)) => api_key::from_source(source),
+        (Some(source), _, _) | (None, None, Some(source)) => api_key::read_key(source),
         (None, Some(key), _) => api_key::parse_key(&key, "BROWSERBASE_API_KEY").into(),
         (None, None, None) => Err(KeyError::Missing).into(),
     }

@@ -1,6 +1,6 @@
-//! Watches sessions with the least possible code: a list every two seconds, a table, and the keys `j`, `k` and `q`. It
-//! has no verdicts, no readable errors, and no sanitising of hostile text. Its only purpose is to be measured beside
-//! keepwatch.
+//! Watches sessions with as little code as possible: a list every two seconds, a table, and the keystrokes `j`, `k` and
+//! `q`. This program has no verdicts and no readable errors, and does not sanitise untrusted text. Its only purpose is
+//! a comparison with keepwatch.
 //!
 //! `BROWSERBASE_API_KEY=… reference [BASE_URL]`
 
@@ -20,8 +20,9 @@ use tokio::time::{Instant, sleep_until};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// The poll interval.
 const INTERVAL: Duration = Duration::from_secs(2);
-const MILLIS: i64 = 1000;
+const MILLIS_PER_SECOND: i64 = 1000;
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,9 +55,11 @@ async fn main() -> Result<(), Error> {
         terminal.draw(|frame| draw(frame, &sessions, &status, &mut table))?;
         execute!(stdout(), EndSynchronizedUpdate)?;
         polls.get_or_insert_with(|| tokio::spawn(poll(sender.clone()))); // after the first frame
-        let second = Duration::from_millis((MILLIS - Utc::now().timestamp_millis() % MILLIS).unsigned_abs());
+        let until_next_second = Duration::from_millis(
+            (MILLIS_PER_SECOND - Utc::now().timestamp_millis() % MILLIS_PER_SECOND).unsigned_abs(),
+        );
         tokio::select! {
-            () = sleep_until(Instant::now() + second) => {}
+            () = sleep_until(Instant::now() + until_next_second) => {}
             message = inbox.recv() => match message {
                 Some(Message::Sessions(Ok(list))) => (sessions, status) = (list, "ok".to_owned()),
                 Some(Message::Sessions(Err(error))) => status = error,
@@ -76,6 +79,7 @@ async fn main() -> Result<(), Error> {
     std::process::exit(0) // the input thread still waits for a keystroke
 }
 
+/// Sends the list of running sessions, or an error, every [`INTERVAL`].
 async fn poll(messages: UnboundedSender<Message>) -> Result<(), Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base = std::env::args().nth(1).unwrap_or_else(|| "https://api.browserbase.com".into());
@@ -95,7 +99,8 @@ fn draw(frame: &mut Frame<'_>, sessions: &[Session], status: &str, table: &mut T
     let [header, body] =
         ratatui::layout::Layout::vertical([Length(1), Length(frame.area().height - 1)]).areas(frame.area());
     frame.render_widget(format!("{} sessions, {status}", sessions.len()), header);
-    // Rows out of view are empty, so that they cost nothing.
+    // Rows outside the viewport are empty, so that they cost almost nothing. Twice the viewport's height leaves room
+    // for a selection that scrolls.
     let first = table.offset();
     let last = first + usize::from(body.height) * 2;
     let rows = sessions.iter().enumerate().map(|(index, session)| match session {

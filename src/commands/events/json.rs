@@ -1,8 +1,8 @@
 //! The JSON schema of `keepwatch events`, version 1. Pure.
 //!
 //! `docs/events.md` documents the schema, and a test compares every example there with this code. A version may gain
-//! fields, but never renames, removes or redefines one. Objects never have metadata. Texts from the network are not
-//! sanitised, but secrets in them are redacted. Sentences are sanitised.
+//! fields, but never renames, removes or redefines one. Objects never have metadata. The fields of an
+//! event are not sanitised, but secrets in them are redacted. Sentences are sanitised and redacted.
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,7 @@ pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
     object.insert("not_after".into(), time(event.when.latest).into());
     object.insert("observed_at".into(), time(event.learned_at).into());
     object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.learned_at).into());
-    // The sentence is redacted already, and a second pass could redact too much.
+    // `sentence` has redacted its text already. A second redaction could remove too much.
     let mut fields = kind_fields(&event.kind);
     text::redact_values(&mut fields);
     if let Value::Object(fields) = fields {
@@ -51,7 +51,7 @@ fn is_end_event(kind: &EventKind) -> bool {
     }
 }
 
-/// Returns the fields that only this kind of event has.
+/// Returns the fields that not all kinds of events have.
 fn kind_fields(kind: &EventKind) -> Value {
     let request_id = kind.request_id().map(Untrusted::raw);
     match kind {

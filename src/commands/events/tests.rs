@@ -1,10 +1,10 @@
 use super::*;
-use keepwatch_core::testing::{id, time as t};
+use keepwatch_core::testing::{id, time};
 use keepwatch_core::tracker::server_clock::TimeInterval;
 use keepwatch_core::tracker::verdict::Evidence;
 
 fn event(session: Option<&str>, kind: EventKind) -> Event {
-    let at = t("21:04:12.1");
+    let at = time("21:04:12.1");
     let id = session.map(id);
     Event { id, when: TimeInterval { earliest: None, latest: at }, learned_at: at, kind }
 }
@@ -29,15 +29,15 @@ fn verdict_follows_end() {
     let status = Status::Completed;
     let evidence = Evidence {
         status: Some(status.clone()),
-        started: Some(t("21:04:02")),
-        ended: Some(t("21:04:11.6")),
-        expires: Some(t("21:19:02")),
+        started: Some(time("21:04:02")),
+        ended: Some(time("21:04:11.6")),
+        expires: Some(time("21:19:02")),
         keep_alive: Some(true),
         ..Evidence::default()
     };
     let ended = EventKind::Ended {
         status: status.clone(),
-        ended_at: Some(t("21:04:11.6")),
+        ended_at: Some(time("21:04:11.6")),
         ended_at_fits: true,
         last_alive: None,
     };

@@ -1,6 +1,6 @@
-//! Merges the journal's rows, one for each session and run, into one row for each session. Pure.
+//! Merges the journal's rows, one for each session and run, into one row for each session, and sums them by day. Pure.
 //!
-//! The run that saw a session last provides its fields. The watched time is the sum over all runs, but at most:
+//! A session's fields come from the run that saw it last. Its watched time is the sum over all runs, but at most:
 //!
 //! - the union of the intervals in which the runs saw the session, so that two runs at the same time count once;
 //! - the session's running time.
@@ -39,19 +39,19 @@ pub(super) struct DailyTotals {
     /// The owner, if the metadata names one.
     pub(super) owner: Option<Untrusted>,
     /// The number of sessions.
-    pub(super) sessions: usize,
-    /// The sum of their running times.
+    pub(super) session_count: usize,
+    /// The sum of the sessions' known running times.
     pub(super) running_time: Duration,
-    /// The sum of their watched times.
+    /// The sum of the watched times of the sessions with a known running time.
     pub(super) watched_time: Duration,
-    /// The sum of their proxy bytes.
+    /// The sum of the sessions' proxy bytes.
     pub(super) proxy_bytes: i64,
-    /// The estimated cost in dollars.
+    /// The sum of the sessions' estimated costs in dollars.
     pub(super) cost: f64,
 }
 
 impl MergedSession {
-    /// Merges `rows`, which may be in any order. The session that started last comes first.
+    /// Merges `rows`, which may be in any order. Of the returned sessions, the one that started last comes first.
     pub(super) fn merge_all(rows: Vec<SessionSummary>) -> Vec<Self> {
         // Ids are unique only within a host: the simulator uses the same ids in each run.
         let mut by_session: BTreeMap<(SessionId, String), Vec<SessionSummary>> = BTreeMap::new();
@@ -65,16 +65,18 @@ impl MergedSession {
         sessions
     }
 
+    /// Merges the rows of one session. Returns `None` if there are none.
     fn merge(mut rows: Vec<SessionSummary>) -> Option<Self> {
         rows.sort_by_key(|row| row.first_seen);
-        let newest = rows.iter().enumerate().max_by_key(|(_, row)| row.last_seen).map(|(index, _)| index)?;
+        let newest_index =
+            rows.iter().enumerate().max_by_key(|(_, row)| row.last_seen).map(|(index, _)| index)?;
         let watched = rows.iter().fold(Duration::ZERO, |sum, row| sum.saturating_add(row.watched));
         let mut session = Self {
             first_seen: rows.first()?.first_seen,
             responses: rows.iter().fold(0, |sum, row| sum.saturating_add(row.responses)),
             runs: rows.len(),
             watched_time: watched.min(observed_time(&rows)),
-            newest: rows.swap_remove(newest),
+            newest: rows.swap_remove(newest_index),
         };
         if let Some(running_time) = session.running_time() {
             session.watched_time = session.watched_time.min(running_time);
@@ -82,7 +84,7 @@ impl MergedSession {
         Some(session)
     }
 
-    /// Returns the time of its start, else of its creation, else of the first response.
+    /// Returns when the session started, else when it was created, else when it was first seen.
     pub(super) fn start_time(&self) -> Timestamp {
         self.newest.started.or(self.newest.created).unwrap_or(self.first_seen)
     }
@@ -92,11 +94,12 @@ impl MergedSession {
         self.newest.ended.is_none() && !self.newest.status.as_ref().is_some_and(Status::is_final)
     }
 
-    /// Returns the running time, up to the last response if the end is unknown.
+    /// Returns the time from the start, or else the creation, to the end. For a session that was running when it was
+    /// last seen, the last response counts as the end.
     pub(super) fn running_time(&self) -> Option<Duration> {
-        let until = self.newest.ended.or(self.was_running().then_some(self.newest.last_seen))?;
+        let end = self.newest.ended.or(self.was_running().then_some(self.newest.last_seen))?;
         let started = self.newest.started.or(self.newest.created)?;
-        until.signed_duration_since(started).to_std().ok()
+        end.signed_duration_since(started).to_std().ok()
     }
 
     /// Returns the estimated cost in dollars.
@@ -111,16 +114,17 @@ impl MergedSession {
 /// `first_seen`.
 fn observed_time(rows: &[SessionSummary]) -> Duration {
     let mut covered = Duration::ZERO;
-    let mut until = Timestamp::MIN_UTC;
+    let mut covered_until = Timestamp::MIN_UTC;
     for row in rows {
-        let more = row.last_seen.signed_duration_since(row.first_seen.max(until)).to_std();
-        covered = covered.saturating_add(more.unwrap_or_default());
-        until = until.max(row.last_seen);
+        let added = row.last_seen.signed_duration_since(row.first_seen.max(covered_until)).to_std();
+        covered = covered.saturating_add(added.unwrap_or_default());
+        covered_until = covered_until.max(row.last_seen);
     }
     covered
 }
 
-/// Returns the totals by day and owner: the newest day first, sessions without an owner last in their day.
+/// Returns the totals by day and owner. The newest day comes first, and within a day the sessions without an owner come
+/// last.
 pub(super) fn daily_totals(sessions: &[MergedSession], options: HistoryOptions) -> Vec<DailyTotals> {
     let mut days: BTreeMap<_, DailyTotals> = BTreeMap::new();
     for session in sessions {
@@ -129,13 +133,13 @@ pub(super) fn daily_totals(sessions: &[MergedSession], options: HistoryOptions) 
         let totals = days.entry(key).or_insert_with(|| DailyTotals {
             day,
             owner,
-            sessions: 0,
+            session_count: 0,
             running_time: Duration::ZERO,
             watched_time: Duration::ZERO,
             proxy_bytes: 0,
             cost: 0.0,
         });
-        totals.sessions = totals.sessions.saturating_add(1);
+        totals.session_count = totals.session_count.saturating_add(1);
         if let Some(running_time) = session.running_time() {
             totals.running_time = totals.running_time.saturating_add(running_time);
             totals.watched_time = totals.watched_time.saturating_add(session.watched_time);

@@ -16,7 +16,7 @@ use keepwatch_core::text::{self, Untrusted};
 /// The version of the schema.
 pub(super) const VERSION: u32 = 1;
 
-/// Returns the JSON object.
+/// Returns the JSON object. `since` is the start of the period that it covers.
 pub(super) fn object(
     sessions: &[MergedSession],
     days: &[DailyTotals],
@@ -26,14 +26,14 @@ pub(super) fn object(
     let mut object = json!({
         "v": VERSION,
         "since": time(since),
-        "sessions": sessions.iter().map(|merged| session(merged, options)).collect::<Vec<_>>(),
-        "summary": days.iter().map(day).collect::<Vec<_>>(),
+        "sessions": sessions.iter().map(|merged| session_object(merged, options)).collect::<Vec<_>>(),
+        "summary": days.iter().map(totals_object).collect::<Vec<_>>(),
     });
     text::redact_values(&mut object);
     object
 }
 
-fn session(merged: &MergedSession, options: HistoryOptions) -> Value {
+fn session_object(merged: &MergedSession, options: HistoryOptions) -> Value {
     let newest = &merged.newest;
     json!({
         "session": newest.session.raw(),
@@ -64,15 +64,15 @@ fn session(merged: &MergedSession, options: HistoryOptions) -> Value {
     })
 }
 
-fn day(day: &DailyTotals) -> Value {
+fn totals_object(totals: &DailyTotals) -> Value {
     json!({
-        "day": day.day,
-        "owner": day.owner.as_ref().map(Untrusted::raw),
-        "sessions": day.sessions,
-        "ran_s": seconds(day.running_time),
-        "watched_s": seconds(day.watched_time),
-        "proxy_bytes": day.proxy_bytes,
-        "est_cost_usd": dollars(day.cost),
+        "day": totals.day,
+        "owner": totals.owner.as_ref().map(Untrusted::raw),
+        "sessions": totals.session_count,
+        "ran_s": seconds(totals.running_time),
+        "watched_s": seconds(totals.watched_time),
+        "proxy_bytes": totals.proxy_bytes,
+        "est_cost_usd": dollars(totals.cost),
     })
 }
 

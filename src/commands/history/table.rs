@@ -11,16 +11,18 @@ use keepwatch_core::tracker::cost::format_estimate;
 
 /// The maximum width of a table on a terminal, in columns.
 const MAX_TABLE_COLUMNS: usize = 80;
-/// The width of a session id's prefix, in columns.
+/// The width to which a session id is truncated, in columns.
 const ID_COLUMNS: usize = 8;
-/// The maximum and minimum width of an owner or a profile, in columns.
-const NAME_COLUMNS: (usize, usize) = (20, 5);
+/// The maximum width of an owner or a profile, in columns.
+const MAX_NAME_COLUMNS: usize = 20;
+/// The width to which a column of owners or profiles can shrink.
+const MIN_NAME_COLUMNS: usize = 5;
 /// The maximum width of a cost, in columns.
 const MAX_COST_COLUMNS: usize = 7;
 /// The maximum width of a verdict, in columns.
 const MAX_VERDICT_COLUMNS: usize = 14;
 
-/// The names of the verdicts and their texts for the table.
+/// The names of the verdicts, each with its text for the table.
 pub(super) const SHORT_VERDICTS: [(&str, &str); 12] = [
     ("error", "error"),
     ("timed_out", "timed out"),
@@ -36,32 +38,43 @@ pub(super) const SHORT_VERDICTS: [(&str, &str); 12] = [
     ("overdue", "overdue"),
 ];
 
+/// The index of the column of owners, in both tables.
+const OWNER_COLUMN: usize = 1;
+/// The index of the column of profiles, in the table of sessions.
+const PROFILE_COLUMN: usize = 2;
+
 /// Renders a table with one row per session.
 pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> String {
-    let with_profile = sessions.iter().any(|session| session.newest.profile.is_some());
+    let has_profiles = sessions.iter().any(|session| session.newest.profile.is_some());
     let mut columns = vec!["SESSION", "OWNER", "PROFILE", "STARTED", "RAN", "VERDICT", "PROXY", "EST."];
     let mut rows: Vec<Vec<String>> = sessions.iter().map(|session| row(session, options)).collect();
-    if !with_profile {
-        columns.remove(2);
-        rows.iter_mut().for_each(|row| drop(row.remove(2)));
+    if !has_profiles {
+        columns.remove(PROFILE_COLUMN);
+        rows.iter_mut().for_each(|row| drop(row.remove(PROFILE_COLUMN)));
     }
     let notes = [
         (
-            sessions.iter().any(|it| it.was_running() && it.running_time().is_some()),
+            sessions.iter().any(|session| session.was_running() && session.running_time().is_some()),
             "+  at least: it lived when it was last seen",
         ),
         (sessions.iter().any(is_upper_bound), "~  at most: its end was not seen exactly"),
     ];
     let notes: String =
         notes.iter().filter(|(applies, _)| *applies).map(|(_, note)| format!("{note}\n")).collect();
-    render_table(&columns, rows, if with_profile { &[1, 2] } else { &[1] }, options) + &notes
+    render_table(
+        &columns,
+        rows,
+        if has_profiles { &[OWNER_COLUMN, PROFILE_COLUMN] } else { &[OWNER_COLUMN] },
+        options,
+    ) + &notes
 }
 
-/// Returns true if the running time is only an upper bound, because the exact end is unknown.
+/// Returns true if the session may have ended earlier than the known end, so that its running time is an upper bound.
 fn is_upper_bound(session: &MergedSession) -> bool {
     session.newest.ended.is_some() && !session.newest.is_end_exact && session.running_time().is_some()
 }
 
+/// Returns the cells of a session's row, in the order of the headings in [`sessions`].
 fn row(session: &MergedSession, options: HistoryOptions) -> Vec<String> {
     let newest = &session.newest;
     let started = options.zone.date_time(session.start_time());
@@ -75,7 +88,7 @@ fn row(session: &MergedSession, options: HistoryOptions) -> Vec<String> {
     vec![
         newest.session.prefix(ID_COLUMNS),
         owner(newest.owner.as_ref()),
-        newest.profile.as_ref().map_or_else(placeholder, |name| text::sanitise(name, NAME_COLUMNS.0)),
+        newest.profile.as_ref().map_or_else(placeholder, |name| text::sanitise(name, MAX_NAME_COLUMNS)),
         started.get(5..16).unwrap_or(&started).to_owned(), // without the year and the seconds
         running_time,
         verdict(session),
@@ -94,9 +107,9 @@ fn verdict(session: &MergedSession) -> String {
         let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - 1));
         return if verdict.confidence == "perhaps" { short + "?" } else { short };
     }
-    let was = if session.was_running() { "was " } else { "" }; // the status may have changed since then
+    let prefix = if session.was_running() { "was " } else { "" }; // the status may have changed since then
     let status = |status: &Status| {
-        text::truncate(&format!("{was}{}", status.sanitise(24).to_lowercase()), MAX_VERDICT_COLUMNS)
+        text::truncate(&format!("{prefix}{}", status.sanitise(24).to_lowercase()), MAX_VERDICT_COLUMNS)
     };
     session.newest.status.as_ref().map_or_else(placeholder, status)
 }
@@ -108,14 +121,14 @@ pub(super) fn days(days: &[DailyTotals], options: HistoryOptions) -> String {
         vec![
             day.day.clone(),
             owner(day.owner.as_ref()),
-            day.sessions.to_string(),
+            day.session_count.to_string(),
             text::format_countdown(day.running_time),
             text::format_bytes(day.proxy_bytes),
             cost(day.cost),
             percentage(day.watched_time, day.running_time),
         ]
     });
-    render_table(&columns, rows.collect(), &[1], options)
+    render_table(&columns, rows.collect(), &[OWNER_COLUMN], options)
 }
 
 /// Returns a percentage such as `87 %`, rounded down so that `100 %` means all of it.
@@ -127,10 +140,10 @@ fn percentage(part: Duration, whole: Duration) -> String {
 }
 
 fn owner(owner: Option<&Untrusted>) -> String {
-    owner.map_or_else(placeholder, |owner| owner.sanitise(NAME_COLUMNS.0))
+    owner.map_or_else(placeholder, |owner| owner.sanitise(MAX_NAME_COLUMNS))
 }
 
-/// Returns the cost without the prefix "est. ", which the heading has.
+/// Returns the cost without the prefix "est. ", because the heading says that it is an estimate.
 fn cost(dollars: f64) -> String {
     text::truncate(format_estimate(dollars).trim_start_matches("est. "), MAX_COST_COLUMNS)
 }
@@ -139,7 +152,8 @@ fn placeholder() -> String {
     "-".to_owned()
 }
 
-/// Renders the rows below their headings. If the table is too wide, the `elastic` columns shrink.
+/// Renders the rows below the headings in `columns`. If the table is too wide, the columns at the indices `elastic`
+/// shrink.
 fn render_table(
     columns: &[&str],
     rows: Vec<Vec<String>>,
@@ -153,7 +167,7 @@ fn render_table(
     let mut excess = table_width(&widths).saturating_sub(max_width);
     for column in elastic {
         if let Some(width) = widths.get_mut(*column) {
-            let cut = excess.min(width.saturating_sub(NAME_COLUMNS.1));
+            let cut = excess.min(width.saturating_sub(MIN_NAME_COLUMNS));
             *width = width.saturating_sub(cut);
             excess = excess.saturating_sub(cut);
         }

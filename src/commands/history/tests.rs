@@ -8,7 +8,8 @@ use keepwatch_core::session::{Metadata, Region, Status};
 use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
-fn t(text: &str) -> Timestamp {
+/// Returns a time in November 2026, from its day and time of day: `22T12:00:00`.
+fn november(text: &str) -> Timestamp {
     format!("2026-11-{text}Z").parse().unwrap()
 }
 
@@ -25,7 +26,7 @@ fn verdict(name: &str) -> Option<StoredVerdict> {
 fn nightly(run: u64) -> SessionSummary {
     SessionSummary {
         session: id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"),
-        run: RunId::new(t("22T12:00:00"), run),
+        run: RunId::new(november("22T12:00:00"), run),
         profile: None,
         host: "api.browserbase.com".into(),
         project: Some(Untrusted::new("3c9d1a52")),
@@ -34,13 +35,13 @@ fn nightly(run: u64) -> SessionSummary {
         region: Some(Region::UsWest2),
         keep_alive: Some(true),
         context: None,
-        created: Some(t("22T21:04:01.900")),
-        started: Some(t("22T21:04:02")),
-        ended: Some(t("22T21:34:02")),
+        created: Some(november("22T21:04:01.900")),
+        started: Some(november("22T21:04:02")),
+        ended: Some(november("22T21:34:02")),
         is_end_exact: true,
-        expires: Some(t("22T22:04:02")),
-        first_seen: t("22T21:04:12.100"),
-        last_seen: t("22T21:34:06"),
+        expires: Some(november("22T22:04:02")),
+        first_seen: november("22T21:04:12.100"),
+        last_seen: november("22T21:34:06"),
         watched: Duration::from_millis(1_680_500),
         responses: 590,
         proxy_bytes: Some(18_200_000),
@@ -55,13 +56,13 @@ fn checkout() -> SessionSummary {
         owner: None,
         status: Some(Status::Running),
         keep_alive: Some(false),
-        created: Some(t("23T07:59:59.800")),
-        started: Some(t("23T08:00:00")),
-        expires: Some(t("23T09:00:00")),
+        created: Some(november("23T07:59:59.800")),
+        started: Some(november("23T08:00:00")),
+        expires: Some(november("23T09:00:00")),
         ended: None,
         is_end_exact: false,
-        first_seen: t("23T08:00:00"),
-        last_seen: t("23T08:10:00"),
+        first_seen: november("23T08:00:00"),
+        last_seen: november("23T08:10:00"),
         watched: Duration::from_secs(600),
         proxy_bytes: None,
         verdict: None,
@@ -100,7 +101,7 @@ fn tables_fit_80_columns() {
         owner: Some(long),
         profile: Some("a-profile-with-a-long-name".into()),
         status: Some(Status::from_api("A_STATUS_OF_ANOTHER_TIME")),
-        ended: Some(t("30T21:04:02")),
+        ended: Some(november("30T21:04:02")),
         is_end_exact: false,
         proxy_bytes: Some(i64::MAX),
         verdict: Some(StoredVerdict {
@@ -157,7 +158,7 @@ fn every_verdict_has_a_short_text() {
     .unwrap();
     let names = source.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
     for name in names.split('"').skip(1).step_by(2) {
-        assert!(table::SHORT_VERDICTS.iter().any(|(it, _)| *it == name), "{name}");
+        assert!(table::SHORT_VERDICTS.iter().any(|(known, _)| *known == name), "{name}");
     }
 }
 
@@ -165,8 +166,8 @@ fn every_verdict_has_a_short_text() {
 fn overlapping_runs_count_once() {
     let minute = Duration::from_secs(60);
     let run = |number, from: &str, to: &str, watched: Duration| SessionSummary {
-        first_seen: t(from),
-        last_seen: t(to),
+        first_seen: november(from),
+        last_seen: november(to),
         watched,
         ..nightly(number)
     };
@@ -182,10 +183,10 @@ fn overlapping_runs_count_once() {
     // A run that watched longer than the session ran.
     assert_eq!(watched(vec![run(1, one, "22T23:00:00", minute * 100)]), minute * 30);
 
-    let before = SessionSummary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
-    let merged = MergedSession::merge_all(vec![before, run(2, three, four, minute)]);
+    let first_run = SessionSummary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
+    let merged = MergedSession::merge_all(vec![first_run, run(2, three, four, minute)]);
     assert_eq!(merged.len(), 1);
-    assert_eq!((merged[0].runs, merged[0].responses, merged[0].first_seen), (2, 1180, t(one)));
+    assert_eq!((merged[0].runs, merged[0].responses, merged[0].first_seen), (2, 1180, november(one)));
     assert_eq!(merged[0].newest.status, Some(Status::Completed));
     let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..nightly(3) };
     assert_eq!(
@@ -215,8 +216,12 @@ fn json_matches_documentation() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/history.md")).unwrap();
     let documented = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let sessions = MergedSession::merge_all(vec![nightly(1), checkout()]);
-    let object =
-        json::object(&sessions, &daily_totals(&sessions, options(true)), t("21T12:00:00"), options(true));
+    let object = json::object(
+        &sessions,
+        &daily_totals(&sessions, options(true)),
+        november("21T12:00:00"),
+        options(true),
+    );
     let pretty = serde_json::to_string_pretty(&object).unwrap() + "\n";
     assert_eq!(documented, pretty, "docs/history.md should show:\n{pretty}");
     let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
@@ -234,7 +239,11 @@ fn secret_in_row_is_not_printed() {
         ..nightly(1)
     };
     let sessions = MergedSession::merge_all(vec![row.clone()]);
-    let object =
-        json::object(&sessions, &daily_totals(&sessions, options(true)), t("21T12:00:00"), options(true));
+    let object = json::object(
+        &sessions,
+        &daily_totals(&sessions, options(true)),
+        november("21T12:00:00"),
+        options(true),
+    );
     assert!(!object.to_string().contains("cAnArY") && !render(vec![row], options(false)).contains("cAnArY"));
 }

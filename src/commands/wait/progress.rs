@@ -6,9 +6,8 @@
 //!                        └── 404 or 410, after the grace period ───────► GoalMissed(NotFound)
 //! ```
 //!
-//! `GoalReached` and `GoalMissed` never change again. [`WaitProgress::outcome`] decides the exit code from them. The
-//! header of `commands/error.rs` lists where every other exit code is decided, and `api_error.rs` has those of single
-//! requests.
+//! `GoalReached` and `GoalMissed` are final. [`WaitProgress::outcome`] decides the exit code from them. The header of
+//! `commands/error.rs` lists where every other exit code is decided.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,16 +25,22 @@ pub(super) struct WaitProgress {
     /// The sessions that the API does not know, each with its grace period.
     not_found: HashMap<SessionId, GracePeriod>,
     goal: Goal,
+    /// True if one session that reaches the goal is enough.
     any: bool,
+    /// True if the exit code reports sessions that ended as `ERROR` or `TIMED_OUT`.
     exit_status: bool,
+    /// The length of a grace period.
     grace: Duration,
 }
 
+/// The progress of one session.
 #[derive(Clone, Debug, PartialEq)]
 enum SessionProgress {
+    /// The session may still reach the goal.
     Waiting,
     /// The session reached the goal with this status.
     GoalReached(Status),
+    /// The session can no longer reach the goal.
     GoalMissed(MissReason),
 }
 
@@ -44,11 +49,11 @@ enum SessionProgress {
 pub(super) enum MissReason {
     /// It ended with this status.
     Ended(Status),
-    /// The API does not know it. The error is the API's response.
+    /// The API does not know it, even after the grace period. The error is the API's response.
     NotFound(ApiError),
 }
 
-/// A session that stopped waiting.
+/// A change of a session's progress from waiting to a final state.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ProgressChange {
     /// The session reached the goal.
@@ -61,9 +66,9 @@ pub(super) enum ProgressChange {
 #[derive(Clone, Copy, Debug)]
 struct GracePeriod {
     /// The send time of the first request that the API answered with 404 or 410.
-    since: Moment,
-    /// True if the poll at the end of the grace period was requested.
-    is_final_poll_sent: bool,
+    start: Moment,
+    /// True if the command has requested the poll at the end of the grace period.
+    is_final_poll_requested: bool,
 }
 
 impl WaitProgress {
@@ -82,8 +87,8 @@ impl WaitProgress {
         self.goal
     }
 
-    /// Reads the tracker and returns the sessions that stopped waiting. `not_found` is the session of the newest
-    /// response, if that was a 404 or 410.
+    /// Reads the tracker and returns the sessions that reached or missed the goal. If the newest response was a 404 or
+    /// 410, `not_found` has its session and the times of its request.
     pub(super) fn update(
         &mut self,
         tracker: &SessionTracker,
@@ -95,12 +100,13 @@ impl WaitProgress {
         {
             let Some(record) = tracker.get(id) else { continue };
             if let Presence::NotFound(absence) = &record.presence {
-                let (since, error) = (absence.since, &absence.error);
+                let (first_request, error) = (absence.since, &absence.error);
                 self.not_found
                     .entry(id.clone())
-                    .or_insert(GracePeriod { since: since.sent, is_final_poll_sent: false });
-                let newest = not_found.as_ref().filter(|(not_found, _)| not_found == id);
-                let is_grace_over = newest.is_some_and(|(_, at)| at.sent.since(since.sent) >= self.grace);
+                    .or_insert(GracePeriod { start: first_request.sent, is_final_poll_requested: false });
+                let newest = not_found.as_ref().filter(|(newest_id, _)| newest_id == id);
+                let is_grace_over =
+                    newest.is_some_and(|(_, timing)| timing.sent.since(first_request.sent) >= self.grace);
                 if is_grace_over {
                     *progress = SessionProgress::GoalMissed(MissReason::NotFound(error.clone()));
                     changes.push(ProgressChange::GoalMissed(id.clone(), MissReason::NotFound(error.clone())));
@@ -125,7 +131,7 @@ impl WaitProgress {
         changes
     }
 
-    /// Returns the exit code of the wait once it is certain.
+    /// Returns the exit code of the command as soon as no further response can change it.
     pub(super) fn outcome(&self) -> Option<ExitCode> {
         let all = || self.sessions.iter().map(|(_, progress)| progress);
         let reached = || all().filter(|progress| matches!(progress, SessionProgress::GoalReached(_)));
@@ -160,19 +166,20 @@ impl WaitProgress {
         waiting.map(|(id, _)| id).collect()
     }
 
-    /// Returns the first end of a grace period whose final poll is still to come, on the clock since boot.
+    /// Returns when the next grace period ends, on the clock since boot. Ignores those whose final poll was requested.
     pub(super) fn next_grace_end(&self) -> Option<Duration> {
-        let pending = self.not_found.values().filter(|period| !period.is_final_poll_sent);
-        pending.map(|period| period.since.boot.saturating_add(self.grace)).min()
+        let pending = self.not_found.values().filter(|period| !period.is_final_poll_requested);
+        pending.map(|period| period.start.boot.saturating_add(self.grace)).min()
     }
 
-    /// Returns true if a grace period is over at `now`, so that its session must be polled once more. The last poll may
-    /// be long ago, because the poller backs off for sessions that do not exist. Each session causes one final poll.
-    pub(super) fn needs_final_poll(&mut self, now: Duration) -> bool {
+    /// Returns true if the command must request a final poll, because a grace period is over at `now`, on the clock
+    /// since boot. Marks that poll as requested. It is needed because the previous poll may be long ago: the poller
+    /// backs off for sessions that do not exist.
+    pub(super) fn take_due_final_poll(&mut self, now: Duration) -> bool {
         let mut is_due = false;
-        for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_sent) {
-            if period.since.boot.saturating_add(self.grace) <= now {
-                period.is_final_poll_sent = true;
+        for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_requested) {
+            if period.start.boot.saturating_add(self.grace) <= now {
+                period.is_final_poll_requested = true;
                 is_due = true;
             }
         }

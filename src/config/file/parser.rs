@@ -14,17 +14,17 @@ use crate::config::file_schema::{self, TableSchema};
 use crate::config::{ConfigError, nearest};
 use keepwatch_core::text;
 
-/// The widest message about a value, in columns. The message quotes the value.
+/// The maximum width of a message that quotes a value, in columns.
 const MAX_PROBLEM_COLUMNS: usize = 300;
-/// The widest label of a profile, in columns.
+/// The maximum width of a profile's label, in columns.
 const MAX_LABEL_COLUMNS: usize = 40;
-/// The maximum number of warnings. Further ones are only counted.
+/// The maximum number of warnings. The parser only counts further ones.
 const MAX_WARNINGS: usize = 20;
-/// An API option that exists only in the file.
+/// The name of an API option that the command line does not have.
 const API_KEY_COMMAND: &str = "api-key-command";
-/// An option that names a file. In the config file, a relative path starts at the config file's folder.
+/// The name of an option whose value is a path. A relative path starts at the config file's folder.
 const LOG: &str = "log";
-/// The table of profiles.
+/// The name of the table that contains the profiles.
 const PROFILES: &str = "profile";
 
 /// A TOML key with its position in the text.
@@ -37,7 +37,9 @@ pub(super) struct ConfigParser<'t> {
     text: &'t str,
     /// The path of the file, sanitised.
     display_path: String,
+    /// The folder of the file, at which relative paths in it start.
     folder: &'t Path,
+    /// The home directory, for paths that begin with `~/`.
     home: Option<PathBuf>,
     warnings: Vec<String>,
     /// The number of warnings beyond [`MAX_WARNINGS`].
@@ -45,10 +47,10 @@ pub(super) struct ConfigParser<'t> {
 }
 
 impl<'t> ConfigParser<'t> {
-    /// Creates a parser for `text`, which was read from `path`. Messages show the path as `name`.
-    pub(super) fn new(text: &'t str, path: &'t Path, name: String, home: Option<PathBuf>) -> Self {
+    /// Creates a parser for `text`, which was read from `path`. Messages show the path as `display_path`.
+    pub(super) fn new(text: &'t str, path: &'t Path, display_path: String, home: Option<PathBuf>) -> Self {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self { text, display_path: name, folder, home, warnings: Vec::new(), dropped_warnings: 0 }
+        Self { text, display_path, folder, home, warnings: Vec::new(), dropped_warnings: 0 }
     }
 
     /// Parses and validates the whole file.
@@ -89,8 +91,8 @@ impl<'t> ConfigParser<'t> {
         Ok(file)
     }
 
-    /// Parses one entry of `table` into `values`. A warning about an unknown name suggests names from `command_tables`,
-    /// too.
+    /// Parses one entry of `table` into `values`. For the top, a warning about an unknown name can suggest a command's
+    /// table. `command_tables` has all of these for the top, and none for other tables.
     fn parse_option(
         &mut self,
         table: &TableSchema,
@@ -125,12 +127,12 @@ impl<'t> ConfigParser<'t> {
         }
     }
 
-    /// Parses an entry that sets the endpoint or the API key. Returns false if it is another entry.
+    /// Parses an entry that sets the endpoint or the API key. Returns false if the entry is another option.
     fn parse_api_option(
         &self,
         key: &SpannedKey<'t>,
         value: &SpannedValue<'t>,
-        into: &mut ApiOptions,
+        api_options: &mut ApiOptions,
     ) -> Result<bool, ConfigError> {
         let invalid = |problem: &str| self.invalid_entry(key, problem);
         let string = || value.get_ref().as_str().ok_or_else(|| invalid("it takes a text, in quotes"));
@@ -138,7 +140,7 @@ impl<'t> ConfigParser<'t> {
             "base-url" => {
                 // `resolve_endpoint` checks later if plain http is allowed.
                 Endpoint::new(string()?, "it", true).map_err(|error| invalid(&error.to_string()))?;
-                into.base_url = Some(string()?.to_owned());
+                api_options.base_url = Some(string()?.to_owned());
             }
             "api-key-file" => {
                 let written = string()?;
@@ -147,24 +149,24 @@ impl<'t> ConfigParser<'t> {
                 }
                 let path = resolve_path(written, self.folder, self.home.as_deref())
                     .map_err(|problem| invalid(&problem))?;
-                self.set_key_source(key, KeySource::File(path), into)?;
+                self.set_key_source(key, KeySource::File(path), api_options)?;
             }
             API_KEY_COMMAND => {
                 let words = argv(value.get_ref()).ok_or_else(|| {
                     invalid("it takes a program and its arguments, as [\"pass\", \"show\", \"browserbase\"]")
                 })?;
-                self.set_key_source(key, KeySource::Command(words), into)?;
+                self.set_key_source(key, KeySource::Command(words), api_options)?;
             }
             "insecure-http" => {
                 let allowed = value.get_ref().as_bool().ok_or_else(|| invalid(NOT_A_BOOLEAN))?;
-                into.insecure_http = Some(allowed);
+                api_options.insecure_http = Some(allowed);
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Resolves a path in the config file. Returns it as text.
+    /// Resolves a path that the config file contains. Returns the path as text.
     fn resolve_path_text(&self, written: &str) -> Result<String, String> {
         let path = resolve_path(written, self.folder, self.home.as_deref())?;
         path.into_os_string().into_string().map_err(|_| "it leads to a folder whose name is no text".into())
@@ -174,9 +176,9 @@ impl<'t> ConfigParser<'t> {
         &self,
         key: &SpannedKey<'t>,
         source: KeySource,
-        into: &mut ApiOptions,
+        api_options: &mut ApiOptions,
     ) -> Result<(), ConfigError> {
-        if into.key_source.replace(source).is_some() {
+        if api_options.key_source.replace(source).is_some() {
             return Err(self.invalid_entry(key, "api-key-file and api-key-command exclude each other"));
         }
         Ok(())
@@ -210,7 +212,8 @@ impl<'t> ConfigParser<'t> {
         Ok(profile)
     }
 
-    /// Warns about a name that `table` does not allow. The warning suggests similar names or the tables that allow it.
+    /// Warns about a name that `table` does not allow. The warning suggests a similar name or the tables that allow the
+    /// name.
     fn warn_unknown_option(
         &mut self,
         table: &TableSchema,
@@ -251,7 +254,8 @@ impl<'t> ConfigParser<'t> {
         Ok(())
     }
 
-    /// Returns an error if an unknown entry looks like an API key, by its name or the names in its table.
+    /// Returns an error if the name of an unknown entry, or a name in an unknown table, suggests an API key as the
+    /// value.
     fn reject_api_key(&self, key: &SpannedKey<'t>, value: &SpannedValue<'t>) -> Result<(), ConfigError> {
         let name = key.get_ref();
         if text::is_secret_name(name) || name.eq_ignore_ascii_case("key") {
@@ -265,6 +269,7 @@ impl<'t> ConfigParser<'t> {
         }
     }
 
+    /// Returns the value as a table, or an error that shows the expected `header`.
     fn expect_table<'v>(
         &self,
         key: &SpannedKey<'t>,
@@ -290,6 +295,7 @@ impl<'t> ConfigParser<'t> {
         ConfigError::InvalidEntry { file: self.display_path.clone(), line, name, problem }
     }
 
+    /// Returns the error for an API key in the file.
     fn api_key_in_file(&self, key: &SpannedKey<'t>) -> ConfigError {
         self.invalid_entry(
             key,
@@ -300,16 +306,16 @@ impl<'t> ConfigParser<'t> {
 
     fn invalid_toml(&self, error: &toml::de::Error) -> ConfigError {
         let problem = text::sanitise(&error.message().replace('\n', ", "), MAX_PROBLEM_COLUMNS);
-        let at = error.span().unwrap_or_default();
-        let above = self.text.get(..at.start).unwrap_or_default();
-        let column = above.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
-        let line = self.line_number(at);
+        let span = error.span().unwrap_or_default();
+        let preceding = self.text.get(..span.start).unwrap_or_default();
+        let column = preceding.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
+        let line = self.line_number(span);
         ConfigError::InvalidToml { file: self.display_path.clone(), line, column, problem }
     }
 
-    /// Returns the line, from 1, in which a span of the text begins.
+    /// Returns the number of the line in which a span of the text begins. The first line has the number 1.
     fn line_number(&self, span: Range<usize>) -> usize {
-        let above = self.text.get(..span.start).unwrap_or_default();
-        above.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1)
+        let preceding = self.text.get(..span.start).unwrap_or_default();
+        preceding.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1)
     }
 }

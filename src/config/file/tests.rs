@@ -50,7 +50,7 @@ fn warnings(text: &str) -> Vec<String> {
     Home::new(text).find(&["demo"], &[]).unwrap().1.warnings().to_vec()
 }
 
-const KEY: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
+const API_KEY: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
 
 #[test]
 fn options_override_command_table_overrides_top() {
@@ -64,13 +64,13 @@ fn options_override_command_table_overrides_top() {
         format = "text"
         "#,
     );
-    let max_rps = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
+    let max_rps = |args: &[&str]| match home.config(args, &[API_KEY]).unwrap() {
         Config::Watch(watch) => watch.poll_limits.max_rps,
         Config::Events(events) => events.poll_limits.max_rps,
         other => panic!("{other:?}"),
     };
     assert_eq!((max_rps(&[]), max_rps(&["events"]), max_rps(&["events", "--max-rps", "9"])), (5, 6, 9));
-    let Config::Events(events) = home.config(&["events"], &[KEY, ("LANG", "C.UTF-8")]).unwrap() else {
+    let Config::Events(events) = home.config(&["events"], &[API_KEY, ("LANG", "C.UTF-8")]).unwrap() else {
         panic!()
     };
     let text = crate::config::EventFormat::Text { zone: keepwatch_core::clock::Zone::Utc, ascii: false };
@@ -81,7 +81,7 @@ fn options_override_command_table_overrides_top() {
 #[test]
 fn environment_overrides_file() {
     let home = Home::new("color = \"always\"\nread-only = true\nbase-url = \"https://file.example\"\n");
-    let resolve = |vars: &[(&str, &str)]| match home.config(&[], &[&[KEY], vars].concat()).unwrap() {
+    let resolve = |vars: &[(&str, &str)]| match home.config(&[], &[&[API_KEY], vars].concat()).unwrap() {
         Config::Watch(watch) => {
             let host = watch.first_profile.endpoint.host();
             (watch.screen.appearance.color, watch.screen.read_only, host)
@@ -92,7 +92,7 @@ fn environment_overrides_file() {
     let all =
         [("NO_COLOR", "1"), ("KEEPWATCH_READ_ONLY", "0"), ("BROWSERBASE_BASE_URL", "https://env.example")];
     assert_eq!(resolve(&all), (false, false, "env.example".into()));
-    let error = home.config(&["release", "s-1"], &[KEY]).unwrap_err();
+    let error = home.config(&["release", "s-1"], &[API_KEY]).unwrap_err();
     assert!(error.to_string().contains("read-only in the config file"), "{error}");
 }
 
@@ -101,7 +101,7 @@ fn journal_variable_overrides_no_journal() {
     let home =
         Home::new("journal-keep = \"7d\"\nno-journal = true\nrate-hour = 0.5\n[history]\nsince = \"5d\"\n");
     let journal = |args: &[&str], vars: &[(&str, &str)]| {
-        let vars: Vec<(&str, &str)> = vars.iter().copied().chain([KEY]).collect();
+        let vars: Vec<(&str, &str)> = vars.iter().copied().chain([API_KEY]).collect();
         let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
         watch
             .journal
@@ -114,19 +114,19 @@ fn journal_variable_overrides_no_journal() {
     assert_eq!(journal(&["--journal-keep", "90d"], &[named]), Some(("/j.sqlite".into(), 90)));
     assert_eq!(journal(&["--no-journal"], &[named]), None);
     let empty = Home::new("");
-    let Ok(Config::Watch(watch)) = empty.config(&[], &[KEY]) else { panic!() };
+    let Ok(Config::Watch(watch)) = empty.config(&[], &[API_KEY]) else { panic!() };
     let default = watch.journal.unwrap();
     assert_eq!(default.path.to_str().unwrap(), empty.path(".local/state/keepwatch/journal.sqlite"));
     assert_eq!(default.retention.as_secs(), 30 * 86_400);
     let Ok(Config::History(history)) = home.config(&["history"], &[]) else { panic!() };
-    assert_eq!((history.since.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
+    assert_eq!((history.max_age.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
     assert!(error_message("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));
 }
 
 #[test]
 fn list_options_ignored_for_named_sessions() {
     let home = Home::new("status = \"running\"\nquery = \"user_metadata['a']:'b'\"\n");
-    let resolve = |args: &[&str]| match home.config(args, &[KEY]).unwrap() {
+    let resolve = |args: &[&str]| match home.config(args, &[API_KEY]).unwrap() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
         other => panic!("{other:?}"),
     };
@@ -348,13 +348,13 @@ fn options_override_profile_overrides_environment() {
         (&["--profile", "a", "--profile", "b", "--api-key-file", "-"], "--api-key-file is for one project"),
         (&["get", "a", "--profile", "staging", "--profile", "plain"], "`keepwatch get` reaches one"),
     ] {
-        let error = home.config(args, &[KEY]).unwrap_err();
+        let error = home.config(args, &[API_KEY]).unwrap_err();
         assert!(
             error.exit_code() == ExitCode::Usage && error.to_string().contains(expected),
             "{args:?}: {error}"
         );
     }
-    let no_profiles = Home::new("").config(&["--profile", "a"], &[KEY]).unwrap_err().to_string();
+    let no_profiles = Home::new("").config(&["--profile", "a"], &[API_KEY]).unwrap_err().to_string();
     assert!(no_profiles.contains("a profile is a table [profile.a]"), "{no_profiles}");
     let missing = Home::new("api-key-file = \"none\"").config(&[], &[]).unwrap_err();
     assert!(
@@ -366,14 +366,14 @@ fn options_override_profile_overrides_environment() {
 #[test]
 fn plain_http_needs_permission() {
     let home = Home::new("base-url = \"http://plain.example\"");
-    let message = home.config(&[], &[KEY]).unwrap_err().to_string();
+    let message = home.config(&[], &[API_KEY]).unwrap_err().to_string();
     assert!(
         message.contains("the base-url of the config file “http://plain.example” is plain http"),
         "{message}"
     );
-    assert!(home.config(&["--insecure-http"], &[KEY]).is_ok());
+    assert!(home.config(&["--insecure-http"], &[API_KEY]).is_ok());
     let home = Home::new("base-url = \"http://plain.example\"\ninsecure-http = true");
-    assert!(home.config(&[], &[KEY]).is_ok());
+    assert!(home.config(&[], &[API_KEY]).is_ok());
 }
 
 #[test]

@@ -7,10 +7,10 @@ use crate::config::file_schema::{FileOption, OptionKind};
 /// The error for a switch whose value is not a boolean.
 pub(super) const NOT_A_BOOLEAN: &str = "it is true or false, without quotes";
 
-/// Returns a value in the syntax of the command line.
+/// Returns the value of an option, one or a list, in the syntax of the command line.
 pub(super) fn option_text(option: &FileOption, value: &DeValue<'_>) -> Result<String, String> {
     match (option.kind, value) {
-        (OptionKind::Switch, DeValue::Boolean(is)) => Ok(is.to_string()),
+        (OptionKind::Switch, DeValue::Boolean(on)) => Ok(on.to_string()),
         (OptionKind::Switch, _) => Err(NOT_A_BOOLEAN.into()),
         (OptionKind::List, DeValue::Array(items)) if !items.is_empty() => {
             let items: Result<Vec<String>, String> =
@@ -23,6 +23,7 @@ pub(super) fn option_text(option: &FileOption, value: &DeValue<'_>) -> Result<St
     }
 }
 
+/// Returns a single value in the syntax of the command line.
 fn scalar(value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
@@ -37,7 +38,7 @@ fn scalar(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Returns a program and its arguments, or `None` if `value` is not an array of strings with a program.
+/// Returns a program and its arguments, or `None` unless `value` is an array of strings and the first one is not blank.
 pub(super) fn argv(value: &DeValue<'_>) -> Option<Vec<String>> {
     let words: Option<Vec<String>> =
         value.as_array()?.iter().map(|word| word.get_ref().as_str().map(str::to_owned)).collect();

@@ -1,6 +1,6 @@
 use super::*;
 
-const MIN: std::time::Duration = std::time::Duration::from_secs(60);
+const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let raw_args = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
@@ -64,14 +64,14 @@ fn headless_commands_accept_any_id() {
         panic!()
     };
     assert_eq!((events.targets, events.format), (Targets::All, EventFormat::Json));
-    assert_eq!(events.thresholds, AlertThresholds::new(vec![MIN * 2], MIN * 60));
+    assert_eq!(events.thresholds, AlertThresholds::new(vec![MINUTE * 2], MINUTE * 60));
     let text = config(&["events", "history", "--format", "text", "--utc"], &vars);
     let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
     assert_eq!(events.format, EventFormat::Text { zone: Zone::Utc, ascii: false });
     let wait = ["wait", "a", "a", "b", "--for", "running", "--any", "--timeout", "30m", "--grace", "1m"];
     let Ok(Config::Wait(wait)) = config(&wait, &vars) else { panic!() };
     assert_eq!((wait.ids.len(), wait.goal, wait.any, wait.exit_status), (2, cli::Goal::Running, true, false));
-    assert_eq!((wait.timeout, wait.grace), (Some(MIN * 30), MIN));
+    assert_eq!((wait.timeout, wait.grace), (Some(MINUTE * 30), MINUTE));
     let Ok(Config::Explain(explain)) = config(&["explain", "a", "--rate-hour", "0.1"], &vars) else {
         panic!()
     };
@@ -87,7 +87,7 @@ fn simulate_options_default_to_the_scenario() {
     let Ok(Config::Simulate(simulate)) = config(&args, &[]) else { panic!() };
     assert_eq!(
         (simulate.concurrency, simulate.plan, simulate.release_delay),
-        (Some(3), Some(cli::PlanArg::Free), Some(MIN))
+        (Some(3), Some(cli::PlanArg::Free), Some(MINUTE))
     );
 }
 

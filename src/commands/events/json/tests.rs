@@ -9,13 +9,15 @@ use keepwatch_core::tracker::server_clock::TimeInterval;
 use keepwatch_core::tracker::verdict::Evidence;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-const OTHER: &str = "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1";
+const OTHER_ID: &str = "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1";
 
-const MS: fn(u64) -> Duration = Duration::from_millis;
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
 
 /// Returns the time `ms` milliseconds after 21:04:00.
-fn t(ms: u64) -> Timestamp {
-    saturating_add(time("21:04:00"), MS(ms))
+fn at_ms(ms: u64) -> Timestamp {
+    saturating_add(time("21:04:00"), millis(ms))
 }
 
 fn error(kind: ApiErrorKind, message: &str) -> ApiError {
@@ -28,18 +30,18 @@ fn error(kind: ApiErrorKind, message: &str) -> ApiError {
 
 /// Returns an event learned at 12.1 s, which happened in the three seconds before.
 fn event(session: Option<&str>, kind: EventKind) -> Event {
-    let when = TimeInterval { earliest: Some(t(9_000)), latest: t(12_100) };
-    Event { id: session.map(id), when, learned_at: t(12_100), kind }
+    let when = TimeInterval { earliest: Some(at_ms(9_000)), latest: at_ms(12_100) };
+    Event { id: session.map(id), when, learned_at: at_ms(12_100), kind }
 }
 
 fn ended_early() -> (Status, Verdict) {
     let evidence = Evidence {
         status: Some(Status::Completed),
-        started: Some(t(2_000)),
-        expires: Some(t(902_000)),
-        ended: Some(t(11_630)),
+        started: Some(at_ms(2_000)),
+        expires: Some(at_ms(902_000)),
+        ended: Some(at_ms(11_630)),
         keep_alive: Some(true),
-        observed_between: Some(TimeInterval { earliest: Some(t(9_000)), latest: t(12_100) }),
+        observed_between: Some(TimeInterval { earliest: Some(at_ms(9_000)), latest: at_ms(12_100) }),
         ..Evidence::default()
     };
     (Status::Completed, evidence.verdict().unwrap())
@@ -48,17 +50,17 @@ fn ended_early() -> (Status, Verdict) {
 /// Returns events of every kind, in the order of the documentation.
 fn every_kind() -> Vec<Event> {
     let session_kinds = [
-        EventKind::FirstSeen { status: Status::Running, time_left: Some(MS(898_900)), ended_at: None },
-        EventKind::FirstSeen { status: Status::Completed, time_left: None, ended_at: Some(t(11_630)) },
+        EventKind::FirstSeen { status: Status::Running, time_left: Some(millis(898_900)), ended_at: None },
+        EventKind::FirstSeen { status: Status::Completed, time_left: None, ended_at: Some(at_ms(11_630)) },
         EventKind::StatusChanged { from: Status::Pending, to: Status::Running },
         EventKind::Ended {
             status: Status::Completed,
-            ended_at: Some(t(11_630)),
+            ended_at: Some(at_ms(11_630)),
             ended_at_fits: true,
-            last_alive: Some((t(9_084), Status::Running)),
+            last_alive: Some((at_ms(9_084), Status::Running)),
         },
         EventKind::Contradicted { from: Status::Completed, to: Status::Running },
-        EventKind::ExpiryMoved { from: t(902_000), to: t(1_802_000) },
+        EventKind::ExpiryMoved { from: at_ms(902_000), to: at_ms(1_802_000) },
         EventKind::KeepAliveChanged(true),
         EventKind::RegionChanged { from: Region::UsWest2, to: Region::from_api("mars-1") },
         EventKind::ContextChanged(Some(Untrusted::new("ctx-1"))),
@@ -69,25 +71,25 @@ fn every_kind() -> Vec<Event> {
         EventKind::Unlisted,
         EventKind::NotFound(error(ApiErrorKind::NotFound, "Session not found")),
         EventKind::FoundAgain(Status::Running),
-        EventKind::Overdue { expires: t(5_000) },
+        EventKind::Overdue { expires: at_ms(5_000) },
         EventKind::ReleaseRequested,
         EventKind::ReleaseFailed { error: error(ApiErrorKind::Status(409), "Session is locked"), wait: None },
-        EventKind::AlertRaised(Alert::TimeLeft(MS(300_000))),
+        EventKind::AlertRaised(Alert::TimeLeft(millis(300_000))),
         EventKind::AlertRaised(Alert::EndedEarly),
         EventKind::AlertRaised(Alert::Error),
         EventKind::AlertRaised(Alert::Overdue),
-        EventKind::AlertRaised(Alert::StillRunning(MS(30_000))),
+        EventKind::AlertRaised(Alert::StillRunning(millis(30_000))),
         EventKind::AlertRaised(Alert::ReleaseFailed),
-        EventKind::AlertRaised(Alert::Idle(MS(600_000))),
-        EventKind::Successor(id(OTHER)),
+        EventKind::AlertRaised(Alert::Idle(millis(600_000))),
+        EventKind::Successor(id(OTHER_ID)),
         EventKind::PollsFailing {
             list: None,
             error: error(ApiErrorKind::Server(503), "Try later"),
-            wait: Some(MS(6_000)),
+            wait: Some(millis(6_000)),
         },
     ];
     let global_kinds = [
-        EventKind::EndedTogether { ids: vec![id(ID), id(OTHER)], spread: MS(1_200) },
+        EventKind::EndedTogether { ids: vec![id(ID), id(OTHER_ID)], spread: millis(1_200) },
         EventKind::PollsFailing {
             list: None,
             error: ApiErrorKind::ConnectionRefused(Untrusted::new("127.0.0.1:9")).into(),
@@ -96,10 +98,10 @@ fn every_kind() -> Vec<Event> {
         EventKind::PollsFailing {
             list: None,
             error: error(ApiErrorKind::RateLimited, "Too many requests"),
-            wait: Some(MS(45_000)),
+            wait: Some(millis(45_000)),
         },
-        EventKind::PollsRecovered { list: None, after: MS(63_500) },
-        EventKind::Slept(MS(3_600_000)),
+        EventKind::PollsRecovered { list: None, after: millis(63_500) },
+        EventKind::Slept(millis(3_600_000)),
         EventKind::ServerClockSet { by_ms: 3_600_000 },
         EventKind::ClockSet { by_ms: -90_000 },
     ];
@@ -113,8 +115,8 @@ fn json_line(event: &Event) -> String {
 
 #[test]
 fn every_kind_matches_documentation() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).unwrap();
-    let documented: Vec<&str> = page
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).unwrap();
+    let documented: Vec<&str> = document
         .split("```json\n")
         .skip(1)
         .filter_map(|block| block.split("```").next())
@@ -124,7 +126,7 @@ fn every_kind_matches_documentation() {
     assert_eq!(documented, written, "docs/events.md should show:\n{}", written.join("\n"));
     let names: BTreeSet<&str> = every_kind().iter().map(|event| event.kind.name()).collect();
     for name in &names {
-        assert!(page.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
+        assert!(document.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
     }
     assert_eq!(names.len(), 26, "add a new kind of event here and to docs/events.md");
 }

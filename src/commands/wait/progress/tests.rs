@@ -3,7 +3,9 @@ use keepwatch_core::session::{ApiErrorKind, Session};
 use keepwatch_core::testing::{id, moment, noon, request_timing, running_session};
 use keepwatch_core::tracker::{AlertThresholds, Input, Scope};
 
-const S: fn(u64) -> Duration = Duration::from_secs;
+fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
 
 /// The progress of the sessions `a` and `b`, and the tracker that it reads.
 struct Fixture {
@@ -11,15 +13,20 @@ struct Fixture {
     progress: WaitProgress,
 }
 
+/// Returns the fixture before the first response. `grace` is in seconds.
 fn fixture(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Fixture {
     let mut tracker = SessionTracker::new(AlertThresholds::none());
     tracker.apply(Input::SessionsNamed { at: moment(0), ids: vec![id("a"), id("b")] });
-    Fixture { tracker, progress: WaitProgress::new(vec![id("a"), id("b")], goal, any, exit_status, S(grace)) }
+    Fixture {
+        tracker,
+        progress: WaitProgress::new(vec![id("a"), id("b")], goal, any, exit_status, secs(grace)),
+    }
 }
 
 impl Fixture {
+    /// Applies a response about the session `text` at `seconds` after noon.
     fn respond_with_status(&mut self, text: &str, seconds: u32, status: Status) -> Vec<ProgressChange> {
-        let session = Session { status, ..running_session(text, noon(), S(900)) };
+        let session = Session { status, ..running_session(text, noon(), secs(900)) };
         let scope = Scope::Session(id(text));
         self.tracker.apply(Input::SessionsReceived {
             at: request_timing(seconds, seconds),
@@ -30,6 +37,7 @@ impl Fixture {
         self.progress.update(&self.tracker, None)
     }
 
+    /// Applies a 404 about the session `text` at `seconds` after noon.
     fn respond_not_found(&mut self, text: &str, seconds: u32) -> Vec<ProgressChange> {
         let error = ApiErrorKind::NotFound.into();
         self.tracker.apply(Input::SessionNotFound {
@@ -114,9 +122,9 @@ fn grace_ends_with_one_final_poll() {
     let mut case = fixture(Goal::Ended, false, false, 30);
     assert_eq!(case.progress.next_grace_end(), None);
     assert_eq!(case.respond_not_found("a", 1), []);
-    assert_eq!(case.progress.next_grace_end(), Some(S(31)));
-    assert!(!case.progress.needs_final_poll(S(30)));
-    assert!(case.progress.needs_final_poll(S(31)) && !case.progress.needs_final_poll(S(32)));
+    assert_eq!(case.progress.next_grace_end(), Some(secs(31)));
+    assert!(!case.progress.take_due_final_poll(secs(30)));
+    assert!(case.progress.take_due_final_poll(secs(31)) && !case.progress.take_due_final_poll(secs(32)));
     assert_eq!((case.progress.next_grace_end(), case.progress.outcome()), (None, None));
     assert_eq!(case.respond_not_found("a", 30), [], "sent within the grace period");
     assert_eq!(case.respond_not_found("a", 31).len(), 1);
@@ -130,5 +138,5 @@ fn found_session_gets_new_grace_period() {
     assert_eq!(case.respond_with_status("a", 20, Status::Running), []);
     assert_eq!(case.progress.next_grace_end(), None);
     assert_eq!(case.respond_not_found("a", 40), []);
-    assert_eq!(case.progress.next_grace_end(), Some(S(70)));
+    assert_eq!(case.progress.next_grace_end(), Some(secs(70)));
 }
