@@ -5,15 +5,15 @@
 //!
 //! ```text
 //!   time       ──────────────────────────────────────────────────────────────►
-//!   lane 1     ├─ session ─┤ ├─── session ───┤ ├ session ┤ ├──── session ─ …
+//!   lane 1     ├─ session ─┤ ├─── session ───┤ ├─── session ─────┤ ├ sess …
 //!   lane 2     ── session ──┤  ├─ session ───┤ ├──── session ────┤ ├─ sess …
 //!      ⋮
 //!   bulk ends                                ↓                   ↓
 //!   faults          ▒▒          ▒      ▒▒▒        ▒▒
 //! ```
 //!
-//! A lane is a row of sessions of which at most one is alive at a time, so the number of lanes is the maximum number of
-//! live sessions. At a bulk end, sessions of several lanes end together.
+//! Each lane has at most one live session at a time, so the number of lanes is the maximum number of live sessions. At a
+//! bulk end, sessions of several lanes end together.
 //!
 //! - `sessions` generates the sessions of each lane.
 //! - `anomalies` gives some sessions wrong, missing or undocumented fields.
@@ -49,8 +49,8 @@ const STOP_AT_SESSIONS: usize = 50_000;
 /// The maximum difference between the server's clock and the machine's.
 const MAX_SKEW_MICROS: i64 = 10 * MINUTE;
 
-/// The random number streams of a seed: for the scenario as a whole, for the faults, and one for each lane, counted from
-/// [`FIRST_LANE_STREAM`].
+/// The random number streams of a seed: for the scenario as a whole, for the faults, and one for each lane, counted
+/// from [`FIRST_LANE_STREAM`].
 const SCENARIO_STREAM: u64 = 0;
 const FAULTS_STREAM: u64 = 1;
 const FIRST_LANE_STREAM: u64 = 1000;
@@ -70,7 +70,8 @@ pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
         })
         .collect();
     let mut sessions = Vec::new();
-    // Each round adds one session per lane, so that all lanes stop at about the same time if there are too many sessions.
+    // Each round adds one session per lane, so that all lanes stop at about the same time if there are too many
+    // sessions.
     while !lanes.is_empty() && sessions.len() < STOP_AT_SESSIONS.max(live_sessions) {
         sessions.extend(lanes.iter_mut().map(SessionLane::next_session));
         lanes.retain(|lane| lane.free_at < END_MICROS);

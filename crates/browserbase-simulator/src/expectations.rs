@@ -13,8 +13,8 @@ use super::scenario_time::HumanDuration;
 pub struct Expectation {
     /// The name or id of a session with an explicit id. `None` means the events that belong to no single session.
     pub session: Option<String>,
-    /// The time since the start by which everything expected has happened. Absent events and phrases do not occur before
-    /// it has passed.
+    /// The time since the start by which everything expected has happened. Absent events and phrases do not occur
+    /// before it has passed.
     pub within: HumanDuration,
     /// True if the watcher copies the session's connect URL, several times.
     pub copied: bool,

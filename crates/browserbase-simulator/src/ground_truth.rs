@@ -75,7 +75,7 @@ pub enum TruthEventKind {
 }
 
 impl World {
-    /// Returns the events of which an API client could first learn within `window`, in that order.
+    /// Returns the events with a `known_at` within `window`, sorted by `known_at`.
     #[must_use]
     pub fn ground_truth(&self, window: Window) -> Vec<TruthEvent> {
         let events = self.sessions.iter().flat_map(SimSession::truth_events);

@@ -158,7 +158,8 @@ impl Simulator {
         self.shared.state().connect_urls.iter().cloned().collect()
     }
 
-    /// Closes the port and every connection, including those with a response in progress. Returns when the port is free.
+    /// Closes the port and every connection, including those with a response in progress. Returns when the port is
+    /// free.
     pub async fn stop(mut self) {
         self.running.send_replace(false);
         let clock = Clock::system();

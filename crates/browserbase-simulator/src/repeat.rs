@@ -16,8 +16,8 @@ pub struct Repeat {
     pub every: HumanDuration,
     /// The number of copies. The original counts as the first copy.
     pub count: usize,
-    /// The maximum of a copy's extra delay and, separately, of its extra lifetime. Both are random, but the same in every
-    /// run.
+    /// The maximum of a copy's extra delay and, separately, of its extra lifetime. Both are random, but the same in
+    /// every run.
     #[serde(default)]
     pub vary: HumanDuration,
 }

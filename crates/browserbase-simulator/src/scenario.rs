@@ -96,7 +96,7 @@
 //! from = "-12m"
 //! to = "30s"
 //! bytes_per_second = 25_000     # required; the average rate
-//! wave = "40s"                  # period in which the rate rises from zero to twice the average and falls to zero again;
+//! wave = "40s"                  # period in which the rate rises from zero to twice the average and falls back;
 //!                               # default: a steady rate
 //!
 //! # Windows in which lists lack the session. It can still be retrieved. Default: none.

@@ -51,8 +51,8 @@ impl SimSession {
     pub(super) fn new(spec: ScenarioSession, id: String, project: &SimProject, start: Timestamp) -> Self {
         let created = spec.created.unwrap_or(spec.appears);
         let expires = created.plus(spec.timeout.unwrap_or(project.default_timeout).into());
-        // In the API, `createdAt` and `startedAt` come from different machines. Here, in four of ten sessions `createdAt`
-        // is up to 5 ms later than `startedAt`, in the others up to 0.4 s earlier.
+        // In the API, `createdAt` and `startedAt` come from different machines. Here, in four of ten sessions
+        // `createdAt` is up to 5 ms later than `startedAt`, in the others up to 0.4 s earlier.
         let jitter = i64::try_from(fnv1a(id.bytes()) % 10).unwrap_or(0);
         let stated_created = created.plus(Offset::from_micros(if jitter < 4 {
             1_213 * (jitter + 1)

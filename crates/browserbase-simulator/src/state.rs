@@ -28,7 +28,7 @@ pub struct RequestLogEntry {
     pub path: String,
     /// The query, as sent, without the `?`. Empty if there is none.
     pub query: String,
-    /// The status of the response. `None` if there is none, or none yet.
+    /// The status of the response. `None` if the server has sent no response.
     pub status: Option<u16>,
     /// The time of the response, since the simulator's start by its clock. `None` as for `status`.
     pub answered_at: Option<Duration>,

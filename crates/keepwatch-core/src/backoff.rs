@@ -27,8 +27,8 @@ const FIRST_RELEASE_DELAY: Duration = Duration::from_secs(1);
 /// The delay after the first failed write of the journal.
 const FIRST_JOURNAL_DELAY: Duration = Duration::from_secs(1);
 
-/// Returns the delay after a row of failed polls. `failures` is the length of the row, 1 or more. `interval` is the time
-/// between successful polls. `random` is between 0 and 1.
+/// Returns the delay after a row of failed polls. `failures` is the length of the row, 1 or more. `interval` is the
+/// time between successful polls. `random` is between 0 and 1.
 #[must_use]
 pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
     subtract_jitter(exponential(interval, failures), random).max(interval)

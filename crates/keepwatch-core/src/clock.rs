@@ -101,8 +101,8 @@ pub enum Zone {
     Utc,
 }
 
-/// Returns the tenths of the second, 0 to 9. In a leap second, in which chrono counts up to 1999 milliseconds, they stay
-/// at 9.
+/// Returns the tenths of the second, 0 to 9. In a leap second, in which chrono counts up to 1999 milliseconds, they
+/// stay at 9.
 fn tenth_of_second(at: Timestamp) -> u32 {
     (at.timestamp_subsec_millis() / 100).min(9)
 }

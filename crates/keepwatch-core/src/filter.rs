@@ -1,5 +1,5 @@
-//! The filter language, which selects the rows to show. Pure. A filter is parsed once per edit, and then matched against
-//! each row without allocation.
+//! The filter language, which selects the rows to show. Pure. A filter is parsed once per edit, and then matched
+//! against each row without allocation.
 //!
 //! ```text
 //!   nightly status:error !region:us meta.run.id:abc "two words"

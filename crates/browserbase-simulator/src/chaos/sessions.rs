@@ -20,7 +20,7 @@ const DEFAULT_TIMEOUT: i64 = 5 * MINUTE;
 const HOUR: i64 = 60 * MINUTE;
 const REGIONS: [&str; 4] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"];
 
-/// A row of sessions of which at most one is alive at a time.
+/// A generator of sessions that live one after another.
 #[derive(Debug)]
 pub(super) struct SessionLane<'b> {
     rng: SeededRng,

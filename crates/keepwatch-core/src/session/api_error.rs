@@ -109,8 +109,8 @@ impl ApiError {
         self
     }
 
-    /// Returns a sentence that says what failed, on what, and what to do. It does not say when the retry follows, because
-    /// only the poller knows that.
+    /// Returns a sentence that says what failed, on what, and what to do. It does not say when the retry follows,
+    /// because only the poller knows that.
     #[must_use]
     pub fn description(&self) -> String {
         let api_message = self.message.as_ref().filter(|message| !message.is_empty());

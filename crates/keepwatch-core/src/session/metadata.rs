@@ -130,7 +130,7 @@ impl Metadata {
     }
 
     /// Returns the owner: the value at the path `key`, else the value of a common key such as `owner`, else the name of
-    /// a known tool. `None` if there is none of these.
+    /// a known tool. Returns `None` if all of these are missing.
     #[must_use]
     pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
         let tree = self.to_value()?;
@@ -151,8 +151,8 @@ impl Metadata {
         at_key.filter(is_filled).or_else(by_common_key).or_else(by_tool)
     }
 
-    /// Returns true if a value at or below `path` passes `test`. The path, such as `run.id`, ignores ASCII case. An empty
-    /// path means all values.
+    /// Returns true if a value at or below `path` passes `test`. The path, such as `run.id`, ignores ASCII case. An
+    /// empty path means all values.
     pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
         metadata_search::any_value_at(&self.0, path, &mut test)
     }

@@ -1,5 +1,5 @@
-//! Search in the values of metadata, during the parsing of its text. The search builds no tree, because a filter searches
-//! ten thousand sessions at a time.
+//! Search in the values of metadata, during the parsing of its text. The search builds no tree, because a filter
+//! searches ten thousand sessions at a time.
 
 use std::fmt::{self, Write as _};
 

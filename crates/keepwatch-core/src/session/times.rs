@@ -18,8 +18,8 @@ impl Session {
         self.ended?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    /// Returns the time that was left at the end of the session, `expiresAt - endedAt`; `None` while it runs, or if a time
-    /// is missing or out of order.
+    /// Returns the time that was left at the end of the session, `expiresAt - endedAt`; `None` while it runs, or if a
+    /// time is missing or out of order.
     #[must_use]
     pub fn unused_time(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.ended?).to_std().ok()

@@ -183,8 +183,8 @@ impl StepClocks {
         }
     }
 
-    /// Advances the clocks by `ms` milliseconds. Returns the same response as `input`, received then; `None` if `input` is
-    /// not a response about sessions.
+    /// Advances the clocks by `ms` milliseconds. Returns the same response as `input`, received then; `None` if `input`
+    /// is not a response about sessions.
     pub fn repeat_response(&mut self, input: &Input, ms: u64) -> Option<Input> {
         let Input::SessionsReceived { at, scope, sessions, malformed } = input.clone() else { return None };
         self.0 = self.0.plus(MS(ms));

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 const REDACTED: &str = "••••";
 
-/// The ends of parameter names that a secret follows: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others. `%3d` is
-/// the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
+/// The ends of parameter names that a secret follows: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others.
+/// `%3d` is the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
 const PARAMETER_ENDINGS: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const API_KEY_PREFIXES: [&str; 2] = ["bb_live_", "bb_test_"];
 /// Names that a secret follows after a colon or an equals sign, with optional quotes and spaces.
@@ -55,8 +55,9 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Finds only
-/// a secret whose pattern is at the start of `remaining`. Without one, returns the length of the first character and 0.
+/// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Finds
+/// only a secret whose pattern is at the start of `remaining`. Without one, returns the length of the first character
+/// and 0.
 fn match_secret(remaining: &str) -> (usize, usize) {
     let is_prefix = |prefix: &&&str| {
         remaining.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))

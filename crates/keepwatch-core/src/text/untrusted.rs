@@ -27,8 +27,8 @@ const MAX_MARKS: u8 = 4;
 /// The maximum number of characters in one cluster. Consonants joined by viramas form one cluster of any length, which
 /// in Khmer is always one column wide. A long cluster of a real word, कार्त्स्न्य, has 9.
 const MAX_CLUSTER_CHARS: usize = 16;
-/// The maximum number of characters to read per column. A text that needs more is padding and is truncated. The limit is
-/// greater than [`MAX_CLUSTER_CHARS`], so that text that was sanitised once is always read completely.
+/// The maximum number of characters to read per column. A text that needs more is padding and is truncated. The limit
+/// is greater than [`MAX_CLUSTER_CHARS`], so that text that was sanitised once is always read completely.
 const MAX_CHARS_PER_COLUMN: usize = 32;
 
 /// Text from the network.

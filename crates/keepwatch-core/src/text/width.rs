@@ -15,8 +15,8 @@ pub fn truncate(text: &str, columns: usize) -> String {
     truncate_prefix(text, columns, false)
 }
 
-/// Truncates a text of which only the start is known, as [`truncate`] does. `has_more` is true if the text continues
-/// after `start`.
+/// Truncates a text that begins with `start`, as [`truncate`] does. `has_more` is true if the text continues after
+/// `start`.
 pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> String {
     if columns == 0 {
         return String::new();
