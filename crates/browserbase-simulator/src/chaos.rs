@@ -4,15 +4,21 @@
 //! checks.
 //!
 //! ```text
-//!   slot 1      ├─ session ─┤ ├─── session ───┤ ├ session ┤ ├──── session ─ …    sessions: lifetimes and ends
-//!   slot 2      ── session ──┤  ├─ session ─┤ ├───── session ──────┤ ├─ sess …   anomalies: false and odd fields
+//!   time       ──────────────────────────────────────────────────────────────►
+//!   lane 1     ├─ session ─┤ ├─── session ───┤ ├─── session ─────┤ ├ sess …
+//!   lane 2     ── session ──┤  ├─ session ───┤ ├──── session ────┤ ├─ sess …
 //!      ⋮
-//!   faults           ▒▒          ▒      ▒▒▒        ▒▒                            faults: short, with time to recover
-//!   bulk ends                      ↓                     ↓
+//!   bulk ends                                ↓                   ↓
+//!   faults          ▒▒          ▒      ▒▒▒        ▒▒
 //! ```
 //!
-//! Each slot holds one session after another, so the number of slots is the number of live sessions. No fault is a 404
-//! or 410, because these mean that a session does not exist. Only sessions that vanish get a 404.
+//! Each lane has at most one live session at a time, so the number of lanes is the maximum number of live sessions. At a
+//! bulk end, sessions of several lanes end together.
+//!
+//! - `sessions` generates the sessions of each lane.
+//! - `anomalies` gives some sessions wrong, missing or undocumented fields.
+//! - `faults` generates short faults, with time to recover in between. No fault answers 404 or 410, because a watcher
+//!   would conclude that the session does not exist.
 
 mod anomalies;
 mod faults;
@@ -24,65 +30,69 @@ use super::project::SimProject;
 use super::rng::SeededRng;
 use super::scenario::Scenario;
 use super::scenario_time::{HumanDuration, Offset};
-use sessions::SessionSlot;
+use sessions::SessionLane;
 
 /// The name of the scenario.
 pub const SCENARIO_NAME: &str = "chaos";
 /// The default seed.
 pub const DEFAULT_SEED: u64 = 6;
-/// The default number of live sessions.
+/// The default maximum number of live sessions.
 pub const DEFAULT_LIVE_SESSIONS: usize = 36;
 
-/// One second in microseconds, the unit of all times in this module.
+/// One second. All times in this module and its submodules are in microseconds.
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
-/// The time after which no session starts and no fault begins.
+/// The end of the scenario. No fault begins after it. A lane that becomes free after it gets no further session.
 const END_MICROS: i64 = 6 * 60 * MINUTE;
-/// The most sessions, even if they end before [`END_MICROS`].
-const MAX_SESSIONS: usize = 50_000;
-/// The largest difference between the server's clock and the machine's.
+/// The number of sessions at which no further ones are generated, even if the lanes are free before [`END_MICROS`].
+const STOP_AT_SESSIONS: usize = 50_000;
+/// The maximum difference between the server's clock and the machine's.
 const MAX_SKEW_MICROS: i64 = 10 * MINUTE;
 
-/// The random number streams. The slots use those from [`FIRST_SLOT_STREAM`] on.
+/// The random number streams of a seed: for the scenario as a whole, for the faults, and one for each lane, counted
+/// from [`FIRST_LANE_STREAM`].
 const SCENARIO_STREAM: u64 = 0;
 const FAULTS_STREAM: u64 = 1;
-const FIRST_SLOT_STREAM: u64 = 1000;
+const FIRST_LANE_STREAM: u64 = 1000;
 
-/// Returns the scenario of `seed` with `live_sessions` live sessions at any time.
+/// Generates the scenario of `seed`, in which at most `live_sessions` sessions are alive at a time.
 #[must_use]
 pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
     let mut rng = SeededRng::new(seed, SCENARIO_STREAM);
     let skew = Offset::from_micros(rng.in_range(-MAX_SKEW_MICROS..MAX_SKEW_MICROS));
-    let bulk_end_times = bulk_end_times(&mut rng);
-    let mut session_slots: Vec<SessionSlot> = (0..live_sessions.min(super::scenario::MAX_SESSIONS))
+    let bulk_end_times = draw_bulk_end_times(&mut rng);
+    let mut lanes: Vec<SessionLane> = (0..live_sessions.min(super::scenario::MAX_SESSIONS))
         .map(|number| {
-            SessionSlot::new(
-                SeededRng::new(seed, FIRST_SLOT_STREAM + u64::try_from(number).unwrap_or(0)),
+            SessionLane::new(
+                SeededRng::new(seed, FIRST_LANE_STREAM + u64::try_from(number).unwrap_or(0)),
                 &bulk_end_times,
             )
         })
         .collect();
     let mut sessions = Vec::new();
-    // Each round adds one session per slot, so that the limit cuts the end of the scenario, not the last slots.
-    while !session_slots.is_empty() && sessions.len() < MAX_SESSIONS.max(live_sessions) {
-        sessions.extend(session_slots.iter_mut().map(SessionSlot::next_session));
-        session_slots.retain(|slot| slot.free_at < END_MICROS);
+    // Each round adds one session per lane, so that all lanes stop at about the same time if there are too many
+    // sessions.
+    while !lanes.is_empty() && sessions.len() < STOP_AT_SESSIONS.max(live_sessions) {
+        sessions.extend(lanes.iter_mut().map(SessionLane::next_session));
+        lanes.retain(|lane| lane.free_at < END_MICROS);
     }
-    let slots = u32::try_from(live_sessions).unwrap_or(u32::MAX);
+    // The project has more slots than there are lanes, so that clients can create sessions, too.
+    let live_sessions = u32::try_from(live_sessions).unwrap_or(u32::MAX);
+    let concurrency = live_sessions.saturating_add(live_sessions / 8).max(25);
     Scenario {
         name: SCENARIO_NAME.to_owned(),
         about: format!("everything that can happen, at random; made of the seed {seed}"),
         latency: HumanDuration(Duration::from_millis(20)),
         skew,
-        project: SimProject { concurrency: slots.saturating_add(slots / 8).max(25), ..SimProject::default() },
+        project: SimProject { concurrency, ..SimProject::default() },
         sessions,
-        faults: faults::faults(&mut SeededRng::new(seed, FAULTS_STREAM), END_MICROS),
+        faults: faults::generate(&mut SeededRng::new(seed, FAULTS_STREAM), END_MICROS),
         ..Scenario::default()
     }
 }
 
-/// Returns the times at which several sessions end at once.
-fn bulk_end_times(rng: &mut SeededRng) -> Vec<i64> {
+/// Draws the times at which sessions of several lanes end together.
+fn draw_bulk_end_times(rng: &mut SeededRng) -> Vec<i64> {
     let mut at = 0;
     std::iter::from_fn(|| {
         at += rng.in_range(20 * SECOND..5 * MINUTE);

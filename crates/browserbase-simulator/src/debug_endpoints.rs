@@ -1,6 +1,6 @@
 //! The endpoints `debug` (live view) and `logs` of a session.
 //!
-//! No browser exists, so a session has exactly one page, and its log contains only its proxy traffic.
+//! No browser runs, so a session has exactly one page (browser tab), and its log contains only its proxy traffic.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -16,8 +16,8 @@ impl World {
     /// `signing_key`. Returns `None` if the API does not know the session.
     ///
     /// # Errors
-    /// 409 if the session has ended. No source documents the API's response to this; elsewhere it answers 409 where a
-    /// session's state does not allow a request.
+    /// 409 if the session has ended. No source documents the API's response to this, but the API answers 409 to other
+    /// requests that a session's state does not allow.
     pub(super) fn live_urls(
         &self,
         id: &str,
@@ -33,8 +33,8 @@ impl World {
         let page = stable_uuid(id, 1).replace('-', "").to_uppercase();
         let query = format!("signingKey={signing_key}");
         let socket = format!("{}/debug/{id}/devtools/page/{page}?{query}", session.connect_host);
-        let view = |name: &str| format!("https://www.browserbase.com/{name}/inspector.html?wss={socket}");
-        let (devtools, fullscreen) = (view("devtools"), view("devtools-fullscreen"));
+        let view_url = |name: &str| format!("https://www.browserbase.com/{name}/inspector.html?wss={socket}");
+        let (devtools, fullscreen) = (view_url("devtools"), view_url("devtools-fullscreen"));
         let has_loaded_page = session.spec.proxy.iter().any(|traffic| traffic.from <= at);
         let (url, title) =
             if has_loaded_page { ("https://example.com/", "Example Domain") } else { ("about:blank", "") };
@@ -59,8 +59,8 @@ impl World {
     pub(super) fn logs(&self, id: &str, at: Offset) -> Option<Value> {
         let session = self.session(id)?;
         let snapshot = session.snapshot(at)?;
-        let until = snapshot.ended_at.unwrap_or(at);
-        let entries = session.spec.proxy.iter().filter(|traffic| traffic.from <= until).map(|traffic| {
+        let end = snapshot.ended_at.unwrap_or(at);
+        let entries = session.spec.proxy.iter().filter(|traffic| traffic.from <= end).map(|traffic| {
             let timestamp = traffic.from.to_timestamp(self.start).timestamp_millis();
             let params = json!({ "url": "https://example.com/" });
             json!({

@@ -1,4 +1,4 @@
-//! Expectations: the reports that a scenario expects of a program that watches it.
+//! Expectations: the reports that a program should make when it watches a scenario.
 //!
 //! The module parses expectations and rejects those that no program could meet. It never watches anything:
 //! `tests/program/scenarios.rs` compares keepwatch with them.
@@ -13,7 +13,8 @@ use super::scenario_time::HumanDuration;
 pub struct Expectation {
     /// The name or id of a session with an explicit id. `None` means the events that belong to no single session.
     pub session: Option<String>,
-    /// The time from the start by which everything holds. Absent events and phrases are absent for all of it.
+    /// The time since the start by which everything expected has happened. Absent events and phrases do not occur
+    /// before it has passed.
     pub within: HumanDuration,
     /// True if the watcher copies the session's connect URL, several times.
     pub copied: bool,
@@ -23,14 +24,14 @@ pub struct Expectation {
     pub status: Option<String>,
     /// Names of events that occur in this order, possibly with others in between.
     pub events: Vec<String>,
-    /// Names of events that do not occur.
+    /// Names of events that do not occur within the time.
     #[serde(rename = "never")]
     pub absent_events: Vec<String>,
     /// The name of the verdict, or [`NO_VERDICT`].
     pub verdict: Option<String>,
     /// Exact text in the sentences of the events or in the verdict.
     pub phrases: Vec<String>,
-    /// Text that is in none of them.
+    /// Text that occurs neither in the sentences of the events nor in the verdict.
     #[serde(rename = "unsaid")]
     pub absent_phrases: Vec<String>,
     /// Text on the screen, 120 columns by 40 rows, with this session selected.
@@ -41,7 +42,8 @@ pub struct Expectation {
 pub const NO_VERDICT: &str = "none";
 
 impl Expectation {
-    /// Returns true if it requires that something does not happen, which is certain only at the end of `within`.
+    /// Returns true if the expectation requires that something does not happen. This is certain only when `within` has
+    /// passed.
     #[must_use]
     pub fn requires_absence(&self) -> bool {
         !self.absent_events.is_empty()

@@ -25,9 +25,9 @@ pub struct Fault {
     pub window: Window,
     /// The requests that it affects.
     pub target: FaultTarget,
-    /// The number of requests that it affects, from the first. `None` means all.
+    /// The number of requests to affect, from the first in the window. `None` means all.
     pub count: Option<u32>,
-    /// The extra real time before the response.
+    /// The extra delay of the response, in real time.
     pub delay: Duration,
     /// The number of spaces before the body.
     pub padding: usize,
@@ -82,9 +82,9 @@ pub enum FaultResponse {
 pub struct ErrorResponse {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The body's `message`, which need not be a string. `None` means one that fits the status.
+    /// The body's `message`, which need not be a string. `None` means a message that fits the status.
     pub message: Option<Value>,
-    /// The body's `code`.
+    /// The body's `code`. `None` leaves it out.
     pub code: Option<Value>,
     /// The retry delay and the format of its header.
     pub retry_after: Option<(Duration, RetryAfterFormat)>,
@@ -106,19 +106,19 @@ pub enum RetryAfterFormat {
 }
 
 impl Fault {
-    /// Returns a fault that gives `response` to `target` for the whole timeline.
+    /// Returns a fault that answers the requests of `target` with `response`, from the simulator's start on.
     #[must_use]
     pub fn new(target: FaultTarget, response: FaultResponse) -> Self {
         Self { window: Window::default(), target, count: None, delay: Duration::ZERO, padding: 0, response }
     }
 
-    /// Returns a fault that answers `target` with an error.
+    /// Returns a fault that answers the requests of `target` with an error.
     #[must_use]
     pub fn with_status(target: FaultTarget, status: StatusCode) -> Self {
         Self::new(target, FaultResponse::Error(Box::new(ErrorResponse::new(status))))
     }
 
-    /// Returns a one-word description.
+    /// Returns a one-word description, for the request log.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match &self.response {
@@ -176,7 +176,7 @@ impl From<String> for FaultTarget {
     }
 }
 
-/// A fault as written in the file.
+/// A fault as written in the file. [`scenario`](super::scenario) documents the fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFault {
@@ -229,7 +229,7 @@ impl TryFrom<RawFault> for Fault {
                     .ok_or_else(|| format!("{status} is not an HTTP status of a reply"))?,
                 message: raw.message,
                 code: raw.code,
-                retry_after: raw.retry_after.map(|span| (span.0, raw.retry_after_as)),
+                retry_after: raw.retry_after.map(|delay| (delay.0, raw.retry_after_as)),
                 headers: raw.headers.iter().map(parse_header).collect::<Result<_, _>>()?,
             })),
         };

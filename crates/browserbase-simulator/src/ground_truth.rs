@@ -1,11 +1,11 @@
-//! The ground truth: the events of each session with their true times and causes, which the API does not reveal. It
-//! serves to check the reports of a program that watches.
+//! The ground truth: the events of each session with their true times and causes, which the API does not reveal. Tests
+//! compare the reports of a watching program with it.
 //!
-//! It is pure and derived from the current fields of the sessions. After a [`Control`](crate::Control) changes a
-//! session, its past events change, too.
+//! The module is pure. It derives the events from the current fields of the sessions, so that after a
+//! [`Control`](crate::Control) changes a session, the past events of the session change, too.
 //!
-//! `docs/simulator-truth.md` documents the lines, and a test compares them with it. A version may add fields, but never
-//! renames or removes one or changes its meaning.
+//! `docs/simulator-truth.md` documents the lines, and a test compares the example there with this module. Within a
+//! version, fields may be added, but none is renamed or removed or changes its meaning.
 
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
@@ -24,12 +24,12 @@ pub const VERSION: u32 = 1;
 pub struct TruthEvent {
     /// The time of the event.
     pub at: Offset,
-    /// The first offset at which a client could learn of it: not before the API knows the session. Events are in this
-    /// order.
+    /// The first offset at which an API client could learn of the event: `at`, or the appearance of the session if that
+    /// is later. Events are sorted by this offset.
     pub known_at: Offset,
     /// The session's id.
     pub id: String,
-    /// The event.
+    /// The kind of event.
     pub kind: TruthEventKind,
 }
 
@@ -49,13 +49,13 @@ pub enum TruthEventKind {
     Started,
     /// No list contains the session for a while, though it can be retrieved.
     Unlisted {
-        /// The end of that window, excluded.
-        until: Offset,
+        /// The end of that time, excluded.
+        window_end: Offset,
     },
-    /// Responses give false values of some fields, or lack them, for a while.
+    /// Responses have wrong values of some fields, or lack the fields, for a while.
     Overridden {
-        /// The end of that window, excluded.
-        until: Offset,
+        /// The end of that time, excluded.
+        window_end: Offset,
         /// The API's names of the fields.
         fields: Vec<String>,
     },
@@ -67,7 +67,7 @@ pub enum TruthEventKind {
         cause: EndCause,
         /// The `endedAt` in responses. `None` if they lack it.
         stated_ended_at: Option<Offset>,
-        /// The bytes that had passed through its proxy.
+        /// The bytes that had passed through the session's proxy.
         proxy_bytes: u64,
     },
     /// The API answers 404 from now on.
@@ -75,7 +75,7 @@ pub enum TruthEventKind {
 }
 
 impl World {
-    /// Returns the events within `window`, in the order in which a client could learn of them.
+    /// Returns the events with a `known_at` within `window`, sorted by `known_at`.
     #[must_use]
     pub fn ground_truth(&self, window: Window) -> Vec<TruthEvent> {
         let events = self.sessions.iter().flat_map(SimSession::truth_events);
@@ -110,7 +110,7 @@ impl SimSession {
         events.extend(
             spec.unlisted
                 .iter()
-                .map(|window| event(window.from, TruthEventKind::Unlisted { until: window.to })),
+                .map(|window| event(window.from, TruthEventKind::Unlisted { window_end: window.to })),
         );
         events.extend(spec.overrides.iter().map(|field_override| {
             let mut fields: Vec<String> =
@@ -118,7 +118,7 @@ impl SimSession {
             fields.sort_unstable();
             event(
                 field_override.from,
-                TruthEventKind::Overridden { until: field_override.to.unwrap_or(Offset::NEVER), fields },
+                TruthEventKind::Overridden { window_end: field_override.to.unwrap_or(Offset::NEVER), fields },
             )
         }));
         if let Some(end) = end {
@@ -154,9 +154,9 @@ impl TruthEvent {
                 json!({ "created_at": date(*created), "expires_at": date(*expires), "keep_alive": keep_alive }),
             ),
             TruthEventKind::Started => ("started", json!({})),
-            TruthEventKind::Unlisted { until } => ("unlisted", json!({ "until": date(*until) })),
-            TruthEventKind::Overridden { until, fields } => {
-                ("odd", json!({ "until": date(*until), "fields": fields }))
+            TruthEventKind::Unlisted { window_end } => ("unlisted", json!({ "until": date(*window_end) })),
+            TruthEventKind::Overridden { window_end, fields } => {
+                ("odd", json!({ "until": date(*window_end), "fields": fields }))
             }
             TruthEventKind::Ended { status, cause, stated_ended_at, proxy_bytes } => (
                 "ended",

@@ -1,7 +1,7 @@
 //! Request handlers: the status and body of each normal response, or the API's error.
 //!
 //! They change the world (create, release) and record connect URLs. They know no HTTP connection, read no clock and
-//! inject no fault.
+//! inject no faults.
 
 use axum::http::StatusCode;
 

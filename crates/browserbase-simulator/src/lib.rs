@@ -19,7 +19,7 @@
 //!
 //! The crate implements the documented API and never uses keepwatch's client. From `keepwatch-core` it uses only the
 //! clock, [`Secret`] and text sanitising. `keepwatch demo`, `keepwatch simulate` and the whole-program tests run
-//! against it, and any other program can.
+//! against it, and any other program can, too.
 //!
 //! The timeline follows the given [`Clock`], so `demo --speed` and scripted clocks move it. Network delays (`latency`,
 //! `slow`) pass in real time, because the timeouts of clients do.
@@ -98,6 +98,7 @@ pub struct SimulatorOptions {
 pub struct Simulator {
     addr: SocketAddr,
     shared: Arc<server::SimServer>,
+    /// True until the server must stop.
     running: watch::Sender<bool>,
     server_task: JoinHandle<()>,
 }
@@ -157,14 +158,14 @@ impl Simulator {
         self.shared.state().connect_urls.iter().cloned().collect()
     }
 
-    /// Closes the port and every connection, including those with a response in progress. The port is free when this
-    /// returns.
+    /// Closes the port and every connection, including those with a response in progress. Returns when the port is
+    /// free.
     pub async fn stop(mut self) {
         self.running.send_replace(false);
         let clock = Clock::system();
         tokio::select! {
             _ = &mut self.server_task => {}
-            // The server waits for ever for a connection on which no request came.
+            // A graceful shutdown waits for ever for a connection on which no request ever came.
             () = sleep_until(&clock, Duration::from_secs(1)) => self.server_task.abort(),
         }
     }
@@ -199,13 +200,13 @@ impl Control {
         is_alive && state.world.update_session(id, |session| session.ends = Some(end))
     }
 
-    /// Changes any field of the session `id`, including its times. Returns false if there is no such session.
+    /// Changes any fields of the session `id` except its id. Returns false if there is no such session.
     pub fn update_session(&self, id: &str, change: impl FnOnce(&mut ScenarioSession)) -> bool {
         self.0.state().world.update_session(id, change)
     }
 
-    /// Adds a session and returns its id. Its times count from the simulator's start (see [`Control::now`]). It
-    /// replaces a session with the same id. Its `repeat` is ignored.
+    /// Adds `session` and returns its id. The times of `session` count from the simulator's start (see
+    /// [`Control::now`]), and its `repeat` is ignored. An existing session with the same id is replaced.
     pub fn add_session(&self, session: ScenarioSession) -> String {
         self.0.state().world.add_session(session)
     }

@@ -1,16 +1,16 @@
 //! The lifecycle of sessions that clients create and release, within the project's plan and slots.
 //!
 //! ```text
-//!   created ── pending ──► RUNNING ──┬── unused, without keep-alive ─────────► COMPLETED   (no client ever connects)
+//!   created ── pending ──► RUNNING ──┬── unused, without keep-alive ─────────► COMPLETED   (no browser client)
 //!                                    ├── released, then release_delay ───────► COMPLETED
 //!                                    └── timeout, with or without keep-alive ► TIMED_OUT
 //! ```
 //!
-//! `sim_session` computes the end at the timeout. This module decides the other ends, and refuses sessions for which no
-//! slot is free with a 429.
+//! `sim_session` computes the end at the timeout. This module decides the other ends. If no slot is free, it refuses to
+//! create a session, with a 429.
 //!
-//! No source documents whether the API ends a keep-alive session to which no client ever connected. Here it lives until
-//! its timeout.
+//! No browser runs, so no browser client ever connects to a session. No source documents whether the API then ends a
+//! keep-alive session. Here it lives until its timeout.
 
 use std::time::Duration;
 
@@ -27,16 +27,16 @@ use super::scenario_time::{HumanDuration, Offset};
 use super::sim_session::{SessionSnapshot, SimSession};
 use super::world::World;
 
-/// The longest retry delay when all slots are taken. The API limits creations per minute.
+/// The maximum retry delay when all slots are taken: a minute, because the API limits creations per minute.
 const MAX_SLOT_WAIT: Duration = Duration::from_secs(60);
 
 /// The lifecycle of sessions that clients create or release.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LifecycleRules {
-    /// The time that a session is PENDING before it is RUNNING.
+    /// The time that a new session is PENDING before it is RUNNING.
     pub pending: HumanDuration,
-    /// The time from creation to the end of a session without keep-alive, as no client connects.
+    /// The lifetime of a session without keep-alive, to which no browser client ever connects.
     pub unused: HumanDuration,
     /// The time from a release request to the end of the session.
     pub release_delay: HumanDuration,
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Releases the session `id`. Returns the body of the API's response, or `None` if the API does not know the
-    /// session. A session that ends before the release would take effect keeps its end.
+    /// session. If the session ends anyway before the release would take effect, that end is kept.
     pub(super) fn release_session(&mut self, id: &str, at: Offset) -> Option<String> {
         let end_at = at.plus(self.rules.release_delay.into());
         let session = self.session(id)?;
@@ -107,7 +107,8 @@ impl World {
         Some(session.apply_overrides(body, at, OverrideScope::Retrieve))
     }
 
-    /// Returns the API's error if all slots are taken at `at`. Its retry delay ends when the next slot frees.
+    /// Returns the API's error if all slots are taken at `at`. The retry delay ends when the next session ends, at most
+    /// [`MAX_SLOT_WAIT`] later.
     fn check_slot(&self, at: Offset) -> Result<(), Box<ErrorResponse>> {
         let alive =
             || self.sessions.iter().filter(|session| session.snapshot(at).as_ref().is_some_and(is_alive));

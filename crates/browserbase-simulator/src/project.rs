@@ -11,7 +11,7 @@ use super::scenario_time::{HumanDuration, Offset};
 use super::sim_session::{api_time, stable_uuid};
 use keepwatch_core::clock::Timestamp;
 
-/// A project as `GET /v1/projects` returns it, and its plan, which no endpoint returns.
+/// A project: the fields that `GET /v1/projects` returns, and the plan, which no endpoint returns.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimProject {
@@ -60,6 +60,7 @@ impl Default for SimProject {
 impl SimProject {
     /// Returns the body of `GET /v1/projects/{id}`, from a server that started at `start`.
     pub(super) fn to_json(&self, start: Timestamp) -> Value {
+        // The project is a year older than the simulator.
         let year_ago = Offset::from_micros(-365 * 86_400_000_000);
         json!({
             "id": self.id,

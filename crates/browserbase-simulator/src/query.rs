@@ -15,7 +15,7 @@ pub(super) struct ListFilter {
     pub(super) metadata: Option<MetadataFilter>,
 }
 
-/// A path into the metadata and the text expected there.
+/// A path into the metadata and the text that must be there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MetadataFilter {
     path: Vec<String>,
@@ -55,9 +55,9 @@ impl MetadataFilter {
         let mut rest = q.strip_prefix("user_metadata")?;
         let mut path = Vec::new();
         while let Some(inside) = rest.strip_prefix("['") {
-            let (field, after) = inside.split_once("']")?;
+            let (field, remaining) = inside.split_once("']")?;
             path.push(field.to_owned());
-            rest = after;
+            rest = remaining;
         }
         let value = rest.strip_prefix(":'")?.strip_suffix('\'')?;
         (!path.is_empty()).then(|| Self { path, value: value.to_owned() })

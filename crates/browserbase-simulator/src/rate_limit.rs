@@ -1,16 +1,17 @@
-//! A rate limit: a number of requests per fixed window, and the headers that report it. Pure: it reads no clock. `server`
-//! answers requests over the limit with a 429.
+//! A rate limit: a number of requests per fixed window, and the headers that report it.
+//!
+//! The module is pure: it reads no clock. `server` answers requests over the limit with a 429.
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 
-/// The number of requests allowed in each window. `server` answers further ones with a 429.
+/// The number of requests allowed in each window. `server` answers further requests with a 429.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimit {
     /// The number of requests.
     pub requests: u32,
-    /// The length of a window. The first starts with the simulator.
+    /// The length of a window. The first window starts with the simulator.
     pub window: Duration,
 }
 
@@ -20,6 +21,7 @@ pub(super) struct FixedWindow {
     limit: RequestLimit,
     /// The number of windows before the current one.
     window_index: u128,
+    /// The number of requests in the current window, including those over the limit.
     used: u32,
 }
 
@@ -28,7 +30,7 @@ pub(super) struct FixedWindow {
 pub(super) struct RateLimitStatus {
     limit: u32,
     remaining: u32,
-    /// In whole seconds, rounded up.
+    /// The time until the next window, in whole seconds, rounded up.
     reset_seconds: u64,
     /// True if the request exceeds the limit.
     pub(super) is_exceeded: bool,
@@ -80,11 +82,14 @@ mod tests {
     fn each_window_allows_its_requests() {
         let limit = RequestLimit { requests: 2, window: Duration::from_secs(60) };
         let mut window = FixedWindow::new(limit);
-        let mut at = |seconds: f64| {
+        let mut count_at = |seconds: f64| {
             let status = window.count_request(Duration::from_secs_f64(seconds));
             (status.remaining, status.reset_seconds, status.is_exceeded)
         };
-        assert_eq!([at(0.0), at(10.5), at(59.9)], [(1, 60, false), (0, 50, false), (0, 1, true)]);
-        assert_eq!([at(60.0), at(300.0)], [(1, 60, false), (1, 60, false)]);
+        assert_eq!(
+            [count_at(0.0), count_at(10.5), count_at(59.9)],
+            [(1, 60, false), (0, 50, false), (0, 1, true)]
+        );
+        assert_eq!([count_at(60.0), count_at(300.0)], [(1, 60, false), (1, 60, false)]);
     }
 }

@@ -1,6 +1,6 @@
-//! Copies of a session: one session in the scenario becomes many, which start and end for hours.
+//! Copies of a session: `repeat` turns one session of a scenario into many, which start one after another.
 //!
-//! The module computes each copy from its number alone, so every run makes the same copies.
+//! The module computes each copy from the session and the copy's index alone, so every run makes the same copies.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,15 +8,16 @@ use serde_json::{Map, Value};
 use super::scenario_session::ScenarioSession;
 use super::scenario_time::{HumanDuration, Offset};
 
-/// The copies of a session, each later than the one before.
+/// The copies of a session, each later than the previous one.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
-    /// The delay from one copy to the next.
+    /// The delay from one copy to the next, without `vary`.
     pub every: HumanDuration,
-    /// The number of copies, including the first.
+    /// The number of copies. The original counts as the first copy.
     pub count: usize,
-    /// The most by which a copy starts later and, separately, lives longer. The same in every run.
+    /// The maximum of a copy's extra delay and, separately, of its extra lifetime. Both are random, but the same in
+    /// every run.
     #[serde(default)]
     pub vary: HumanDuration,
 }
@@ -28,20 +29,20 @@ impl ScenarioSession {
         self.repeat.map_or(1, |repeat| repeat.count)
     }
 
-    /// Returns the copy with this number, counted from 0. Only the first keeps the session's explicit id.
+    /// Returns the copy with this index. Only the copy 0 keeps the session's explicit id.
     #[must_use]
-    pub fn nth_copy(&self, number: usize) -> Self {
+    pub fn nth_copy(&self, index: usize) -> Self {
         let mut copy = self.clone();
         let Some(Repeat { every, vary, .. }) = copy.repeat.take() else { return copy };
-        let nth = i64::try_from(number).unwrap_or(i64::MAX);
-        let mut rng = fastrand::Rng::with_seed(u64::try_from(number).unwrap_or(0));
+        let factor = i64::try_from(index).unwrap_or(i64::MAX);
+        let mut rng = fastrand::Rng::with_seed(u64::try_from(index).unwrap_or(0));
         let mut random_up_to =
             |limit: HumanDuration| Offset::from_micros(rng.i64(0..=Offset::from(limit).as_micros()));
-        let delay =
-            Offset::from_micros(nth.saturating_mul(Offset::from(every).as_micros())).plus(random_up_to(vary));
+        let delay = Offset::from_micros(factor.saturating_mul(Offset::from(every).as_micros()))
+            .plus(random_up_to(vary));
         let extra_lifetime = random_up_to(vary);
 
-        if number > 0 {
+        if index > 0 {
             copy.id = None;
         }
         copy.appears = copy.appears.plus(delay);
@@ -67,7 +68,7 @@ impl ScenarioSession {
             field_override.to = field_override.to.map(|to| to.plus(delay));
         }
         for value in copy.metadata.iter_mut().flat_map(Map::values_mut) {
-            fill_copy_number(value, number + 1);
+            fill_copy_number(value, index + 1);
         }
         copy
     }
@@ -122,10 +123,10 @@ mod tests {
         )
         .unwrap();
         let [session] = scenario.sessions.as_slice() else { panic!("one session") };
-        for number in 0..3 {
-            let copy = session.nth_copy(number);
-            assert_eq!(copy.appears, session.nth_copy(number).appears);
-            let extra_delay = copy.appears.minus(seconds(60 * i64::try_from(number).unwrap()));
+        for index in 0..3 {
+            let copy = session.nth_copy(index);
+            assert_eq!(copy.appears, session.nth_copy(index).appears);
+            let extra_delay = copy.appears.minus(seconds(60 * i64::try_from(index).unwrap()));
             let lifetime = copy.ends.unwrap().at.minus(copy.appears);
             assert!(Offset::START <= extra_delay && extra_delay <= seconds(30), "{extra_delay:?}");
             assert!(seconds(20) <= lifetime && lifetime <= seconds(50), "{lifetime:?}");

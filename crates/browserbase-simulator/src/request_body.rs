@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::fault::ErrorResponse;
 use super::state::RequestParts;
 
-/// The API's limit on metadata, in characters of JSON.
+/// The API's limit on metadata, in characters of its JSON text.
 const MAX_METADATA_CHARS: usize = 512;
 
 /// A request to create a session, from the body of `POST /v1/sessions`.
@@ -114,7 +114,8 @@ pub(super) fn check_release(request: &RequestParts) -> Result<(), Box<ErrorRespo
     check_schema(&UPDATE_SCHEMA, "body", &parse_body(request)?).map_err(validation_error)
 }
 
-/// Parses the body according to its content type. The API has been seen to answer 415 to a request without one.
+/// Parses the body according to its content type. The API has been seen to answer 415 to a request without a content
+/// type.
 fn parse_body(request: &RequestParts) -> Result<Value, Box<ErrorResponse>> {
     let content_type = request.content_type.as_deref().unwrap_or("undefined");
     match content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -149,7 +150,7 @@ pub(super) fn coded_error(status: StatusCode, code: &str, message: String) -> Bo
     Box::new(ErrorResponse { code: Some(code.into()), ..ErrorResponse::new(status).with_message(message) })
 }
 
-/// Checks `value` at `path`. Returns the API's message for the first violation.
+/// Checks `value`, which is at `path` in the request. Returns the API's message for the first violation.
 fn check_schema(schema: &FieldSchema, path: &str, value: &Value) -> Result<(), String> {
     let must = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(format!("{path} must {rule}")) };
     match schema {

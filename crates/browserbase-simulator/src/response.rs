@@ -39,10 +39,10 @@ impl SimResponse {
         Self { status, body, headers }
     }
 
-    /// Returns a web page such as a gateway or a hotel's network sends in place of the API.
+    /// Returns a web page like those that a gateway or a hotel's network sends instead of the API's response.
     pub(super) fn html() -> Self {
-        let page = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Sign in to the network</body></html>\n";
-        Self::new(StatusCode::OK, "text/html; charset=utf-8", page.to_owned())
+        let html = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Sign in to the network</body></html>\n";
+        Self::new(StatusCode::OK, "text/html; charset=utf-8", html.to_owned())
     }
 
     /// Returns an error in the API's format. `now` is the reading of the server's clock.
@@ -89,13 +89,13 @@ impl SimResponse {
         self.with_body(Body::from(body), length, now, request_number)
     }
 
-    /// Returns the response with only half of its body. `content-length` gives the full length, and the connection
-    /// closes early.
+    /// Returns the response with only the first half of its body. `content-length` gives the full length, and the
+    /// connection closes after the half.
     pub(super) fn into_truncated_response(self, now: Timestamp, request_number: u64) -> Response {
         let half = self.body.bytes().take(self.body.len() / 2).collect();
         let length = self.body.len();
         self.with_body(
-            Body::new(TruncatedBody { remaining: Some(half), flushed: false }),
+            Body::new(TruncatedBody { remaining: Some(half), is_flushed: false }),
             length,
             now,
             request_number,
@@ -119,7 +119,7 @@ impl SimResponse {
 
 /// Returns a response that sends no byte and closes the connection.
 pub(super) fn dropped_connection() -> Response {
-    Response::new(Body::new(TruncatedBody { remaining: None, flushed: true }))
+    Response::new(Body::new(TruncatedBody { remaining: None, is_flushed: true }))
 }
 
 /// Returns a new random signing key in the API's format.
@@ -134,11 +134,11 @@ pub(super) fn random_session_id() -> String {
     stable_uuid("created", fastrand::usize(..))
 }
 
-/// A body that fails after `remaining`.
+/// A body that sends `remaining` and then fails, which closes the connection.
 struct TruncatedBody {
     remaining: Option<Bytes>,
-    /// True if hyper had a turn to send its buffer, which it discards when a body fails.
-    flushed: bool,
+    /// True if hyper had a turn to send its buffer. It would discard the buffer when the body fails.
+    is_flushed: bool,
 }
 
 impl HttpBody for TruncatedBody {
@@ -149,7 +149,7 @@ impl HttpBody for TruncatedBody {
         if let Some(remaining) = self.remaining.take() {
             return Poll::Ready(Some(Ok(Frame::data(remaining))));
         }
-        if !std::mem::replace(&mut self.flushed, true) {
+        if !std::mem::replace(&mut self.is_flushed, true) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -157,7 +157,7 @@ impl HttpBody for TruncatedBody {
     }
 }
 
-/// Formats `at` for an HTTP header, clamped to the range of such dates: 1970 to 9999.
+/// Formats `at` as a date of an HTTP header. Clamps it to the years 1970 to 9999, which such a date can express.
 fn http_date(at: Timestamp) -> HeaderValue {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0).min(253_402_300_799);
     let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));

@@ -1,7 +1,7 @@
 //! A seeded random number generator: SplitMix64, integers only.
 //!
 //! Its output for a seed is the same on every machine and never depends on the version of a library. So a seed that
-//! found a bug finds it again.
+//! revealed a bug reveals it again.
 
 use std::ops::Range;
 
@@ -24,19 +24,19 @@ impl SeededRng {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a number in `0..limit`, or 0 if that is empty.
+    /// Returns a number in `0..limit`, or 0 if `limit` is 0.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         let wide = u128::from(self.next_u64()) * u128::from(limit);
         u64::try_from(wide >> 64).unwrap_or(0)
     }
 
-    /// Returns a number in `range`, or its start if that is empty.
+    /// Returns a number in `range`, or its start if the range is empty.
     pub(super) fn in_range(&mut self, range: Range<i64>) -> i64 {
         let length = u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
         range.start.saturating_add(i64::try_from(self.below(length)).unwrap_or(0))
     }
 
-    /// Returns true with a probability of `percent`.
+    /// Returns true with a probability of `percent` in 100.
     pub(super) fn percent_chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }

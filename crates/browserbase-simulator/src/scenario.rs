@@ -1,12 +1,13 @@
-//! Scenario files: sessions and faults for the simulator to play, and the reports expected of a program that watches.
+//! Scenario files: the sessions and faults that the simulator plays, and the reports that a watcher should make.
 //!
-//! This page is the reference of the scenario language. The module reads and checks scenarios. It never plays them:
-//! that is the job of [`World`](crate::World) and the server.
+//! This documentation is the reference of the scenario language. The module parses and checks scenarios.
+//! [`World`](crate::World) and the server play them.
 //!
 //! # A first scenario
 //!
 //! A scenario is a TOML file. `keepwatch demo --scenario FILE` plays it on the screen, and `keepwatch simulate
-//! --scenario FILE` serves it to any client. Both name the line of an error. This file is complete:
+//! --scenario FILE` serves it to any client. If the file is invalid, both report the error and, if possible, its line.
+//! This file is complete:
 //!
 //! ```toml
 //! about = "A keep-alive session ends after ten seconds, and the API is down for a while"
@@ -26,22 +27,24 @@
 //!
 //! # Rules for all fields
 //!
-//! - Every field may be left out, unless its comment says "required". The values are examples; comments name defaults.
-//! - A time such as `"9s 600ms"`, `"1m 30s"` or `"-12m"` is an offset from the simulator's start; a negative one lies
-//!   before it. So a scenario plays the same at any date and any speed. A length of time is written the same way and is
-//!   never negative.
-//! - `from` and `to` form a window, which includes `from` and excludes `to`. By default it starts with the simulator
-//!   and never ends.
-//! - Offsets follow the simulator's clock, so `--speed` scales them. `latency` and `slow` always pass in real time.
-//! - An unknown field is an error. Otherwise a scenario with a misspelt field would test nothing.
-//! - A scenario has at most 100,000 sessions, copies included.
+//! - Every field is optional, unless its comment says "required". The values below are examples. The comments give the
+//!   defaults.
+//! - A time such as `"9s 600ms"`, `"1m 30s"` or `"-12m"` is an offset from the simulator's start. A negative offset is
+//!   before the start. Because all times are offsets, a scenario plays the same on any date.
+//! - A duration, such as `timeout`, is written in the same way and is never negative.
+//! - `from` and `to` form a window, which includes `from` and excludes `to`. Without `from`, the window begins at the
+//!   simulator's start. Without `to`, it never ends.
+//! - Offsets and durations follow the simulator's clock, which `--speed` speeds up. Only `latency` and `slow`, which
+//!   delay responses, always pass in real time.
+//! - An unknown field is an error, so that a misspelt field is noticed.
+//! - A scenario has at most 100,000 sessions. Each copy that `repeat` makes counts as a session.
 //!
 //! # The scenario and its project
 //!
 //! ```toml
 //! name = "early-end"            # default: the file's name without its extension
 //! about = "A keep-alive session that ends after ten seconds of its fifteen minutes" # shown where scenarios are listed
-//! latency = "40ms"              # real time that every response takes; default: 0s
+//! latency = "40ms"              # delay of every response, in real time; default: 0s
 //! skew = "-45s"                 # how far the server's clock is ahead of this machine's; negative: behind; default: 0s
 //!
 //! [project]
@@ -49,35 +52,36 @@
 //! name = "acme-prod"            # the default
 //! default_timeout = "5m"        # for sessions without a `timeout`; default: 5m
 //! concurrency = 25              # slots: creating a session when all are taken fails with 429; default: 25
-//! plan = "paid"                 # the default; "free": 403 for keep-alive and for timeouts above 15 minutes
+//! plan = "paid"                 # the default; "free" forbids (403) keep-alive and timeouts above 15 minutes
 //!
-//! [rules]                       # for sessions that clients create or release
+//! [rules]                       # for sessions that clients create or release through the API
 //! pending = "1s"                # time in PENDING before RUNNING; default: 1s
-//! unused = "5m"                 # from creation to COMPLETED without keep-alive, as no client connects; default: 5m
-//! release_delay = "2s"          # from the release request to COMPLETED; default: 2s
+//! unused = "5m"                 # time from creation to COMPLETED without keep-alive, because nothing ever connects to
+//!                               # the browser; default: 5m
+//! release_delay = "2s"          # time from the release request to COMPLETED; default: 2s
 //! ```
 //!
 //! # Sessions
 //!
-//! A session without any field appears at the start, RUNNING, and times out after the project's default timeout.
+//! A session without fields is RUNNING from the start and times out after the project's default timeout.
 //!
 //! ```toml
 //! [[session]]
-//! name = "checkout"             # for faults and expectations; sessions may share one; the words for a fault's `on`
-//!                               # are reserved
+//! name = "checkout"             # used by faults and expectations; several sessions can have the same name; the words
+//!                               # that a fault's `on` accepts are reserved
 //! id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de" # unique; default: made from the scenario's name and the position
-//! appears = "0s"                # the API answers 404 before; default: 0s
+//! appears = "0s"                # before this time, the API answers 404; default: 0s
 //! created = "-2s"               # `startedAt`; `createdAt` differs by up to 0.4 s, as in the API; default: `appears`
-//! starts = "3s"                 # PENDING before, RUNNING from then on; default: `created`
-//! timeout = "15m"               # from `created` to the expiry, where it becomes TIMED_OUT; default: the project's
+//! starts = "3s"                 # PENDING before this time, RUNNING from then on; default: `created`
+//! timeout = "15m"               # time from `created` to the expiry, when it becomes TIMED_OUT; default: the project's
 //! keep_alive = true             # default: false
 //! region = "us-west-2"          # any text; default: "us-west-2"
 //! context = "1d2c…"             # `contextId`; default: none
 //! metadata = { owner = "growth", run = { id = "checkout-881" } } # `userMetadata`; default: none
-//! overdue = false               # true: it does not end at its expiry; default: false
-//! vanishes = "10m"              # the API answers 404 from then on; default: never
+//! overdue = false               # true: the session stays alive after its expiry; default: false
+//! vanishes = "10m"              # from this time on, the API answers 404; default: never
 //!
-//! # An end before the expiry. One after the expiry needs `overdue`. Default: none.
+//! # An end before the expiry or, if `overdue` is true, at any time. Default: none.
 //! [session.ends]
 //! at = "9s 600ms"               # required
 //! status = "COMPLETED"          # the default; or "ERROR" or "TIMED_OUT"
@@ -87,41 +91,44 @@
 //!                               # "released", "released_elsewhere", "client", "unused", "platform" or "unsaid";
 //!                               # default: "timeout" for TIMED_OUT, "failure" for ERROR, else "unsaid"
 //!
-//! # Bytes through its proxy, while it lives. Several entries add up. Default: none.
+//! # Traffic through the session's proxy while the session is alive. Several entries add up. Default: none.
 //! [[session.proxy]]
 //! from = "-12m"
 //! to = "30s"
-//! bytes_per_second = 25_000     # required; an average
-//! wave = "40s"                  # the rate swings between zero and twice the average with this period; default: steady
+//! bytes_per_second = 25_000     # required; the average rate
+//! wave = "40s"                  # period in which the rate rises from zero to twice the average and falls back;
+//!                               # default: a steady rate
 //!
 //! # Windows in which lists lack the session. It can still be retrieved. Default: none.
 //! [[session.unlisted]]
 //! from = "20s"
 //! to = "40s"
 //!
-//! # Windows in which responses give false fields. Default: none.
+//! # Windows in which responses about the session have wrong fields. Default: none.
 //! [[session.says]]
 //! from = "5s"
 //! to = "8s"
-//! on = "list"                   # or "retrieve", or "all", the default
+//! on = "list"                   # the responses to change: "list", "retrieve" or "all"; default: "all"
 //! set = { status = "SLEEPING" } # fields to replace or add: any name, any value
 //! without = ["region"]          # fields to remove
 //!
-//! # Further copies of the session, each later than the one before. Default: none.
+//! # Further sessions that are copies of this one, each later than the previous one. Default: none.
 //! [session.repeat]
 //! every = "45s"                 # required; the delay from one copy to the next
-//! count = 60                    # required; how many copies, including the first
-//! vary = "20s"                  # extra delay, and extra lifetime, of up to this; the same in every run; default: 0s
-//!                               # `{n}` in the text of metadata becomes the number of the copy, from 1
+//! count = 60                    # required; the number of sessions, including the original
+//! vary = "20s"                  # maximum extra delay of each session, and separately its maximum extra lifetime; both
+//!                               # are random, but the same in every run; default: 0s
+//!                               # `{n}` in a text of `metadata` becomes the number of the copy, counted from 1
 //! ```
 //!
-//! TOML's inline form is the same and often shorter: `ends = { at = "9s 600ms" }`,
+//! TOML's inline form means the same and is often shorter: `ends = { at = "9s 600ms" }`,
 //! `unlisted = [{ from = "20s", to = "40s" }]`.
 //!
 //! # Faults
 //!
-//! If several faults apply to a request, the first in the file wins. A fault needs `status`, `reply`, `slow` or `pad`.
-//! `status` and `reply` exclude each other. Without either, the response is the normal one, late or padded.
+//! If several faults apply to a request, the first in the file wins. A fault has at least one of `status`, `reply`,
+//! `slow` and `pad`, but not both `status` and `reply`. With only `slow` or `pad`, the response is the normal one, late
+//! or padded.
 //!
 //! ```toml
 //! [[fault]]
@@ -129,9 +136,9 @@
 //! to = "33s"
 //! on = "all"                    # the default; or "list", "retrieve", "create", "release", "debug", "logs" or
 //!                               # "projects"; or a session's name or id, for requests that retrieve it
-//! count = 3                     # only the first requests that it applies to; default: all
-//! slow = "2s"                   # extra real time before the response; default: 0s
-//! pad = 2_000_000               # spaces before the body, which JSON allows; default: 0
+//! count = 3                     # the number of requests to affect, from the first in the window; default: all
+//! slow = "2s"                   # extra delay of the response, in real time; default: 0s
+//! pad = 2_000_000               # number of spaces before the body, which JSON allows; default: 0
 //! status = 429                  # an error in the API's format
 //! message = "Slow down"         # any value; default: a message that fits the status
 //! code = "RATE_LIMITED"         # any value; default: none
@@ -149,21 +156,22 @@
 //! # Expectations
 //!
 //! An expectation describes the reports of a program that watches all running and pending sessions. The simulator only
-//! checks that expectations are well-formed. `tests/program/scenarios.rs` holds keepwatch to those of the built-in
-//! scenarios.
+//! checks that expectations are well-formed. `tests/program/scenarios.rs` checks that keepwatch meets those of the
+//! built-in scenarios.
 //!
 //! ```toml
 //! [[expect]]
-//! session = "checkout"          # name or id of a session with an explicit `id`; default: events of no single session
-//! within = "20s"                # required; the offset by which all of this holds
-//! copied = false                # true: the watcher copies the session's connect URL, several times
-//! released = false              # true: the watcher releases the session
-//! status = "COMPLETED"          # the last status seen
+//! session = "checkout"          # name or id of a session that has an explicit `id`; default: the expectation is about
+//!                               # the events that belong to no single session
+//! within = "20s"                # required; the offset by which everything below is true
+//! copied = false                # true: the watcher copies the session's connect URL, several times; default: false
+//! released = false              # true: the watcher releases the session; default: false
+//! status = "COMPLETED"          # the last status that the watcher saw
 //! events = ["first_seen", "ended", "flagged"] # in this order, with others in between; names: docs/events.md
 //! never = ["metadata_changed"]  # events that do not occur before `within`
 //! verdict = "keep_alive_ended_early" # or "none"; names: docs/events.md
-//! phrases = ["14m 50s unused"]  # exact text in the sentences of its events and its verdict
-//! unsaid = ["connected"]        # text that they lack
+//! phrases = ["14m 50s unused"]  # exact text that occurs in the sentences of the session's events or in its verdict
+//! unsaid = ["connected"]        # text that occurs in none of these sentences before `within`
 //! screen = ["COMPLETED"]        # text on the screen, 120 columns by 40 rows, with the session selected
 //! ```
 //!
@@ -209,7 +217,7 @@ const BUILTIN_SCENARIOS: &[(&str, &str)] = &[
     ("I17", include_str!("../../../assets/scenarios/I17.toml")),
 ];
 
-/// The most sessions in a scenario, copies included.
+/// The maximum number of sessions in a scenario, including copies.
 pub(super) const MAX_SESSIONS: usize = 100_000;
 
 /// A parsed and checked scenario. The default is an empty project.
@@ -220,7 +228,7 @@ pub struct Scenario {
     pub name: String,
     /// A one-sentence description.
     pub about: String,
-    /// The real time that every response takes.
+    /// The delay of every response, in real time.
     pub latency: HumanDuration,
     /// The server's clock minus the machine's.
     pub skew: Offset,
@@ -234,7 +242,7 @@ pub struct Scenario {
     /// The faults. The first that applies to a request wins.
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,
-    /// The reports expected of a program that watches the scenario.
+    /// The reports that a program should make when it watches the scenario.
     #[serde(rename = "expect")]
     pub expectations: Vec<Expectation>,
 }
@@ -246,8 +254,8 @@ impl Scenario {
         if name == chaos::SCENARIO_NAME {
             return Some(chaos::scenario(chaos::DEFAULT_SEED, chaos::DEFAULT_LIVE_SESSIONS));
         }
-        let (_, text) = BUILTIN_SCENARIOS.iter().find(|(known, _)| *known == name)?;
-        Self::parse_named(text, name, Path::new(name)).ok() // a test parses them all
+        let (_, text) = BUILTIN_SCENARIOS.iter().find(|(builtin_name, _)| *builtin_name == name)?;
+        Self::parse_named(text, name, Path::new(name)).ok() // always `Some`: a test parses every built-in scenario
     }
 
     /// Returns the names of the built-in scenarios.
@@ -337,7 +345,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Returns the id of the first session with this name or id and an explicit id.
+    /// Returns the explicit id of the first session with this name or id. Skips sessions without an explicit id.
     #[must_use]
     pub fn find_session_id(&self, name_or_id: &str) -> Option<&str> {
         self.sessions
@@ -375,24 +383,24 @@ pub enum ScenarioError {
 
 impl fmt::Display for ScenarioError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |file: &Path| text::sanitise(&file.to_string_lossy(), 200);
+        let printable = |file: &Path| text::sanitise(&file.to_string_lossy(), 200);
         match self {
             Self::Unknown { name } => {
                 let about = |name| Scenario::builtin(name).map(|scenario| scenario.about).unwrap_or_default();
-                let known = Scenario::builtin_names().map(|name| format!("{name} ({})", about(name)));
-                let known = known.collect::<Vec<_>>().join(", ");
-                write!(f, "no scenario is named “{}”; there are: {known}", text::sanitise(name, 60))
+                let scenarios = Scenario::builtin_names().map(|name| format!("{name} ({})", about(name)));
+                let scenarios = scenarios.collect::<Vec<_>>().join(", ");
+                write!(f, "no scenario is named “{}”; there are: {scenarios}", text::sanitise(name, 60))
             }
             Self::Unreadable { file, source } => {
-                write!(f, "the scenario {} cannot be read: {source}", shown(file))
+                write!(f, "the scenario {} cannot be read: {source}", printable(file))
             }
             Self::Invalid { file, line: Some(line), message } => {
                 let message = text::sanitise(message, text::MAX_LINE_COLUMNS);
-                write!(f, "the scenario {} is wrong in line {line}: {message}", shown(file))
+                write!(f, "the scenario {} is wrong in line {line}: {message}", printable(file))
             }
             Self::Invalid { file, line: None, message } => {
                 let message = text::sanitise(message, text::MAX_LINE_COLUMNS);
-                write!(f, "the scenario {} is wrong: {message}", shown(file))
+                write!(f, "the scenario {} is wrong: {message}", printable(file))
             }
         }
     }

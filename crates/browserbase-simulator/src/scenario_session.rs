@@ -1,7 +1,9 @@
 //! One session of a scenario, as written in the file: its fields, its times and its end.
 //!
-//! The module owns the parsed form and its defaults. [`scenario`](super::scenario) documents the fields for authors.
-//! It computes no state at a moment: that is `sim_session`'s job.
+//! The module owns the parsed form. [`scenario`](super::scenario) documents the fields and their defaults for authors.
+//! `sim_session` applies the defaults and computes the session's state at an offset.
+//!
+//! A *browser client* is a program that controls the session's browser, not a client of the API.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -62,19 +64,20 @@ impl SimStatus {
 #[serde(default, deny_unknown_fields)]
 pub struct ScenarioSession {
     /// The name of the session and all its copies, for faults and expectations.
-    #[serde(deserialize_with = "unreserved_name")]
+    #[serde(deserialize_with = "deserialize_unreserved_name")]
     pub name: Option<String>,
     /// The session's id in the API.
     pub id: Option<String>,
-    /// The offset from which the API knows the session.
+    /// The offset from which the API knows the session. It answers 404 before.
     pub appears: Offset,
-    /// The session's `createdAt` and `startedAt`. The timeout counts from here.
+    /// The session's `startedAt`, from which the timeout counts. `createdAt` differs by up to 0.4 s. `None` means
+    /// `appears`.
     pub created: Option<Offset>,
-    /// The offset at which PENDING turns into RUNNING.
+    /// The offset at which PENDING turns into RUNNING. `None` means `created`.
     pub starts: Option<Offset>,
-    /// The time from creation to expiry.
+    /// The time from `created` to the expiry. `None` means the project's default timeout.
     pub timeout: Option<HumanDuration>,
-    /// True if the session survives a client's disconnect.
+    /// True if the session survives the disconnect of its browser client.
     pub keep_alive: bool,
     /// The session's region. Any text, so that a scenario can have unknown regions.
     pub region: Option<String>,
@@ -84,7 +87,7 @@ pub struct ScenarioSession {
     pub metadata: Option<Map<String, Value>>,
     /// Traffic through the session's proxy.
     pub proxy: Vec<ProxyTraffic>,
-    /// An end other than the timeout.
+    /// An end other than that at the timeout.
     pub ends: Option<ScenarioEnd>,
     /// True if the session does not end at its expiry.
     pub overdue: bool,
@@ -92,10 +95,10 @@ pub struct ScenarioSession {
     pub vanishes: Option<Offset>,
     /// The windows in which no list contains the session.
     pub unlisted: Vec<Window>,
-    /// False fields in responses.
+    /// Changes of fields in responses.
     #[serde(rename = "says")]
     pub overrides: Vec<FieldOverride>,
-    /// Copies of the session.
+    /// The copies of the session. `None` means that there is only the session itself.
     pub repeat: Option<Repeat>,
 }
 
@@ -122,10 +125,10 @@ impl Window {
         self.from <= at && at < self.to
     }
 
-    /// Returns the window moved `by` later.
+    /// Returns the same window, `delay` later.
     #[must_use]
-    pub fn shifted_by(self, by: Offset) -> Self {
-        Self { from: self.from.plus(by), to: self.to.plus(by) }
+    pub fn shifted_by(self, delay: Offset) -> Self {
+        Self { from: self.from.plus(delay), to: self.to.plus(delay) }
     }
 }
 
@@ -141,8 +144,10 @@ pub struct ProxyTraffic {
     pub to: Offset,
     /// The average rate.
     pub bytes_per_second: u32,
-    /// The period in which the rate swings between zero and twice the average. `None` means a steady rate.
-    pub wave: Option<HumanDuration>,
+    /// The period in which the rate rises from zero to twice the average and falls back to zero. `None` means a steady
+    /// rate.
+    #[serde(rename = "wave")]
+    pub wave_period: Option<HumanDuration>,
 }
 
 impl ProxyTraffic {
@@ -150,22 +155,23 @@ impl ProxyTraffic {
     #[must_use]
     pub fn bytes_at(&self, at: Offset) -> f64 {
         let seconds = at.min(self.to).minus(self.from).as_secs_f64().max(0.0);
-        let swing = match self.wave {
-            Some(wave) if !wave.0.is_zero() => {
-                let radians_per_second = std::f64::consts::TAU / wave.0.as_secs_f64();
+        // With a wave, the rate is the average times `1 - cos(radians)`. This is its integral over time.
+        let sine_seconds = match self.wave_period {
+            Some(period) if !period.0.is_zero() => {
+                let radians_per_second = std::f64::consts::TAU / period.0.as_secs_f64();
                 (radians_per_second * seconds).sin() / radians_per_second
             }
             _ => 0.0,
         };
-        f64::from(self.bytes_per_second) * (seconds - swing)
+        f64::from(self.bytes_per_second) * (seconds - sine_seconds)
     }
 }
 
-/// The end of a session by anything but its timeout.
+/// An end of a session other than that at its timeout.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioEnd {
-    /// The offset from which responses have `status`.
+    /// The offset of the end, from which responses have `status`.
     pub at: Offset,
     /// The status after the end.
     #[serde(default)]
@@ -175,8 +181,9 @@ pub struct ScenarioEnd {
     /// True if responses lack `endedAt`.
     #[serde(default)]
     pub omit_ended_at: bool,
-    /// The cause of the end. It appears only in the ground truth, never in a response.
-    pub cause: Option<EndCause>,
+    /// The cause of the end, if the scenario gives one. It appears only in the ground truth, never in a response.
+    #[serde(rename = "cause")]
+    pub explicit_cause: Option<EndCause>,
 }
 
 /// The cause of an end. The API never reveals it.
@@ -187,13 +194,13 @@ pub enum EndCause {
     Timeout,
     /// The session failed.
     Failure,
-    /// A client of this server released the session.
+    /// A program released the session through the API of this server.
     Released,
-    /// Another holder of the API key released the session.
+    /// Another program that has the API key released the session, without a request to this server.
     ReleasedElsewhere,
-    /// The client disconnected or closed the browser.
+    /// The browser client disconnected or closed the browser.
     Client,
-    /// No client ever connected.
+    /// No browser client ever connected.
     Unused,
     /// The platform ended the session.
     Platform,
@@ -207,19 +214,19 @@ impl ScenarioEnd {
     /// Returns an end that responses report truthfully.
     #[must_use]
     pub fn new(at: Offset, status: FinalStatus) -> Self {
-        Self { at, status, ended_at: None, omit_ended_at: false, cause: None }
+        Self { at, status, ended_at: None, omit_ended_at: false, explicit_cause: None }
     }
 
     /// Returns the same end with this cause.
     #[must_use]
     pub fn with_cause(self, cause: EndCause) -> Self {
-        Self { cause: Some(cause), ..self }
+        Self { explicit_cause: Some(cause), ..self }
     }
 
-    /// Returns the scenario's cause, or by default the one that follows from the status.
+    /// Returns the explicit cause, or without one the default for the status.
     #[must_use]
     pub fn cause(&self) -> EndCause {
-        self.cause.unwrap_or(match self.status {
+        self.explicit_cause.unwrap_or(match self.status {
             FinalStatus::TimedOut => EndCause::Timeout,
             FinalStatus::Error => EndCause::Failure,
             FinalStatus::Completed => EndCause::Unspecified,
@@ -244,13 +251,13 @@ impl EndCause {
     }
 }
 
-/// False fields in responses about a session.
+/// A change of fields in responses about a session, during a window.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldOverride {
     /// The start of the window, included.
     pub from: Offset,
-    /// The end of the window, excluded. `None` means never.
+    /// The end of the window, excluded. `None` means that it never ends.
     pub to: Option<Offset>,
     /// The responses to change.
     #[serde(rename = "on")]
@@ -267,7 +274,7 @@ impl FieldOverride {
         Window { from: self.from, to: self.to.unwrap_or(Offset::NEVER) }
     }
 
-    /// Returns true if it applies at `at` to responses of the kind `scope`.
+    /// Returns true if the override applies at `at` to responses of the kind `scope`.
     #[must_use]
     pub fn applies_at(&self, at: Offset, scope: OverrideScope) -> bool {
         self.window().contains(at) && (self.scope == OverrideScope::All || self.scope == scope)
@@ -278,7 +285,7 @@ impl FieldOverride {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OverrideScope {
-    /// Both of the following.
+    /// The responses to both requests below.
     #[default]
     All,
     /// `GET /v1/sessions`.
@@ -300,7 +307,9 @@ fn never() -> Offset {
 }
 
 /// Deserialises a session's name. Rejects the words that mean a kind of request in a fault's `on`.
-fn unreserved_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn deserialize_unreserved_name<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
     if RESERVED_NAMES.contains(&name.as_str()) {
         let message = format!("“{name}” means requests, and cannot be a session's name");
@@ -317,9 +326,9 @@ mod tests {
         Offset::from_micros(seconds * 1_000_000)
     }
 
-    fn traffic(from: i64, to: i64, wave: Option<u64>) -> ProxyTraffic {
-        let wave = wave.map(|wave| HumanDuration(std::time::Duration::from_secs(wave)));
-        ProxyTraffic { from: seconds(from), to: seconds(to), bytes_per_second: 1000, wave }
+    fn traffic(from: i64, to: i64, wave_seconds: Option<u64>) -> ProxyTraffic {
+        let wave_period = wave_seconds.map(|seconds| HumanDuration(std::time::Duration::from_secs(seconds)));
+        ProxyTraffic { from: seconds(from), to: seconds(to), bytes_per_second: 1000, wave_period }
     }
 
     #[test]

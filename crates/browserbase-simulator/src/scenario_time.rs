@@ -1,4 +1,4 @@
-//! Times of a scenario: an [`Offset`] is a point on its timeline, a [`HumanDuration`] a length of time.
+//! Times of a scenario: an [`Offset`] is a point on its timeline, and a [`HumanDuration`] is a length of time.
 //!
 //! Both parse text such as `90s`, `1m 30s` or `40ms`. An offset may lie before the simulator's start (`-12m`).
 //! Arithmetic saturates.
@@ -24,7 +24,7 @@ pub struct HumanDuration(pub Duration);
 impl Offset {
     /// The simulator's start.
     pub const START: Self = Self(0);
-    /// Later than everything.
+    /// The latest offset, for events that never happen.
     pub const NEVER: Self = Self(i64::MAX);
 
     /// Returns the offset `elapsed` after the start.
@@ -39,10 +39,10 @@ impl Offset {
         Self(micros)
     }
 
-    /// Returns the offset `by` later. [`Offset::NEVER`] stays the same.
+    /// Returns the offset `delay` later. [`Offset::NEVER`] stays the same.
     #[must_use]
-    pub fn plus(self, by: Self) -> Self {
-        if self == Self::NEVER { self } else { Self(self.0.saturating_add(by.0)) }
+    pub fn plus(self, delay: Self) -> Self {
+        if self == Self::NEVER { self } else { Self(self.0.saturating_add(delay.0)) }
     }
 
     /// Returns the time from `earlier` to this offset; negative if this is the earlier one.
@@ -67,7 +67,7 @@ impl Offset {
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
-        reason = "traffic is counted over hours, where f64 has microseconds"
+        reason = "traffic lasts for hours, a range in which an f64 is exact to the microsecond"
     )]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6

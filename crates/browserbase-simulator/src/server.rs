@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State as Extract};
+use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -45,9 +45,13 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct SimServer {
     clock: Clock,
+    /// The moment at which the timeline starts.
     start: Moment,
+    /// The server's clock minus the machine's.
     skew: Offset,
+    /// The only API key that is accepted. `None` accepts any.
     api_key: Option<Secret>,
+    /// The delay of every response, in real time.
     latency: Duration,
     /// The state that requests change. It needs a lock, unlike keepwatch's own state: each request runs in its own
     /// task, and any thread can call [`super::Control`]. No code awaits while it holds the lock.
@@ -166,8 +170,8 @@ impl SimServer {
     }
 }
 
-/// A request between its arrival and its response. Dropping it updates the count, also when the client disconnects
-/// early.
+/// A request between its arrival and its response. Dropping it decrements the count of requests in flight, even if the
+/// client disconnects before the response.
 struct InFlightRequest<'a> {
     server: &'a SimServer,
     request_number: u64,
@@ -205,14 +209,14 @@ async fn sleep_real_time(duration: Duration) {
 pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, running: watch::Receiver<bool>) {
     let route_state = RouteState { server, running: running.clone() };
     let router = Router::new()
-        .route("/v1/sessions", any(sessions))
-        .route("/v1/sessions/{id}", any(session))
-        .route("/v1/sessions/{id}/debug", any(debug))
-        .route("/v1/sessions/{id}/logs", any(logs))
-        .route("/v1/projects", any(projects))
-        .route("/v1/projects/{id}", any(project))
-        .route("/v1/projects/{id}/usage", any(usage))
-        .fallback(unknown_route)
+        .route("/v1/sessions", any(handle_sessions))
+        .route("/v1/sessions/{id}", any(handle_session))
+        .route("/v1/sessions/{id}/debug", any(handle_debug))
+        .route("/v1/sessions/{id}/logs", any(handle_logs))
+        .route("/v1/projects", any(handle_projects))
+        .route("/v1/projects/{id}", any(handle_project))
+        .route("/v1/projects/{id}/usage", any(handle_usage))
+        .fallback(handle_unknown_route)
         .with_state(route_state);
     let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
     let stopped = wait_until_stopped(running);
@@ -223,10 +227,11 @@ async fn wait_until_stopped(mut running: watch::Receiver<bool>) {
     _ = running.wait_for(|running| !running).await;
 }
 
-/// The shared data of the routes.
+/// The data that every route needs.
 #[derive(Clone)]
 struct RouteState {
     server: Arc<SimServer>,
+    /// True until the server must stop.
     running: watch::Receiver<bool>,
 }
 
@@ -256,34 +261,42 @@ impl RouteState {
     }
 }
 
-async fn sessions(Extract(state): Extract<RouteState>, request: Request) -> Response {
+async fn handle_sessions(State(state): State<RouteState>, request: Request) -> Response {
     state.get_or_post(request, ApiRoute::List, ApiRoute::Create).await
 }
 
-async fn session(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+async fn handle_session(
+    State(state): State<RouteState>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     state.get_or_post(request, ApiRoute::Retrieve(id.clone()), ApiRoute::Update(id)).await
 }
 
-async fn debug(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+async fn handle_debug(State(state): State<RouteState>, Path(id): Path<String>, request: Request) -> Response {
     state.get_only(request, ApiRoute::Debug(id)).await
 }
 
-async fn logs(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+async fn handle_logs(State(state): State<RouteState>, Path(id): Path<String>, request: Request) -> Response {
     state.get_only(request, ApiRoute::Logs(id)).await
 }
 
-async fn projects(Extract(state): Extract<RouteState>, request: Request) -> Response {
+async fn handle_projects(State(state): State<RouteState>, request: Request) -> Response {
     state.get_only(request, ApiRoute::Projects).await
 }
 
-async fn project(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+async fn handle_project(
+    State(state): State<RouteState>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     state.get_only(request, ApiRoute::Project(id)).await
 }
 
-async fn usage(Extract(state): Extract<RouteState>, Path(id): Path<String>, request: Request) -> Response {
+async fn handle_usage(State(state): State<RouteState>, Path(id): Path<String>, request: Request) -> Response {
     state.get_only(request, ApiRoute::Usage(id)).await
 }
 
-async fn unknown_route(Extract(state): Extract<RouteState>, request: Request) -> Response {
+async fn handle_unknown_route(State(state): State<RouteState>, request: Request) -> Response {
     state.handle(request, ApiRoute::Unknown).await
 }

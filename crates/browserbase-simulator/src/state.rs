@@ -12,9 +12,9 @@ use super::scenario_time::Offset;
 use super::world::World;
 use keepwatch_core::session::Secret;
 
-/// The number of requests that the log keeps.
+/// The maximum number of requests in the log.
 const MAX_LOG_ENTRIES: usize = 10_000;
-/// The number of connect URLs that the state keeps.
+/// The maximum number of connect URLs that the state keeps.
 const MAX_CONNECT_URLS: usize = 1_000;
 
 /// A request in the log.
@@ -28,11 +28,11 @@ pub struct RequestLogEntry {
     pub path: String,
     /// The query, as sent, without the `?`. Empty if there is none.
     pub query: String,
-    /// The status of the response. `None` if there is no response yet, or never.
+    /// The status of the response. `None` if the server has sent no response.
     pub status: Option<u16>,
     /// The time of the response, since the simulator's start by its clock. `None` as for `status`.
     pub answered_at: Option<Duration>,
-    /// The [`Fault::label`] of the fault that affected it.
+    /// The [`Fault::label`] of the fault that affected the request. `None` without a fault.
     pub fault: Option<&'static str>,
 }
 
@@ -57,7 +57,7 @@ pub struct RequestCounts {
     pub other: u64,
     /// Requests in flight.
     pub in_flight: u64,
-    /// The most requests in flight at once.
+    /// The maximum number of requests that were in flight at once.
     pub max_in_flight: u64,
 }
 
@@ -73,7 +73,7 @@ pub(super) enum ApiRoute {
     Projects,
     Project(String),
     Usage(String),
-    /// A known path with an unsupported method. Holds the supported ones.
+    /// A known path with an unsupported method. Holds the supported methods.
     MethodNotAllowed(&'static str),
     /// An unknown path.
     Unknown,
@@ -94,7 +94,7 @@ pub(super) struct RequestParts {
 #[derive(Debug)]
 pub(super) struct SimState {
     pub(super) world: World,
-    /// The faults, in order of precedence. Each `count` is the number of requests left.
+    /// The faults, in order of precedence. The `count` of each is the number of requests that it will still affect.
     pub(super) faults: Vec<Fault>,
     pub(super) request_log: VecDeque<RequestLogEntry>,
     pub(super) counts: RequestCounts,
@@ -146,9 +146,12 @@ impl SimState {
 
     /// Logs the response to request `number`, if the log still contains the request.
     pub(super) fn record_response(&mut self, number: u64, status: u16, at: Duration) {
-        let from_end = usize::try_from(self.request_count.saturating_sub(number)).unwrap_or(usize::MAX);
-        if let Some(entry) =
-            self.request_log.len().checked_sub(from_end).and_then(|index| self.request_log.get_mut(index))
+        let index_from_end = usize::try_from(self.request_count.saturating_sub(number)).unwrap_or(usize::MAX);
+        if let Some(entry) = self
+            .request_log
+            .len()
+            .checked_sub(index_from_end)
+            .and_then(|index| self.request_log.get_mut(index))
         {
             (entry.status, entry.answered_at) = (Some(status), Some(at));
         }

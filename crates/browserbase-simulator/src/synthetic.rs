@@ -1,6 +1,6 @@
 //! Synthetic sessions, in any number: varied, but each the same in every run.
 //!
-//! The module owns the sessions of `--sessions N`. Their seeds are their positions, so every run makes the same ones.
+//! The module owns the sessions of `--sessions N`. The seed of each is its index, so every run makes the same ones.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::scenario_time::{HumanDuration, Offset};
 const REGIONS: [&str; 4] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"];
 const OWNERS: [&str; 6] = ["growth", "checkout-e2e", "nightly", "price-watch", "support-bot", "search-qa"];
 const TOOL_MARKERS: [&str; 3] = ["mcp", "browse_cli", "stagehand"];
+/// One minute in microseconds.
 const MINUTE: i64 = 60_000_000;
 
 /// Returns `count` sessions. Most are running, some are pending, some have ended. They expire over the next hours.
@@ -23,9 +24,10 @@ fn session(index: usize) -> ScenarioSession {
     let mut rng = fastrand::Rng::with_seed(u64::try_from(index).unwrap_or(0));
     let timeout_minutes = *rng.choice(&[15_u32, 30, 60, 180, 360]).unwrap_or(&60);
     let timeout = i64::from(timeout_minutes) * MINUTE;
+    // 0: pending; 1, 2 and 3: ended; others: running
     let one_of_20 = rng.u8(0..20);
-    let pending = one_of_20 == 0;
-    let age = rng.i64(1_000_000..if pending { MINUTE / 2 } else { timeout });
+    let is_pending = one_of_20 == 0;
+    let age = rng.i64(1_000_000..if is_pending { MINUTE / 2 } else { timeout });
     let created = Offset::from_micros(-age);
     let past_end = |rng: &mut fastrand::Rng, status| {
         let at = Offset::from_micros(-rng.i64(0..age));
@@ -33,7 +35,7 @@ fn session(index: usize) -> ScenarioSession {
     };
     ScenarioSession {
         created: Some(created),
-        starts: pending.then(|| Offset::from_micros(rng.i64(5_000_000..5 * MINUTE))),
+        starts: is_pending.then(|| Offset::from_micros(rng.i64(5_000_000..5 * MINUTE))),
         ends: match one_of_20 {
             1 | 2 => past_end(&mut rng, FinalStatus::Completed),
             3 => past_end(&mut rng, FinalStatus::Error),
@@ -49,7 +51,7 @@ fn session(index: usize) -> ScenarioSession {
                 from: created,
                 to: Offset::NEVER,
                 bytes_per_second: rng.u32(200..60_000),
-                wave: Some(HumanDuration(Duration::from_secs(rng.u64(15..120)))),
+                wave_period: Some(HumanDuration(Duration::from_secs(rng.u64(15..120)))),
             }],
         },
         ..ScenarioSession::default()

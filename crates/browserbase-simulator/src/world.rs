@@ -20,6 +20,7 @@ use keepwatch_core::clock::Timestamp;
 /// All sessions of a scenario, and its project.
 #[derive(Debug)]
 pub struct World {
+    /// The reading of the server's clock at the simulator's start.
     pub(super) start: Timestamp,
     pub(super) project: SimProject,
     pub(super) rules: LifecycleRules,
@@ -40,7 +41,7 @@ impl World {
         let copies = scenario
             .sessions
             .iter()
-            .flat_map(|session| (0..session.copy_count()).map(|number| session.nth_copy(number)));
+            .flat_map(|session| (0..session.copy_count()).map(|index| session.nth_copy(index)));
         let project = scenario.project.clone();
         let sessions = copies
             .chain(extra_sessions)
@@ -56,7 +57,7 @@ impl World {
         world
     }
 
-    /// Adds a session and returns its id. It replaces a session with the same id.
+    /// Adds a session and returns its id. An existing session with the same id is replaced.
     pub fn add_session(&mut self, spec: ScenarioSession) -> String {
         let id = spec.id.clone().unwrap_or_else(|| stable_uuid("added", self.sessions.len()));
         self.sessions.retain(|session| session.id != id);
@@ -107,8 +108,9 @@ impl World {
         self.session(id)?.snapshot(at)
     }
 
-    /// Returns the body of `GET /v1/sessions/{id}` at `at`, and the connect URL in it, if any. The body contains
-    /// `signing_key`. Returns `None` if the API does not know the session.
+    /// Returns the body of `GET /v1/sessions/{id}` at `at`, and the connect URL in it, if any. While the session is
+    /// alive, the body has connect fields, which contain `signing_key`. Returns `None` if the API does not know the
+    /// session.
     #[must_use]
     pub fn retrieve(&self, id: &str, at: Offset, signing_key: &str) -> Option<(String, Option<String>)> {
         let session = self.session(id)?;
@@ -183,15 +185,15 @@ impl World {
 
     /// Returns the body of `GET /v1/projects/{id}/usage` at `at`, or `None` if the API does not know the project.
     ///
-    /// No source documents the period that the API counts. This counts all sessions that the API knows at `at`.
+    /// No source documents which period the API counts. The simulator counts all sessions that the API knows at `at`.
     pub(super) fn usage(&self, id: &str, at: Offset) -> Option<Value> {
         let known_sessions =
             || self.sessions.iter().filter_map(|session| Some((session, session.snapshot(at)?)));
         let minutes = |session: &SimSession| {
-            let until = session.effective_end().map_or(at, |end| end.at.min(at));
+            let end = session.effective_end().map_or(at, |end| end.at.min(at));
             // The API bills every minute that has begun, and at least one.
-            let started_minutes = until.minus(session.starts_at()).to_duration().as_secs() / 60 + 1;
-            if session.starts_at() <= until { started_minutes } else { 0 }
+            let started_minutes = end.minus(session.starts_at()).to_duration().as_secs() / 60 + 1;
+            if session.starts_at() <= end { started_minutes } else { 0 }
         };
         (self.project.id == id).then(|| {
             json!({

@@ -1,20 +1,20 @@
-//! Delays before a failed operation is retried. Pure: the caller passes the random number and counts the failures.
+//! The delays before failed operations are retried. Pure: the caller passes the random number and counts the failures.
 //!
 //! ```text
-//!   polls             interval × 2, × 4, × 8 …, at most 60 s, minus up to a quarter at random, at least the interval
+//!   polls             interval × 2, × 4, × 8 …, at most 60 s, minus up to a quarter at random; at least the interval
 //!   rejected API key  60 s, or the interval if that is longer
-//!   release           1 s, 2 s, 4 s, 8 s, 16 s, minus up to a quarter at random; at most six tries
+//!   release           1 s, 2 s, 4 s, 8 s, 16 s, minus up to a quarter at random; at most six attempts
 //!   journal           1 s, 2 s, 4 s …, at most 60 s
 //! ```
 //!
-//! Jitter spreads the requests, so that many keepwatches that lost the same server do not return at the same instant.
+//! Jitter spreads the requests, so that many keepwatches that lost the same server do not retry at the same instant.
 //! The journal needs none: its file has one writer.
 
 use std::time::Duration;
 
 use crate::session::ApiError;
 
-/// The longest delay that failures alone cause.
+/// The maximum delay, unless the poll interval or the server's `Retry-After` is longer.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// The delay after the API rejected the API key. A key that was rejected is unlikely to be accepted a second later.
 const AUTH_DELAY: Duration = Duration::from_secs(60);
@@ -22,39 +22,44 @@ const AUTH_DELAY: Duration = Duration::from_secs(60);
 const JITTER: f64 = 0.25;
 /// The number of times that a release is sent, including the first.
 const MAX_RELEASE_ATTEMPTS: u32 = 6;
-/// Half of the delay after the first failed release.
-const RELEASE_BASE: Duration = Duration::from_millis(500);
+/// The delay after the first failed release, before jitter.
+const FIRST_RELEASE_DELAY: Duration = Duration::from_secs(1);
 /// The delay after the first failed write of the journal.
-const JOURNAL_BASE: Duration = Duration::from_secs(1);
+const FIRST_JOURNAL_DELAY: Duration = Duration::from_secs(1);
 
-/// Returns the delay after `failures` failed polls in a row, at least 1, for polls that are `interval` apart. `random`
-/// is between 0 and 1.
+/// Returns the delay after a row of failed polls. `failures` is the length of the row, 1 or more. `interval` is the
+/// time between successful polls. `random` is between 0 and 1.
 #[must_use]
 pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
-    let delay = exponential(interval, failures);
-    delay.mul_f64(1.0 - JITTER * random.clamp(0.0, 1.0)).max(interval)
+    subtract_jitter(exponential(interval, failures), random).max(interval)
 }
 
-/// Returns the delay after the API rejected the API key.
+/// Returns the delay after the API rejected the API key. `interval` is the time between successful polls.
 #[must_use]
 pub fn auth_delay(interval: Duration) -> Duration {
     // promise: refusal-rest, mutant: .max( -> .min(
     AUTH_DELAY.max(interval)
 }
 
-/// Returns the delay after the last of `attempts` releases of a session failed with `error`, or `None` if the release
-/// is not retried. Only network errors, 408, 429 and 5xx are retried. The server's `Retry-After` extends the delay.
-/// `random` is between 0 and 1.
+/// Returns the delay after an attempt to release a session failed with `error`, or `None` if the release is not retried
+/// because of the error (see [`ApiError::is_retryable`]) or the number of attempts. `attempts` includes the failed
+/// attempt. The server's `Retry-After` extends the delay. `random` is between 0 and 1.
 #[must_use]
 pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Duration> {
     let is_retried = error.is_retryable() && attempts < MAX_RELEASE_ATTEMPTS;
-    is_retried.then(|| error.retry_after.unwrap_or_default().max(poll_delay(RELEASE_BASE, attempts, random)))
+    let own_delay = subtract_jitter(exponential(FIRST_RELEASE_DELAY, attempts.saturating_sub(1)), random);
+    is_retried.then(|| error.retry_after.unwrap_or_default().max(own_delay))
 }
 
-/// Returns the delay after `failures` failed writes of the journal in a row, at least 1.
+/// Returns the delay after a row of failed writes of the journal. `failures` is the length of the row, 1 or more.
 #[must_use]
 pub fn journal_delay(failures: u32) -> Duration {
-    exponential(JOURNAL_BASE, failures.saturating_sub(1))
+    exponential(FIRST_JOURNAL_DELAY, failures.saturating_sub(1))
+}
+
+/// Subtracts at most [`JITTER`] from `delay`: nothing if `random` is 0, all of [`JITTER`] if it is 1.
+fn subtract_jitter(delay: Duration, random: f64) -> Duration {
+    delay.mul_f64(1.0 - JITTER * random.clamp(0.0, 1.0))
 }
 
 /// Returns `base * 2^doublings`, at most [`MAX_DELAY`].

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 /// A date and time in UTC.
 pub type Timestamp = DateTime<Utc>;
 
-/// The least lead of the clock since boot over the monotonic clock that counts as sleep.
+/// The minimum time by which the clock since boot must advance further than the monotonic clock to count as sleep. A
+/// smaller difference arises because the clocks are not read at exactly the same instant.
 const MIN_SLEEP: Duration = Duration::from_secs(2);
 
 /// A reading of the three clocks at one instant. Serialised as `["2026-11-22T12:00:00.123456789Z", mono, boot]`, with
@@ -34,7 +35,7 @@ pub struct Moment {
 
 impl From<Moment> for (Timestamp, u64, u64) {
     fn from(moment: Moment) -> Self {
-        let nanos = |since: Duration| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = |reading: Duration| u64::try_from(reading.as_nanos()).unwrap_or(u64::MAX);
         (moment.wall, nanos(moment.mono), nanos(moment.boot))
     }
 }
@@ -46,25 +47,25 @@ impl From<(Timestamp, u64, u64)> for Moment {
 }
 
 impl Moment {
-    /// Returns the moment `by` later, without a step of the wall clock or sleep in between.
+    /// Returns the moment `duration` later, without a step of the wall clock or sleep in between.
     #[must_use]
-    pub fn plus(self, by: Duration) -> Self {
+    pub fn plus(self, duration: Duration) -> Self {
         Self {
-            wall: saturating_add(self.wall, by),
-            mono: self.mono.saturating_add(by),
-            boot: self.boot.saturating_add(by),
+            wall: saturating_add(self.wall, duration),
+            mono: self.mono.saturating_add(duration),
+            boot: self.boot.saturating_add(duration),
         }
     }
 
-    /// Returns the moment `by` earlier, without a step of the wall clock or sleep in between. Stops where a clock
-    /// begins.
+    /// Returns the moment `duration` earlier, without a step of the wall clock or sleep in between. A clock never shows
+    /// less than its minimum, which is zero for `mono` and `boot`.
     #[must_use]
-    pub fn minus(self, by: Duration) -> Self {
-        let wall = TimeDelta::from_std(by).ok().and_then(|by| self.wall.checked_sub_signed(by));
+    pub fn minus(self, duration: Duration) -> Self {
+        let wall = TimeDelta::from_std(duration).ok().and_then(|delta| self.wall.checked_sub_signed(delta));
         Self {
             wall: wall.unwrap_or(Timestamp::MIN_UTC),
-            mono: self.mono.saturating_sub(by),
-            boot: self.boot.saturating_sub(by),
+            mono: self.mono.saturating_sub(duration),
+            boot: self.boot.saturating_sub(duration),
         }
     }
 
@@ -74,7 +75,7 @@ impl Moment {
         self.boot.saturating_sub(earlier.boot)
     }
 
-    /// True if the machine slept since `earlier`. A step of the wall clock does not count as sleep.
+    /// Returns true if the machine slept since `earlier`. A step of the wall clock does not count as sleep.
     #[must_use]
     pub fn slept_since(self, earlier: Self) -> bool {
         let awake = self.mono.saturating_sub(earlier.mono);
@@ -82,10 +83,13 @@ impl Moment {
     }
 }
 
-/// Returns `at + by`, or the last representable time if the sum is later than that.
+/// Returns `at + duration`, or the last representable time if the sum is later than that.
 #[must_use]
-pub fn saturating_add(at: Timestamp, by: Duration) -> Timestamp {
-    TimeDelta::from_std(by).ok().and_then(|by| at.checked_add_signed(by)).unwrap_or(Timestamp::MAX_UTC)
+pub fn saturating_add(at: Timestamp, duration: Duration) -> Timestamp {
+    TimeDelta::from_std(duration)
+        .ok()
+        .and_then(|delta| at.checked_add_signed(delta))
+        .unwrap_or(Timestamp::MAX_UTC)
 }
 
 /// The time zone in which times are shown.
@@ -97,7 +101,8 @@ pub enum Zone {
     Utc,
 }
 
-/// Returns the first decimal of the seconds, at most 9: in a leap second, chrono counts up to 1999 milliseconds.
+/// Returns the tenths of the second, 0 to 9. In a leap second, in which chrono counts up to 1999 milliseconds, they
+/// stay at 9.
 fn tenth_of_second(at: Timestamp) -> u32 {
     (at.timestamp_subsec_millis() / 100).min(9)
 }
@@ -154,9 +159,9 @@ pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
 enum ClockSource {
-    /// The machine's clocks since `origin`. `mono` and `boot` start at `backdated_by`.
+    /// The machine's clocks. At `origin`, `mono` and `boot` show `backdated_by`.
     System { origin: ClockOrigin, backdated_by: Duration },
-    /// The machine's clocks, `speed` times as fast since `origin`. The wall clock starts at the real time.
+    /// The machine's clocks, `speed` times as fast since `origin`. At `origin`, the wall clock shows the real time.
     Scaled { origin: ClockOrigin, speed: u32 },
     /// A clock that only a test moves.
     Scripted(Arc<Mutex<Moment>>),
@@ -177,11 +182,11 @@ impl Clock {
         Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: Duration::ZERO })
     }
 
-    /// Creates a clock that shows the machine's time and reaches back to `by` before now, so that events of earlier
-    /// runs have moments on it.
+    /// Creates a clock that shows the machine's time and whose `mono` and `boot` begin at `age` instead of zero. So
+    /// events of earlier runs, up to `age` ago, have moments on this clock.
     #[must_use]
-    pub fn backdated(by: Duration) -> Self {
-        Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: by })
+    pub fn backdated(age: Duration) -> Self {
+        Self(ClockSource::System { origin: ClockOrigin::now(), backdated_by: age })
     }
 
     /// Creates a clock that runs `speed` times as fast as the machine's from now on. A speed of 0 counts as 1.
@@ -238,15 +243,15 @@ impl Clock {
         }
     }
 
-    /// Advances the three readings of a scripted clock by `by`. Does nothing to other clocks.
-    pub fn advance(&self, by: Duration) {
-        self.set(self.now().plus(by));
+    /// Advances the three readings of a scripted clock by `duration`. Does nothing to other clocks.
+    pub fn advance(&self, duration: Duration) {
+        self.set(self.now().plus(duration));
     }
 
-    /// Sets a scripted clock, to step the wall clock or to simulate sleep. Does nothing to other clocks.
-    pub fn set(&self, to: Moment) {
+    /// Sets a scripted clock to `moment`, to step the wall clock or to simulate sleep. Does nothing to other clocks.
+    pub fn set(&self, moment: Moment) {
         if let ClockSource::Scripted(at) = &self.0 {
-            *at.lock().unwrap_or_else(PoisonError::into_inner) = to;
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = moment;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The filter language, which selects the rows to show. Pure. A filter is parsed once per edit, and matches without
-//! allocating.
+//! The filter language, which selects the rows to show. Pure. A filter is parsed once per edit, and then matched
+//! against each row without allocation.
 //!
 //! ```text
 //!   nightly status:error !region:us meta.run.id:abc "two words"
@@ -7,10 +7,11 @@
 //!   │       │            │          └───────────────── a metadata value at this path or below it
 //!   │       │            └──────────────────────────── ! negates the term
 //!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta; profile if several
-//!   └───────────────────────────────────────────────── anywhere in the row's data
+//!   └───────────────────────────────────────────────── in the id, profile, status, region, context id or metadata
 //! ```
 //!
-//! A row matches if all terms match. Values match as substrings and ignore case.
+//! A row matches if all terms match. A value is found anywhere in the field's text, ignoring case. The values of `keep`
+//! are `yes` and `no`.
 
 use std::ops::Range;
 
@@ -26,7 +27,7 @@ pub trait FilterTarget {
     fn status(&self) -> Option<&Status>;
     /// Returns the region in which the session runs.
     fn region(&self) -> Option<&Region>;
-    /// True if the session is kept alive.
+    /// Returns true if the session has keep-alive.
     fn keep_alive(&self) -> Option<bool>;
     /// Returns the owner that the metadata names.
     fn owner(&self) -> Option<&Untrusted>;
@@ -64,8 +65,10 @@ struct FilterTerm {
     condition: Condition,
 }
 
+/// The condition of a term, without its negation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
+    /// The text is in any field.
     Anywhere(SubstringFinder),
     Status(SubstringFinder),
     Region(SubstringFinder),
@@ -73,11 +76,15 @@ enum Condition {
     Owner(SubstringFinder),
     Id(SubstringFinder),
     Profile(SubstringFinder),
-    Metadata { path: String, value: SubstringFinder },
+    /// The value is at `path` or below it. The path is in lower case, and empty for the whole metadata.
+    Metadata {
+        path: String,
+        value: SubstringFinder,
+    },
 }
 
 impl Filter {
-    /// Parses `text`, for a single profile: without the field `profile`.
+    /// Parses `text` for a run with a single profile, in which the field `profile` does not exist.
     ///
     /// # Errors
     /// Returns the first mistake in `text`.
@@ -90,8 +97,9 @@ impl Filter {
     /// # Errors
     /// Returns the first mistake in `text`.
     pub fn parse_for_profiles(text: &str, is_multi_profile: bool) -> Result<Self, FilterError> {
-        let terms =
-            split_terms(text).map(|at| parse_term(text, at, is_multi_profile)).collect::<Result<_, _>>()?;
+        let terms = split_terms(text)
+            .map(|range| parse_term(text, range, is_multi_profile))
+            .collect::<Result<_, _>>()?;
         Ok(Self { text: text.to_owned(), terms })
     }
 
@@ -101,13 +109,13 @@ impl Filter {
         &self.text
     }
 
-    /// True if nothing was typed.
+    /// Returns true if nothing was typed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// True if the session matches all terms.
+    /// Returns true if the session matches all terms.
     #[must_use]
     pub fn matches(&self, row: &impl FilterTarget) -> bool {
         self.terms.iter().all(|term| term.condition.matches(row) != term.is_negated)
@@ -169,7 +177,8 @@ impl Condition {
             Self::Id(word) => word.matches(row.id().raw()),
             Self::Profile(word) => word.matches(row.profile()),
             Self::Metadata { path, value } => {
-                // Skips parsing for most rows. Escapes make the raw JSON differ from its values, so it is parsed.
+                // Avoids parsing for most rows: if the JSON lacks the text, so do its values. Escaped JSON is always
+                // parsed, because it differs from its values.
                 let may_match = |json: &str| json.contains('\\') || value.matches(json);
                 row.metadata().is_some_and(|metadata| {
                     may_match(metadata.json()) && metadata.any_value_at(path, |found| value.matches(found))
@@ -189,58 +198,58 @@ impl Condition {
 
 /// Returns the byte range of each term. Whitespace separates terms, except in quotes.
 fn split_terms(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut from = 0_usize;
+    let mut position = 0_usize;
     std::iter::from_fn(move || {
-        let remaining = text.get(from..)?;
-        let start = from.saturating_add(remaining.find(|letter: char| !letter.is_whitespace())?);
-        let mut quoted = false;
+        let remaining = text.get(position..)?;
+        let start = position.saturating_add(remaining.find(|letter: char| !letter.is_whitespace())?);
+        let mut is_quoted = false;
         let end = text.get(start..)?.find(|letter: char| {
-            quoted ^= letter == '"';
-            letter.is_whitespace() && !quoted
+            is_quoted ^= letter == '"';
+            letter.is_whitespace() && !is_quoted
         });
-        from = end.map_or(text.len(), |end| start.saturating_add(end));
-        Some(start..from)
+        position = end.map_or(text.len(), |end| start.saturating_add(end));
+        Some(start..position)
     })
 }
 
-fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<FilterTerm, FilterError> {
-    let token = text.get(at.clone()).unwrap_or_default();
-    let bare = token.trim_start_matches('!');
-    let negations = token.len().saturating_sub(bare.len());
+/// Parses the term at the byte range `range` of `text`.
+fn parse_term(text: &str, range: Range<usize>, is_multi_profile: bool) -> Result<FilterTerm, FilterError> {
+    let token = text.get(range.clone()).unwrap_or_default();
+    let term = token.trim_start_matches('!');
+    let negations = token.len().saturating_sub(term.len());
     let is_negated = negations % 2 == 1;
     let error = |range: Range<usize>, message: String| Err(FilterError { range, message });
-    if bare.is_empty() {
-        return error(at, "! negates what follows it, and nothing does".into());
+    if term.is_empty() {
+        return error(range, "! negates what follows it, and nothing does".into());
     }
-    let start = at.start.saturating_add(negations);
-    let Some((field, value)) = split_field(bare) else {
-        return match without_quotes(bare) {
-            word if word.is_empty() => error(at, "there is nothing between the quotes".into()),
+    let start = range.start.saturating_add(negations);
+    let Some((field, value)) = split_field(term) else {
+        return match unquoted_lower_case(term) {
+            word if word.is_empty() => error(range, "there is nothing between the quotes".into()),
             word => {
                 Ok(FilterTerm { is_negated, condition: Condition::Anywhere(SubstringFinder::new(&word)) })
             }
         };
     };
-    let (value, name) = (without_quotes(value), field.to_lowercase());
-    let at_field = start..start.saturating_add(field.len());
+    let (value, name) = (unquoted_lower_case(value), field.to_lowercase());
+    let field_range = start..start.saturating_add(field.len());
     let path = name.strip_prefix("meta").map(|path| path.strip_prefix('.').unwrap_or(path));
     let is_meta = name == "meta" || name.starts_with("meta.");
     let is_profile = is_multi_profile && name == "profile";
     if !is_meta && !is_profile && !["status", "region", "keep", "owner", "id"].contains(&name.as_str()) {
-        let (field, profile) = (
-            text::sanitise(field, if is_multi_profile { 16 } else { 20 }),
-            if is_multi_profile { "profile " } else { "" },
-        );
+        // The message must fit the narrowest footer.
+        let (max_columns, profile_field) = if is_multi_profile { (16, "profile ") } else { (20, "") };
+        let field = text::sanitise(field, max_columns);
         return error(
-            at_field,
-            format!("no field “{field}”: {profile}status region keep owner id meta.path"),
+            field_range,
+            format!("no field “{field}”: {profile_field}status region keep owner id meta.path"),
         );
     }
     if name != "meta" && path.is_some_and(|path| path.split('.').any(str::is_empty)) {
-        return error(at_field, "a path is missing, as in meta.run.id:abc".into());
+        return error(field_range, "a path is missing, as in meta.run.id:abc".into());
     }
     if value.is_empty() {
-        return error(start..at.end, format!("a value is missing after {}:", text::sanitise(field, 20)));
+        return error(start..range.end, format!("a value is missing after {}:", text::sanitise(field, 20)));
     }
     let condition = match (name.as_str(), path) {
         ("status", _) => Condition::Status(SubstringFinder::new(&value)),
@@ -252,8 +261,8 @@ fn parse_term(text: &str, at: Range<usize>, is_multi_profile: bool) -> Result<Fi
             "yes" => Condition::KeepAlive(true),
             "no" => Condition::KeepAlive(false),
             _ => {
-                let at = at_field.end.saturating_add(1)..at.end;
-                return error(at, "keep is yes or no".into());
+                let value_range = field_range.end.saturating_add(1)..range.end;
+                return error(value_range, "keep is yes or no".into());
             }
         },
         (_, path) => Condition::Metadata {
@@ -272,7 +281,7 @@ fn split_field(term: &str) -> Option<(&str, &str)> {
 }
 
 /// Removes quotes and converts to lower case.
-fn without_quotes(text: &str) -> String {
+fn unquoted_lower_case(text: &str) -> String {
     text.replace('"', "").to_lowercase()
 }
 

@@ -76,9 +76,9 @@ impl SessionTruth {
         match &fact.kind {
             TruthEventKind::Appeared { .. } => {}
             TruthEventKind::Started => self.started = Some(fact.at),
-            TruthEventKind::Unlisted { until } => self.unlisted.push((fact.at, *until)),
-            TruthEventKind::Overridden { until, fields } => {
-                self.anomalies.push((fact.at, *until, fields.clone()))
+            TruthEventKind::Unlisted { window_end } => self.unlisted.push((fact.at, *window_end)),
+            TruthEventKind::Overridden { window_end, fields } => {
+                self.anomalies.push((fact.at, *window_end, fields.clone()))
             }
             TruthEventKind::Ended { status, cause, stated_ended_at: stated, proxy_bytes } => {
                 let (status, stated, bytes) = (*status, *stated, *proxy_bytes);

@@ -1,8 +1,8 @@
 //! The anomalies of `chaos`: fields that are null, missing or of the wrong type, undocumented values, impossible times,
 //! and hostile metadata.
 //!
-//! A field that a verdict depends on never gets a wrong but plausible value. A watcher can tell that such a field is
-//! unknown, so a test can require that it reports so.
+//! A field that a verdict depends on never gets a wrong value that is plausible. So a watcher can recognise every wrong
+//! value, and a test can require that the watcher treats the field as unknown.
 
 use serde_json::{Map, Value, json};
 
@@ -11,42 +11,43 @@ use super::super::scenario_session::{FieldOverride, OverrideScope, ScenarioSessi
 use super::super::scenario_time::Offset;
 use super::SECOND;
 
-/// The anomaly of a session.
+/// An anomaly of a session.
 #[derive(Clone, Copy, Debug, Default)]
 enum Anomaly {
     #[default]
     None,
     /// An undocumented region.
-    Region,
-    /// Fields that are always null or of the wrong type.
-    Null,
+    UnknownRegion,
+    /// One or two fields that are always null or of the wrong type.
+    InvalidFields,
     /// A field that is always missing.
-    Missing,
+    MissingField,
     /// An undocumented status, for a while.
-    Status,
-    /// An undocumented status in lists, for a while.
-    ListedStatus,
+    UnknownStatus,
+    /// An undocumented status in lists only, for a while.
+    UnknownListStatus,
     /// Proxy bytes that are not a number, for a while.
-    Bytes,
+    InvalidBytes,
     /// An end without `endedAt`.
     MissingEndTime,
-    /// An end with an `endedAt` that is seven hours off.
+    /// An end with an `endedAt` that is seven hours too early or too late.
     WrongEndTime,
 }
 
+/// The probability of each anomaly, in percent.
 const ANOMALY_WEIGHTS: &[(u64, Anomaly)] = &[
     (80, Anomaly::None),
-    (3, Anomaly::Region),
-    (3, Anomaly::Null),
-    (3, Anomaly::Missing),
-    (2, Anomaly::Status),
-    (2, Anomaly::ListedStatus),
-    (1, Anomaly::Bytes),
+    (3, Anomaly::UnknownRegion),
+    (3, Anomaly::InvalidFields),
+    (3, Anomaly::MissingField),
+    (2, Anomaly::UnknownStatus),
+    (2, Anomaly::UnknownListStatus),
+    (1, Anomaly::InvalidBytes),
     (4, Anomaly::MissingEndTime),
     (2, Anomaly::WrongEndTime),
 ];
 
-/// Gives a session a random anomaly, or usually none. `created` and `lifetime` are in microseconds.
+/// Gives a session a random anomaly. Most sessions get none.
 pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created: i64, lifetime: i64) {
     let permanent = FieldOverride { from: session.appears, ..FieldOverride::default() };
     let from = created.saturating_add(rng.in_range(SECOND..(lifetime / 2).max(2 * SECOND)));
@@ -59,8 +60,10 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
     let object = |value: Value| value.as_object().cloned().unwrap_or_default();
     match rng.choose_weighted(ANOMALY_WEIGHTS) {
         Anomaly::None => {}
-        Anomaly::Region => session.region = Some(rng.choose(&["mars-1", "", "\u{202e}1-tsew-su"]).into()),
-        Anomaly::Null => {
+        Anomaly::UnknownRegion => {
+            session.region = Some(rng.choose(&["mars-1", "", "\u{202e}1-tsew-su"]).into())
+        }
+        Anomaly::InvalidFields => {
             let fields =
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "region", "proxyBytes", "contextId"];
             let values = [json!(null), json!(null), json!([1]), json!({ "a": 1 }), json!("never\u{7}")];
@@ -71,20 +74,20 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
             }
             session.overrides.push(FieldOverride { set, ..permanent });
         }
-        Anomaly::Missing => {
+        Anomaly::MissingField => {
             let fields =
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "updatedAt", "region", "projectId"];
             session.overrides.push(FieldOverride { omit: vec![rng.choose(&fields).to_owned()], ..permanent });
         }
-        Anomaly::Status | Anomaly::ListedStatus if to <= from => {}
-        Anomaly::Status => session
+        Anomaly::UnknownStatus | Anomaly::UnknownListStatus if to <= from => {}
+        Anomaly::UnknownStatus => session
             .overrides
             .push(FieldOverride { set: object(json!({ "status": "SLEEPING" })), ..temporary }),
-        Anomaly::ListedStatus => {
+        Anomaly::UnknownListStatus => {
             let set = object(json!({ "status": "paused\u{1b}[31m" }));
             session.overrides.push(FieldOverride { set, scope: OverrideScope::List, ..temporary });
         }
-        Anomaly::Bytes => {
+        Anomaly::InvalidBytes => {
             session
                 .overrides
                 .push(FieldOverride { set: object(json!({ "proxyBytes": "many" })), ..temporary });

@@ -12,7 +12,7 @@ use super::super::scenario_session::Window;
 use super::super::scenario_time::Offset;
 use super::SECOND;
 
-/// The longest duration of a fault.
+/// The maximum duration of a fault.
 const MAX_FAULT_MICROS: i64 = 8 * SECOND;
 /// The time from the end of a fault to the start of the next.
 const GAP_MICROS: std::ops::Range<i64> = 8 * SECOND..24 * SECOND;
@@ -20,10 +20,11 @@ const GAP_MICROS: std::ops::Range<i64> = 8 * SECOND..24 * SECOND;
 /// A kind of fault.
 #[derive(Clone, Copy, Debug)]
 enum ChaosFault {
+    /// An error with this status and without a retry delay.
     Status(StatusCode),
-    /// A 429 with a retry delay in milliseconds.
+    /// A 429 with a retry delay of this many milliseconds, sent in this format.
     RateLimited(RetryAfterFormat, u64),
-    /// A 503 with a retry delay in milliseconds.
+    /// A 503 with a retry delay of this many milliseconds.
     Unavailable(u64),
     Hang,
     Html,
@@ -35,7 +36,7 @@ enum ChaosFault {
     CachedError,
 }
 
-/// The faults of one round. Every fault of a round occurs before the next round.
+/// The faults of one round. Each round has all of them, in random order.
 const ALL_FAULTS: [ChaosFault; 26] = [
     ChaosFault::Status(StatusCode::TOO_MANY_REQUESTS),
     ChaosFault::RateLimited(RetryAfterFormat::Seconds, 3000),
@@ -65,12 +66,12 @@ const ALL_FAULTS: [ChaosFault; 26] = [
     ChaosFault::CachedError,
 ];
 
-/// Returns the faults from shortly after the start until `end`.
-pub(super) fn faults(rng: &mut SeededRng, end: i64) -> Vec<Fault> {
+/// Generates the faults from shortly after the start until `end`.
+pub(super) fn generate(rng: &mut SeededRng, end: i64) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut at = 6 * SECOND;
     while at < end {
-        for kind in shuffled(rng) {
+        for kind in shuffled_faults(rng) {
             let to = at.saturating_add(rng.in_range(2 * SECOND..MAX_FAULT_MICROS));
             faults.push(build_fault(rng, kind, at, to));
             at = to.saturating_add(rng.in_range(GAP_MICROS));
@@ -80,7 +81,7 @@ pub(super) fn faults(rng: &mut SeededRng, end: i64) -> Vec<Fault> {
     faults
 }
 
-fn shuffled(rng: &mut SeededRng) -> Vec<ChaosFault> {
+fn shuffled_faults(rng: &mut SeededRng) -> Vec<ChaosFault> {
     let mut kinds: Vec<(u64, ChaosFault)> = ALL_FAULTS.iter().map(|kind| (rng.next_u64(), *kind)).collect();
     kinds.sort_by_key(|(order, _)| *order);
     kinds.into_iter().map(|(_, kind)| kind).collect()
@@ -93,28 +94,30 @@ fn build_fault(rng: &mut SeededRng, kind: ChaosFault, from: i64, to: i64) -> Fau
         _ => FaultTarget::All,
     };
     let count = rng.percent_chance(20).then(|| 1 + u32::try_from(rng.below(3)).unwrap_or(0));
-    let slow = Duration::from_millis(500 + rng.below(2500));
-    let pad = rng.choose(&[200_000, 2_000_000]); // the second exceeds keepwatch's limit for a single session
+    let delay = Duration::from_millis(500 + rng.below(2500));
+    let padding = rng.choose(&[200_000, 2_000_000]); // the second exceeds keepwatch's limit for a single session
     let fault = Fault::new(target, response_for(kind));
     Fault {
         window: Window { from: Offset::from_micros(from), to: Offset::from_micros(to) },
         count,
-        delay: if matches!(kind, ChaosFault::Slow) { slow } else { fault.delay },
-        padding: if matches!(kind, ChaosFault::Padded) { pad } else { fault.padding },
+        delay: if matches!(kind, ChaosFault::Slow) { delay } else { fault.delay },
+        padding: if matches!(kind, ChaosFault::Padded) { padding } else { fault.padding },
         ..fault
     }
 }
 
 fn response_for(kind: ChaosFault) -> FaultResponse {
-    let retry_later = |status, wait, format| {
+    let error_with_retry = |status, wait, format| {
         let retry_after = Some((Duration::from_millis(wait), format));
         FaultResponse::Error(Box::new(ErrorResponse { retry_after, ..ErrorResponse::new(status) }))
     };
     match kind {
         ChaosFault::Status(status) => FaultResponse::Error(Box::new(ErrorResponse::new(status))),
-        ChaosFault::RateLimited(format, wait) => retry_later(StatusCode::TOO_MANY_REQUESTS, wait, format),
+        ChaosFault::RateLimited(format, wait) => {
+            error_with_retry(StatusCode::TOO_MANY_REQUESTS, wait, format)
+        }
         ChaosFault::Unavailable(wait) => {
-            retry_later(StatusCode::SERVICE_UNAVAILABLE, wait, RetryAfterFormat::Seconds)
+            error_with_retry(StatusCode::SERVICE_UNAVAILABLE, wait, RetryAfterFormat::Seconds)
         }
         ChaosFault::Hang => FaultResponse::Hang,
         ChaosFault::Html => FaultResponse::Html,

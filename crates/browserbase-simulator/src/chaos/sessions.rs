@@ -1,4 +1,4 @@
-//! The sessions of `chaos`: a slot that holds one session after another, each with a random outcome and schedule.
+//! The sessions of `chaos`. A lane makes one session after another, each with a random outcome and schedule.
 //!
 //! ```text
 //!   OUTCOME_WEIGHTS ──► SessionOutcome ──► SessionSchedule ──► ScenarioSession ──► anomalies::apply
@@ -15,33 +15,34 @@ use super::super::scenario_session::{
 use super::super::scenario_time::{HumanDuration, Offset};
 use super::{MINUTE, SECOND, anomalies};
 
-/// The project's default timeout.
+/// The default timeout of the simulator's project.
 const DEFAULT_TIMEOUT: i64 = 5 * MINUTE;
 const HOUR: i64 = 60 * MINUTE;
 const REGIONS: [&str; 4] = ["us-west-2", "us-east-1", "eu-central-1", "ap-southeast-1"];
 
-/// A slot, which holds one session after another.
+/// A generator of sessions that live one after another.
 #[derive(Debug)]
-pub(super) struct SessionSlot<'b> {
+pub(super) struct SessionLane<'b> {
     rng: SeededRng,
-    /// The times at which several sessions end at once.
+    /// The times at which sessions of several lanes end together, in ascending order.
     bulk_end_times: &'b [i64],
-    /// The end of the latest session in the slot.
+    /// The end of the latest session, after which the next one is created.
     pub(super) free_at: i64,
-    is_first: bool,
+    /// True if the lane has made no session yet.
+    is_empty: bool,
 }
 
-/// The ways in which a session can end, or fail to.
+/// The ways in which a session can end or vanish.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum SessionOutcome {
     /// `TIMED_OUT` at its expiry.
     #[default]
     TimesOut,
-    /// `TIMED_OUT` after hours.
+    /// `TIMED_OUT` after one hour or more.
     LivesLong,
     /// `COMPLETED` shortly before its expiry, because of its timeout.
     TimesOutAsCompleted,
-    /// `COMPLETED` without keep-alive: the client leaves, or another program releases it.
+    /// `COMPLETED` without keep-alive: the browser client leaves, or another program releases the session.
     ClientLeaves,
     /// `COMPLETED` with keep-alive, before its expiry.
     EndsEarly,
@@ -49,20 +50,21 @@ enum SessionOutcome {
     Fails,
     /// `ERROR` before it started.
     FailsPending,
-    /// `COMPLETED` without keep-alive, because no client ever connected.
+    /// `COMPLETED` without keep-alive, because no browser client ever connected.
     Unused,
-    /// `COMPLETED` together with other sessions.
+    /// `COMPLETED` together with sessions of other lanes.
     EndsInBulk,
-    /// Alive after its expiry, then any end.
+    /// Alive after its expiry, then an end with any status.
     Overdue,
-    /// 404 while alive.
+    /// 404 although it has not ended.
     Vanishes,
-    /// 404 soon after its end.
+    /// `TIMED_OUT` at its expiry, and 404 soon after.
     VanishesEnded,
-    /// An end with a status that the API does not document.
+    /// An end with a status that the API does not document, and 404 minutes later.
     EndsWithUnknownStatus,
 }
 
+/// The probability of each outcome, in percent.
 const OUTCOME_WEIGHTS: &[(u64, SessionOutcome)] = &[
     (27, SessionOutcome::TimesOut),
     (2, SessionOutcome::LivesLong),
@@ -80,45 +82,47 @@ const OUTCOME_WEIGHTS: &[(u64, SessionOutcome)] = &[
     (1, SessionOutcome::EndsWithUnknownStatus),
 ];
 
-/// The times of an outcome, in microseconds from the creation.
+/// The times of an outcome, counted from the creation.
 struct SessionSchedule {
     /// The timeout. `None` means the project's default.
     timeout: Option<i64>,
-    /// The end, if it is not the timeout.
+    /// The time, status and cause of the end. `None` means `TIMED_OUT` at the timeout.
     end: Option<(i64, FinalStatus, EndCause)>,
-    vanishes: Option<i64>,
-    overdue: bool,
+    /// The time from which the API answers 404. `None` means never.
+    vanishes_at: Option<i64>,
+    /// True if the session stays alive after its expiry.
+    is_overdue: bool,
     /// The value of keep-alive that the outcome requires. `None` means any.
     keep_alive: Option<bool>,
 }
 
 impl SessionSchedule {
-    fn timeout(&self) -> i64 {
+    fn effective_timeout(&self) -> i64 {
         self.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }
 
     /// Returns the time for which the API reports the session as alive.
     fn lifetime(&self) -> i64 {
-        let end = self.end.map_or(self.timeout(), |(end, _, _)| end);
-        self.vanishes.map_or(end, |vanishes_at| vanishes_at.min(end))
+        let end = self.end.map_or(self.effective_timeout(), |(end, _, _)| end);
+        self.vanishes_at.map_or(end, |vanishes_at| vanishes_at.min(end))
     }
 }
 
-impl<'b> SessionSlot<'b> {
+impl<'b> SessionLane<'b> {
     pub(super) fn new(rng: SeededRng, bulk_end_times: &'b [i64]) -> Self {
-        Self { rng, bulk_end_times, free_at: 0, is_first: true }
+        Self { rng, bulk_end_times, free_at: 0, is_empty: true }
     }
 
-    /// Returns the next session in the slot.
+    /// Makes the next session of the lane.
     pub(super) fn next_session(&mut self) -> ScenarioSession {
         let rng = &mut self.rng;
         let outcome = rng.choose_weighted(OUTCOME_WEIGHTS);
         let gap = rng.in_range(0..4 * SECOND);
         let mut created = self.free_at.saturating_add(gap);
-        let schedule = schedule(outcome, rng, created, self.bulk_end_times);
+        let schedule = draw_schedule(outcome, rng, created, self.bulk_end_times);
         let lifetime = schedule.lifetime();
-        if std::mem::take(&mut self.is_first) {
-            // The first sessions have any age at the simulator's start.
+        if std::mem::take(&mut self.is_empty) {
+            // The first session of each lane has a random age at the simulator's start.
             created = rng.in_range((-lifetime).saturating_add(SECOND)..0);
         }
         self.free_at = created.saturating_add(lifetime);
@@ -129,13 +133,14 @@ impl<'b> SessionSlot<'b> {
     }
 }
 
-fn schedule(
+/// Draws the schedule of a session. `created` matters only for a bulk end, whose time is the same for all lanes.
+fn draw_schedule(
     outcome: SessionOutcome,
     rng: &mut SeededRng,
     created: i64,
     bulk_end_times: &[i64],
 ) -> SessionSchedule {
-    let timeouts: &[i64] = match outcome {
+    let timeout_minutes: &[i64] = match outcome {
         SessionOutcome::Overdue => &[1, 2],
         SessionOutcome::LivesLong => &[60, 120, 360],
         SessionOutcome::TimesOut | SessionOutcome::TimesOutAsCompleted | SessionOutcome::VanishesEnded => {
@@ -143,14 +148,14 @@ fn schedule(
         }
         _ => &[30, 60, 360],
     };
-    let timeout = rng.choose(timeouts).saturating_mul(MINUTE);
-    let early = rng.in_range(10 * SECOND..25 * MINUTE);
-    let completed = |at, cause| Some((at, FinalStatus::Completed, cause));
+    let timeout = rng.choose(timeout_minutes).saturating_mul(MINUTE);
+    let early_end = rng.in_range(10 * SECOND..25 * MINUTE);
+    let completed_at = |at, cause| Some((at, FinalStatus::Completed, cause));
     let mut schedule = SessionSchedule {
         timeout: Some(timeout),
         end: None,
-        vanishes: None,
-        overdue: false,
+        vanishes_at: None,
+        is_overdue: false,
         keep_alive: None,
     };
     match outcome {
@@ -158,18 +163,19 @@ fn schedule(
         SessionOutcome::TimesOut | SessionOutcome::LivesLong => {}
         SessionOutcome::TimesOutAsCompleted => {
             let at = timeout.saturating_sub(rng.in_range(SECOND / 5..9 * SECOND / 2));
-            schedule.end = completed(at, EndCause::Timeout);
+            schedule.end = completed_at(at, EndCause::Timeout);
         }
         SessionOutcome::ClientLeaves => {
             schedule.keep_alive = Some(false);
-            schedule.end = completed(early, rng.choose(&[EndCause::Client, EndCause::ReleasedElsewhere]));
+            schedule.end =
+                completed_at(early_end, rng.choose(&[EndCause::Client, EndCause::ReleasedElsewhere]));
         }
         SessionOutcome::EndsEarly => {
             schedule.keep_alive = Some(true);
             let causes = [EndCause::Client, EndCause::ReleasedElsewhere, EndCause::Platform];
-            schedule.end = completed(early, rng.choose(&causes));
+            schedule.end = completed_at(early_end, rng.choose(&causes));
         }
-        SessionOutcome::Fails => schedule.end = Some((early, FinalStatus::Error, EndCause::Failure)),
+        SessionOutcome::Fails => schedule.end = Some((early_end, FinalStatus::Error, EndCause::Failure)),
         SessionOutcome::FailsPending => {
             schedule.end =
                 Some((rng.in_range(3 * SECOND..40 * SECOND), FinalStatus::Error, EndCause::Failure));
@@ -177,27 +183,27 @@ fn schedule(
         SessionOutcome::Unused => {
             schedule.keep_alive = Some(false);
             let at = DEFAULT_TIMEOUT.saturating_add(rng.in_range(-SECOND..5 * SECOND));
-            schedule.end = completed(at, EndCause::Unused);
+            schedule.end = completed_at(at, EndCause::Unused);
         }
         SessionOutcome::EndsInBulk => {
             let earliest = created.saturating_add(20 * SECOND);
             let bulk_end = bulk_end_times.iter().copied().find(|at| earliest <= *at).unwrap_or(earliest);
             let at = bulk_end.saturating_sub(created).saturating_add(rng.in_range(0..3 * SECOND / 2));
-            schedule.end = completed(at, EndCause::Platform);
+            schedule.end = completed_at(at, EndCause::Platform);
         }
         SessionOutcome::Overdue => {
-            schedule.overdue = true;
+            schedule.is_overdue = true;
             let status = rng.choose(&[FinalStatus::Completed, FinalStatus::Error, FinalStatus::TimedOut]);
             let at = timeout.saturating_add(rng.in_range(15 * SECOND..90 * SECOND));
             schedule.end = Some((at, status, EndCause::Platform));
         }
-        SessionOutcome::Vanishes => schedule.vanishes = Some(early),
+        SessionOutcome::Vanishes => schedule.vanishes_at = Some(early_end),
         SessionOutcome::VanishesEnded => {
-            schedule.vanishes = Some(timeout.saturating_add(rng.in_range(SECOND..20 * SECOND)));
+            schedule.vanishes_at = Some(timeout.saturating_add(rng.in_range(SECOND..20 * SECOND)));
         }
         SessionOutcome::EndsWithUnknownStatus => {
-            schedule.end = completed(early, EndCause::Platform);
-            schedule.vanishes = Some(early.saturating_add(rng.in_range(MINUTE..3 * MINUTE)));
+            schedule.end = completed_at(early_end, EndCause::Platform);
+            schedule.vanishes_at = Some(early_end.saturating_add(rng.in_range(MINUTE..3 * MINUTE)));
         }
     }
     schedule
@@ -209,9 +215,9 @@ fn build_session(
     schedule: &SessionSchedule,
     created: i64,
 ) -> ScenarioSession {
-    let at = |after: i64| Offset::from_micros(created.saturating_add(after));
-    let pending = match outcome {
-        SessionOutcome::FailsPending => HOUR,
+    let at = |age: i64| Offset::from_micros(created.saturating_add(age));
+    let pending_time = match outcome {
+        SessionOutcome::FailsPending => HOUR, // longer than it lives
         _ => rng.choose_weighted(&[(60, 0), (30, SECOND), (8, 8 * SECOND), (2, 40 * SECOND)]),
     };
     let keep_alive = rng.percent_chance(50);
@@ -220,17 +226,15 @@ fn build_session(
     let mut session = ScenarioSession {
         appears: Offset::from_micros(created.max(0)),
         created: Some(at(0)),
-        starts: (pending > 0).then(|| at(pending)),
+        starts: (pending_time > 0).then(|| at(pending_time)),
         timeout: schedule.timeout.map(|timeout| HumanDuration(Offset::from_micros(timeout).to_duration())),
         keep_alive: schedule.keep_alive.unwrap_or(keep_alive),
         region: Some(rng.choose(&REGIONS).to_owned()),
         metadata: anomalies::random_metadata(rng),
         proxy: if has_traffic { vec![random_traffic(rng, created, schedule.lifetime())] } else { Vec::new() },
-        ends: schedule
-            .end
-            .map(|(after, status, cause)| ScenarioEnd::new(at(after), status).with_cause(cause)),
-        overdue: schedule.overdue,
-        vanishes: schedule.vanishes.map(at),
+        ends: schedule.end.map(|(age, status, cause)| ScenarioEnd::new(at(age), status).with_cause(cause)),
+        overdue: schedule.is_overdue,
+        vanishes: schedule.vanishes_at.map(at),
         ..ScenarioSession::default()
     };
     if outcome == SessionOutcome::EndsWithUnknownStatus {
@@ -247,12 +251,12 @@ fn build_session(
 /// Returns proxy traffic from a random time on, until a random time or the session's end, steady or in waves.
 fn random_traffic(rng: &mut SeededRng, created: i64, lifetime: i64) -> ProxyTraffic {
     let from = created.saturating_add(rng.in_range(0..(lifetime / 2).max(1)));
-    let until = from.saturating_add(rng.in_range(0..lifetime.max(1)));
-    let wave = Duration::from_secs(rng.below(110).saturating_add(10));
+    let to = from.saturating_add(rng.in_range(0..lifetime.max(1)));
+    let wave_period = Duration::from_secs(rng.below(110).saturating_add(10));
     ProxyTraffic {
         from: Offset::from_micros(from),
-        to: if rng.percent_chance(60) { Offset::NEVER } else { Offset::from_micros(until) },
+        to: if rng.percent_chance(60) { Offset::NEVER } else { Offset::from_micros(to) },
         bytes_per_second: u32::try_from(rng.in_range(200..60_000)).unwrap_or(200),
-        wave: rng.percent_chance(50).then_some(HumanDuration(wave)),
+        wave_period: rng.percent_chance(50).then_some(HumanDuration(wave_period)),
     }
 }

@@ -79,7 +79,7 @@ fn live_session_count_stays_near_target() {
             assert!((min..=target).contains(&live), "{live} of {target} after {at} min");
         }
     }
-    assert!(scenario(1, 20_000).sessions.len() <= MAX_SESSIONS + 20_000);
+    assert!(scenario(1, 20_000).sessions.len() <= STOP_AT_SESSIONS + 20_000);
     assert_eq!((scenario(1, 0).sessions.len(), scenario(1, 0).faults.is_empty()), (0, false));
 }
 

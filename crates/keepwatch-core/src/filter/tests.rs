@@ -95,7 +95,7 @@ fn unknown_session_matches_by_id_only() {
 
 #[test]
 fn mistake_has_range_and_message() {
-    for (filter, at, message) in [
+    for (filter, mistake, message) in [
         ("run foo:bar", "foo", "no field “foo”"),
         ("run !foo:bar", "foo", "no field “foo”"),
         ("status:", "status:", "after status:"),
@@ -109,7 +109,7 @@ fn mistake_has_range_and_message() {
         ("\"\"", "\"\"", "between the quotes"),
     ] {
         let error = Filter::parse(filter).unwrap_err();
-        assert_eq!(filter.get(error.range.clone()), Some(at), "{filter}");
+        assert_eq!(filter.get(error.range.clone()), Some(mistake), "{filter}");
         assert!(error.message.contains(message), "{filter}: {}", error.message);
         assert!(
             text::width(&error.message) <= 76,

@@ -7,18 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::text::{self, Untrusted};
 
-/// The error of a request. Its texts come from the network. [`description`](Self::description) is safe for a terminal.
+/// The error of a request. Its texts come from the network and are not safe for a terminal, but its
+/// [`description`](Self::description) is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiError {
     /// The kind of error.
     pub kind: ApiErrorKind,
-    /// The API's own message, verbatim.
+    /// The message in the API's response, unchanged.
     pub message: Option<Untrusted>,
     /// `x-request-id`, for a support ticket.
     pub request_id: Option<Untrusted>,
-    /// The delay that the server requests (`retry-after`, `retry-after-ms`).
+    /// The delay before a retry that the server requests (`retry-after`, `retry-after-ms`).
     pub retry_after: Option<Duration>,
-    /// The requested delay as a date, if the response has no `Date` to compare it with.
+    /// The time of a retry that the server requests, if the response has no `Date` to compute the delay from.
     /// [`resolve_retry_after`](Self::resolve_retry_after) turns it into `retry_after`.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,
@@ -57,11 +58,11 @@ pub enum ApiErrorKind {
     NotJson(Untrusted),
     /// The response is JSON, but not of the documented shape.
     Unexpected(Untrusted),
-    /// 3xx with this target. Redirects are never followed, because the target would get the API key.
+    /// A redirect (3xx) to this target. Redirects are never followed, because the target would get the API key.
     Redirect(Untrusted),
     /// This keepwatch is read-only, so no release is sent.
     ReadOnly,
-    /// There is no API key, for this reason, so no request is sent.
+    /// There is no API key, so no request is sent. Holds the reason.
     #[serde(rename = "NoKey")]
     ApiKeyUnavailable(Untrusted),
     /// The API key has characters that are invalid in a header.
@@ -96,7 +97,7 @@ impl From<ApiErrorKind> for ApiError {
 }
 
 impl ApiError {
-    /// The longest retry delay that a server may request.
+    /// The maximum retry delay that a server can request. Longer delays are shortened to it.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 
     /// Turns [`retry_at`](Self::retry_at) into a [`retry_after`](Self::retry_after) counted from `now`, at most
@@ -108,8 +109,8 @@ impl ApiError {
         self
     }
 
-    /// Returns a sentence: what failed, on what, and what to do. It does not state the time of the retry, which only
-    /// the poller knows.
+    /// Returns a sentence that says what failed, on what, and what to do. It does not say when the retry follows,
+    /// because only the poller knows that.
     #[must_use]
     pub fn description(&self) -> String {
         let api_message = self.message.as_ref().filter(|message| !message.is_empty());
@@ -209,13 +210,14 @@ impl ApiError {
         }
     }
 
-    /// Returns true if the API does not know the session: wrong id, another project's, or aged out.
+    /// Returns true if the API does not know the session: the id is wrong or of another project, or the session is too
+    /// old.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self.kind, ApiErrorKind::NotFound | ApiErrorKind::Gone)
     }
 
-    /// Returns true if the request failed before any response, so that the API as a whole is unreachable.
+    /// Returns true if the connection to the API failed, so that every other request would fail, too.
     #[must_use]
     pub fn is_network_error(&self) -> bool {
         match self.kind {
@@ -270,7 +272,7 @@ impl ApiError {
         self.retry_after.is_some() || self.kind == ApiErrorKind::RateLimited
     }
 
-    /// Returns true if a later retry may succeed: after network errors, 408, 429 and 5xx.
+    /// Returns true if a later retry may succeed: after network errors, timeouts, closed connections, 408, 429 and 5xx.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.is_network_error()
@@ -284,20 +286,20 @@ impl ApiError {
             )
     }
 
-    /// Parses the used slots and the limit of the project from the message of a 429. The API states them in prose only:
-    /// "… max concurrent sessions limit (limit 3, currently 3) …".
+    /// Parses the number of used slots and the project's limit from the message of a 429, in this order. The API states
+    /// them only in prose: "… max concurrent sessions limit (limit 3, currently 3) …".
     #[must_use]
     pub fn slots_used_and_limit(&self) -> Option<(u64, u64)> {
         let api_message = self.message.as_ref().filter(|_| self.kind == ApiErrorKind::RateLimited)?.raw();
         let number = |prefix: &str| -> Option<u64> {
-            let (_, after) = api_message.split_once(prefix)?;
-            let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
+            let (_, remaining) = api_message.split_once(prefix)?;
+            let digits: String = remaining.trim_start().chars().take_while(char::is_ascii_digit).collect();
             digits.parse().ok()
         };
         Some((number("currently ")?, number("(limit ")?))
     }
 
-    /// Returns true if the API key is the problem. Retries are delayed then, because they will hardly succeed.
+    /// Returns true if the API key is the problem. Retries are then rarer, because they are unlikely to succeed.
     #[must_use]
     pub fn is_auth_error(&self) -> bool {
         matches!(

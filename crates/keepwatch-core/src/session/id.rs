@@ -6,10 +6,10 @@ use crate::text::{self, Untrusted};
 
 /// The maximum length of an id given by a user, in bytes. Browserbase's ids are UUIDs of 36 bytes.
 const MAX_ID_BYTES: usize = 256;
-/// The number of characters in an id of Browserbase.
+/// The number of characters in an id that Browserbase creates.
 const BROWSERBASE_ID_CHARS: usize = 36;
 
-/// The id of a session. Ids with spaces are odd, but valid.
+/// The id of a session. An id with spaces is unusual, but valid.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(Untrusted);
@@ -106,14 +106,14 @@ impl SessionId {
     /// The number of characters that confirm a release.
     pub const CONFIRMATION_CHARS: usize = 4;
 
-    /// Returns the last characters of the id, which a user types to confirm its release.
+    /// Returns the last characters of the id, which a user types to confirm the release of the session.
     #[must_use]
     pub fn confirmation(&self) -> String {
-        let skipped = self.raw().chars().count().saturating_sub(Self::CONFIRMATION_CHARS);
-        self.raw().chars().skip(skipped).collect()
+        let skipped_chars = self.raw().chars().count().saturating_sub(Self::CONFIRMATION_CHARS);
+        self.raw().chars().skip(skipped_chars).collect()
     }
 
-    /// Returns true if `typed` is the [`confirmation`](Self::confirmation), in any case.
+    /// Returns true if `typed` is the [`confirmation`](Self::confirmation), ignoring case.
     #[must_use]
     pub fn is_confirmed_by(&self, typed: &str) -> bool {
         let expected = self.confirmation();
@@ -121,7 +121,7 @@ impl SessionId {
     }
 }
 
-/// Returns the URL of the session's page in the dashboard. It contains no secret.
+/// Returns the URL of the session's page in the dashboard. The URL contains no secret.
 #[must_use]
 pub fn dashboard_url(id: &SessionId) -> String {
     const PAGE: &str = "https://www.browserbase.com/sessions/";

@@ -1,14 +1,17 @@
-//! Extraction of a session id from pasted text: the bare id, the dashboard's URL, or a log line.
+//! Extraction of a session id from pasted text, such as the id alone, a URL of the dashboard, or a log line.
 
 use super::{SessionId, SessionIdError};
 
 /// The lengths of the groups of a UUID.
 const UUID_GROUP_LENGTHS: [usize; 5] = [8, 4, 4, 4, 12];
+/// The length of a UUID: its groups and four hyphens.
+const UUID_LENGTH: usize = 36;
 /// The text before an id in the URLs of the dashboard and of the API.
 const URL_ID_PREFIX: &str = "sessions/";
 
 impl SessionId {
-    /// Returns the id that `text` contains. An id after `sessions/` takes precedence.
+    /// Returns the id that `text` contains. A single UUID after `sessions/` takes precedence over other UUIDs. A single
+    /// word without any UUID is taken as the id.
     ///
     /// # Errors
     /// Returns an error if the text contains no id or several.
@@ -17,13 +20,13 @@ impl SessionId {
         let after_prefix = text
             .match_indices(URL_ID_PREFIX)
             .filter_map(|(at, _)| text.get(at.saturating_add(URL_ID_PREFIX.len())..));
-        let in_urls: Vec<&str> = unique_ignoring_case(after_prefix.filter_map(uuid_at));
-        if let [only] = in_urls.as_slice() {
+        let url_ids: Vec<&str> = unique_ignoring_case(after_prefix.filter_map(uuid_at));
+        if let [only] = url_ids.as_slice() {
             return Self::parse(only);
         }
         let ids = unique_ignoring_case((0..text.len()).filter_map(|at| {
-            let before = text.get(..at)?;
-            if before.ends_with(is_word_char) { None } else { uuid_at(text.get(at..)?) }
+            let preceding = text.get(..at)?;
+            if preceding.ends_with(is_word_char) { None } else { uuid_at(text.get(at..)?) }
         }));
         match ids.as_slice() {
             [only] => Self::parse(only),
@@ -49,10 +52,10 @@ fn unique_ignoring_case<'t>(ids: impl Iterator<Item = &'t str>) -> Vec<&'t str> 
 
 /// Returns the UUID at the start of `text`, if it is a whole word.
 fn uuid_at(text: &str) -> Option<&str> {
-    let id = text.get(..36)?;
+    let id = text.get(..UUID_LENGTH)?;
     let groups = id.split('-').map(|group| (group.len(), group.bytes().all(|byte| byte.is_ascii_hexdigit())));
     let is_uuid = groups.eq(UUID_GROUP_LENGTHS.map(|length| (length, true)));
-    (is_uuid && !text.get(36..)?.starts_with(is_word_char)).then_some(id)
+    (is_uuid && !text.get(UUID_LENGTH..)?.starts_with(is_word_char)).then_some(id)
 }
 
 fn is_word_char(letter: char) -> bool {

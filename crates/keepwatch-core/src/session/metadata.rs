@@ -1,7 +1,7 @@
 //! A session's metadata: a JSON object that its creator attached to it.
 //!
-//! It is stored as JSON text, which is compact, comparable and can have any depth. It is parsed into a tree only for
-//! the display of one session.
+//! It is stored as JSON text, which is compact, comparable and can have any depth. The text is parsed into a tree only
+//! where the tree is needed: to show entries, to find the owner and to redact secrets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,16 +15,17 @@ use crate::text::{self, Untrusted};
 /// The maximum size of stored metadata, in bytes. Browserbase accepts fewer than 512 characters.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this.
+/// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this text.
 const OMITTED: &str = "\"(left out)\"";
 
-/// Keys whose value names the owner of a session, best first.
+/// Keys whose value names the owner of a session, in order of precedence.
 const OWNER_KEYS: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
 
-/// Prefixes of keys and values that known tools add. The tool counts as the owner.
+/// Prefixes of the keys and values that known tools add. The prefix is the name of the tool, which then counts as the
+/// owner.
 const TOOL_STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
-/// A placeholder for text in which secrets cannot be found.
+/// A placeholder for text in which redaction would miss secrets.
 const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
 
 /// `userMetadata`, as JSON text. `Debug` sanitises and redacts it.
@@ -109,7 +110,7 @@ impl Metadata {
         if self.0.contains("\\u") { ESCAPED_PLACEHOLDER } else { &self.0 }
     }
 
-    /// Returns at most `limit` entries in the order of the text, nested ones below their heading.
+    /// Returns at most `limit` entries in the order of the text. Nested entries follow their heading.
     #[must_use]
     pub fn entries(&self, limit: usize) -> Vec<MetadataEntry> {
         let mut entries = Vec::new();
@@ -128,17 +129,17 @@ impl Metadata {
         entries
     }
 
-    /// Returns the owner: the value at `key`, else the value of a common key such as `owner`, else a known
-    /// tool. `None` without an owner.
+    /// Returns the owner: the value at the path `key`, else the value of a common key such as `owner`, else the name of
+    /// a known tool. Returns `None` if all of these are missing.
     #[must_use]
     pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
         let tree = self.to_value()?;
         let at_key = key.and_then(|path| path.value_in(&tree)).and_then(scalar_text);
         let Value::Object(map) = &tree else { return None };
         let is_filled = |owner: &Untrusted| !owner.is_empty();
-        let named =
+        let by_common_key =
             || OWNER_KEYS.iter().find_map(|key| map.get(*key).and_then(scalar_text).filter(is_filled));
-        let stamped = || {
+        let by_tool = || {
             TOOL_STAMPS.iter().find_map(|stamp| {
                 map.iter()
                     .find(|(key, value)| {
@@ -147,19 +148,21 @@ impl Metadata {
                     .map(|_| Untrusted::new(*stamp))
             })
         };
-        at_key.filter(is_filled).or_else(named).or_else(stamped)
+        at_key.filter(is_filled).or_else(by_common_key).or_else(by_tool)
     }
 
-    /// Returns true if a value at or below `path` (`run.id`, in any case) passes `test`. An empty path matches all.
+    /// Returns true if a value at or below `path` passes `test`. The path, such as `run.id`, ignores ASCII case. An
+    /// empty path means all values.
     pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
         metadata_search::any_value_at(&self.0, path, &mut test)
     }
 
-    /// Returns all entries on one line, as `key value  path.to.key value`, at most `columns` wide.
+    /// Returns the entries on one line, as `key value  path.to.key value`, truncated to `columns`.
     #[must_use]
     pub fn one_line(&self, columns: usize) -> String {
         let mut line = String::new();
         let mut path: Vec<String> = Vec::new();
+        // Every entry on the line needs at least one column.
         for entry in self.entries(columns) {
             if text::width(&line) > columns {
                 break;
@@ -220,12 +223,12 @@ mod tests {
         let lines: Vec<String> = metadata
             .entries(100)
             .iter()
-            .map(|e| {
+            .map(|entry| {
                 format!(
                     "{}{}={}",
-                    " ".repeat(e.depth),
-                    e.key.sanitise_line(),
-                    e.value.as_ref().map_or("".into(), |v| v.sanitise_line())
+                    " ".repeat(entry.depth),
+                    entry.key.sanitise_line(),
+                    entry.value.as_ref().map_or("".into(), |value| value.sanitise_line())
                 )
             })
             .collect();

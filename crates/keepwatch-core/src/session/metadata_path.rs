@@ -1,14 +1,16 @@
-//! Paths into metadata, such as `run.id`, as given by a user. A path never leads to a secret.
+//! Paths into metadata, such as `run.id`, as given by a user.
+//!
+//! A path with a part that names a secret, such as `run.api_key`, is rejected. The value at any other path can still
+//! contain secrets in its text, so redact it before output.
 
 use std::fmt;
 
-use serde_json::Value;
-
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::text;
 
-/// Keys separated by dots, outermost first. Keys may contain dots: the longest matching key is tried first.
+/// Keys separated by dots, outermost first. Keys can contain dots, so the lookup tries the longest possible key first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MetadataPath(String);
@@ -28,7 +30,7 @@ impl MetadataPath {
     /// Parses a path given by a user.
     ///
     /// # Errors
-    /// Returns an error if no value can have this path, or if its value must not be shown.
+    /// Returns an error if no value can have this path, or if a part of the path is the name of a secret.
     pub fn parse(text: &str) -> Result<Self, MetadataPathError> {
         let path = text.trim();
         if path.is_empty() || path.split('.').any(str::is_empty) {
@@ -40,7 +42,7 @@ impl MetadataPath {
         Ok(Self(path.to_owned()))
     }
 
-    /// Returns the value at this path.
+    /// Returns the value at this path in `tree`.
     #[must_use]
     pub fn value_in<'v>(&self, tree: &'v Value) -> Option<&'v Value> {
         find_value(&self.0, tree)

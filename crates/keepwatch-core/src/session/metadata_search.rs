@@ -1,11 +1,12 @@
-//! Search in the values of metadata while parsing its text. It builds no tree, because a filter searches ten thousand
-//! sessions at a time.
+//! Search in the values of metadata, during the parsing of its text. The search builds no tree, because a filter
+//! searches ten thousand sessions at a time.
 
 use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Returns true if a value at or below `path` passes `test`. Keys match in any case. An empty path matches everything.
+/// Returns true if a value at or below `path` passes `test`. Keys match ignoring ASCII case. An empty path means
+/// all values.
 pub(super) fn any_value_at(json: &str, path: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
     let mut found = false;
     // Truncated or invalid text is searched up to the error.
@@ -99,7 +100,7 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        // Indices are not part of the path, because no user knows them by heart.
+        // A path has no array indices, because users rarely know them.
         let Self { path, test, found } = self;
         while items
             .next_element_seed(MetadataVisitor { path, test: &mut *test, found: &mut *found })?

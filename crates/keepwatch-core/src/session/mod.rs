@@ -79,7 +79,7 @@ pub struct Session {
     /// Undocumented fields, and fields whose value is not of the documented type, as name and JSON text.
     #[serde(rename = "others", default, skip_serializing_if = "Vec::is_empty")]
     pub extra_fields: Vec<(Untrusted, Untrusted)>,
-    /// The number of further such fields, which were dropped.
+    /// The number of such fields that were dropped, because there were too many.
     #[serde(rename = "others_left_out", default)]
     pub extra_fields_dropped: u32,
 }
@@ -95,7 +95,8 @@ pub struct ConnectFields {
     pub signing_key: bool,
 }
 
-/// The connect fields with their values, from a request that the user triggered, on their way to the clipboard.
+/// The values of the connect fields, and the URL of the live view. They come from requests that the user triggered, and
+/// go to the clipboard.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectUrls {
     /// `connectUrl`, for CDP.
@@ -134,7 +135,7 @@ pub struct Project {
     pub concurrency: Option<u64>,
 }
 
-/// A list of sessions: `GET /v1/sessions?status=…`.
+/// A list of sessions that the API returns: `GET /v1/sessions?status=…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum List {
     /// `status=RUNNING`
@@ -146,8 +147,8 @@ pub enum List {
 impl List {
     /// Both lists.
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
-    /// The maximum number of sessions that left the lists and are still polled one by one, until their end is known.
-    /// Sessions named by the user do not count. If more leave, the oldest are evicted.
+    /// The maximum number of sessions that are no longer in a list, but are still polled one by one until their end is
+    /// known. Sessions named by the user do not count. If there are more, the oldest are evicted.
     pub const MAX_DELISTED: usize = 10_000;
 
     /// Returns the status that the list selects.

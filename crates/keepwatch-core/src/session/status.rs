@@ -12,11 +12,11 @@ pub enum Status {
     Pending,
     /// The browser runs, with or without a connected client.
     Running,
-    /// Failed.
+    /// Ended by a failure.
     Error,
-    /// Ran to its `expiresAt`.
+    /// Ended at its `expiresAt`.
     TimedOut,
-    /// Any other orderly end. The API does not say which.
+    /// Ended in an orderly way, but not at its `expiresAt`. The API does not give the reason.
     Completed,
     /// A status that this version does not know, unchanged.
     Other(Untrusted),

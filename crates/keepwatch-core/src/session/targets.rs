@@ -14,7 +14,7 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Returns the lists to poll. Empty if sessions are named.
+    /// Returns the lists to poll. Empty for [`Targets::Ids`].
     #[must_use]
     pub fn lists(&self) -> &[List] {
         match self {

@@ -18,21 +18,23 @@ impl Session {
         self.ended?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    /// Returns the time left at its end, `expiresAt - endedAt`; `None` as for [`Session::duration`].
+    /// Returns the time that was left at the end of the session, `expiresAt - endedAt`; `None` while it runs, or if a
+    /// time is missing or out of order.
     #[must_use]
     pub fn unused_time(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.ended?).to_std().ok()
     }
 }
 
-/// Returns the timeout that applies to a session, `expiresAt - startedAt`; `None` if a time is missing or out of order. The
-/// API does not return the timeout that was requested.
+/// Returns the timeout that applies to a session, `expiresAt - startedAt`; `None` if a time is missing or out of order.
+/// The API does not return the timeout that was requested.
 #[must_use]
 pub fn effective_timeout(started: Option<Timestamp>, expires: Option<Timestamp>) -> Option<Duration> {
     expires?.signed_duration_since(started?).to_std().ok()
 }
 
-/// Returns true if a session's timeout is the project's default. The server's times are off by fractions of a second.
+/// Returns true if `timeout` is the project's default within a second. The server's times deviate by fractions of a
+/// second.
 #[must_use]
 pub fn is_default_timeout(timeout: Duration, project_default: Duration) -> bool {
     timeout.abs_diff(project_default) < Duration::from_secs(1)

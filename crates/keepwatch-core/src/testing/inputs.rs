@@ -1,5 +1,5 @@
-//! Proptest strategies for sequences of tracker inputs: few sessions, any status, plausible and absurd times, responses
-//! out of order, a machine that sleeps, and a wall clock that is set.
+//! Proptest strategies for sequences of tracker inputs: a few sessions, any status, plausible and absurd times,
+//! responses out of order, a machine that sleeps, and a wall clock that someone sets.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ pub struct InputStep {
     awake_ms: u64,
     /// The further advance of the boot clock and the wall clock during a sleep of the machine, in milliseconds.
     asleep_ms: u64,
-    /// The step of the wall clock when it is set, in milliseconds.
+    /// The step of the wall clock when someone sets it, in milliseconds.
     wall_step_ms: i64,
-    /// The ages of the request and of its response, in milliseconds.
-    request_age_ms: (u64, u64),
+    /// The times since the request was sent and since its response was received, in milliseconds.
+    request_ages_ms: (u64, u64),
     /// The offset of the response's `Date` from the wall clock, in seconds; `None` without a `Date`.
     date_offset_secs: Option<i64>,
     input: StepInput,
@@ -40,7 +40,7 @@ enum StepInput {
     NamedSessions(Vec<SessionId>),
     Session(SessionId, Box<Session>),
     SessionList(List, Vec<Session>, u32),
-    /// New sessions that have all ended: the first number, and the count.
+    /// A list of ended sessions: the number of the first, and their count.
     Burst(u32, u32),
     NotFound(SessionId, ApiError),
     Failed(Scope, ApiError),
@@ -55,11 +55,11 @@ fn any_id() -> impl Strategy<Value = SessionId> {
 
 /// Generates times around noon, close to the limits that matter, and a few absurd ones.
 fn any_time() -> impl Strategy<Value = Timestamp> {
-    let near = select(vec![
+    let limits = select(vec![
         -3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000,
     ]);
-    let near = (near, -16_000_i64..16_000, any::<bool>()).prop_map(|(at, offset, exact)| {
-        noon() + TimeDelta::milliseconds(if exact { at } else { at + offset })
+    let near = (limits, -16_000_i64..16_000, any::<bool>()).prop_map(|(limit, offset, is_exact)| {
+        noon() + TimeDelta::milliseconds(if is_exact { limit } else { limit + offset })
     });
     let absurd = select(vec![Timestamp::MIN_UTC, Timestamp::MAX_UTC, Timestamp::UNIX_EPOCH]);
     prop_oneof![12 => near, 1 => absurd]
@@ -130,8 +130,8 @@ fn step_input() -> impl Strategy<Value = StepInput> {
     prop_oneof![
         2 => vec(any_id(), 0..3).prop_map(StepInput::NamedSessions),
         24 => (any_id(), any_session()).prop_map(|(id, session)| StepInput::Session(id, Box::new(session))),
-        16 => (list(), vec(any_session(), 0..4), 0_u32..2).prop_map(|(list, sessions, bad)| StepInput::SessionList(list, sessions, bad)),
-        1 => (0_u32..2_000, 1_u32..400).prop_map(|(from, count)| StepInput::Burst(from, count)),
+        16 => (list(), vec(any_session(), 0..4), 0_u32..2).prop_map(|(list, sessions, malformed)| StepInput::SessionList(list, sessions, malformed)),
+        1 => (0_u32..2_000, 1_u32..400).prop_map(|(first, count)| StepInput::Burst(first, count)),
         6 => (any_id(), not_found).prop_map(|(id, kind)| StepInput::NotFound(id, kind.into())),
         6 => (scope, any_error()).prop_map(|(scope, error)| StepInput::Failed(scope, error)),
         2 => of(60_u64..21_600).prop_map(StepInput::Projects),
@@ -148,11 +148,11 @@ pub fn step() -> impl Strategy<Value = InputStep> {
     let durations = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
     let date_offset = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
     (awake, asleep, wall_step, durations, date_offset, step_input()).prop_map(
-        |(awake_ms, asleep_ms, wall_step_ms, (took, age), date_offset_secs, input)| InputStep {
+        |(awake_ms, asleep_ms, wall_step_ms, (latency, age), date_offset_secs, input)| InputStep {
             awake_ms,
             asleep_ms,
             wall_step_ms,
-            request_age_ms: (age + took, age),
+            request_ages_ms: (age + latency, age),
             date_offset_secs,
             input,
         },
@@ -170,7 +170,7 @@ impl StepClocks {
         Self(moment(0))
     }
 
-    /// Returns a response about the session `text` alone, one second later.
+    /// Advances the clocks by one second. Returns a response received then, about only the session with the id `text`.
     pub fn response(&mut self, text: &str, status: Status) -> Input {
         self.0 = self.0.plus(MS(1_000));
         let at = RequestTiming { sent: self.0, received: self.0, date: None };
@@ -183,15 +183,16 @@ impl StepClocks {
         }
     }
 
-    /// Returns the same response as `input`, `ms` later; `None` if `input` is not a response about sessions.
+    /// Advances the clocks by `ms` milliseconds. Returns the same response as `input`, received then; `None` if `input`
+    /// is not a response about sessions.
     pub fn repeat_response(&mut self, input: &Input, ms: u64) -> Option<Input> {
         let Input::SessionsReceived { at, scope, sessions, malformed } = input.clone() else { return None };
         self.0 = self.0.plus(MS(ms));
-        let took = at.received.since(at.sent).min(MS(ms));
+        let latency = at.received.since(at.sent).min(MS(ms));
         let sent = Moment {
-            wall: self.0.wall - took,
-            mono: self.0.mono.saturating_sub(took),
-            boot: self.0.boot.saturating_sub(took),
+            wall: self.0.wall - latency,
+            mono: self.0.mono.saturating_sub(latency),
+            boot: self.0.boot.saturating_sub(latency),
         };
         let date = at.date.and_then(|_| Timestamp::from_timestamp(self.0.wall.timestamp(), 0));
         Some(Input::SessionsReceived {
@@ -204,8 +205,8 @@ impl StepClocks {
 
     /// Moves the clocks by `step`, and returns its input with its times.
     pub fn timed_input(&mut self, step: InputStep) -> Input {
-        let before = self.0;
-        let awake = before.plus(MS(step.awake_ms));
+        let previous = self.0;
+        let awake = previous.plus(MS(step.awake_ms));
         let slept = MS(step.asleep_ms);
         self.0 = Moment {
             wall: saturating_add(awake.wall, slept) + TimeDelta::milliseconds(step.wall_step_ms),
@@ -218,7 +219,7 @@ impl StepClocks {
             mono: now.mono.saturating_sub(MS(ms)),
             boot: now.boot.saturating_sub(MS(ms)),
         };
-        let (sent, received) = (ago(step.request_age_ms.0), ago(step.request_age_ms.1));
+        let (sent, received) = (ago(step.request_ages_ms.0), ago(step.request_ages_ms.1));
         let whole_second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
         let date =
             step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
@@ -235,8 +236,8 @@ impl StepClocks {
             StepInput::SessionList(list, sessions, malformed) => {
                 Input::SessionsReceived { at, scope: Scope::List(list), sessions, malformed }
             }
-            StepInput::Burst(from, count) => {
-                let sessions = (from..from + count).map(ended_session).collect();
+            StepInput::Burst(first, count) => {
+                let sessions = (first..first + count).map(ended_session).collect();
                 Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions, malformed: 0 }
             }
             StepInput::NotFound(id, error) => Input::SessionNotFound { at, id, error, next },
@@ -250,7 +251,7 @@ impl StepClocks {
                 };
                 Input::ProjectsReceived { at, projects: vec![project] }
             }
-            StepInput::Slept => Input::Slept { from: before, to: now },
+            StepInput::Slept => Input::Slept { from: previous, to: now },
             StepInput::TimePassed => Input::TimePassed { now },
         }
     }

@@ -26,12 +26,12 @@ pub fn time(text: &str) -> Timestamp {
     format!("2026-11-22T{text}Z").parse().unwrap()
 }
 
-/// Returns the time `seconds` after noon, or before it if they are negative.
+/// Returns the time `seconds` after noon, or before noon if `seconds` is negative.
 #[must_use]
 pub fn at(seconds: impl Into<f64>) -> Timestamp {
     let seconds = seconds.into();
-    let length = TimeDelta::from_std(Duration::from_secs_f64(seconds.abs())).unwrap();
-    if seconds < 0.0 { noon() - length } else { noon() + length }
+    let distance = TimeDelta::from_std(Duration::from_secs_f64(seconds.abs())).unwrap();
+    if seconds < 0.0 { noon() - distance } else { noon() + distance }
 }
 
 /// Returns the reading of clocks that started at noon, `seconds` later.
@@ -43,23 +43,23 @@ pub fn moment(seconds: impl Into<f64>) -> Moment {
 /// Returns the reading of clocks that started at `start`, `seconds` later.
 #[must_use]
 pub fn moment_since(start: Timestamp, seconds: impl Into<f64>) -> Moment {
-    let since = Duration::from_secs_f64(seconds.into());
-    Moment { wall: saturating_add(start, since), mono: since, boot: since }
+    let elapsed = Duration::from_secs_f64(seconds.into());
+    Moment { wall: saturating_add(start, elapsed), mono: elapsed, boot: elapsed }
 }
 
-/// Returns the timing of a request, in seconds after noon, whose response has no `Date`.
+/// Returns the timing of a request that was sent and answered at these seconds after noon. Its response has no `Date`.
 #[must_use]
 pub fn request_timing(sent: impl Into<f64>, received: impl Into<f64>) -> RequestTiming {
     RequestTiming { sent: moment(sent), received: moment(received), date: None }
 }
 
-/// Returns a valid id.
+/// Returns the session id `text`, which must be valid.
 #[must_use]
 pub fn id(text: &str) -> SessionId {
     SessionId::parse(text).unwrap()
 }
 
-/// Returns a running session, created and started at `started`, without optional fields.
+/// Returns a running session with the id `text`, created and started at `started`, without optional fields.
 #[must_use]
 pub fn running_session(text: &str, started: Timestamp, timeout: Duration) -> Session {
     Session {

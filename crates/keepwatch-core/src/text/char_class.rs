@@ -22,7 +22,7 @@ pub(super) enum CharAction {
 
 /// Returns the action for `c`.
 pub(super) fn classify(c: char) -> CharAction {
-    use GeneralCategory as Is;
+    use GeneralCategory as Category;
     match c {
         ' '..='~' => CharAction::Keep,
         // Zero-width joiners and non-joiners. Without them, some Persian letters join, and family emoji split.
@@ -41,17 +41,17 @@ pub(super) fn classify(c: char) -> CharAction {
         '\u{FF9F}' => CharAction::Combine('\u{309A}'),
         _ => match c.general_category() {
             // promise: control-characters, mutant: CharAction::Replace(CONTROL_REPLACEMENT) -> CharAction::Keep
-            Is::Control => CharAction::Replace(CONTROL_REPLACEMENT),
-            Is::SpaceSeparator => CharAction::Replace(' '),
-            // promise: format-characters, mutant: Is::Format -> Is::Format => CharAction::Keep, Is::Surrogate
-            Is::Format
-            | Is::LineSeparator
-            | Is::ParagraphSeparator
-            | Is::Surrogate
-            | Is::PrivateUse
-            | Is::Unassigned => CharAction::Replace(REPLACEMENT),
+            Category::Control => CharAction::Replace(CONTROL_REPLACEMENT),
+            Category::SpaceSeparator => CharAction::Replace(' '),
+            // promise: format-characters, mutant: Category::Format -> Category::Format => CharAction::Keep, Category::Surrogate
+            Category::Format
+            | Category::LineSeparator
+            | Category::ParagraphSeparator
+            | Category::Surrogate
+            | Category::PrivateUse
+            | Category::Unassigned => CharAction::Replace(REPLACEMENT),
             // promise: script-marks, mutant: CharAction::Combine(c) -> CharAction::Remove
-            Is::NonspacingMark | Is::SpacingMark | Is::EnclosingMark => CharAction::Combine(c),
+            Category::NonspacingMark | Category::SpacingMark | Category::EnclosingMark => CharAction::Combine(c),
             _ if c.width() == Some(0) => CharAction::Combine(c), // vowels and finals of decomposed Hangul
             _ => CharAction::Keep,
         },

@@ -1,7 +1,7 @@
 //! Durations and byte counts, in few columns.
 //!
-//! All except [`format_duration`] round down: a countdown never overstates the time left, and all ticking texts change
-//! together, on the whole second.
+//! All functions except [`format_duration`] round down. So a countdown never overstates the time left, and all ticking
+//! texts change together, on the whole second.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ pub fn format_latency(d: Duration) -> String {
 pub fn format_bytes(n: i64) -> String {
     let sign = if n < 0 { "-" } else { "" };
     let n = n.unsigned_abs();
-    // Each unit with its number of decimals after a single digit.
+    // The size of each unit, its name, and the number of decimals if there is one digit before them.
     let units: [(u64, &str, u32); 6] = [
         (1_000_000_000_000_000_000, "EB", 2),
         (1_000_000_000_000_000, "PB", 2),
@@ -113,8 +113,8 @@ pub fn format_bytes(n: i64) -> String {
     if decimals == 0 {
         return format!("{sign}{whole} {name}");
     }
-    let fraction_units = 10_u64.pow(decimals);
-    let fraction = n % unit / (unit / fraction_units);
+    let fraction_steps = 10_u64.pow(decimals);
+    let fraction = n % unit / (unit / fraction_steps);
     format!("{sign}{whole}.{fraction:0>width$} {name}", width = decimals as usize)
 }
 

@@ -1,4 +1,5 @@
-//! Text for a terminal: sanitises text from the network, redacts secrets, formats durations and bytes, measures widths.
+//! Text for a terminal: sanitising text from the network, redacting secrets, formatting durations and bytes, and
+//! measuring widths.
 //!
 //! Decoding turns all text from the network, including URLs and headers, into [`Untrusted`]. Only this module turns it
 //! into a `String` for output:

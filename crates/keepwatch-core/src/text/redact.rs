@@ -9,11 +9,11 @@ use serde_json::Value;
 
 const REDACTED: &str = "••••";
 
-/// Endings of parameter names before a secret: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others. `%3d` is
-/// the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
+/// The ends of parameter names that a secret follows: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others.
+/// `%3d` is the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
 const PARAMETER_ENDINGS: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const API_KEY_PREFIXES: [&str; 2] = ["bb_live_", "bb_test_"];
-/// Names of secrets that can also end in a colon.
+/// Names that a secret follows after a colon or an equals sign, with optional quotes and spaces.
 const SECRET_LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "token"];
 /// The prefix of a bearer token. The next word is a token if it is long enough and has a digit, unlike the next word in
 /// "the bearer token".
@@ -21,14 +21,15 @@ const BEARER_PREFIX: &str = "bearer ";
 const MIN_TOKEN_LENGTH: usize = 8;
 const SCHEME_END: &str = "://";
 
-/// True if `byte` occurs in a secret or before it. Most ids and names have no such byte, and a list has thousands of
-/// them.
+/// Returns true if `byte` is a marker. Every pattern of a secret contains a marker, so text without markers needs no
+/// search. A list of sessions has thousands of such texts: most ids and names.
 fn is_secret_marker(byte: u8) -> bool {
     matches!(byte, b'=' | b'%' | b'"' | b':' | b' ' | b'_')
 }
 
 /// Replaces each secret in `text` with '••••': the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and `key=`
-/// up to `&`, `#`, a space or a quote; bearer tokens; passwords in URLs; and whole API keys. Ignores case.
+/// up to `&`, `#`, a space or a quote; values after labels such as `signingKey:`; bearer tokens; passwords in URLs; and
+/// whole API keys. Ignores case.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(is_secret_marker) {
@@ -54,31 +55,34 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Looks
-/// only for a secret at the start. Without one, the first character is visible and nothing is secret.
+/// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Finds
+/// only a secret whose pattern is at the start of `remaining`. Without one, returns the length of the first character
+/// and 0.
 fn match_secret(remaining: &str) -> (usize, usize) {
-    let starts =
-        |with: &&&str| remaining.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    if let Some(name) = PARAMETER_ENDINGS.iter().find(starts) {
+    let is_prefix = |prefix: &&&str| {
+        remaining.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    if let Some(name) = PARAMETER_ENDINGS.iter().find(is_prefix) {
         let value = remaining.get(name.len()..).unwrap_or_default();
         let is_json_member = name.ends_with(':');
         let unquoted = value.trim_start_matches(|c| matches!(c, '"' | '\'') || is_json_member && c == ' ');
         return (name.len() + value.len() - unquoted.len(), secret_length(unquoted));
     }
-    if let Some(found) = match_labelled_secret(remaining) {
-        return found;
+    if let Some(lengths) = match_labelled_secret(remaining) {
+        return lengths;
     }
-    if starts(&&BEARER_PREFIX) {
-        let token = secret_length(remaining.get(BEARER_PREFIX.len()..).unwrap_or_default());
-        let word =
-            remaining.get(BEARER_PREFIX.len()..BEARER_PREFIX.len().saturating_add(token)).unwrap_or_default();
+    if is_prefix(&&BEARER_PREFIX) {
+        let length = secret_length(remaining.get(BEARER_PREFIX.len()..).unwrap_or_default());
+        let word = remaining
+            .get(BEARER_PREFIX.len()..BEARER_PREFIX.len().saturating_add(length))
+            .unwrap_or_default();
         let is_token = word.len() >= MIN_TOKEN_LENGTH && word.contains(|c: char| c.is_ascii_digit());
-        return (BEARER_PREFIX.len(), if is_token { token } else { 0 });
+        return (BEARER_PREFIX.len(), if is_token { length } else { 0 });
     }
-    if let Some((before, password)) = remaining.strip_prefix(SCHEME_END).and_then(match_url_password) {
-        return (SCHEME_END.len().saturating_add(before), password);
+    if let Some((visible, secret)) = remaining.strip_prefix(SCHEME_END).and_then(match_url_password) {
+        return (SCHEME_END.len().saturating_add(visible), secret);
     }
-    match API_KEY_PREFIXES.iter().find(starts) {
+    match API_KEY_PREFIXES.iter().find(is_prefix) {
         Some(prefix) if secret_length(remaining) > prefix.len() => (0, secret_length(remaining)),
         _ => (remaining.chars().next().map_or(0, char::len_utf8), 0),
     }
@@ -96,7 +100,7 @@ fn match_labelled_secret(remaining: &str) -> Option<(usize, usize)> {
     Some((remaining.len().saturating_sub(value.len()), secret_length(value)))
 }
 
-/// Returns the number of bytes before the password and its length, in text of the form `user:password@host`.
+/// Matches text of the form `user:password@host`. Returns the number of bytes before the password and its length.
 fn match_url_password(remaining: &str) -> Option<(usize, usize)> {
     let ends_authority = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
     let authority = remaining.get(..remaining.find(ends_authority).unwrap_or(remaining.len()))?;
@@ -110,7 +114,7 @@ fn secret_length(text: &str) -> usize {
     text.find(|c: char| matches!(c, '&' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(text.len())
 }
 
-/// True if a field with this name holds a secret, whatever its value: `signing_key`, `apiKey`, `token`.
+/// Returns true if a field with this name holds a secret, whatever its value: `signing_key`, `apiKey`, `token`.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let bare: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();

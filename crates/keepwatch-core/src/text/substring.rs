@@ -1,14 +1,15 @@
 //! Substring search that ignores case. Fast enough to search ten thousand texts on each keystroke.
 
-/// The bytes of English and JSON, most frequent first. The search looks for the needle's rarest byte.
+/// The frequent bytes of English and JSON, in descending order of frequency. The search looks for the needle's rarest
+/// byte first.
 const BYTES_BY_FREQUENCY: &[u8] = b"etaoinsrhl\"dcu:,mfpgwyb-vk";
 
-/// A needle that is prepared for many searches.
+/// A text to search for (the needle), prepared for many searches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubstringFinder {
     /// The needle, in lower case.
-    text: String,
-    /// The index of the rarest byte, if the needle is ASCII and not empty.
+    needle: String,
+    /// The index of the needle's rarest byte. `None` if the needle is empty or not ASCII.
     rarest_byte_index: Option<usize>,
 }
 
@@ -16,30 +17,35 @@ impl SubstringFinder {
     /// Creates a finder for `text`.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let text = text.to_lowercase();
+        let needle = text.to_lowercase();
+        // `None`, for bytes that are not frequent, is less than every frequency.
         let frequency = |byte: u8| BYTES_BY_FREQUENCY.iter().rev().position(|frequent| *frequent == byte);
-        let rarest = text.bytes().enumerate().min_by_key(|(_, byte)| frequency(*byte)).map(|(at, _)| at);
-        Self { rarest_byte_index: rarest.filter(|_| text.is_ascii()), text }
+        let rarest =
+            needle.bytes().enumerate().min_by_key(|(_, byte)| frequency(*byte)).map(|(index, _)| index);
+        Self { rarest_byte_index: rarest.filter(|_| needle.is_ascii()), needle }
     }
 
-    /// True if `haystack` contains the needle, in any case.
+    /// Returns true if `haystack` contains the needle, ignoring case.
     #[must_use]
     pub fn matches(&self, haystack: &str) -> bool {
-        let Some(first) = self.text.bytes().next() else { return true };
+        let Some(first) = self.needle.bytes().next() else { return true };
         match self.rarest_byte_index {
-            Some(at) => self.matches_ascii(haystack.as_bytes(), at),
+            Some(index) => self.matches_ascii(haystack.as_bytes(), index),
             None if haystack.is_ascii() => false, // the needle is not ASCII
+            // No ASCII letter of the haystack can match a first letter that is not ASCII.
             None => haystack.char_indices().filter(|(_, letter)| first.is_ascii() || !letter.is_ascii()).any(
-                |(at, _)| haystack.get(at..).is_some_and(|tail| starts_with_ignoring_case(tail, &self.text)),
+                |(at, _)| {
+                    haystack.get(at..).is_some_and(|tail| starts_with_ignoring_case(tail, &self.needle))
+                },
             ),
         }
     }
 
-    fn matches_ascii(&self, haystack: &[u8], rarest: usize) -> bool {
-        let needle = self.text.as_bytes();
-        let Some(lower) = needle.get(rarest).copied() else { return false };
-        memchr::memchr2_iter(lower, lower.to_ascii_uppercase(), haystack).any(|at| {
-            let start = at.checked_sub(rarest);
+    fn matches_ascii(&self, haystack: &[u8], rarest_index: usize) -> bool {
+        let needle = self.needle.as_bytes();
+        let Some(rarest_byte) = needle.get(rarest_index).copied() else { return false };
+        memchr::memchr2_iter(rarest_byte, rarest_byte.to_ascii_uppercase(), haystack).any(|at| {
+            let start = at.checked_sub(rarest_index);
             let candidate = start.and_then(|start| haystack.get(start..)?.get(..needle.len()));
             candidate.is_some_and(|bytes| bytes.eq_ignore_ascii_case(needle))
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use unicode_properties::{GeneralCategory as Is, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory as Category, UnicodeGeneralCategory};
 use unicode_width::UnicodeWidthStr;
 
 use super::*;
@@ -11,12 +11,12 @@ use super::*;
 fn is_hostile(c: char) -> bool {
     matches!(
         c.general_category(),
-        Is::Control
-            | Is::Format
-            | Is::LineSeparator
-            | Is::ParagraphSeparator
-            | Is::PrivateUse
-            | Is::Unassigned
+        Category::Control
+            | Category::Format
+            | Category::LineSeparator
+            | Category::ParagraphSeparator
+            | Category::PrivateUse
+            | Category::Unassigned
     ) || matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -78,7 +78,7 @@ proptest! {
     #[test]
     fn sanitised_text_never_starts_with_a_mark(raw in difficult_text()) {
         let safe = sanitise(&raw, usize::MAX);
-        prop_assert!(!safe.starts_with(|c: char| c.general_category() == Is::NonspacingMark), "{:?}", safe);
+        prop_assert!(!safe.starts_with(|c: char| c.general_category() == Category::NonspacingMark), "{:?}", safe);
     }
 
     #[test]

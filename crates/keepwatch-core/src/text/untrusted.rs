@@ -18,7 +18,7 @@ use super::width::truncate_prefix;
 /// The maximum width of a line from [`Untrusted::sanitise_line`], in columns.
 pub const MAX_LINE_COLUMNS: usize = 1000;
 
-/// The base for marks at the start of a text. Without it they would combine with the text printed before.
+/// The base for marks at the start of a text. Without it, the marks would combine with the text printed before.
 const DOTTED_CIRCLE: char = '◌';
 
 /// The maximum number of marks on one base. Vietnamese needs 2, pointed Hebrew needs 3.
@@ -27,8 +27,8 @@ const MAX_MARKS: u8 = 4;
 /// The maximum number of characters in one cluster. Consonants joined by viramas form one cluster of any length, which
 /// in Khmer is always one column wide. A long cluster of a real word, कार्त्स्न्य, has 9.
 const MAX_CLUSTER_CHARS: usize = 16;
-/// The number of characters to read per column. A text that needs more is padding and is truncated. The limit is
-/// greater than [`MAX_CLUSTER_CHARS`], so that text sanitised once is always read completely.
+/// The maximum number of characters to read per column. A text that needs more is padding and is truncated. The limit
+/// is greater than [`MAX_CLUSTER_CHARS`], so that text that was sanitised once is always read completely.
 const MAX_CHARS_PER_COLUMN: usize = 32;
 
 /// Text from the network.
@@ -51,13 +51,13 @@ impl Untrusted {
         &self.0
     }
 
-    /// True if the received text is empty. A text of invisible characters is not empty.
+    /// Returns true if the received text is empty. A text of invisible characters is not empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the text [sanitised](sanitise) in at most `columns`, with secrets [redacted](redact), because people put
+    /// Returns the text [sanitised](sanitise), in at most `columns`. Secrets are [redacted](redact), because people put
     /// connect URLs into metadata.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
@@ -79,7 +79,7 @@ impl Untrusted {
     }
 }
 
-/// True if [`sanitise`] would not change `raw` at any width. Such a text is also safe to paste into a terminal.
+/// Returns true if [`sanitise`] would not change `raw` at any width. Such a text is also safe to paste into a terminal.
 #[must_use]
 pub fn is_printable(raw: &str) -> bool {
     sanitise(raw, usize::MAX) == raw
@@ -146,7 +146,7 @@ pub fn escape_json_for_terminal(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     let mut marks = MarkCounter::default();
     for c in json.chars() {
-        let keep = match classify(c) {
+        let is_kept = match classify(c) {
             CharAction::Keep => {
                 marks = MarkCounter::default();
                 true
@@ -154,7 +154,7 @@ pub fn escape_json_for_terminal(json: &str) -> String {
             CharAction::Combine(mark) => mark == c && marks.try_add(),
             CharAction::Replace(_) | CharAction::Remove => c == '\n',
         };
-        if keep {
+        if is_kept {
             safe.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
@@ -170,11 +170,11 @@ pub fn escape_json_for_terminal(json: &str) -> String {
 struct MarkCounter(u8);
 
 impl MarkCounter {
-    /// Counts one more mark. Returns true if the base may carry it.
+    /// Counts one more mark. Returns true if the base may have it.
     fn try_add(&mut self) -> bool {
-        let fits = self.0 < MAX_MARKS;
+        let is_allowed = self.0 < MAX_MARKS;
         self.0 = self.0.saturating_add(1);
-        fits
+        is_allowed
     }
 }
 

@@ -15,7 +15,8 @@ pub fn truncate(text: &str, columns: usize) -> String {
     truncate_prefix(text, columns, false)
 }
 
-/// Truncates the start of a text, as [`truncate`] does. `has_more` is true if the text continues after `start`.
+/// Truncates a text that begins with `start`, as [`truncate`] does. `has_more` is true if the text continues after
+/// `start`.
 pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> String {
     if columns == 0 {
         return String::new();
@@ -88,24 +89,24 @@ pub fn unique_prefix_lengths(ids: &[&str]) -> Vec<usize> {
     let mut sorted: Vec<(usize, &str)> = ids.iter().copied().enumerate().collect();
     sorted.sort_unstable_by_key(|(_, id)| *id);
     let mut lengths = vec![0; ids.len()];
-    let mut before = None;
-    for (at, (index, id)) in sorted.iter().enumerate() {
-        let after = sorted.get(at + 1).map(|(_, next)| *next);
+    let mut previous = None;
+    for (position, (index, id)) in sorted.iter().enumerate() {
+        let next = sorted.get(position + 1).map(|(_, next)| *next);
         if let Some(length) = lengths.get_mut(*index) {
-            *length = unique_prefix_length(before, id, after);
+            *length = unique_prefix_length(previous, id, next);
         }
-        before = Some(id);
+        previous = Some(id);
     }
     lengths
 }
 
-/// Returns the length, in characters, of the prefix that distinguishes an id from its neighbours in sorted order, and
-/// so from all ids. The prefix has at least 8 characters and ends at a cluster. If another id equals this one or begins
-/// with it, the prefix is the whole id. The length may exceed that of a shorter id, which is then shown whole.
+/// Returns the length, in characters, of the prefix that distinguishes `id` from its neighbours in sorted order, and
+/// so from all ids. The prefix consists of whole grapheme clusters. If another id equals `id` or begins with it, the
+/// prefix is the whole id. The length is at least 8, even if the whole id is shorter.
 #[must_use]
-pub fn unique_prefix_length(before: Option<&str>, id: &str, after: Option<&str>) -> usize {
+pub fn unique_prefix_length(previous: Option<&str>, id: &str, next: Option<&str>) -> usize {
     let shared =
-        before.into_iter().chain(after).map(|other| common_prefix_length(id, other)).max().unwrap_or(0);
+        previous.into_iter().chain(next).map(|other| common_prefix_length(id, other)).max().unwrap_or(0);
     extend_to_cluster(id, shared.saturating_add(1).max(8))
 }
 
@@ -114,7 +115,8 @@ fn common_prefix_length(one: &str, other: &str) -> usize {
     one.chars().zip(other.chars()).take_while(|(a, b)| a == b).count()
 }
 
-/// Extends a prefix of `id` with this many characters to the end of its last cluster. Returns at least 8.
+/// Returns the length of the shortest prefix of `id` that has at least `characters` characters and consists of whole
+/// clusters. Returns at least 8.
 fn extend_to_cluster(id: &str, characters: usize) -> usize {
     let ends = id.graphemes(true).scan(0_usize, |end, cluster| {
         *end += cluster.chars().count();
