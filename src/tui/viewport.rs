@@ -64,7 +64,7 @@ pub(super) enum BodyLayout {
         /// The rows and their headings.
         table: Rect,
         /// The line below the table: filter, hidden rows and full projects. Empty if there is nothing to report.
-        filter_note: Rect,
+        note: Rect,
         /// The details with their rule, if there is room for them.
         details: Option<Rect>,
     },
