@@ -115,8 +115,8 @@ fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>)
     }
 }
 
-/// Returns the time left, or how the session ended. A session that is not found, not listed or being released shows that
-/// instead.
+/// Returns the time left, or how the session ended. A session that is not found, not listed or being released shows
+/// that instead.
 fn time_left_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
@@ -171,8 +171,8 @@ fn countdown_text(left: Duration, record: &Record, width: u16, theme: Theme) -> 
         left if left <= LOW_TIME_LEFT => ("! ", theme.warning(), theme.warning()),
         _ => ("", theme.success(), Style::new()),
     };
-    // While the countdown shows whole minutes, the bar also changes only with the minute, because
-    // `Model::next_change` schedules the next frame for the next change of the countdown.
+    // While the countdown shows whole minutes, the bar also changes only with the minute, because `Model::next_change`
+    // schedules the next frame for the next change of the countdown.
     let seconds = if left < MINUTES_ONLY_FROM { left.as_secs() } else { left.as_secs() / 60 * 60 };
     let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
     let (bar_left, bar_used) = match width.saturating_sub(COUNTDOWN_WIDTH) {

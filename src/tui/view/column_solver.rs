@@ -1,7 +1,7 @@
 //! Places the columns of a table: decides which columns fit the screen, where each starts, and how wide each is.
 //!
-//! ratatui's layout cannot leave a column out, add one if there is room, or widen the gaps before it widens a column. So
-//! this module spends the spare room step by step, in an order that the caller gives.
+//! ratatui's layout cannot leave a column out, add one if there is room, or widen the gaps before it widens a column.
+//! So this module spends the spare room step by step, in an order that the caller gives.
 
 /// The width of the left margin of a table, in columns: the selection marker and a blank.
 pub(super) const LEFT_MARGIN: u16 = 2;

@@ -1,6 +1,6 @@
 //! Draws the details of the selected session: its fields, and its timeline beside the fields. A pane that is too narrow
-//! for two halves shows the newest events among the fields. While the timeline has the focus, such a pane shows only the
-//! timeline.
+//! for two halves shows the newest events among the fields. While the timeline has the focus, such a pane shows only
+//! the timeline.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

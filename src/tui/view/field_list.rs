@@ -65,8 +65,8 @@ impl FieldList {
         }
     }
 
-    /// Adds a name of any length, indented by `indent` columns, and a wrapped value. The value is beside the name, or below
-    /// if the name leaves fewer than [`MIN_VALUE_WIDTH`] columns.
+    /// Adds a name of any length, indented by `indent` columns, and a wrapped value. The value is beside the name, or
+    /// below if the name leaves fewer than [`MIN_VALUE_WIDTH`] columns.
     pub(super) fn add_named(&mut self, indent: usize, name: &str, value: &str, style: Style) {
         let indent = format!(" {}", " ".repeat(indent));
         let mut name = format!("{indent}{name}  ");

@@ -1,5 +1,5 @@
-//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail.
-//! The header warns if responses are late or polling is paused.
+//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail. The
+//! header warns if responses are late or polling is paused.
 //!
 //! The header shows the *time* of the last response, which changes only with a response. It shows an *age*, which
 //! changes every second, only while data is stale: older than three poll intervals.
@@ -221,8 +221,8 @@ pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) ->
     })
 }
 
-/// Returns the time from `from` to `to`, or zero if `to` is earlier. Counts whole seconds of the server's clock, so that
-/// all texts change at the same time.
+/// Returns the time from `from` to `to`, or zero if `to` is earlier. Counts whole seconds of the server's clock, so
+/// that all texts change at the same time.
 pub(super) fn whole_seconds_between(model: &Model, from: Moment, to: Moment) -> Duration {
     let whole_seconds = |moment| model.server_time(moment).timestamp();
     Duration::from_secs(u64::try_from(whole_seconds(to).saturating_sub(whole_seconds(from))).unwrap_or(0))
@@ -334,8 +334,8 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
     drawing::join_spaced(parts)
 }
 
-/// Returns the oldest of the profiles' last responses. Ignores the profiles in `stale`, because the header shows the age
-/// of their data instead, and failing profiles unless all others are failing, too.
+/// Returns the oldest of the profiles' last responses. Ignores the profiles in `stale`, because the header shows the
+/// age of their data instead, and failing profiles unless all others are failing, too.
 pub(super) fn oldest_last_response(
     model: &Model,
     stale: &[(ProfileId, Duration)],
@@ -403,8 +403,8 @@ fn slot_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span
     parts
 }
 
-/// Returns the profiles whose data is stale, with the greatest age. For a single profile, also returns the error and the
-/// time of the next try.
+/// Returns the profiles whose data is stale, with the greatest age. For a single profile, also returns the error and
+/// the time of the next try.
 fn no_data_spans(
     model: &Model,
     stale: &[(ProfileId, Duration)],

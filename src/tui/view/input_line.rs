@@ -1,5 +1,5 @@
-//! Draws a line of text being typed: a prompt, the text with its cursor, and an error message. The part of the text that caused
-//! the error is underlined.
+//! Draws a line of text being typed: a prompt, the text with its cursor, and an error message. The part of the text
+//! that caused the error is underlined.
 
 use std::ops::Range;
 

@@ -13,7 +13,8 @@
 //!   c copy connect URL   ? help   q quit                        footer
 //! ```
 //!
-//! A screen with fewer rows first leaves out the blank lines, then the details, and finally everything except the counts.
+//! A screen with fewer rows first leaves out the blank lines, then the details, and finally everything except the
+//! counts.
 
 use ratatui::layout::Rect;
 
@@ -69,8 +70,8 @@ fn layout(model: &Model, screen: Rect) -> Layout {
     Layout::Full(FullLayout { header, banner, body: body(model, screen, inner), footer })
 }
 
-/// Returns the height of the banner: as many rows as the error message needs, up to [`BANNER_MAX_HEIGHT`], or one row on a
-/// low screen. Several failing profiles have one row each.
+/// Returns the height of the banner: as many rows as the error message needs, up to [`BANNER_MAX_HEIGHT`], or one row
+/// on a low screen. Several failing profiles have one row each.
 fn banner_height(model: &Model, screen: Rect) -> u16 {
     let failing = header::failing_profiles(model);
     // If all profiles fail and there are no sessions, the empty state shows the errors.

@@ -95,8 +95,8 @@ fn centred(screen: Rect, width: u16, height: u16) -> Rect {
     }
 }
 
-/// Clears `area` and one column at each side of it. Also clears the left half of a wide character whose right half is in
-/// the cleared columns.
+/// Clears `area` and one column at each side of it. Also clears the left half of a wide character whose right half is
+/// in the cleared columns.
 fn clear(buffer: &mut Buffer, area: Rect) {
     let left = area.x.saturating_sub(1);
     let widened = Rect { x: left, width: area.right().saturating_add(1).saturating_sub(left), ..area };
@@ -249,8 +249,8 @@ fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
     [totals, latency, rate_limit].into_iter().flatten().collect()
 }
 
-/// Returns the lines for the failed polls, starting with the newest poll. Each poll has a line with its time and target,
-/// and below it the error.
+/// Returns the lines for the failed polls, starting with the newest poll. Each poll has a line with its time and
+/// target, and below it the error.
 fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
     let failures_of_profile = |(id, profile): (ProfileId, &'a ProfileState)| {

@@ -1,4 +1,5 @@
-//! Draws the pane of recent sessions, with the newest session at the top, or a sentence that says why the pane is empty.
+//! Draws the pane of recent sessions, with the newest session at the top, or a sentence that says why the pane is
+//! empty.
 //!
 //! ```text
 //!   ─ The newest sessions of the project ───────────────── 200 of 312, as of 21:06:48 ─
@@ -186,8 +187,8 @@ fn profile_width(model: &Model) -> usize {
     model.profiles.labels().map_or(0, |labels| labels.width().clamp(7, MAX_PROFILE_WIDTH))
 }
 
-/// Places the columns on a screen that is `screen_width` columns wide. `id_width`, `profile_width` and `time_width` are the
-/// widths of the longest id prefix, profile name and start time.
+/// Places the columns on a screen that is `screen_width` columns wide. `id_width`, `profile_width` and `time_width` are
+/// the widths of the longest id prefix, profile name and start time.
 fn resolve_columns(
     screen_width: u16,
     id_width: usize,
@@ -230,8 +231,8 @@ fn start_time(model: &Model, session: &Session, server_now: Timestamp) -> String
     at.map_or_else(|| "–".into(), |at| model.settings.zone.short_date_time(at, server_now))
 }
 
-/// Returns the verdict on an ended session, which is based on its fields alone, or the expiry of a live one. The expiry is
-/// a time, not a countdown, so that the pane does not change every second.
+/// Returns the verdict on an ended session, which is based on its fields alone, or the expiry of a live one. The expiry
+/// is a time, not a countdown, so that the pane does not change every second.
 fn end_or_expiry(model: &Model, profile: ProfileId, session: &Session, server_now: Timestamp) -> OwnedLine {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
     if let Some(verdict) = model.profiles.get(profile).tracker.verdict_for_session(session) {

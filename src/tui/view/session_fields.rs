@@ -1,5 +1,6 @@
-//! Describes one session as labels and values: its status, its verdict, its cost, every documented field of the API, the
-//! undocumented fields, and the number of responses about the session. Never shows the value of a connect URL or of a signing key.
+//! Describes one session as labels and values: its status, its verdict, its cost, every documented field of the API,
+//! the undocumented fields, and the number of responses about the session. Never shows the value of a connect URL or of
+//! a signing key.
 
 use std::time::Duration;
 
@@ -256,8 +257,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Returns two texts: the billed minutes with their cost, which includes proxy traffic; and a note with the time that
-    /// an ended session used, or with the cost of a live one at its expiry.
+    /// Returns two texts: the billed minutes with their cost, which includes proxy traffic; and a note with the time
+    /// that an ended session used, or with the cost of a live one at its expiry.
     fn cost_texts(&self, session: &Session) -> Option<(String, String)> {
         let rates = self.model.settings.rates;
         let proxy = rates.cost_of_bytes(session.proxy_bytes.unwrap_or(0));
@@ -429,8 +430,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the name of each connect field and whether it is present. Never adds its value, because a connect URL contains
-    /// a signing key.
+    /// Adds the name of each connect field and whether it is present. Never adds its value, because a connect URL
+    /// contains a signing key.
     fn add_connect_fields(&mut self, session: &Session) {
         let theme = self.list.theme;
         let has_ended = session.status.phase() == Phase::Ended;

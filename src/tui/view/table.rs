@@ -143,8 +143,8 @@ const MIN_SHORT_SESSIONS: u64 = 3;
 /// The minimum width of a screen on which the note names keystrokes.
 const NOTE_HINTS_MIN_WIDTH: u16 = 60;
 
-/// Places the columns on a screen that is `screen_width` columns wide. `id_width` is the width of the longest id prefix.
-/// `profile_width` is the width of the longest profile name, or `None` if there is only one profile.
+/// Places the columns on a screen that is `screen_width` columns wide. `id_width` is the width of the longest id
+/// prefix. `profile_width` is the width of the longest profile name, or `None` if there is only one profile.
 fn resolve_columns(
     screen_width: u16,
     id_width: u16,
@@ -281,8 +281,8 @@ fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
     })
 }
 
-/// Draws the line below the table: the active filters, projects without a free slot, and the numbers of rows that are out
-/// of view, muted or unreadable. `visible_rows` is the number of rows for which the table has room.
+/// Draws the line below the table: the active filters, projects without a free slot, and the numbers of rows that are
+/// out of view, muted or unreadable. `visible_rows` is the number of rows for which the table has room.
 pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_rows: u16) {
     let theme = model.settings.theme;
     let mut parts = Vec::new();

@@ -110,8 +110,8 @@ fn draw_pane(
     }
 }
 
-/// Returns the width of the profile column with the blanks after it. The width is 0 if there is only one profile, for the
-/// events of one session, and in a narrow pane.
+/// Returns the width of the profile column with the blanks after it. The width is 0 if there is only one profile, for
+/// the events of one session, and in a narrow pane.
 fn profile_column_width(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
     let has_room = matches!(scope, EventScope::All) && width >= PROFILE_COLUMN_MIN_WIDTH;
     let labels = model.profiles.labels().filter(|_| has_room);
@@ -287,8 +287,8 @@ impl EventLineBuilder<'_> {
         }
     }
 
-    /// Returns a sentence as wrapped lines, in reading order. The first line starts with the time `at`, and depending on
-    /// the columns with the id of the event's session and the profile's name.
+    /// Returns a sentence as wrapped lines, in reading order. The first line starts with the time `at`, and depending
+    /// on the columns with the id of the event's session and the profile's name.
     fn sentence_lines(
         &self,
         profile: ProfileId,
