@@ -3,8 +3,8 @@
 //!
 //! | cause                    | reaction                                                           | status  |
 //! |--------------------------|--------------------------------------------------------------------|---------|
-//! | TERM, INT, QUIT          | notifies the event loop; exits itself at a second signal or after  | 128 + n |
-//! |                          | 500 ms                                                             |         |
+//! | TERM, INT, QUIT          | notifies the event loop; at a second signal or after 500 ms, exits | 128 + n |
+//! |                          | without waiting for the event loop                                 |         |
 //! | HUP                      | restores the terminal, if it still exists, and exits               | 129     |
 //! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
 //! | a panic, in any thread   | restores the terminal, reports the panic, exits                    | 101     |

@@ -39,8 +39,8 @@ use super::{TermEvent, TermEventSender, send_nonblocking, signals};
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 /// The maximum time that closing waits for the terminal to accept the sequences that restore it.
 const RESTORE_TIMEOUT: Duration = Duration::from_millis(200);
-/// The queue length, in bytes, from which on the queue rejects more bytes. Frames are sent only while the queue is
-/// empty. Of everything else, OSC 52 sequences are the longest, with 75 kB.
+/// The queue length, in bytes, at which the queue rejects further bytes. Frames are sent only while the queue is empty.
+/// Of everything else, OSC 52 sequences are the longest, with 75 kB.
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
 /// The terminal, shared by all threads that write to it or restore it.
@@ -61,7 +61,7 @@ struct Outbox {
     is_open: bool,
     /// True if [`Tty::is_ready`] returned false, so that [`TermEvent::WriterReady`] must follow.
     notify_when_ready: bool,
-    /// True if the terminal may not show the last frame any more.
+    /// True if the terminal possibly no longer shows the last frame.
     needs_full_redraw: bool,
     bracketed_paste: bool,
     title: String,

@@ -115,8 +115,8 @@ fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>)
     }
 }
 
-/// Returns the time left, or how the session ended. A session that is not found, not listed or being released shows
-/// that instead.
+/// Returns the time left, or how the session ended. For a session that is not found, not listed or being released,
+/// returns a text about that instead.
 fn time_left_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;

@@ -20,7 +20,7 @@ use keepwatch_core::session::{ApiError, ApiErrorKind, Status};
 use keepwatch_core::text;
 use keepwatch_core::tracker::RequestTiming;
 
-/// Items that the header dropped_count on a narrow screen, in this order.
+/// Items that the header drops on a narrow screen, in this order.
 const DROP_ORDER: [HeaderItem; 10] = [
     HeaderItem::Latency,
     HeaderItem::KeyTail,
@@ -335,7 +335,7 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
 }
 
 /// Returns the oldest of the profiles' last responses. Ignores the profiles in `stale`, because the header shows the
-/// age of their data instead, and failing profiles unless all others are failing, too.
+/// age of their data instead, and ignores failing profiles unless only failing ones remain.
 pub(super) fn oldest_last_response(
     model: &Model,
     stale: &[(ProfileId, Duration)],

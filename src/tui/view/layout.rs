@@ -1,4 +1,4 @@
-//! Places everything on the screen. Pure: computes from the model and the size of the screen, and draws nothing.
+//! Computes the position of everything on the screen, from the model and the size of the screen. Draws nothing.
 //!
 //! ```text
 //!   keepwatch  ● 5 running …                 21:06:48  84 ms    header
@@ -7,7 +7,7 @@
 //!     STATUS      SESSION   …                                   table
 //!   ▌ ● RUNNING   6512bd43  …
 //!     filter eu 30 of 90 (Esc clears)  ↓ 12 more                note
-//!   ─ 6512bd43-d9ca-… ───────────  ─ What happened ───────      details on screens from 60×16; two halves from width 100
+//!   ─ 6512bd43-d9ca-… ───────────  ─ What happened ───────      details, from 60×16; two halves from width 100
 //!    status     RUNNING, 47m 56s left of 1h
 //!
 //!   c copy connect URL   ? help   q quit                        footer

@@ -27,7 +27,7 @@ const MIN_UNCOVERED_WIDTH: u16 = 12;
 const COPY_MENU_WIDTH: u16 = 38;
 /// The minimum number of columns for the help text beside the keystrokes.
 const MIN_HELP_WIDTH: usize = 24;
-/// The number of columns to which text is wrapped at least. A narrower popup truncates it.
+/// The minimum width to which text is wrapped, in columns. A narrower popup truncates the wrapped lines.
 const MIN_WRAP_WIDTH: usize = 8;
 /// The maximum width of a connect URL, in columns. Browserbase's URLs have about 600.
 const MAX_URL_WIDTH: usize = 8000;
@@ -124,7 +124,7 @@ fn draw_frame(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, hints
     Rect { width: inner.width.saturating_sub(2), ..drawing::indent(inner, 1) }
 }
 
-/// Draws a popup with the lines in view, of which `top` is the index of the first.
+/// Draws a popup with the lines in view, starting with the line at the index `top`.
 fn draw_scrolled_lines(
     buffer: &mut Buffer,
     screen: Rect,

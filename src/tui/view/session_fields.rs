@@ -26,11 +26,11 @@ const INLINE_METADATA_LINES: usize = 2;
 const MAX_VALUE_WIDTH: usize = 4000;
 /// The maximum width of a value that should be one of a few known words, such as a region, in columns.
 const MAX_WORD_WIDTH: usize = 24;
-/// The maximum width of a metadata key with its indent, up to which keys widen the column of keys.
+/// The maximum width of a metadata key with its indent that can widen the column of keys, in columns.
 const MAX_ALIGNED_KEY_WIDTH: usize = 22;
 /// The maximum depth of a metadata entry that still increases its indent.
 const MAX_INDENTED_DEPTH: usize = 12;
-/// The time without proxy traffic from which it is shown, in seconds.
+/// The minimum time without proxy traffic that is shown, in seconds.
 const MIN_IDLE_SECONDS: u64 = 60;
 
 /// Adds the status and the verdict. In the full pane, also adds the causes that the verdict rules out, its confidence

@@ -37,7 +37,7 @@ const PROFILE_COLUMN_MIN_WIDTH: usize = 90;
 const MAX_PROFILE_WIDTH: usize = 14;
 /// The maximum width of a status in a sentence, in columns.
 const MAX_STATUS_WIDTH: usize = 24;
-/// The number of columns to which a sentence is wrapped at least. A narrower pane truncates it.
+/// The minimum width to which a sentence is wrapped, in columns. A narrower pane truncates the wrapped lines.
 const MIN_WRAP_WIDTH: usize = 8;
 
 /// Draws a rule and the events of the selected session.
@@ -287,8 +287,8 @@ impl EventLineBuilder<'_> {
         }
     }
 
-    /// Returns a sentence as wrapped lines, in reading order. The first line starts with the time `at`, and depending
-    /// on the columns with the id of the event's session and the profile's name.
+    /// Returns a sentence as wrapped lines, in reading order. The first line starts with the time `at`. The id of the
+    /// event's session and the profile's name follow, if there are columns for them.
     fn sentence_lines(
         &self,
         profile: ProfileId,
