@@ -80,8 +80,8 @@ pub fn clipboard_backends(env: &Env) -> Vec<ClipboardBackend> {
 }
 
 impl ClipboardBackend {
-    /// Returns the helper program with its arguments. It reads the text from its standard input. Returns `None` for a
-    /// backend without a helper.
+    /// Returns the helper program with its arguments. The program reads the text from its standard input. Returns
+    /// `None` for a backend without a helper.
     fn helper_command(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
             Self::ClipExe => Some(("clip.exe", &[])),
