@@ -1,6 +1,6 @@
 //! The exit codes of the program.
 
-/// An exit code. Scripts rely on the numbers, which `keepwatch --help` lists.
+/// An exit code of the program. Scripts rely on the numbers. `keepwatch --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
     /// 0
@@ -11,7 +11,7 @@ pub enum ExitCode {
     Usage,
     /// 3: the API key is missing, or the API refuses it.
     ApiKey,
-    /// 4: the API knows no such session.
+    /// 4: the API does not know the session.
     NoSuchSession,
     /// 5: the API cannot be reached.
     Unreachable,

@@ -6,10 +6,10 @@
 //!                               └─► tui ◄── poll ◄── api ◄── HTTP
 //!                                    │ inputs
 //!                                    ▼
-//!                                  keepwatch_core::tracker   what was observed: pure
+//!                                  keepwatch_core::tracker   computes the state of each session, without I/O
 //!                                    │
 //!                                    ├─► tui::view ─► terminal
-//!                                    └─► store               the journal and recordings
+//!                                    └─► store               writes the journal and recordings
 //! ```
 //!
 //! `ARCHITECTURE.md` describes the data flow and the rules behind it.

@@ -1,4 +1,4 @@
-//! Arguments → config → command → exit code.
+//! Parses the arguments, reads the config, runs the command, and returns the exit code.
 
 use std::process;
 
@@ -11,9 +11,9 @@ use keepwatch::terminal::Env;
 
 fn main() -> process::ExitCode {
     let raw_args = match RawArgs::parse(std::env::args_os()) {
-        Ok(typed) => typed,
+        Ok(raw_args) => raw_args,
         Err(error) => {
-            // This includes --help and --version. If nobody reads them, nothing is lost.
+            // The "error" can also be the text of --help or --version. Ignore a write error, such as a closed pipe.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Success.into() };
         }
@@ -30,11 +30,11 @@ fn main() -> process::ExitCode {
 fn run(raw_args: &RawArgs) -> Result<ExitCode, CliError> {
     let env = Environment::new(std::env::vars_os());
     let file = ConfigFile::find(raw_args, &env)?;
-    let log = config::log_file(raw_args, &env, &file)
+    let log_guard = config::log_file(raw_args, &env, &file)
         .map(|path| log::start(&path, |message| print_error(&message)));
     // promise: log-refusal, mutant: ?; -> .unwrap_or(None);
-    let log = log.transpose().map_err(CliError::Log)?;
-    if log.is_some() {
+    let log_guard = log_guard.transpose().map_err(CliError::Log)?;
+    if log_guard.is_some() {
         commands::log_start(&raw_args.option_names(), &env);
     }
     let outcome = run_command(raw_args, &env, &file);

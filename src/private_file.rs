@@ -1,8 +1,8 @@
-//! Files for this user alone: the log, the journal, recordings.
+//! Opens files that only this user may access: the log, the journal, recordings.
 //!
-//! They describe the use of an account. Other users must not read them, and must not make keepwatch overwrite a file of
-//! their choice. So a file is created with mode 0600, symbolic links are not followed, and only regular files of this
-//! user are used. Each caller words the refusal for its own messages.
+//! These files describe the use of an account. Other users must not read them, and must not make keepwatch overwrite a
+//! file that they choose. So a file is created with mode 0600, symbolic links are not followed, and only regular files
+//! of this user are used. Each caller has its own error message for a refused file.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// The permissions: read and write, for the owner.
+/// The permission bits of a private file: the owner can read and write.
 const OWNER_ONLY: u32 = 0o600;
 /// The permission bits of all other users.
 const OTHERS_MASK: u32 = 0o077;
@@ -21,18 +21,18 @@ const OTHERS_MASK: u32 = 0o077;
 /// The reason to refuse a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRefusal {
-    /// It is a symbolic link.
+    /// The file is a symbolic link.
     SymbolicLink,
-    /// It is a directory, a pipe, a device or a socket.
+    /// The file is a directory, a pipe, a device or a socket.
     NotRegular,
-    /// It belongs to another user.
+    /// The file belongs to another user.
     OtherOwner,
 }
 
 /// An error while opening a file.
 #[derive(Debug)]
 pub enum OpenError {
-    /// It must not be used.
+    /// The file must not be used.
     Refused(FileRefusal),
     /// The operating system returned an error.
     Io(io::Error),
@@ -44,7 +44,7 @@ impl From<io::Error> for OpenError {
     }
 }
 
-/// The identity of a file. If the identity at a path changes, the path leads to another file.
+/// The identity of a file. If the identity of the file at a path changes, the path leads to another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
     device: u64,
@@ -52,7 +52,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// Returns the identity of the file at `path`, or `None` if the path is free.
+    /// Returns the identity of the file at `path`, or `None` if no file is there. Does not follow a link.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
         fs::symlink_metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
@@ -65,7 +65,7 @@ impl FileId {
     }
 }
 
-/// Creates a file at a free path.
+/// Creates a private file at a path where no file is.
 ///
 /// # Errors
 /// Returns an error if the path exists, even as a dangling link, or if the file cannot be created.
@@ -73,17 +73,17 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)
 }
 
-/// Opens a file to append to it, or creates it. The permissions of an existing file do not change.
+/// Opens a file to append to it, or creates a private file. The permissions of an existing file do not change.
 ///
 /// # Errors
 /// Returns an error if the file is refused or cannot be opened.
 pub fn open_append(path: &Path) -> Result<File, OpenError> {
     let file = open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
-    check(&file.metadata()?).map_err(OpenError::Refused)?;
+    check_type_and_owner(&file.metadata()?).map_err(OpenError::Refused)?;
     Ok(file)
 }
 
-/// Opens a file of any user to read it.
+/// Opens a file, which any user may own, to read it.
 ///
 /// # Errors
 /// Returns an error if the file is a link, is not a regular file, or cannot be opened.
@@ -92,7 +92,7 @@ pub fn open_read(path: &Path) -> Result<File, OpenError> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(OpenError::Refused(FileRefusal::NotRegular)) }
 }
 
-/// Opens a file without following links. Without `NONBLOCK`, opening a pipe that nobody reads would block.
+/// Opens a file without following links. `NONBLOCK` is set, because opening a pipe that nobody reads would block.
 fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
     // promise: private-link, mutant: OFlags::NOFOLLOW -> OFlags::empty()
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -107,34 +107,34 @@ fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
 /// Checks the metadata of an open file, or the result of `symlink_metadata`.
 ///
 /// # Errors
-/// Returns the refusal if it is not a regular file of this user.
-pub fn check(metadata: &Metadata) -> Result<(), FileRefusal> {
-    check_owned_by(metadata, rustix::process::geteuid().as_raw())
+/// Returns the refusal if the metadata does not describe a regular file of this user.
+pub fn check_type_and_owner(metadata: &Metadata) -> Result<(), FileRefusal> {
+    check_type_and_owner_id(metadata, rustix::process::geteuid().as_raw())
 }
 
-fn check_owned_by(metadata: &Metadata, user: u32) -> Result<(), FileRefusal> {
+fn check_type_and_owner_id(metadata: &Metadata, user_id: u32) -> Result<(), FileRefusal> {
     match metadata.file_type() {
-        kind if kind.is_symlink() => Err(FileRefusal::SymbolicLink),
-        kind if !kind.is_file() => Err(FileRefusal::NotRegular),
+        file_type if file_type.is_symlink() => Err(FileRefusal::SymbolicLink),
+        file_type if !file_type.is_file() => Err(FileRefusal::NotRegular),
         // promise: private-owner
-        _ if metadata.uid() != user => Err(FileRefusal::OtherOwner),
+        _ if metadata.uid() != user_id => Err(FileRefusal::OtherOwner),
         _ => Ok(()),
     }
 }
 
 /// Returns true if users other than the owner have any permission.
 #[must_use]
-pub fn is_open_to_others(metadata: &Metadata) -> bool {
+pub fn is_accessible_to_others(metadata: &Metadata) -> bool {
     metadata.mode() & OTHERS_MASK != 0
 }
 
-/// Returns the permissions for a file that was open to others.
+/// Returns permissions for the owner only, for a file that was accessible to others.
 #[must_use]
 pub fn owner_only() -> Permissions {
     Permissions::from_mode(OWNER_ONLY)
 }
 
-/// Returns the path with `suffix` appended to the file's name.
+/// Returns `path` with `suffix` appended to the file's name.
 #[must_use]
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
@@ -146,14 +146,15 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use super::*;
 
+    /// Returns the refusal of the file at `path`, which must be the same with and without opening the file.
     fn refusal(path: &Path) -> FileRefusal {
         let opened = open_append(path);
-        let by_path = check(&fs::symlink_metadata(path).unwrap()).unwrap_err();
+        let refusal_by_path = check_type_and_owner(&fs::symlink_metadata(path).unwrap()).unwrap_err();
         match opened.unwrap_err() {
-            OpenError::Refused(refusal) => assert_eq!(refusal, by_path),
+            OpenError::Refused(refusal) => assert_eq!(refusal, refusal_by_path),
             OpenError::Io(error) => panic!("{error}"),
         }
-        by_path
+        refusal_by_path
     }
 
     #[test]
@@ -174,20 +175,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         create_new(&path).unwrap();
-        let found = fs::metadata(&path).unwrap();
-        assert_eq!(check(&found), Ok(()));
-        assert_eq!(check_owned_by(&found, found.uid().wrapping_add(1)), Err(FileRefusal::OtherOwner));
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(check_type_and_owner(&metadata), Ok(()));
+        assert_eq!(
+            check_type_and_owner_id(&metadata, metadata.uid().wrapping_add(1)),
+            Err(FileRefusal::OtherOwner)
+        );
     }
 
     #[test]
     fn new_file_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let found = create_new(&path).unwrap().metadata().unwrap();
-        assert_eq!(found.mode() & 0o777, OWNER_ONLY);
-        assert!(!is_open_to_others(&found));
+        let metadata = create_new(&path).unwrap().metadata().unwrap();
+        assert_eq!(metadata.mode() & 0o777, OWNER_ONLY);
+        assert!(!is_accessible_to_others(&metadata));
         assert_eq!(create_new(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        assert!(is_open_to_others(&fs::metadata(&path).unwrap()));
+        assert!(is_accessible_to_others(&fs::metadata(&path).unwrap()));
     }
 }

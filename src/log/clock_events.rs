@@ -1,27 +1,27 @@
-//! Log events about the machine's clocks: sleep, and steps of the wall clock.
+//! Logs events of the machine's clocks: the machine slept, or its wall clock was set.
 
 use keepwatch_core::clock::Moment;
 use keepwatch_core::text;
 
-/// The maximum drift between the wall clock and the boot clock, in milliseconds. A larger difference means that the
-/// wall clock was set.
+/// The maximum drift between the wall clock and the boot clock from one reading to the next, in milliseconds. A larger
+/// difference means that the wall clock was set.
 const MAX_CLOCK_DRIFT_MS: i64 = 2000;
 
-/// Logs that the machine slept between two readings of the clocks, or that its wall clock was set.
-pub fn log_clock_changes(before: Moment, now: Moment) {
-    if now.slept_since(before) {
-        let slept = now.since(before).saturating_sub(now.mono.saturating_sub(before.mono));
+/// Logs if the machine slept between two readings of the clocks, and if its wall clock was set.
+pub fn log_clock_changes(previous: Moment, now: Moment) {
+    if now.slept_since(previous) {
+        let slept = now.since(previous).saturating_sub(now.mono.saturating_sub(previous.mono));
         tracing::warn!("this machine slept for {}", text::format_duration(slept));
     }
-    if let Some(step) = wall_clock_step(before, now) {
+    if let Some(step) = wall_clock_step(previous, now) {
         tracing::warn!("this machine's wall clock was set by {step:+} s");
     }
 }
 
-/// Returns the step of the wall clock between two readings, in seconds; `None` if it was not set.
-fn wall_clock_step(before: Moment, now: Moment) -> Option<i64> {
-    let passed = i64::try_from(now.since(before).as_millis()).unwrap_or(i64::MAX);
-    let wall_passed = now.wall.signed_duration_since(before.wall).num_milliseconds();
+/// Returns the seconds by which the wall clock was set between two readings, or `None` if it was not set.
+fn wall_clock_step(previous: Moment, now: Moment) -> Option<i64> {
+    let passed = i64::try_from(now.since(previous).as_millis()).unwrap_or(i64::MAX);
+    let wall_passed = now.wall.signed_duration_since(previous.wall).num_milliseconds();
     let step = wall_passed.saturating_sub(passed);
     (step.saturating_abs() > MAX_CLOCK_DRIFT_MS).then_some(step / 1000)
 }

@@ -1,8 +1,9 @@
 //! The log's file: private to the user, append-only, and rotated to `FILE.1` before it becomes too large.
 //!
-//! The log describes the use of an account, so nobody may redirect it: links, other users' files and special files are
-//! refused. A file that does not start like a log is neither written nor replaced, so a mistyped path cannot destroy a
-//! config file or an API key. Several processes may write the same log. Each notices when another has rotated it.
+//! The log describes the use of an account, so no other user may redirect it: links, other users' files and special
+//! files are refused. A file that does not start like a log is neither written nor replaced, so a mistyped path cannot
+//! destroy a config file or an API key. Several processes may write the same log. Each process notices if another one
+//! has rotated the file.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -30,7 +31,7 @@ pub(super) struct LogFile {
 impl LogFile {
     /// Opens the file at `path` to append to it, or creates it.
     pub(super) fn open(path: &Path, max_bytes: u64) -> io::Result<Self> {
-        let path = std::path::absolute(path)?; // later changes of the current folder do not matter
+        let path = std::path::absolute(path)?; // so that later changes of the current folder do not matter
         let file = open(&path)?;
         ensure_is_log(&rotated_path(&path))?;
         Ok(Self { path, file, max_bytes, has_partial_line: false })
@@ -48,7 +49,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Reopens the path if it leads to another file now, and rotates a full file.
+    /// Opens the path again if it leads to another file now, and rotates a file that `added_bytes` would make too
+    /// large.
     fn rotate_if_needed(&mut self, added_bytes: usize) -> io::Result<()> {
         let metadata = self.file.metadata()?;
         if FileId::at(&self.path) != Some(FileId::from_metadata(&metadata)) {
@@ -62,9 +64,10 @@ impl LogFile {
         Ok(())
     }
 
+    /// Renames the file, unless another process has already done so or is doing so, and opens a new file.
     fn rotate(&mut self, file_id: FileId) -> io::Result<()> {
         if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Ok(()); // another process is rotating it; this line may still go into the old file
+            return Ok(()); // another process is rotating the file; this write may still go into the old one
         }
         if FileId::at(&self.path) == Some(file_id) {
             ensure_is_log(&rotated_path(&self.path))?;
@@ -85,7 +88,7 @@ fn rotated_path(path: &Path) -> PathBuf {
     private_file::with_suffix(path, ".1")
 }
 
-/// Returns an error if the file exists and is not a log.
+/// Returns an error if there is a file at `path` that is not a log.
 fn ensure_is_log(path: &Path) -> io::Result<()> {
     // promise: log-format, mutant: is_log(path)? -> true
     if is_log(path)? {
@@ -95,29 +98,29 @@ fn ensure_is_log(path: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("{} is there, and is no log", text::sanitise(&name, MAX_NAME_COLUMNS))))
 }
 
-/// Returns true if a file starts with the time of a log line, which may be incomplete. True, too, if it is missing or
-/// empty.
+/// Returns true if a file starts with the time of a log line, which may be incomplete. Also returns true if the file is
+/// missing or empty.
 fn is_log(path: &Path) -> io::Result<bool> {
-    const TIME: &[u8] = b"0000-00-00T00:00:00.000Z ";
+    const TIME_TEMPLATE: &[u8] = b"0000-00-00T00:00:00.000Z ";
     let file = match private_file::open_read(path) {
         Ok(file) => file,
         Err(OpenError::Io(error)) if error.kind() == ErrorKind::NotFound => return Ok(true),
         Err(OpenError::Refused(_)) => return Ok(false),
         Err(OpenError::Io(error)) => return Err(error),
     };
-    let mut start = [0; TIME.len()];
-    let mut read = 0;
-    while let Some(unread) = start.get_mut(read..).filter(|unread| !unread.is_empty()) {
+    let mut start = [0; TIME_TEMPLATE.len()];
+    let mut read_count = 0;
+    while let Some(unread) = start.get_mut(read_count..).filter(|unread| !unread.is_empty()) {
         match (&file).read(unread)? {
             0 => break,
-            count => read += count,
+            count => read_count += count,
         }
     }
-    let line = start.iter().take(read).take_while(|byte| **byte != b'\n');
+    let line = start.iter().take(read_count).take_while(|byte| **byte != b'\n');
     let matches_template = |(byte, template): (&u8, &u8)| {
         if *template == b'0' { byte.is_ascii_digit() } else { byte == template }
     };
-    Ok(line.zip(TIME).all(matches_template))
+    Ok(line.zip(TIME_TEMPLATE).all(matches_template))
 }
 
 /// Opens the log to append to it, or creates it.
@@ -132,8 +135,8 @@ fn open(path: &Path) -> io::Result<File> {
     })?;
     ensure_is_log(path)?;
     // promise: log-mode
-    if private_file::is_open_to_others(&file.metadata()?) {
-        file.set_permissions(private_file::owner_only())?; // it existed before
+    if private_file::is_accessible_to_others(&file.metadata()?) {
+        file.set_permissions(private_file::owner_only())?; // the file existed before
     }
     Ok(file)
 }
@@ -178,13 +181,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         for text in ["bb_live_0123\n", "interval = \"3s\"\n", "\x7fELF", "2026-11-25 12:00:00 other\n"] {
-            for (at, name) in [(path.clone(), "log"), (rotated_path(&path), "log.1")] {
-                fs::write(&at, text).unwrap();
-                fs::set_permissions(&at, Permissions::from_mode(0o644)).unwrap();
+            for (target, name) in [(path.clone(), "log"), (rotated_path(&path), "log.1")] {
+                fs::write(&target, text).unwrap();
+                fs::set_permissions(&target, Permissions::from_mode(0o644)).unwrap();
                 let error = LogFile::open(&path, 100).unwrap_err().to_string();
                 assert_eq!(error, format!("{name} is there, and is no log"));
-                assert_eq!((read(&at).as_str(), mode(&at)), (text, 0o644));
-                fs::remove_file(&at).unwrap();
+                assert_eq!((read(&target).as_str(), mode(&target)), (text, 0o644));
+                fs::remove_file(&target).unwrap();
                 let _ = fs::remove_file(&path);
             }
         }
@@ -247,12 +250,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let max_bytes = 2 * log_line("1234").len() as u64;
-        let (mut one, mut other) =
+        let (mut first, mut second) =
             (LogFile::open(&path, max_bytes).unwrap(), LogFile::open(&path, max_bytes).unwrap());
-        write(&mut one, "1234");
-        write(&mut other, "5678");
-        write(&mut one, "abcd"); // rotates the file
-        write(&mut other, "efgh");
+        write(&mut first, "1234");
+        write(&mut second, "5678");
+        write(&mut first, "abcd"); // rotates the file
+        write(&mut second, "efgh");
         assert_eq!(read(&path), log_line("abcd") + &log_line("efgh"));
         assert_eq!(read(&rotated_path(&path)), log_line("1234") + &log_line("5678"));
     }

@@ -1,6 +1,7 @@
 //! The format of a log line: time in UTC, level, module, message.
 //!
-//! Each event is exactly one line. Line feeds in its text are sanitised, because a server could forge lines with them.
+//! Each event is exactly one line. Line feeds in the text of an event are removed, because a server could forge lines
+//! with them.
 
 use std::fmt::{self, Write as _};
 
@@ -13,7 +14,7 @@ use keepwatch_core::text::Untrusted;
 /// The name of this crate, which is the prefix of its `tracing` targets.
 pub(super) const CRATE_NAME: &str = "keepwatch";
 
-/// Returns the line of an event that happened `at` this time.
+/// Returns the log line for `event`, which happened at the time `at`.
 pub(super) fn format_event(event: &Event<'_>, at: Timestamp) -> String {
     let mut text = EventText::default();
     event.record(&mut text);
@@ -23,7 +24,7 @@ pub(super) fn format_event(event: &Event<'_>, at: Timestamp) -> String {
     format_line(at, *metadata.level(), module, &text.0)
 }
 
-/// Returns a line with `message` sanitised: no control characters, no secrets, and truncated.
+/// Returns a log line. Sanitises `message`: removes control characters, redacts secrets, and truncates it.
 pub(super) fn format_line(at: Timestamp, level: Level, module: &str, message: &str) -> String {
     // promise: log-line, mutant: Untrusted::new(message).sanitise_line() -> message
     let text = Untrusted::new(message).sanitise_line();

@@ -6,12 +6,13 @@
 //!                        only           sanitised                            rotated by size
 //! ```
 //!
-//! Without `--log` there is no subscriber, and a macro costs one load. With it, a macro never waits for the disk, and
-//! wakes only the writer thread. Lost lines are counted, an error is reported once, and the program goes on.
+//! Without `--log` there is no subscriber, and a macro only reads one variable. With `--log`, a macro never waits for
+//! the disk, and wakes only the writer thread. If the disk is full or slow, lines are dropped and counted, only the
+//! first error is reported, and the program continues.
 //!
-//! The log contains no secrets: [`Secret`](keepwatch_core::session::Secret) redacts known ones, and
-//! [`text`] redacts text that looks like one, as on the screen. Events of other crates are
-//! dropped, because they may contain request headers.
+//! The log contains no secrets: [`Secret`](keepwatch_core::session::Secret) redacts known secrets, and [`text`] redacts
+//! text that looks like a secret, as on the screen. Events of other crates are dropped, because they may contain
+//! request headers.
 
 mod clock_events;
 mod file;
@@ -35,7 +36,7 @@ pub use panic_hook::{install_panic_hook, log_panic};
 use subscriber::LogSubscriber;
 use writer::LogSender;
 
-/// The maximum size of the file, in bytes. It holds a few days of a project that is polled every 3 s.
+/// The maximum size of the file, in bytes. A file of this size holds a few days of a project that is polled every 3 s.
 const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
 /// The maximum time that a normal exit waits for the writer thread.
 const EXIT_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -44,7 +45,7 @@ const ABRUPT_EXIT_FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 /// The maximum width of a path in a message, in columns.
 const MAX_PATH_COLUMNS: usize = 200;
 
-/// A handle to the running log. Dropping it flushes the log.
+/// A guard of the running log. Dropping the guard flushes the log.
 #[derive(Debug)]
 pub struct LogGuard(());
 
@@ -69,12 +70,12 @@ impl Drop for LogGuard {
     }
 }
 
-/// Sends further errors of the log to `handler`, such as the screen's. Does nothing without a log.
+/// Sends later errors of the log to `handler`, such as one that shows them on the screen. Does nothing without a log.
 pub fn set_error_handler(handler: impl Fn(String) + Send + 'static) {
     with_sender(|sender| sender.set_error_handler(Box::new(handler)));
 }
 
-/// Waits briefly until the log is written. Call this before the process ends without running destructors.
+/// Waits until the log is written, but at most 100 ms. Call this before the process ends without running destructors.
 pub fn flush_before_exit() {
     flush(ABRUPT_EXIT_FLUSH_TIMEOUT);
 }

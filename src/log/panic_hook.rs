@@ -1,7 +1,7 @@
 //! The panic hook: reports panics, which are always bugs, on standard error and in the log.
 //!
-//! A panic message may quote network text, such as the string that was sliced within a character. It is sanitised and
-//! redacted before it reaches a terminal or a file.
+//! A panic message may quote network text: slicing a string within a character quotes the string. So the message is
+//! sanitised and redacted before it reaches a terminal or a file.
 
 use std::fmt;
 use std::panic::{self, PanicHookInfo};
@@ -12,9 +12,9 @@ use color_eyre::section::PanicMessage;
 use super::flush_before_exit;
 use keepwatch_core::text::Untrusted;
 
-/// Installs the hook. Panics are logged, if there is a log, and reported on standard error.
+/// Installs the hook, which logs panics, if there is a log, and reports them on standard error.
 pub fn install_panic_hook() {
-    // This fails only on a second call, and `main` calls it once.
+    // `install` fails only on a second call, and `main` calls this function once.
     let _ = HookBuilder::default().panic_message(SanitisedPanicMessage).install();
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -29,6 +29,7 @@ pub fn log_panic(info: &PanicHookInfo<'_>) {
     flush_before_exit();
 }
 
+/// The panic message for `color_eyre`, sanitised and redacted.
 struct SanitisedPanicMessage;
 
 impl PanicMessage for SanitisedPanicMessage {

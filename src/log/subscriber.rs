@@ -1,4 +1,4 @@
-//! The `tracing` subscriber. It formats events of this crate only, and ignores spans.
+//! The `tracing` subscriber. It handles only events of this crate, and ignores spans.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -25,10 +25,11 @@ impl LogSubscriber {
     }
 }
 
-/// Returns true for events of this crate, at INFO or above. h2 logs the request headers, which contain the API key.
+/// Returns true for events of this crate at level INFO or above. Events of other crates can contain secrets: h2 logs
+/// request headers, and one of them has the API key.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    let path = metadata.target().strip_prefix(CRATE_NAME);
-    let is_target = path.is_some_and(|path| path.is_empty() || path.starts_with("::"));
+    let module_path = metadata.target().strip_prefix(CRATE_NAME);
+    let is_target = module_path.is_some_and(|path| path.is_empty() || path.starts_with("::"));
     // promise: log-targets, mutant: is_target -> true
     is_target && !metadata.is_span() && *metadata.level() <= Level::INFO
 }

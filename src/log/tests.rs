@@ -1,4 +1,4 @@
-//! Tests from an event to the file.
+//! Tests the log as a whole: from an event to the line in the file.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
@@ -20,6 +20,7 @@ fn capture_log(action: impl FnOnce()) -> String {
     std::fs::read_to_string(&path).unwrap()
 }
 
+/// Returns a subscriber that logs to `path`, and the error messages of its writer thread.
 fn subscriber(path: &Path) -> (LogSubscriber, Receiver<String>) {
     let (error_sender, errors) = channel();
     let file = LogFile::open(path, MAX_FILE_BYTES).unwrap();

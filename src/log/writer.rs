@@ -32,8 +32,9 @@ pub(super) enum LogMessage {
 /// Counters shared by the senders and the writer thread.
 #[derive(Debug, Default)]
 struct LogCounters {
+    /// The number of lines in the queue.
     queued: AtomicUsize,
-    /// Lines that were lost since the log last stated a loss.
+    /// The number of lines lost since the log's last warning about lost lines.
     lost: AtomicUsize,
 }
 
@@ -50,13 +51,14 @@ impl fmt::Debug for LogSender {
 }
 
 impl LogSender {
-    /// Starts the thread that writes to `file`. The first write error goes to `on_error`, with the file's `name`.
+    /// Starts the thread that writes to `file`. The first write error goes to `on_error`, in a message with
+    /// `file_name`.
     ///
     /// # Errors
     /// Returns an error if the thread cannot be started.
     pub(super) fn spawn(
         file: LogFile,
-        name: String,
+        file_name: String,
         clock: Clock,
         on_error: impl Fn(String) + Send + 'static,
     ) -> io::Result<Self> {
@@ -64,7 +66,7 @@ impl LogSender {
         let counters = Arc::clone(&sender.counters);
         let writer = LogWriter {
             file,
-            file_name: name,
+            file_name,
             clock,
             on_error: Box::new(on_error),
             has_reported_error: false,
@@ -80,7 +82,7 @@ impl LogSender {
         (Self { messages, counters: Arc::default() }, receiver)
     }
 
-    /// Queues a line. Drops and counts it if the queue is full.
+    /// Queues a line. If the queue is full, drops the line and counts it as lost.
     pub(super) fn send_line(&self, line: String) {
         // promise: log-queue, mutant: MAX_QUEUED_LINES -> usize::MAX
         if self.counters.queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED_LINES
@@ -106,12 +108,13 @@ impl LogSender {
     }
 }
 
+/// The state of the writer thread.
 struct LogWriter {
     file: LogFile,
     file_name: String,
     clock: Clock,
     on_error: ErrorHandler,
-    /// True after the first error, which alone is reported.
+    /// True after the first error. Later errors are not reported.
     has_reported_error: bool,
     counters: Arc<LogCounters>,
 }
@@ -133,8 +136,8 @@ impl LogWriter {
         }
     }
 
-    /// Writes `text`, which has this number of lines, after a warning about lost lines.
-    fn write(&mut self, text: &str, lines: usize) {
+    /// Writes `text`, which has `line_count` lines. If lines were lost, writes a warning before them.
+    fn write(&mut self, text: &str, line_count: usize) {
         let lost = self.counters.lost.swap(0, Ordering::Relaxed);
         let mut all = String::new();
         if lost > 0 {
@@ -146,7 +149,7 @@ impl LogWriter {
             return;
         }
         if let Err(error) = self.file.write(all.as_bytes()) {
-            self.counters.lost.fetch_add(lost.saturating_add(lines), Ordering::Relaxed);
+            self.counters.lost.fetch_add(lost.saturating_add(line_count), Ordering::Relaxed);
             if !std::mem::replace(&mut self.has_reported_error, true) {
                 (self.on_error)(format!("the log {} can not be written: {error}", self.file_name));
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::subprocess::{self, Env, OnTimeout};
 use super::{TermEvent, TermEventSender, send_nonblocking};
 
-/// The time to wait for a launcher. A launcher that still runs afterwards counts as successful.
+/// The maximum time to wait for a launcher such as `xdg-open`. A launcher that runs longer counts as successful.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// True if a browser would open on the user's own screen. If false, copy the link instead.
@@ -19,10 +19,10 @@ pub fn can_open_browser(env: &Env) -> bool {
 /// Opens `url` in the browser. Returns at once, and sends [`TermEvent::BrowserOpened`] later.
 pub fn open_in_browser(url: &str, env: &Env, events: &TermEventSender) {
     let (url, env, sender) = (url.to_owned(), env.clone(), events.clone());
-    let started = thread::Builder::new()
+    let spawned = thread::Builder::new()
         .name("browser".into())
         .spawn(move || send_nonblocking(&sender, TermEvent::BrowserOpened(launch(&url, &env))));
-    if let Err(error) = started {
+    if let Err(error) = spawned {
         send_nonblocking(
             events,
             TermEvent::BrowserOpened(Err(format!("no browser could be started: {error}"))),
@@ -30,15 +30,16 @@ pub fn open_in_browser(url: &str, env: &Env, events: &TermEventSender) {
     }
 }
 
+/// Tries all launchers in turn. Returns an error message if none succeeds.
 fn launch(url: &str, env: &Env) -> Result<(), String> {
     if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_control) {
         return Err("only web pages are opened".to_owned());
     }
-    let opened = open::commands(url).into_iter().any(|command| {
+    let is_opened = open::commands(url).into_iter().any(|command| {
         let result = subprocess::run(command, env, None, LAUNCH_TIMEOUT, OnTimeout::KeepRunning);
         result.is_ok_and(|status| status.is_none_or(|status| status.success()))
     });
-    if opened { Ok(()) } else { Err("no browser could be started; copy the link instead".to_owned()) }
+    if is_opened { Ok(()) } else { Err("no browser could be started; copy the link instead".to_owned()) }
 }
 
 #[cfg(test)]

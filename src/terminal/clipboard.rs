@@ -3,8 +3,8 @@
 //! The text may be a secret that controls a browser. It goes to a helper's standard input or to the terminal, never
 //! into arguments, the environment or a log. keepwatch does not clear the clipboard afterwards.
 //!
-//! Copying has its own thread, because every backend can hang (a helper without its display, a stale `ssh -X`). Each
-//! backend has one second, then the next one is tried.
+//! Copying has its own thread, because every backend can hang, such as a helper whose display does not respond or a
+//! stale `ssh -X`. Each backend has one second. Then the next backend is tried.
 
 use std::process::Command;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -19,14 +19,16 @@ use keepwatch_core::session::Secret;
 
 /// The timeout of each backend.
 const BACKEND_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest base64 that terminals are known to accept in one OSC 52. k9s has the same limit.
+/// The maximum length of the base64 text in one OSC 52 sequence, in bytes. Terminals are known to accept that much. k9s
+/// has the same limit.
 const MAX_OSC52_BASE64: usize = 74_994;
-/// The length of the strings for GNU screen, which joins them. screen 4.9 cuts a string at 768 bytes.
+/// The maximum number of bytes in one control string for GNU screen, which joins the strings. screen 4.9 truncates a
+/// string after 768 bytes.
 const MAX_SCREEN_STRING: usize = 700;
-/// The tmux buffer for copies. A named buffer leaves the user's own buffers alone.
+/// The name of the tmux buffer for copies. A named buffer does not replace the user's own buffers.
 const TMUX_BUFFER: &str = "keepwatch";
 
-/// A way to the clipboard.
+/// A helper program or an interface that sets the clipboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClipboardBackend {
     /// `clip.exe`: Windows, from the Windows Subsystem for Linux.
@@ -41,7 +43,7 @@ pub enum ClipboardBackend {
     Xsel,
     /// The desktop's clipboard, without a helper. The text is lost when keepwatch exits.
     Desktop,
-    /// A named tmux buffer, and the terminal in which tmux runs.
+    /// A named tmux buffer, and the clipboard of the terminal in which tmux runs.
     Tmux,
     /// OSC 52, an escape sequence that the terminal does not confirm.
     Osc52,
@@ -49,11 +51,12 @@ pub enum ClipboardBackend {
     Osc52Screen,
 }
 
-/// Returns the backends to try in `env`, best first.
+/// Returns the backends to try in `env`, in the order of preference.
 ///
-/// Helpers come before [`Desktop`](ClipboardBackend::Desktop), because they outlive keepwatch. Over SSH, the display
-/// belongs to the wrong machine. tmux drops an application's OSC 52 by default, but `load-buffer -w` (3.2 and later)
-/// works without configuration. OSC 52 comes last, because the terminal never reports a failure.
+/// Helpers come before [`Desktop`](ClipboardBackend::Desktop), because the clipboard that a helper sets outlives
+/// keepwatch. Over SSH, backends that need a display are left out, because the display belongs to the remote machine.
+/// tmux drops an application's OSC 52 by default, but `load-buffer -w` (tmux 3.2 and later) works without
+/// configuration. OSC 52 comes last, because the terminal never reports a failure.
 #[must_use]
 pub fn clipboard_backends(env: &Env) -> Vec<ClipboardBackend> {
     let is_local = !env.is_remote();
@@ -77,7 +80,8 @@ pub fn clipboard_backends(env: &Env) -> Vec<ClipboardBackend> {
 }
 
 impl ClipboardBackend {
-    /// Returns the program that reads the text from its standard input, with its arguments.
+    /// Returns the helper program with its arguments. The program reads the text from its standard input. Returns
+    /// `None` for a backend without a helper.
     fn helper_command(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
             Self::ClipExe => Some(("clip.exe", &[])),
@@ -95,7 +99,7 @@ impl ClipboardBackend {
     }
 }
 
-/// Describes a successful copy, and claims nothing that is not confirmed.
+/// Describes a successful copy, and says so if the copy is not confirmed.
 impl fmt::Display for ClipboardBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -124,7 +128,7 @@ pub struct CopyResult {
 /// An error that prevented a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyError {
-    /// The previous copy is not finished.
+    /// An earlier copy is not finished.
     Busy,
     /// No other backend worked, and the text is too long for OSC 52.
     TooLong,
@@ -148,11 +152,13 @@ impl fmt::Display for CopyError {
 
 /// A handle to the clipboard thread, which makes one copy at a time.
 pub struct Clipboard {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<CopyJob>,
+    /// Receives the results of copies that cannot be queued. The thread has its own clone.
     report: Box<dyn Fn(CopyResult) + Send>,
 }
 
-struct Job {
+/// A text to copy, with the label of its result.
+struct CopyJob {
     label: String,
     text: Secret,
 }
@@ -179,7 +185,7 @@ impl Clipboard {
         terminal: impl Fn(&[u8]) -> bool + Send + 'static,
         report: impl Fn(CopyResult) + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        let (jobs, queue) = sync_channel::<Job>(1);
+        let (jobs, queue) = sync_channel::<CopyJob>(1);
         let report_result = report.clone();
         thread::Builder::new().name("clipboard".into()).spawn(move || {
             let mut worker = ClipboardWorker {
@@ -189,17 +195,18 @@ impl Clipboard {
                 send_to_terminal: terminal,
                 desktop: None,
             };
-            for Job { label, text } in queue {
+            for CopyJob { label, text } in queue {
                 report_result(CopyResult { label, result: worker.copy(&text) });
             }
         })?;
         Ok(Self { jobs, report: Box::new(report) })
     }
 
-    /// Copies `text`. Returns at once, and reports the result with `label`.
+    /// Starts to copy `text`. Returns at once. The result is reported later, with `label`.
     pub fn copy(&self, label: String, text: Secret) {
-        if let Err(TrySendError::Full(Job { label, .. }) | TrySendError::Disconnected(Job { label, .. })) =
-            self.jobs.try_send(Job { label, text })
+        if let Err(
+            TrySendError::Full(CopyJob { label, .. }) | TrySendError::Disconnected(CopyJob { label, .. }),
+        ) = self.jobs.try_send(CopyJob { label, text })
         {
             (self.report)(CopyResult { label, result: Err(CopyError::Busy) });
         }
@@ -212,12 +219,13 @@ struct ClipboardWorker<T> {
     timeout: Duration,
     env: Env,
     send_to_terminal: T,
+    /// The connection to the desktop's clipboard, which must stay open to keep the text.
     desktop: Option<DesktopClipboard>,
 }
 
 /// An error of one backend.
 enum BackendError {
-    /// The backend is missing or failed. If it is the last one, the user sees this error.
+    /// The backend is missing or failed. The user sees this error if no later backend works.
     Failed(CopyError),
     /// The backend did not finish in time.
     TimedOut,
@@ -227,7 +235,8 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
     fn copy(&mut self, text: &Secret) -> Result<ClipboardBackend, CopyError> {
         let (mut last_error, mut has_timed_out) = (CopyError::TerminalBlocked, false);
         for backend in self.backends.clone() {
-            // If one backend waits for the display in vain, all others would, too.
+            // If one backend timed out, the display probably hangs, and the other backends that need it would hang,
+            // too.
             if has_timed_out && backend.needs_display() {
                 continue;
             }
@@ -243,7 +252,7 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
     /// Copies `text` with one backend.
     fn try_backend(&mut self, backend: ClipboardBackend, text: &Secret) -> Result<(), BackendError> {
         let is_copied = match backend.helper_command() {
-            // clip.exe would decode UTF-8 as a Windows code page.
+            // clip.exe decodes its input as a Windows code page, not as UTF-8.
             Some(_) if backend == ClipboardBackend::ClipExe && !text.expose().is_ascii() => false,
             Some((program, args)) => {
                 let mut command = Command::new(program);
@@ -267,13 +276,13 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
 
     fn copy_to_desktop(&mut self, text: &Secret) -> bool {
         let desktop = self.desktop.take().or_else(|| DesktopClipboard::connect(self.timeout));
-        // A connection that failed or timed out is dropped, and its thread with it.
+        // Drop a connection that failed or timed out, which ends its thread.
         self.desktop = desktop.filter(|desktop| desktop.set_text(text.clone(), self.timeout));
         self.desktop.is_some()
     }
 }
 
-/// A connection to the desktop's clipboard, in its own thread, because it can hang.
+/// A connection to the desktop's clipboard. The connection has its own thread, because it can hang.
 struct DesktopClipboard {
     texts: SyncSender<Secret>,
     results: Receiver<bool>,
@@ -297,7 +306,8 @@ impl DesktopClipboard {
         let (sender, results) = sync_channel(1);
         let thread = thread::Builder::new().name("desktop".into()).spawn(move || {
             let Ok(mut clipboard) = arboard::Clipboard::new() else { return };
-            // After the timeout nobody receives this. Then the queue is closed, too, so no old text is copied late.
+            // After the timeout nobody receives this message. Then the queue is also closed, so that no old text is
+            // copied late.
             let _ = sender.send(true);
             for text in queue {
                 let is_copied = clipboard.set().exclude_from_history().text(text.expose()).is_ok();
@@ -316,7 +326,7 @@ impl DesktopClipboard {
     }
 }
 
-/// Returns the escape sequence that makes a terminal copy `text`, or `None` if it would be too long.
+/// Returns the escape sequence that makes a terminal copy `text`, or `None` if the text is too long.
 fn osc52_sequence(text: &str, backend: ClipboardBackend) -> Option<Vec<u8>> {
     if text.len().div_ceil(3).checked_mul(4)? > MAX_OSC52_BASE64 {
         return None;
@@ -326,7 +336,7 @@ fn osc52_sequence(text: &str, backend: ClipboardBackend) -> Option<Vec<u8>> {
     if backend != ClipboardBackend::Osc52Screen {
         return Some(sequence.into_bytes());
     }
-    // In a device control string, ESC \ would end the outer string. The inner sequence ends in BEL instead.
+    // ESC \ inside a device control string would end that string. So the inner sequence ends with BEL instead.
     let inner = sequence.replace("\x1b\\", "\x07");
     let strings = inner.as_bytes().chunks(MAX_SCREEN_STRING);
     Some(strings.flat_map(|part| [b"\x1bP".as_slice(), part, b"\x1b\\"].concat()).collect())

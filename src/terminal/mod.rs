@@ -2,7 +2,7 @@
 //! of the frames.
 //!
 //! ```text
-//!                     Screen::draw   one frame, only if it changes something and the last one is written
+//!                     Screen::draw   one frame, if it changes something and the last frame is written
 //!   event loop ─────► Screen::send   bytes between frames: OSC 52, bell, title
 //!   (never waits)          │
 //!       ▲             writer thread ───────────► the terminal
@@ -44,7 +44,7 @@ pub enum TermEvent {
     Key(KeyEvent),
     /// A paste while [`Screen::set_bracketed_paste`] was on, truncated and on one line. The text is untrusted.
     Paste(String),
-    /// A new size of the terminal, whose content is undefined now. Call [`Screen::repaint`].
+    /// A new size of the terminal. The content of the screen is undefined now: call [`Screen::repaint`].
     Resize {
         /// The width in cells.
         columns: u16,
@@ -53,23 +53,27 @@ pub enum TermEvent {
     },
     /// The writer's queue is empty again, after [`Screen::is_ready`] or [`Screen::draw`] returned false.
     WriterReady,
-    /// The program continues after a stop. The next frame is a full redraw.
+    /// The program continues after a stop (Ctrl-Z). The next frame is a full redraw.
     Resumed,
     /// A signal that asks the program to end within half a second, with status 128 + the signal's number.
     Signal(i32),
     /// The result of a copy.
     CopyFinished(CopyResult),
-    /// The result of opening the browser.
+    /// The result of opening the browser, with an error message if that failed.
     BrowserOpened(Result<(), String>),
 }
 
-/// The sender for events, with one clone per thread.
+/// The sender for events. Each thread has a clone.
 pub type TermEventSender = mpsc::Sender<TermEvent>;
 
-/// Creates the channel for all [`TermEvent`]s. It is bounded: a slow receiver delays input, but memory does not grow.
+/// The capacity of the channel for events. Enough for the keystrokes that arrive while the event loop is busy.
+const MAX_QUEUED_EVENTS: usize = 256;
+
+/// Creates the channel for all [`TermEvent`]s. The channel is bounded: a slow receiver delays input, but memory does
+/// not grow.
 #[must_use]
 pub fn channel() -> (TermEventSender, mpsc::Receiver<TermEvent>) {
-    mpsc::channel(256)
+    mpsc::channel(MAX_QUEUED_EVENTS)
 }
 
 /// Sends `event` without waiting. If the channel is full, a new thread waits instead.

@@ -1,8 +1,8 @@
-//! The screen: draws frames, and owns the terminal's modes until it is dropped.
+//! The screen: draws frames, and owns the terminal's modes until the screen is dropped.
 //!
-//! [`Screen::draw`] draws a [`Frame`] into memory and sends it to the writer as a whole, unless it changes nothing. It
-//! draws nothing while the writer still has the last frame. So ratatui always compares with the frame that the terminal
-//! received.
+//! [`Screen::draw`] draws a [`Frame`] into memory and sends the changed cells to the writer, if any. While the writer
+//! still has bytes of the last frame, [`Screen::draw`] draws nothing. So ratatui always compares a frame with the frame
+//! that the terminal received last.
 
 use std::convert::Infallible;
 use std::io::{self, IsTerminal};
@@ -50,8 +50,8 @@ impl Screen {
     ///
     /// There is no terminal, or it rejects a mode. The terminal is unchanged then.
     pub fn enter(title: &str, events: &TermEventSender) -> io::Result<Self> {
-        // Otherwise, if NO_COLOR is set, crossterm 0.29 writes a bare `ESC [ m` for each colour, which also ends bold
-        // and reverse. The theme implements NO_COLOR.
+        // The theme implements NO_COLOR. Without this call, crossterm 0.29 would implement it, too: for each colour it
+        // would write `ESC [ m`, which also ends bold and reverse.
         crossterm::style::force_color_output(true);
         let tty = Tty::start(tty_writer::open_tty()?, title, events.clone())?;
         signals::install_handlers(&tty)?;
@@ -75,7 +75,7 @@ impl Screen {
         self.tty.is_ready()
     }
 
-    /// Draws a frame with `render` if the last frame is written. Otherwise returns false, and
+    /// Draws a frame with `render` and returns true, if the last frame is written. Otherwise returns false, and
     /// [`TermEvent::WriterReady`](super::TermEvent::WriterReady) follows.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> bool {
         // promise: wait-for-writer
@@ -83,7 +83,7 @@ impl Screen {
             return false;
         }
         if self.tty.take_needs_full_redraw() {
-            // Terminal::clear would query the terminal for the cursor's position.
+            // Clears the screen. Terminal::clear would first ask the terminal for the cursor's position.
             let size = self.tty.size();
             self.terminal.backend_mut().size = size;
             let Ok(()) = self.terminal.resize(size.into());
@@ -100,7 +100,7 @@ impl Screen {
         self.tty.request_full_redraw();
     }
 
-    /// Sends `bytes` between frames. Returns false if the writer's queue is full.
+    /// Sends `bytes` between frames. Returns false if the writer is closed or its queue is full.
     #[must_use]
     pub fn send(&self, bytes: &[u8]) -> bool {
         self.tty.send(bytes)
@@ -157,8 +157,8 @@ impl ScreenSender {
     }
 }
 
-/// A ratatui backend that collects the bytes of one frame. [`Screen::draw`] sets its size, so that drawing never
-/// queries the terminal, and a hundred resizes between two frames clear the screen once.
+/// A ratatui backend that collects the bytes of one frame. [`Screen::draw`] sets the backend's size. So drawing never
+/// asks the terminal for its size, and many resizes between two frames clear the screen only once.
 struct FrameBuffer {
     bytes: Vec<u8>,
     size: Size,
@@ -171,13 +171,15 @@ impl FrameBuffer {
         Self { bytes: Vec::new(), size, cursor: None }
     }
 
-    /// Returns the frame, or `None` if it changes nothing. Terminals with mode 2026 show it in one step.
+    /// Returns the bytes of the frame, or `None` if the frame changes nothing. Terminals with mode 2026 (synchronized
+    /// output) show all changes at the same time.
     fn take_frame(&mut self) -> Option<Vec<u8>> {
         let bytes = std::mem::take(&mut self.bytes);
         (!bytes.is_empty()).then(|| [b"\x1b[?2026h", bytes.as_slice(), b"\x1b[?2026l"].concat())
     }
 
-    /// Writes with ratatui's backend for crossterm. Writing to memory cannot fail.
+    /// Adds the bytes that `write` writes to ratatui's backend for crossterm. Ignores errors: writing to memory cannot
+    /// fail.
     fn write(&mut self, write: impl FnOnce(&mut CrosstermBackend<&mut Vec<u8>>) -> io::Result<()>) {
         let _ = write(&mut CrosstermBackend::new(&mut self.bytes));
     }
@@ -190,18 +192,18 @@ impl Backend for FrameBuffer {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
-        // Without cells, CrosstermBackend would still write 25 bytes.
+        // CrosstermBackend writes 25 bytes even if there are no cells.
         let mut cells = content.peekable();
         if cells.peek().is_some() {
             self.hide_cursor()?;
-            self.write(|to| to.draw(cells));
+            self.write(|backend| backend.draw(cells));
         }
         Ok(())
     }
 
     fn hide_cursor(&mut self) -> Result<(), Infallible> {
         if self.cursor.take().is_some() {
-            self.write(|to| to.hide_cursor());
+            self.write(|backend| backend.hide_cursor());
         }
         Ok(())
     }
@@ -218,10 +220,10 @@ impl Backend for FrameBuffer {
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Result<(), Infallible> {
         let position = position.into();
         if self.cursor != Some(position) {
-            let hidden = self.cursor.replace(position).is_none();
-            self.write(|to| to.set_cursor_position(position));
-            if hidden {
-                self.write(|to| to.show_cursor());
+            let was_hidden = self.cursor.replace(position).is_none();
+            self.write(|backend| backend.set_cursor_position(position));
+            if was_hidden {
+                self.write(|backend| backend.show_cursor());
             }
         }
         Ok(())
@@ -232,7 +234,7 @@ impl Backend for FrameBuffer {
     }
 
     fn clear_region(&mut self, region: ClearType) -> Result<(), Infallible> {
-        self.write(|to| to.clear_region(region));
+        self.write(|backend| backend.clear_region(region));
         Ok(())
     }
 
@@ -276,7 +278,12 @@ mod tests {
         terminal
     }
 
-    fn frame(terminal: &mut Terminal<FrameBuffer>, text: &str, cursor: Option<(u16, u16)>) -> Option<String> {
+    /// Draws `text`, with the cursor at a column and row if it is visible. Returns the bytes of the frame, if any.
+    fn draw_frame(
+        terminal: &mut Terminal<FrameBuffer>,
+        text: &str,
+        cursor: Option<(u16, u16)>,
+    ) -> Option<String> {
         let Ok(_) = terminal.draw(|frame| {
             frame.render_widget(text, frame.area());
             if let Some(at) = cursor {
@@ -289,39 +296,39 @@ mod tests {
     #[test]
     fn unchanged_frame_writes_nothing() {
         let mut terminal = terminal();
-        let first = frame(&mut terminal, "a", None).unwrap();
+        let first = draw_frame(&mut terminal, "a", None).unwrap();
         assert!(first.starts_with("\x1b[?2026h") && first.ends_with("\x1b[?2026l"), "{first:?}");
         assert_eq!(first.matches("2026").count(), 2);
-        assert_eq!(frame(&mut terminal, "a", None), None);
-        assert!(frame(&mut terminal, "b", None).is_some());
+        assert_eq!(draw_frame(&mut terminal, "a", None), None);
+        assert!(draw_frame(&mut terminal, "b", None).is_some());
     }
 
     #[test]
     fn cursor_is_hidden_while_cells_are_drawn() {
         let mut terminal = terminal();
-        frame(&mut terminal, "a", None);
+        draw_frame(&mut terminal, "a", None);
         assert_eq!(
-            frame(&mut terminal, "a", Some((2, 1))).unwrap(),
+            draw_frame(&mut terminal, "a", Some((2, 1))).unwrap(),
             "\x1b[?2026h\x1b[2;3H\x1b[?25h\x1b[?2026l"
         );
-        assert_eq!(frame(&mut terminal, "a", Some((2, 1))), None);
-        assert_eq!(frame(&mut terminal, "a", Some((3, 1))).unwrap(), "\x1b[?2026h\x1b[2;4H\x1b[?2026l");
-        let changed = frame(&mut terminal, "b", Some((3, 1))).unwrap();
+        assert_eq!(draw_frame(&mut terminal, "a", Some((2, 1))), None);
+        assert_eq!(draw_frame(&mut terminal, "a", Some((3, 1))).unwrap(), "\x1b[?2026h\x1b[2;4H\x1b[?2026l");
+        let changed = draw_frame(&mut terminal, "b", Some((3, 1))).unwrap();
         assert!(
             changed.starts_with("\x1b[?2026h\x1b[?25l") && changed.ends_with("\x1b[2;4H\x1b[?25h\x1b[?2026l")
         );
-        assert_eq!(frame(&mut terminal, "b", None).unwrap(), "\x1b[?2026h\x1b[?25l\x1b[?2026l");
-        assert_eq!(frame(&mut terminal, "b", None), None);
+        assert_eq!(draw_frame(&mut terminal, "b", None).unwrap(), "\x1b[?2026h\x1b[?25l\x1b[?2026l");
+        assert_eq!(draw_frame(&mut terminal, "b", None), None);
     }
 
     #[test]
     fn many_resizes_clear_the_screen_once() {
         let mut terminal = terminal();
-        frame(&mut terminal, "a", None);
+        draw_frame(&mut terminal, "a", None);
         for columns in 21..80 {
             terminal.backend_mut().size = Size::new(columns, 1);
         }
-        let resized = frame(&mut terminal, "a", None).unwrap();
+        let resized = draw_frame(&mut terminal, "a", None).unwrap();
         assert!(resized.starts_with("\x1b[?2026h\x1b[2J"), "{resized:?}");
         assert_eq!(resized.matches("\x1b[2J").count(), 1);
         assert_eq!(terminal.get_frame().area().width, 79);

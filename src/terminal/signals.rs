@@ -1,13 +1,14 @@
-//! All exits except the event loop's own: signals, panics and a terminal that hangs up. Also stops and resumes the
-//! program.
+//! Ends the program on a signal, a panic or a hangup of the terminal, if the event loop does not end it. Also stops and
+//! resumes the program.
 //!
 //! | cause                    | reaction                                                           | status  |
 //! |--------------------------|--------------------------------------------------------------------|---------|
-//! | TERM, INT, QUIT          | tells the loop; on a second one or after 500 ms, exits without it  | 128 + n |
-//! | HUP                      | restores the terminal if it still exists, and exits                | 129     |
+//! | TERM, INT, QUIT          | notifies the event loop; at a second signal or after 500 ms, exits | 128 + n |
+//! |                          | without waiting for the event loop                                 |         |
+//! | HUP                      | restores the terminal, if it still exists, and exits               | 129     |
 //! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
 //! | a panic, in any thread   | restores the terminal, reports the panic, exits                    | 101     |
-//! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; enters it again at CONT   |         |
+//! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; opens it again at CONT    |         |
 //!
 //! Only the report of a panic is printed, and only if standard error accepts it. Printing to a terminal that hung up
 //! panics, a panic inside a panic aborts, and an abort leaves a core file.
@@ -34,7 +35,7 @@ pub(super) fn exit_now(status: i32) -> ! {
     signal_hook::low_level::exit(status)
 }
 
-/// Exits because the terminal hung up.
+/// Exits with status 129, because the terminal hung up.
 pub(super) fn exit_on_hangup() -> ! {
     tracing::info!("the terminal is gone: ends with 129");
     log::flush_before_exit();
@@ -69,7 +70,8 @@ fn handle_signals(mut signals: Signals, tty: &Arc<Tty>) {
     let mut is_ending = false;
     loop {
         let batch: Vec<i32> = signals.wait().collect();
-        // `kill %1` on a stopped job sends TERM and CONT together, which must not enter the screen again.
+        // `kill %1` on a stopped job sends TERM and CONT together. So TERM comes first, and CONT must not open the
+        // terminal again.
         for &signal in batch.iter().filter(|signal| !matches!(**signal, SIGTSTP | SIGCONT)) {
             tracing::info!("signal {signal} asks for the end");
             if signal == SIGHUP {
@@ -96,6 +98,7 @@ fn handle_signals(mut signals: Signals, tty: &Arc<Tty>) {
     }
 }
 
+/// Restores the terminal and exits, although the event loop has not ended.
 fn exit_by_signal(signal: i32, tty: &Tty) -> ! {
     tty.close();
     tracing::warn!("ends without the loop, by signal {signal}");
@@ -103,19 +106,20 @@ fn exit_by_signal(signal: i32, tty: &Tty) -> ! {
     exit_now(128_i32.saturating_add(signal))
 }
 
-/// Stops the process group. Uses SIGSTOP, because a parent in the same job that handles SIGTSTP, such as git, would
-/// hang.
+/// Stops the process group with SIGSTOP. SIGTSTP would not stop a parent process that handles it, such as git, and the
+/// job would hang.
 fn stop_job() {
     let _ = kill_current_process_group(Signal::STOP);
-    // This thread may run on for a moment, so the work after a stop starts when SIGCONT arrives, not here.
+    // This thread may continue for a moment before it stops. So the program resumes when SIGCONT arrives, not here.
 }
 
+/// Opens the terminal again after a stop, or stops again in the background.
 fn reacquire_tty(tty: &Tty) {
     if tty.in_background() {
-        // `bg` continued the program, and the terminal belongs to the shell.
+        // `bg` continued the program. The terminal still belongs to the shell.
         return stop_job();
     }
-    // The shell may not have handed over the terminal yet.
+    // The shell may not have made this job the foreground job yet, so try for 200 ms.
     for _ in 0..10 {
         if tty.open().is_ok() {
             return tty.send_event(TermEvent::Resumed);
@@ -129,13 +133,13 @@ fn reacquire_tty(tty: &Tty) {
     clippy::disallowed_methods,
     reason = "the process normally exits before the wait ends, which leaves no condition to wait for"
 )]
-fn sleep(span: Duration) {
-    thread::sleep(span);
+fn sleep(duration: Duration) {
+    thread::sleep(duration);
 }
 
-/// Waits until the terminal hangs up, then exits. Nothing else notices: crossterm 0.29 reads in an endless loop
-/// (crossterm-rs/crossterm#793), the writer may have nothing to write for an hour, and the parent process may have made
-/// us ignore SIGHUP.
+/// Waits until the terminal hangs up, then exits. Other threads may not notice a hangup: crossterm 0.29 reads in an
+/// endless loop (crossterm-rs/crossterm#793), the writer may have nothing to write for an hour, and the parent process
+/// may have made keepwatch ignore SIGHUP.
 fn exit_when_tty_hangs_up(tty: &Tty) {
     if cfg!(target_os = "macos") {
         // poll() does not report a hangup of terminals on macOS.
@@ -148,17 +152,17 @@ fn exit_when_tty_hangs_up(tty: &Tty) {
     exit_on_hangup();
 }
 
-/// Makes a panic in any thread end the program. Otherwise a panic in a task would freeze the screen, and one in a
-/// thread would disable keystrokes or signals.
+/// Makes a panic in any thread end the program. Otherwise a panic in a task would freeze the screen, and a panic in one
+/// of the terminal's threads would disable keystrokes or signals.
 fn make_panics_fatal(tty: Arc<Tty>) {
     let report = panic::take_hook();
-    let first = AtomicBool::new(true);
+    let is_first = AtomicBool::new(true);
     panic::set_hook(Box::new(move |info| {
-        while !first.swap(false, Ordering::SeqCst) {
-            thread::park(); // the first panic reports and exits
+        while !is_first.swap(false, Ordering::SeqCst) {
+            thread::park(); // the thread of the first panic exits
         }
         tty.close();
-        if takes_output(&rustix::stdio::stderr()) {
+        if accepts_output(&rustix::stdio::stderr()) {
             report(info);
         } else {
             log::log_panic(info);
@@ -167,11 +171,11 @@ fn make_panics_fatal(tty: Arc<Tty>) {
     }));
 }
 
-/// True if a write to `fd` would neither fail nor block for long.
-fn takes_output(fd: &impl rustix::fd::AsFd) -> bool {
+/// True if `fd` accepts a write within 200 ms.
+fn accepts_output(fd: &impl rustix::fd::AsFd) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::OUT)];
-    let limit = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
-    poll(&mut fds, Some(&limit)).is_ok() && fds.iter().all(|fd| fd.revents() == PollFlags::OUT)
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+    poll(&mut fds, Some(&timeout)).is_ok() && fds.iter().all(|fd| fd.revents() == PollFlags::OUT)
 }
 
 #[cfg(test)]
@@ -181,14 +185,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closed_or_full_pipe_takes_no_output() {
+    fn closed_or_full_socket_accepts_no_output() {
         use std::io::Write;
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        assert!(takes_output(&ours));
+        assert!(accepts_output(&ours));
         ours.set_nonblocking(true).unwrap();
         while ours.write(&[0; 4096]).is_ok() {}
-        assert!(!takes_output(&ours), "the buffer is full");
+        assert!(!accepts_output(&ours), "the buffer is full");
         drop(theirs);
-        assert!(!takes_output(&ours), "the other end is closed");
+        assert!(!accepts_output(&ours), "the other end is closed");
     }
 }

@@ -1,7 +1,7 @@
-//! Child processes: their environment and their timeout.
+//! Runs child processes with a timeout, and sets their environment.
 //!
-//! Arguments and environment of a child never contain a secret, because `ps` shows both. Each child has its own process
-//! group, so that Ctrl-Z does not stop a clipboard helper.
+//! The arguments and the environment of a child never contain a secret, because `ps` shows both. Each child has its own
+//! process group, so that Ctrl-Z does not stop a clipboard helper.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,8 +17,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use keepwatch_core::session::Secret;
 
-/// The environment, read once at startup: describes the desktop, and is passed to children. Does not contain the API
-/// key.
+/// The environment variables, read once at startup. They describe the desktop, and children inherit them. They do not
+/// contain the API key.
 #[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
@@ -26,7 +26,7 @@ pub struct Env {
 }
 
 impl Env {
-    /// Creates an environment from `std::env::vars_os()`, without the variables `BROWSERBASE_*`.
+    /// Creates an environment from variables such as `std::env::vars_os()`, without those named `BROWSERBASE_*`.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
         // promise: clean-environment, mutant: !is_keepwatch_variable(name) -> true
@@ -64,7 +64,7 @@ impl Env {
         self.macos
     }
 
-    /// True if this machine has a desktop with a clipboard and a browser.
+    /// True if the variables describe a desktop, which has a clipboard and a browser.
     #[must_use]
     pub fn has_display(&self) -> bool {
         self.macos || self.is_wsl() || self.has("WAYLAND_DISPLAY") || self.has("DISPLAY")
@@ -72,10 +72,10 @@ impl Env {
 
     /// Sets the environment of `command`. Variables that `command` already sets or removes take precedence.
     fn apply_to(&self, command: &mut Command) {
-        let own: Vec<(OsString, Option<OsString>)> =
+        let overrides: Vec<(OsString, Option<OsString>)> =
             command.get_envs().map(|(name, value)| (name.into(), value.map(OsStr::to_owned))).collect();
         command.env_clear().envs(&self.vars);
-        for (name, value) in own {
+        for (name, value) in overrides {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
@@ -92,8 +92,9 @@ impl Env {
     }
 }
 
-/// Creates a program `name` in `dir` that runs `script`, in which `$d` is `dir`. A separate process writes the file: a
-/// test that forks meanwhile would inherit our open file, and a program that is open for writing cannot start.
+/// Creates a program `name` in `dir` that runs `script`. In `script`, `$d` is `dir`. A separate process writes the
+/// file. If this process did, a child of another test could inherit the open file, and a program that is open for
+/// writing cannot start.
 #[cfg(test)]
 pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &str) {
     let mut install = Command::new("install");
@@ -124,8 +125,8 @@ pub(super) enum OnTimeout {
     KeepRunning,
 }
 
-/// Runs `command` with `input` on its standard input, and discards its output. Returns `None` if it still runs after
-/// `timeout`.
+/// Runs `command` with `input` on its standard input, and discards its output. Returns the exit status, or `None` if
+/// the child still runs after `timeout`.
 pub(super) fn run(
     mut command: Command,
     env: &Env,
@@ -141,7 +142,7 @@ pub(super) fn run(
     let (sender, exit_status) = mpsc::sync_channel(1);
     thread::Builder::new().name("child".into()).spawn(move || {
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // A child that does not read its input reports that by its exit status.
+            // This fails if the child does not read its input. The exit status then shows whether the child failed.
             let _ = stdin.write_all(input.expose().as_bytes());
         }
         let _ = sender.send(child.wait());
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_do_not_inherit_the_key() {
+    fn children_do_not_inherit_api_key() {
         let env =
             Env::new([("BROWSERBASE_API_KEY", "bb_canary"), ("BROWSERBASE_X", "bb_canary"), ("HOME", "/h")]);
         let mut command = Command::new("true");

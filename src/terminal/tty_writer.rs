@@ -7,11 +7,12 @@
 //!      └─── close ─────┘   writes the remaining queue for at most 300 ms, then restores the terminal in at most 200 ms
 //! ```
 //!
-//! The writer opens the terminal a second time, non-blocking. The flag belongs to the open file, and standard output
-//! shares its file with the shell. A write therefore never blocks: only the thread waits, and [`Tty::close`] can take
-//! over at any moment. While closed, which includes a stopped program, nothing is written.
+//! The writer opens the terminal a second time, with the flag `O_NONBLOCK`. Setting the flag on standard output would
+//! also set it for the shell, which shares the open file. With the flag, a write never blocks. Only the writer thread
+//! waits, and [`Tty::close`] can write in its place at any time. While the writer is closed, as in a stopped program,
+//! nothing is written.
 //!
-//! If a write to the terminal fails, the terminal hung up, and the process exits silently.
+//! If a write fails, the terminal hung up, and the process exits silently.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -36,9 +37,10 @@ use super::{TermEvent, TermEventSender, send_nonblocking, signals};
 
 /// The maximum time that closing waits for the queue to be written.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// The maximum time that closing waits for the restoring sequences to be written.
+/// The maximum time that closing waits for the terminal to accept the sequences that restore it.
 const RESTORE_TIMEOUT: Duration = Duration::from_millis(200);
-/// The queue length from which on nothing is added. The largest single item is an OSC 52 sequence of 75 kB.
+/// The queue length, in bytes, at which the queue rejects further bytes. Frames are sent only while the queue is empty.
+/// Of everything else, OSC 52 sequences are the longest, with 75 kB.
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
 /// The terminal, shared by all threads that write to it or restore it.
@@ -53,12 +55,13 @@ pub(super) struct Tty {
 /// The queue and the state of the terminal.
 #[derive(Default)]
 struct Outbox {
+    /// The queue: bytes that are not yet written.
     bytes: Vec<u8>,
     /// True if raw mode and the alternate screen are on.
     is_open: bool,
-    /// True if [`Tty::is_ready`] returned false, so that [`TermEvent::WriterReady`] is due.
+    /// True if [`Tty::is_ready`] returned false, so that [`TermEvent::WriterReady`] must follow.
     notify_when_ready: bool,
-    /// True if the terminal no longer shows the last frame.
+    /// True if the terminal possibly no longer shows the last frame.
     needs_full_redraw: bool,
     bracketed_paste: bool,
     title: String,
@@ -75,7 +78,7 @@ pub(super) fn open_tty() -> io::Result<OwnedFd> {
         return Ok(fd);
     }
     // After `su` the terminal belongs to another user, and in a container it may have no name. The controlling terminal
-    // can always be opened, but it must be the same one. tcgetsid fails for any other terminal.
+    // can always be opened as /dev/tty, but standard output may be another terminal. In that case, tcgetsid fails.
     tcgetsid(stdout)?;
     Ok(rustix::fs::open("/dev/tty", flags, Mode::empty())?)
 }
@@ -110,8 +113,8 @@ impl Tty {
         enable_raw_mode()?;
         let Outbox { bytes, is_open, needs_full_redraw, bracketed_paste, title, .. } = &mut *outbox;
         if !*is_open {
-            queue!(bytes, EnterAlternateScreen)?; // the first frame clears it
-            bytes.extend_from_slice(b"\x1b[22;0t"); // saves the title, for 23;0t
+            queue!(bytes, EnterAlternateScreen)?; // the first frame clears the screen
+            bytes.extend_from_slice(b"\x1b[22;0t"); // saves the title, which 23;0t restores
             queue!(bytes, SetTitle(&*title))?;
         }
         queue!(bytes, Hide)?;
@@ -141,7 +144,8 @@ impl Tty {
             .unwrap_or_else(PoisonError::into_inner);
         let mut bytes = Vec::new();
         if !outbox.bytes.is_empty() {
-            // The terminal is blocked. Dropping unread output makes room. It may cut a control string: ESC \ ends it.
+            // The terminal is blocked. Dropping the output that it has not read makes room. That may cut a control
+            // string in two, so end the string with ESC \.
             outbox.bytes.clear();
             let _ = tcflush(&self.fd, QueueSelector::OFlush);
             bytes.extend_from_slice(b"\x1b\\");
@@ -164,14 +168,14 @@ impl Tty {
                 Err(_) => break,
             }
         }
-        // In the background this would stop the process, and the shell has already set its own mode.
+        // In the background, changing the mode would stop the process, and the shell has already set its own mode.
         if !self.in_background() {
             let _ = disable_raw_mode();
         }
     }
 
     /// True if the terminal is open and the queue is empty. If the queue is not empty, [`TermEvent::WriterReady`]
-    /// follows when it is.
+    /// follows when the queue becomes empty.
     pub(super) fn is_ready(&self) -> bool {
         let mut outbox = self.lock();
         let ready = outbox.is_open && outbox.bytes.is_empty();
@@ -182,12 +186,12 @@ impl Tty {
     /// Queues `bytes`. Returns false if the terminal is closed or the queue is full.
     pub(super) fn send(&self, bytes: &[u8]) -> bool {
         let mut outbox = self.lock();
-        let accepts = outbox.is_open && outbox.bytes.len() < MAX_QUEUED_BYTES;
-        if accepts {
+        let is_accepted = outbox.is_open && outbox.bytes.len() < MAX_QUEUED_BYTES;
+        if is_accepted {
             outbox.bytes.extend_from_slice(bytes);
             self.changed.notify_all();
         }
-        accepts
+        is_accepted
     }
 
     /// Turns bracketed paste on or off, now and after every stop.
@@ -216,7 +220,7 @@ impl Tty {
         }
     }
 
-    /// True if a full redraw was requested since the last call.
+    /// True if a full redraw was requested since the last call. Resets the request.
     pub(super) fn take_needs_full_redraw(&self) -> bool {
         std::mem::take(&mut self.lock().needs_full_redraw)
     }
@@ -232,7 +236,7 @@ impl Tty {
         drawable_size(columns, rows)
     }
 
-    /// True if another job is in the foreground.
+    /// True if another job is in the foreground of the terminal.
     pub(super) fn in_background(&self) -> bool {
         tcgetpgrp(&self.fd).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
     }
@@ -283,7 +287,7 @@ impl Tty {
     }
 }
 
-/// Returns 80×24 if the size is unknown. Limits other sizes, so that the cells do not exhaust memory.
+/// Returns 80×24 if the size is unknown. Limits other sizes to 1024×512, so that the cells do not exhaust memory.
 pub(super) fn drawable_size(columns: u16, rows: u16) -> Size {
     match (columns, rows) {
         (0, _) | (_, 0) => Size::new(80, 24),
@@ -291,7 +295,7 @@ pub(super) fn drawable_size(columns: u16, rows: u16) -> Size {
     }
 }
 
-/// Removes control characters from a title, so that it cannot end its escape sequence.
+/// Removes control characters from a title, because they could end the escape sequence that sets the title.
 fn strip_control_chars(title: &str) -> String {
     // promise: plain-title, mutant: !c.is_control() -> true
     title.chars().filter(|c| !c.is_control()).collect()
@@ -304,9 +308,9 @@ mod tests {
 
     use super::*;
 
-    /// Returns an open [`Tty`] on one end of a socket pair. The other end is the terminal, which blocks when its buffer
-    /// is full.
-    fn socket() -> (Arc<Tty>, UnixStream, tokio::sync::mpsc::Receiver<TermEvent>) {
+    /// Returns an open [`Tty`] on one end of a socket pair, the other end as its terminal, and its events. Writes block
+    /// when the socket's buffer is full.
+    fn tty_on_socket() -> (Arc<Tty>, UnixStream, tokio::sync::mpsc::Receiver<TermEvent>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let (sender, events) = super::super::channel();
@@ -315,7 +319,8 @@ mod tests {
         (tty, theirs, events)
     }
 
-    fn fill(tty: &Tty) -> usize {
+    /// Sends bytes until the queue rejects them. Returns the number of bytes sent.
+    fn fill_queue(tty: &Tty) -> usize {
         let mut sent = 0;
         while tty.send(&[b'x'; 64 * 1024]) {
             sent += 64 * 1024;
@@ -326,8 +331,8 @@ mod tests {
 
     #[test]
     fn blocked_terminal_bounds_the_queue() {
-        let (tty, mut terminal, mut events) = socket();
-        let sent = fill(&tty);
+        let (tty, mut terminal, mut events) = tty_on_socket();
+        let sent = fill_queue(&tty);
         assert!(!tty.is_ready());
         terminal.read_exact(&mut vec![0; sent]).unwrap();
         assert!(matches!(events.blocking_recv(), Some(TermEvent::WriterReady)));
@@ -340,8 +345,8 @@ mod tests {
 
     #[test]
     fn close_gives_up_on_blocked_terminal() {
-        let (tty, _terminal, _events) = socket();
-        fill(&tty);
+        let (tty, _terminal, _events) = tty_on_socket();
+        fill_queue(&tty);
         tty.close();
         assert!(!tty.send(b"x"), "a closed terminal accepts nothing");
         tty.close();
@@ -349,7 +354,7 @@ mod tests {
 
     #[test]
     fn close_writes_the_queue_first() {
-        let (tty, mut terminal, _events) = socket();
+        let (tty, mut terminal, _events) = tty_on_socket();
         assert!(tty.send(b"last words"));
         tty.close_within(Duration::from_secs(60)); // a busy machine may not run the writer for a while
         drop(tty);

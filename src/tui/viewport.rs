@@ -64,9 +64,9 @@ pub(super) enum BodyLayout {
     Table {
         /// The rows and their headings.
         table: Rect,
-        /// The line below the table: filter, hidden rows and full projects. The area is empty if there is no such note.
-        filter_note: Rect,
-        /// The details and the rule above them, if there is room for both.
+        /// The line below the table: filter, hidden rows and full projects. Empty if there is nothing to report.
+        note: Rect,
+        /// The details with their rule, if there is room for them.
         details: Option<Rect>,
     },
     /// The details alone.

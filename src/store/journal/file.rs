@@ -53,7 +53,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
 
 /// If other users can access the file, makes it and its companions private.
 pub(super) fn restrict_permissions(path: &Path) {
-    if fs::symlink_metadata(path).is_ok_and(|metadata| private_file::is_open_to_others(&metadata)) {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| private_file::is_accessible_to_others(&metadata)) {
         for path in std::iter::once(path.to_owned()).chain(companion_files(path)) {
             let _ = fs::set_permissions(path, private_file::owner_only()); // a companion may be missing
         }
@@ -73,7 +73,7 @@ pub(super) fn find_existing(path: &Path) -> Result<Option<PathBuf>, JournalError
 }
 
 fn check_file(metadata: &Metadata) -> Result<(), JournalError> {
-    private_file::check(metadata).map_err(|refusal| JournalError::FileRejected {
+    private_file::check_type_and_owner(metadata).map_err(|refusal| JournalError::FileRejected {
         reason: match refusal {
             FileRefusal::SymbolicLink => "its file is a symbolic link",
             FileRefusal::NotRegular => "what is in its place is no file",

@@ -1,4 +1,4 @@
-//! Builds the text of each cell of the session table: one record and one column in, one styled line out.
+//! Builds the text of each cell of the session table, as a styled line.
 
 use std::time::Duration;
 
@@ -13,22 +13,26 @@ use keepwatch_core::session::{ApiError, ApiErrorKind, Phase, Region, Status};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Presence, Record, ReleaseRequest, TimeLeft};
 
-/// Time left from which a countdown is marked as low ("!").
+/// The maximum time left that a countdown marks as low ("!").
 const LOW_TIME_LEFT: Duration = Duration::from_secs(5 * 60);
-/// Time left from which a countdown is marked as critical ("!!").
+/// The maximum time left that a countdown marks as critical ("!!").
 const CRITICAL_TIME_LEFT: Duration = Duration::from_secs(60);
-/// Columns of a countdown, with its mark and the blank before it.
+/// The width of a countdown with its mark and the blanks before it, in columns.
 const COUNTDOWN_WIDTH: u16 = 10;
-/// The most columns of a sparkline.
-const SPARKLINE_SLOTS: usize = 8;
+/// The minimum width of the bar before a countdown, in columns.
+const MIN_BAR_WIDTH: u16 = 4;
+/// The width of a traffic rate as a number and the blank before it, in columns.
+const RATE_NUMBER_WIDTH: u16 = 8;
+/// The minimum and the maximum width of a sparkline, in columns. Each column shows the rate of one poll interval.
+const SPARKLINE_WIDTHS: (usize, usize) = (3, 8);
 
-/// One session as the cells of its row need it.
+/// The data from which the cells of one row are built.
 pub(super) struct CellContext<'a> {
     pub(super) model: &'a Model,
     pub(super) record: &'a Record,
     /// The profile that the record belongs to.
     pub(super) profile: ProfileId,
-    /// The number of id characters to show.
+    /// The maximum width of the id, in columns.
     pub(super) id_columns: usize,
     /// The current time on the server's clock.
     pub(super) server_now: Timestamp,
@@ -69,7 +73,7 @@ pub(super) fn cell_text(column: Column, cell: &CellContext<'_>, width: u16) -> O
             None => dash(),
         },
         Column::Age => cell.record.age(cell.server_now).map_or_else(dash, |age| text::format_age(age).into()),
-        Column::TimeLeft => time_left(cell, width),
+        Column::TimeLeft => time_left_text(cell, width),
         Column::Alert
             if !cell.record.alerts.is_empty()
                 && cell.model.acknowledged.has_unacknowledged(cell.profile, cell.record) =>
@@ -82,7 +86,7 @@ pub(super) fn cell_text(column: Column, cell: &CellContext<'_>, width: u16) -> O
             Some(bytes) => text::format_bytes(bytes).into(),
             None => dash(),
         },
-        Column::Rate => traffic_rate(cell, width),
+        Column::Rate => traffic_rate_text(cell, width),
         Column::Metadata => {
             let metadata = session.and_then(|session| session.metadata.as_ref());
             let metadata = metadata.filter(|metadata| !metadata.is_empty());
@@ -95,7 +99,8 @@ fn region_style(region: &Region, theme: Theme) -> Style {
     if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() }
 }
 
-/// Returns the glyph and the word for a status, also for "not found" and for no status yet.
+/// Returns the glyph and the word for a session's status. A session that the API does not find, or that has no status
+/// yet, also has a glyph and a word.
 fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
     match record.status() {
         // The last status of a session that the API no longer finds is outdated, unless it is an end.
@@ -110,8 +115,9 @@ fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>)
     }
 }
 
-/// Returns the time left; for an ended session, how it ended; for one that is not listed or not found, since when.
-fn time_left(cell: &CellContext<'_>, width: u16) -> OwnedLine {
+/// Returns the time left, or how the session ended. For a session that is not found, not listed or being released,
+/// returns a text about that instead.
+fn time_left_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
     match &record.presence {
@@ -129,11 +135,11 @@ fn time_left(cell: &CellContext<'_>, width: u16) -> OwnedLine {
         return release_text(cell, release);
     }
     match record.time_left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server_now) {
-        TimeLeft::Remaining(left) => countdown(left, record, width, theme),
+        TimeLeft::Remaining(left) => countdown_text(left, record, width, theme),
         TimeLeft::Starting => Line::styled("starting", theme.dim()),
         TimeLeft::Expiring => Line::styled("expiring…", theme.error()),
-        TimeLeft::Overdue(by) => {
-            Line::styled(format!("overdue {}", text::format_countdown(by)), theme.error())
+        TimeLeft::Overdue(overdue) => {
+            Line::styled(format!("overdue {}", text::format_countdown(overdue)), theme.error())
         }
         TimeLeft::Ended => end_text(cell),
         TimeLeft::Unknown => match (&record.session, &record.failure_streak) {
@@ -144,7 +150,7 @@ fn time_left(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     }
 }
 
-/// Returns the state of a release request: the time of the request, or that it failed.
+/// Returns the state of a release request: the time of a pending request, or that the request failed.
 fn release_text(cell: &CellContext<'_>, release: &ReleaseRequest) -> OwnedLine {
     let theme = cell.model.settings.theme;
     if !cell.record.is_releasing() {
@@ -158,25 +164,26 @@ fn not_found_label(error: &ApiError) -> &'static str {
     if error.kind == ApiErrorKind::Gone { "gone (410)" } else { "not found (404)" }
 }
 
-fn countdown(left: Duration, record: &Record, width: u16, theme: Theme) -> OwnedLine {
+/// Returns the time left as a bar and a countdown, or as a countdown alone in a narrow cell.
+fn countdown_text(left: Duration, record: &Record, width: u16, theme: Theme) -> OwnedLine {
     let (mark, bar_style, text_style) = match left {
         left if left <= CRITICAL_TIME_LEFT => ("!! ", theme.error(), theme.error()),
         left if left <= LOW_TIME_LEFT => ("! ", theme.warning(), theme.warning()),
         _ => ("", theme.success(), Style::new()),
     };
-    // While the text shows whole minutes, the bar moves in whole minutes, too: `Model::next_change` plans frames by the
-    // text.
+    // While the countdown shows whole minutes, the bar also changes only with the minute, because `Model::next_change`
+    // schedules the next frame for the next change of the countdown.
     let seconds = if left < MINUTES_ONLY_THRESHOLD { left.as_secs() } else { left.as_secs() / 60 * 60 };
     let timeout = record.session.as_ref().and_then(|session| session.timeout()).unwrap_or_default();
     let (bar_left, bar_used) = match width.saturating_sub(COUNTDOWN_WIDTH) {
-        cells @ 4.. if !timeout.is_zero() => {
-            theme.progress_bar(Duration::from_secs(seconds).as_secs_f64() / timeout.as_secs_f64(), cells)
+        bar_width @ MIN_BAR_WIDTH.. if !timeout.is_zero() => {
+            theme.progress_bar(Duration::from_secs(seconds).as_secs_f64() / timeout.as_secs_f64(), bar_width)
         }
-        cells => (" ".repeat(usize::from(cells)), String::new()),
+        bar_width => (" ".repeat(usize::from(bar_width)), String::new()),
     };
-    let countdown_text =
+    let countdown =
         format!("{:>1$}", format!("{mark}{}", text::format_countdown(left)), usize::from(COUNTDOWN_WIDTH));
-    Line::from(vec![span(bar_left, bar_style), span(bar_used, theme.dim()), span(countdown_text, text_style)])
+    Line::from(vec![span(bar_left, bar_style), span(bar_used, theme.dim()), span(countdown, text_style)])
 }
 
 /// Returns how a session ended: the unused time of a completed keep-alive session, otherwise the time of the end.
@@ -184,8 +191,9 @@ fn end_text(cell: &CellContext<'_>) -> OwnedLine {
     let (record, zone) = (cell.record, cell.model.settings.zone);
     let theme = cell.model.settings.theme;
     let is_keep_alive = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
-    let early = unused_time(record).filter(|_| is_keep_alive && record.status() == Some(&Status::Completed));
-    if let Some(unused) = early {
+    let unused_if_early =
+        unused_time(record).filter(|_| is_keep_alive && record.status() == Some(&Status::Completed));
+    if let Some(unused) = unused_if_early {
         let at_least = if record.is_end_exact() { "" } else { "≥" };
         return Line::styled(format!("{at_least}{} unused", text::format_countdown(unused)), theme.warning());
     }
@@ -196,17 +204,17 @@ fn end_text(cell: &CellContext<'_>) -> OwnedLine {
     Line::styled(format!("ended {date_or_time}"), theme.dim())
 }
 
-/// Returns the time that was left when the session ended, or `None` if it is zero or longer than the timeout (an
-/// `endedAt` before the start).
+/// Returns the time that was left when the session ended. Returns `None` if no time was left, or if `endedAt` is before
+/// the start, which makes the time longer than the timeout.
 pub(super) fn unused_time(record: &Record) -> Option<Duration> {
     let timeout = record.session.as_ref().and_then(|session| session.timeout());
     let unused = record.unused().filter(|_| record.phase() == Phase::Ended);
     unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
 }
 
-/// Returns a sparkline of the newest traffic rates and the newest rate as a number, or for how long the session has
-/// been idle.
-fn traffic_rate(cell: &CellContext<'_>, width: u16) -> OwnedLine {
+/// Returns a sparkline of the last traffic rates and the last rate as a number, or the time since the session became
+/// idle.
+fn traffic_rate_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;
     let idle = cell.record.idle_for().filter(|idle| *idle >= cell.model.settings.thresholds.idle);
@@ -220,9 +228,10 @@ fn traffic_rate(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     // A final session has no current rate, only past ones.
     let rate = traffic.rate().filter(|_| !cell.record.is_final());
     let number = rate.map(whole_bytes).filter(|rate| *rate > 0).map(text::format_bytes).unwrap_or_default();
-    let room = usize::from(width.saturating_sub(8)).min(SPARKLINE_SLOTS);
+    let (min_sparkline, max_sparkline) = SPARKLINE_WIDTHS;
+    let room = usize::from(width.saturating_sub(RATE_NUMBER_WIDTH)).min(max_sparkline);
     let mut spans = Vec::new();
-    if room >= 3 {
+    if room >= min_sparkline {
         let rates = traffic.rates(cell.model.settings.poll_limits.interval, room);
         let max_rate = rates.iter().copied().fold(0.0_f64, f64::max);
         spans.push(Span::raw(" ".repeat(room.saturating_sub(rates.len()))));

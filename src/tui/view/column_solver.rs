@@ -1,14 +1,14 @@
-//! Solves the columns of a table: which of them fit the screen, where each starts, and how wide each is.
+//! Places the columns of a table: decides which columns fit the screen, where each starts, and how wide each is.
 //!
-//! ratatui's layout solves constraints, but it cannot leave a column out, add one if there is room, or widen the gaps
-//! before it widens a column. So this module spends the spare room step by step, in an order that the table gives.
+//! ratatui's layout cannot leave a column out, add one if there is room, or widen the gaps before it widens a column.
+//! So this module spends the spare room step by step, in an order that the caller gives.
 
-/// Columns at the left end of a table: the selection marker and a blank.
+/// The width of the left margin of a table, in columns: the selection marker and a blank.
 pub(super) const LEFT_MARGIN: u16 = 2;
-/// Blank columns at the right end of a table.
+/// The width of the right margin of a table, in columns.
 const RIGHT_MARGIN: u16 = 1;
 
-/// A column with its position and width.
+/// A column with its position and width, both in screen columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PlacedColumn<K> {
     pub(super) key: K,
@@ -17,23 +17,23 @@ pub(super) struct PlacedColumn<K> {
     pub(super) width: u16,
 }
 
-/// One way to spend the room that the narrowest widths leave.
+/// One way to spend the room that the minimum widths leave.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum WidthStep<K> {
-    /// Widens a visible column up to this width, as far as there is room.
+    /// Widens a visible column to this width, or as far as there is room.
     Widen(K, u16),
     /// Widens all gaps from one blank to two, if there is room for all of them.
     WidenGaps,
-    /// Adds a column whose narrowest width is 0, if there is room for this width.
+    /// Adds a column whose minimum width is 0, if there is room for this width and a gap.
     Add(K, u16),
 }
 
 impl<K: Copy> WidthStep<K> {
-    /// Limits the width that the step gives to a column.
-    pub(super) fn limit(self, limit: impl Fn(K) -> u16) -> Self {
+    /// Limits the width that the step gives to a column to the column's `max_width`.
+    pub(super) fn limit(self, max_width: impl Fn(K) -> u16) -> Self {
         match self {
-            Self::Widen(key, width) => Self::Widen(key, width.min(limit(key))),
-            Self::Add(key, width) => Self::Add(key, width.min(limit(key))),
+            Self::Widen(key, width) => Self::Widen(key, width.min(max_width(key))),
+            Self::Add(key, width) => Self::Add(key, width.min(max_width(key))),
             Self::WidenGaps => Self::WidenGaps,
         }
     }
@@ -41,8 +41,8 @@ impl<K: Copy> WidthStep<K> {
 
 /// Places the columns of a table that is `width` columns wide.
 ///
-/// `columns` come with their narrowest widths. A column of width 0 is left out unless a step adds it. `gap` is the
-/// number of blanks between two columns before any step widens the gaps.
+/// `columns` are the columns with their minimum widths. A column of width 0 is left out unless a step adds it. `gap` is
+/// the number of blanks between two columns before any step widens the gaps.
 pub(super) fn solve_columns<K: Copy + PartialEq>(
     columns: impl IntoIterator<Item = (K, u16)>,
     steps: impl IntoIterator<Item = WidthStep<K>>,

@@ -1,5 +1,6 @@
-//! Draws the details of the selected session: its fields, and its timeline beside them. A pane that is too narrow for
-//! two halves shows the newest events among the fields, or the timeline alone while it has the focus.
+//! Draws the details of the selected session: its fields, and its timeline beside the fields. A pane that is too narrow
+//! for two halves shows the newest events among the fields. While the timeline has the focus, such a pane shows only
+//! the timeline.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,12 +13,12 @@ use crate::tui::{DetailsSection, Model, Pane, ProfileId, ScrollExtent};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::Record;
 
-/// The lines of the timeline among the fields of a narrow pane. Tab opens the whole timeline.
+/// The maximum number of timeline lines among the fields of a narrow pane. Tab opens the whole timeline.
 const INLINE_EVENT_LINES: usize = 4;
-/// The lowest pane with blank lines between groups of fields.
+/// The minimum height of a pane that has blank lines between groups of fields.
 const SPACIOUS_HEIGHT: u16 = 24;
 
-/// Draws a rule with the id, the fields in view, and the timeline beside them if there is room.
+/// Draws a rule with the session's id, the fields in view, and the timeline beside the fields if there is room.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
@@ -26,6 +27,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let (left, right) = layout::split_details(area);
     if timeline_area(model, area) == Some(area) {
+        // The timeline takes the place of the fields.
         return timeline::draw(buffer, area, model, now);
     }
     let lines = detail_lines(model, profile, record, area, now);
@@ -39,15 +41,16 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         &span(record.id.sanitise_line(), id_style),
         &note,
     );
-    for (down, line) in lines.iter().skip(top).take(height).enumerate() {
-        drawing::write_line(buffer, drawing::row(drawing::below(left, 1), down), line);
+    for (offset, line) in lines.iter().skip(top).take(height).enumerate() {
+        drawing::write_line(buffer, drawing::row(drawing::below(left, 1), offset), line);
     }
     if let Some(right) = right {
         timeline::draw(buffer, right, model, now);
     }
 }
 
-/// Returns the area of the timeline: beside the fields, or in their place while the timeline has the focus.
+/// Returns the area of the timeline within the pane `area`: beside the fields, or the whole pane if the pane is narrow
+/// and the timeline has the focus.
 pub(super) fn timeline_area(model: &Model, area: Rect) -> Option<Rect> {
     let has_focus = matches!(
         model.focus.pane(),
@@ -56,7 +59,7 @@ pub(super) fn timeline_area(model: &Model, area: Rect) -> Option<Rect> {
     layout::split_details(area).1.or_else(|| has_focus.then_some(area))
 }
 
-/// Returns the number of lines out of view, above and below, as a note.
+/// Returns a note with the numbers of lines out of view above and below.
 fn scroll_hint(above: usize, below: usize) -> String {
     match (above, below) {
         (0, 0) => String::new(),
@@ -66,14 +69,15 @@ fn scroll_hint(above: usize, below: usize) -> String {
     }
 }
 
-/// Counts the lines of the fields for a pane of this size at `now`.
+/// Returns the number of lines of the fields at `now` and the height that shows them, for a pane of this size. Returns
+/// `None` if no session is selected.
 pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<ScrollExtent> {
     let (profile, record) = model.selected_session()?;
     let lines = detail_lines(model, profile, record, pane, now).len();
     Some(ScrollExtent { lines, height: usize::from(pane.height.saturating_sub(1)) })
 }
 
-/// Returns the fields of the session as lines. In a narrow pane the newest events are among them.
+/// Returns the fields of the session as lines. In a narrow pane, the lines include the newest events.
 fn detail_lines(
     model: &Model,
     profile: ProfileId,
@@ -89,9 +93,10 @@ fn detail_lines(
         is_spacious: pane.height >= SPACIOUS_HEIGHT,
         theme,
     };
-    let full = matches!(model.focus.pane(), Pane::FullDetails(_));
-    session_fields::add_status_and_verdict(&mut list, model, profile, record, now, full);
-    if right.is_none() {
+    let is_full_pane = matches!(model.focus.pane(), Pane::FullDetails(_));
+    session_fields::add_status_and_verdict(&mut list, model, profile, record, now, is_full_pane);
+    let is_split = right.is_some();
+    if !is_split {
         let lines = timeline::newest_event_lines(
             model,
             &record.id,
@@ -104,10 +109,10 @@ fn detail_lines(
             std::iter::once(indent).chain(line.spans).collect::<Vec<_>>().into()
         }));
     }
-    session_fields::add_api_and_poll_fields(&mut list, model, profile, record, now, full);
-    if full {
+    session_fields::add_api_and_poll_fields(&mut list, model, profile, record, now, is_full_pane);
+    if is_full_pane {
         list.add_blank_line();
-        session_fields::add_metadata(&mut list, model, record, full);
+        session_fields::add_metadata(&mut list, model, record, is_full_pane);
     }
     list.lines
 }

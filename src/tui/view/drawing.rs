@@ -73,13 +73,13 @@ pub(super) fn write_centred(buffer: &mut Buffer, area: Rect, line: &OwnedLine) {
     write_line(buffer, indent(area, area.width.saturating_sub(line_width(line)) / 2), line);
 }
 
-/// The columns of a rule's title that must stay for the reader to recognise it.
+/// The minimum number of columns of a rule's title. The reader would not recognise a shorter title.
 const MIN_TITLE_WIDTH: usize = 8;
 
 /// Draws a rule across the first row of `area`, with a title near its start and a note near its end.
 ///
 /// The note matters more than the end of the title, because it can say that there is more to see: the title is
-/// truncated first. The note is dropped only if fewer than [`MIN_TITLE_WIDTH`] columns of the title would stay.
+/// truncated first. The note is left out only if fewer than [`MIN_TITLE_WIDTH`] columns of the title would remain.
 pub(super) fn draw_rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'static>, note: &str) {
     let width = usize::from(area.width);
     let note = if note.is_empty() { String::new() } else { format!(" {note} ─") };
@@ -98,7 +98,7 @@ pub(super) fn draw_rule(buffer: &mut Buffer, area: Rect, style: Style, title: &S
     write_line(buffer, area, &spans.into());
 }
 
-/// Returns the spans of `line`, each patched onto the line's style.
+/// Returns the spans of `line`, each with the line's style where its own style sets nothing.
 pub(super) fn styled_spans(line: OwnedLine) -> Vec<Span<'static>> {
     let style = line.style;
     line.spans.into_iter().map(|span| Span { style: style.patch(span.style), ..span }).collect()
@@ -116,7 +116,7 @@ pub(super) fn join_spaced(parts: impl IntoIterator<Item = Vec<Span<'static>>>) -
     spans.into()
 }
 
-/// Replaces every character outside ASCII, including those from the network. Runs last on a frame.
+/// Replaces every character outside ASCII, including characters from the network. Runs after all other drawing.
 pub(super) fn to_ascii(buffer: &mut Buffer) {
     let mut second_letter: Option<char> = None; // for the second column of a wide character
     for cell in &mut buffer.content {

@@ -1,5 +1,5 @@
-//! Draws the reason why the table has no rows. Each reason has its own title, and sentences that explain it and what
-//! comes next.
+//! Draws the reason why the table has no rows. Each reason has its own title, and sentences that explain the reason and
+//! say what happens next.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,12 +16,12 @@ use keepwatch_core::text;
 
 /// The host of the public API.
 const PUBLIC_HOST: &str = "api.browserbase.com";
-/// The lowest area with blank lines between sentences.
+/// The minimum height of an area with blank lines between sentences.
 const SPACIOUS_HEIGHT: u16 = 14;
-/// The longest line that reads well, in columns.
+/// The maximum width of a line, in columns. Longer lines are hard to read.
 const MAX_TEXT_WIDTH: u16 = 72;
 
-/// Draws the reason, centred in `area`.
+/// Draws the reason: centred horizontally, with a third of the free rows above and two thirds below.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (title, style, sentences) = reason(model, now);
     let dim = model.settings.theme.dim();
@@ -40,8 +40,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let area = drawing::below(area, area.height.saturating_sub(height) / 3);
-    for (down, line) in lines.iter().enumerate().take(usize::from(area.height)) {
-        drawing::write_centred(buffer, drawing::row(area, down), line);
+    for (offset, line) in lines.iter().enumerate().take(usize::from(area.height)) {
+        drawing::write_centred(buffer, drawing::row(area, offset), line);
     }
 }
 
@@ -116,7 +116,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     (format!("no session{profiles_text} is {}", polled_statuses(model, "or")), theme.bold(), sentences)
 }
 
-/// Returns the reason why the only profile has no useful response.
+/// Returns the title, its style and the sentences if the only profile has no useful response.
 fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
     let (profile, theme) = (model.profiles.get(id), model.settings.theme);
     let host = hosts(model, &[id]);
@@ -141,7 +141,7 @@ fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Sty
     }
 }
 
-/// Returns the reasons why none of several profiles has a useful response.
+/// Returns the title, its style and the sentences if none of several profiles has a useful response.
 fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let describe = |profile: ProfileId| {
         let next =
@@ -152,7 +152,7 @@ fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>)
     (title, model.settings.theme.error(), model.profiles.ids().map(describe).collect())
 }
 
-/// Returns the polled host of the only profile, or the names of `profiles`.
+/// Returns the host that the only profile polls or, if there are several profiles, the names of `profiles`.
 fn hosts(model: &Model, profiles: &[ProfileId]) -> String {
     let Some(labels) = model.profiles.labels() else {
         return match &model.profiles.first().info.host {
@@ -168,7 +168,7 @@ fn hosts(model: &Model, profiles: &[ProfileId]) -> String {
     }
 }
 
-/// Returns the statuses that keepwatch polls for.
+/// Returns the statuses of the sessions that keepwatch polls, joined with `conjunction`.
 fn polled_statuses(model: &Model, conjunction: &str) -> String {
     match model.settings.targets {
         Targets::OneList(List::Running) => "running".into(),

@@ -7,16 +7,17 @@ use super::drawing::{self, OwnedLine, span};
 use crate::tui::Theme;
 use keepwatch_core::text;
 
-/// Columns of a label and the blanks around it.
+/// The width of a label with the blanks around it, in columns.
 pub(super) const LABEL_WIDTH: usize = 12;
-/// The fewest columns of a value beside a long name; with less room the value goes below the name.
+/// The minimum number of columns for a value beside a long name. With fewer, the value goes below the name.
 const MIN_VALUE_WIDTH: usize = 8;
-/// The narrowest list in which two short fields share a line.
+/// The minimum width of a list in which two short fields share a line.
 const MIN_PAIR_WIDTH: usize = 54;
 
-/// Lines of labels and values, all of one width.
+/// Lines of labels and values.
 pub(super) struct FieldList {
     pub(super) lines: Vec<OwnedLine>,
+    /// The width of every line, in columns.
     pub(super) width: usize,
     /// True if there is room for blank lines between groups.
     pub(super) is_spacious: bool,
@@ -24,7 +25,7 @@ pub(super) struct FieldList {
 }
 
 impl FieldList {
-    /// Adds a label and a value as one line. The drawing truncates a value that is too long.
+    /// Adds a label and a value as one line. A value that is too long is truncated when it is drawn.
     pub(super) fn add_field(&mut self, label: &str, value: impl Into<OwnedLine>) {
         let mut spans = vec![self.label_span(label)];
         spans.extend(drawing::styled_spans(value.into()));
@@ -40,6 +41,7 @@ impl FieldList {
 
     /// Adds two fields, on one line if the first value leaves room for the second field.
     pub(super) fn add_pair(&mut self, first: (&str, OwnedLine), second: (&str, OwnedLine)) {
+        // The second field starts in the middle of the list, but at column 32 at the earliest and 40 at the latest.
         let half = (self.width / 2).max(LABEL_WIDTH.saturating_add(20)).min(40);
         let room = half.saturating_sub(LABEL_WIDTH);
         let used = usize::from(drawing::line_width(&first.1));
@@ -58,12 +60,13 @@ impl FieldList {
 
     /// Adds a label and a value that is wrapped onto as many lines as it needs.
     pub(super) fn add_wrapped(&mut self, label: &str, value: &str, style: Style) {
-        for (at, line) in text::wrap(value, self.value_width()).into_iter().enumerate() {
-            self.add_field(if at == 0 { label } else { "" }, Line::styled(line, style));
+        for (index, line) in text::wrap(value, self.value_width()).into_iter().enumerate() {
+            self.add_field(if index == 0 { label } else { "" }, Line::styled(line, style));
         }
     }
 
-    /// Adds a name of any length and a wrapped value: beside the name, or below it if the room beside it is too narrow.
+    /// Adds a name of any length, indented by `indent` columns, and a wrapped value. The value is beside the name, or
+    /// below if the name leaves fewer than [`MIN_VALUE_WIDTH`] columns.
     pub(super) fn add_named(&mut self, indent: usize, name: &str, value: &str, style: Style) {
         let indent = format!(" {}", " ".repeat(indent));
         let mut name = format!("{indent}{name}  ");
@@ -73,13 +76,14 @@ impl FieldList {
             used = text::width(&indent).saturating_add(2).min(self.width.saturating_sub(1));
             name = " ".repeat(used);
         }
-        for (at, line) in text::wrap(value, self.width.saturating_sub(used).max(1)).into_iter().enumerate() {
-            let name = if at == 0 { name.clone() } else { " ".repeat(used) };
+        for (index, line) in text::wrap(value, self.width.saturating_sub(used).max(1)).into_iter().enumerate()
+        {
+            let name = if index == 0 { name.clone() } else { " ".repeat(used) };
             self.lines.push(vec![span(name, self.theme.dim()), span(line, style)].into());
         }
     }
 
-    /// Returns the columns that a value can use.
+    /// Returns the number of columns for a value.
     pub(super) fn value_width(&self) -> usize {
         self.width.saturating_sub(LABEL_WIDTH).max(1)
     }

@@ -20,12 +20,12 @@ use keepwatch_core::testing::{id, moment_since, running_session};
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
-/// Screen sizes at which the tests draw every state.
+/// The screen sizes at which the tests draw every state, as columns and rows.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
 
 const SELECTED_ID: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 pub(super) const RELEASED_ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-/// Id of a session of the second profile.
+/// The id of a session of the second profile.
 pub(super) const STAGING_ID: &str = "77aa88bb-5a88-4faf-8afb-5e6087eb1b2d";
 pub(super) const OTHER_ID: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -126,21 +126,22 @@ pub(super) fn apply_profile_inputs(
     }
 }
 
-pub(super) fn select(model: &mut Model, text: &str) {
-    model.select(id(text));
+pub(super) fn select(model: &mut Model, session_id: &str) {
+    model.select(id(session_id));
 }
 
-fn session(text: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
+/// Returns a session that started at a time of today. `timeout` is in seconds, `name` goes into the metadata.
+fn session(session_id: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
     Session {
         status,
         project: Some(Untrusted::new("prj-7c9e")),
         metadata: Some(Metadata::new(&format!(r#"{{"name":"{name}","env":"staging"}}"#))),
         connect: Some(ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true }),
-        ..running_session(text, at(started), Duration::from_secs(timeout))
+        ..running_session(session_id, at(started), Duration::from_secs(timeout))
     }
 }
 
-/// Proxy bytes of the last rounds of polls, the newest first.
+/// The proxy bytes in each of the last rounds of polls, starting with the newest round.
 const BYTES_PER_ROUND: [i64; 10] =
     [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
 
@@ -320,13 +321,13 @@ pub(super) fn odd() -> Model {
         message: Some(Untrusted::new(message)),
         ..kind.into()
     };
-    let before = [
+    let inputs_before_responses = [
         Input::SessionsNamed { at: ago(60), ids },
         session_input(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
         list_input(ago(4), List::Running, Vec::new(), 0),
         session_input(ago(3), "failing", mismatched),
     ];
-    let after = [
+    let inputs_after_responses = [
         Input::RequestFailed {
             at: timing(ago(1)),
             scope: Scope::Session(id("failing")),
@@ -343,7 +344,10 @@ pub(super) fn odd() -> Model {
     ];
     let responses =
         sessions.into_iter().map(|session| session_input(ago(2), session.id.clone().raw(), session));
-    apply_inputs(&mut model, before.into_iter().chain(responses).chain(after));
+    apply_inputs(
+        &mut model,
+        inputs_before_responses.into_iter().chain(responses).chain(inputs_after_responses),
+    );
     select(&mut model, "two words and more");
     model
 }

@@ -1,5 +1,5 @@
-//! Draws the last line of the screen: a line of text being typed, else a notice, else hints for the keystrokes of the
-//! pane.
+//! Draws the last line of the screen: text that the user is typing, or a notice, or hints for the keystrokes of the
+//! pane, whichever comes first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -14,9 +14,9 @@ use crate::tui::{Focus, Model, NoticeLevel, Pane};
 use keepwatch_core::filter::FilterError;
 use keepwatch_core::text;
 
-/// Hints that a narrow screen keeps to the last: help lists all other keystrokes, and quit is the way out.
+/// Actions whose hints are shown on a screen of any width: help lists all other keystrokes, and quit ends the program.
 const ALWAYS_SHOWN: [Action; 2] = [Action::Quit, Action::Help];
-/// Actions that make no sense while the table is out of view.
+/// Actions of the table. The full details cover the table and show no hints for them.
 const TABLE_ACTIONS: [Action; 3] = [Action::Open, Action::Filter, Action::Sort];
 /// Actions on the session of the selected event.
 const EVENT_ACTIONS: [Action; 2] = [Action::Open, Action::CopyMenu];
@@ -52,7 +52,7 @@ pub(super) fn draw_notice(buffer: &mut Buffer, area: Rect, model: &Model) {
     drawing::write_line(buffer, area, &Line::styled(format!("{mark} {}", notice.text), style));
 }
 
-/// Draws the filter being typed with the number of matches, or with its error.
+/// Draws the filter that the user is typing, with the number of matches or with an error message.
 fn draw_filter(buffer: &mut Buffer, area: Rect, input: &Input, error: Option<&FilterError>, model: &Model) {
     let theme = model.settings.theme;
     let Some(error) = error else {
@@ -65,13 +65,14 @@ fn draw_filter(buffer: &mut Buffer, area: Rect, input: &Input, error: Option<&Fi
     input_line::draw_with_error(buffer, area, "/", input, error_range, &error.message, theme);
 }
 
-/// Draws the id of a session to add, with a hint or an error.
+/// Draws the id that the user is typing to add a session, with a hint or an error message.
 fn draw_add_session(buffer: &mut Buffer, area: Rect, input: &Input, error: Option<&str>, model: &Model) {
     let theme = model.settings.theme;
     if let Some(error) = error {
         return input_line::draw_with_error(buffer, area, "id: ", input, None, error, theme);
     }
     let note = span("type an id, or paste what has it · Enter watches it · Esc", theme.dim());
+    // 8: the prompt of 4 columns, the cursor, and a gap.
     let needed_width =
         text::width(input.value()).saturating_add(text::width(&note.content)).saturating_add(8);
     let fits = needed_width < usize::from(area.width);
@@ -80,8 +81,8 @@ fn draw_add_session(buffer: &mut Buffer, area: Rect, input: &Input, error: Optio
 
 /// Draws hints for `pane`, or only the general ones if `pane` is `None` because no session is selected.
 fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>) {
-    let has_action = |binding: &Binding, wanted: &[Action]| {
-        binding.actions.iter().any(|(_, action)| wanted.contains(action))
+    let has_action = |binding: &Binding, actions: &[Action]| {
+        binding.actions.iter().any(|(_, action)| actions.contains(action))
     };
     let can_go_back =
         pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.table.filter().is_empty();
@@ -99,25 +100,26 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
             .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
     let back = BINDINGS.iter().filter(|binding| can_go_back && has_action(binding, &[Action::Back]));
     let hint = |binding: &Binding| {
-        let key = binding.keys.split(' ').next().unwrap_or_default();
+        let keystroke = binding.keys.split(' ').next().unwrap_or_default();
         let text = format!(" {}   ", binding.hint.unwrap_or("back"));
-        vec![span(key, model.settings.theme.bold()), Span::raw(text)]
+        vec![span(keystroke, model.settings.theme.bold()), Span::raw(text)]
     };
     let hint_width = |hint: &[Span<'_>]| hint.iter().map(|span| text::width(&span.content)).sum::<usize>();
     let replay_hints = [("Space", " play   "), ("[ ]", " event   ")]
         .map(|(keys, text)| vec![span(keys, model.settings.theme.bold()), Span::raw(text)]);
     let replay_hints = replay_hints.into_iter().filter(|_| model.replay.is_some());
-    let always_shown: Vec<Span<'static>> = always_shown.into_iter().flat_map(hint).collect();
-    let mut room = usize::from(area.width).saturating_add(3).saturating_sub(hint_width(&always_shown));
+    let always_shown_spans: Vec<Span<'static>> = always_shown.into_iter().flat_map(hint).collect();
+    // The three blanks after the last hint need no room.
+    let mut room = usize::from(area.width).saturating_add(3).saturating_sub(hint_width(&always_shown_spans));
     let mut spans = Vec::new();
     for hint in replay_hints.chain(back.chain(others).map(hint)) {
         let Some(room_left) = room.checked_sub(hint_width(&hint)) else { break };
         room = room_left;
         spans.extend(hint);
     }
-    spans.extend(always_shown);
+    spans.extend(always_shown_spans);
     if let Some(last) = spans.last_mut() {
-        // Trailing blanks that do not fit would be truncated with '…'.
+        // Trailing blanks that do not fit would be replaced by '…'.
         last.content = last.content.trim_end().to_owned().into();
     }
     drawing::write_line(buffer, area, &spans.into());

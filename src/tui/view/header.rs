@@ -1,11 +1,11 @@
-//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail.
-//! Quiet while responses come in, loud when they are late or polling is paused.
+//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail. The
+//! header warns if responses are late or polling is paused.
 //!
 //! The header shows the *time* of the last response, which changes only with a response. It shows an *age*, which
-//! ticks, only while data is late.
+//! changes every second, only while data is stale: older than three poll intervals.
 //!
-//! Each profile is judged by its own responses. The time shown is the oldest of the profiles' last responses, failing
-//! profiles left out. So all data on the screen is at least that new, except the rows marked as late.
+//! With several profiles, the header shows the oldest of their last responses. It leaves out profiles with stale data,
+//! and failing profiles unless all of them fail. So the data of the other profiles is at least that new.
 
 use std::time::Duration;
 
@@ -20,23 +20,27 @@ use keepwatch_core::session::{ApiError, ApiErrorKind, Status};
 use keepwatch_core::text;
 use keepwatch_core::tracker::RequestTiming;
 
-/// Items that the header drops when the screen is too narrow, in this order.
+/// Items that the header drops on a narrow screen, in this order.
 const DROP_ORDER: [HeaderItem; 10] = [
     HeaderItem::Latency,
     HeaderItem::KeyTail,
     HeaderItem::Project,
     HeaderItem::ProgramName,
     HeaderItem::Slots,
-    HeaderItem::LateProfiles,
+    HeaderItem::StaleProfiles,
     HeaderItem::CountWords,
     HeaderItem::FullSlots,
-    HeaderItem::LateCause,
+    HeaderItem::StaleCause,
     HeaderItem::ResponseTime,
 ];
 
-/// A blank at which lines are not wrapped.
+/// A blank at which `text::wrap` does not break a line.
 const NBSP: &str = "\u{a0}";
 
+/// The minimum number of columns between the left and the right part of the header.
+const MIN_GAP: u16 = 3;
+
+/// An item of the header that can be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeaderItem {
     /// The latency of the last response.
@@ -49,38 +53,38 @@ enum HeaderItem {
     ProgramName,
     /// The slots of projects that have a free one.
     Slots,
-    /// Late data of profiles that the banner names.
-    LateProfiles,
-    /// The words of the counts. The glyphs stay.
+    /// The age of stale data of profiles that the banner names.
+    StaleProfiles,
+    /// The words beside the counts. The glyphs stay.
     CountWords,
-    /// The full slots of several profiles. The note below the table names them, too.
+    /// The slots of full projects, if there are several profiles. The note below the table names them, too.
     FullSlots,
-    /// The cause of late data, and the time of the next try.
-    LateCause,
+    /// The cause of stale data, and the time of the next try.
+    StaleCause,
     /// The time of the last response.
     ResponseTime,
 }
 
-/// Draws the header. A banner names the cause of late data, so the header leaves it out then.
+/// Draws the header. If there is a banner, it names the cause of stale data, and the header does not.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, has_banner: bool) {
     let inner = Rect { width: area.width.saturating_sub(2), ..drawing::indent(area, 1) };
-    let is_shown = |item: HeaderItem, drops: usize| {
-        let stays = DROP_ORDER.iter().skip(drops).any(|kept| *kept == item);
+    let is_shown = |item: HeaderItem, dropped_count: usize| {
+        let stays = DROP_ORDER.iter().skip(dropped_count).any(|kept| *kept == item);
         match item {
-            HeaderItem::LateProfiles => stays || !has_banner,
-            HeaderItem::LateCause => stays && !has_banner,
+            HeaderItem::StaleProfiles => stays || !has_banner,
+            HeaderItem::StaleCause => stays && !has_banner,
             _ => stays,
         }
     };
-    for drops in 0..=DROP_ORDER.len() {
+    for dropped_count in 0..=DROP_ORDER.len() {
         let (left, right) = (
-            left_line(model, |item| is_shown(item, drops)),
-            right_line(model, now, |item| is_shown(item, drops)),
+            left_line(model, |item| is_shown(item, dropped_count)),
+            right_line(model, now, |item| is_shown(item, dropped_count)),
         );
         let used_width =
-            drawing::line_width(&left).saturating_add(drawing::line_width(&right)).saturating_add(3);
-        if used_width <= inner.width || drops == DROP_ORDER.len() {
-            // The warnings at the right take their room first.
+            drawing::line_width(&left).saturating_add(drawing::line_width(&right)).saturating_add(MIN_GAP);
+        if used_width <= inner.width || dropped_count == DROP_ORDER.len() {
+            // The right part has the warnings, so only the left part is truncated.
             let room = inner.width.saturating_sub(drawing::line_width(&right)).saturating_sub(1);
             drawing::write_line(buffer, Rect { width: room, ..inner }, &left);
             drawing::write_right_aligned(buffer, inner, &right);
@@ -89,18 +93,19 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, 
     }
 }
 
-/// Draws a very small screen: one line of counts, and a warning above it, or before it if there is only one row.
-/// Returns the number of rows used.
+/// Draws a very small screen: a row of counts, and a warning on the row above. If there is only one row, the warning
+/// precedes the counts. Returns the number of rows used.
 pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) -> u16 {
     let theme = model.settings.theme;
     // The profile's name comes last, so that it is truncated first.
     let profile_suffix = |profile: ProfileId| {
         model.profiles.label(profile).map(|label| format!(": {label}")).unwrap_or_default()
     };
-    let late = model.profiles.ids().find_map(|profile| Some((profile, late(model, profile, now)?)));
+    let stale =
+        model.profiles.ids().find_map(|profile| Some((profile, stale_response_age(model, profile, now)?)));
     let failing =
         failing_profiles(model).first().and_then(|profile| Some((*profile, polling_error(model, *profile)?)));
-    let alarm = match (late, failing) {
+    let warning = match (stale, failing) {
         _ if model.paused => vec![span("PAUSED", theme.paused())],
         (Some((profile, age)), _) => {
             vec![span(
@@ -115,11 +120,11 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
         (None, None) => Vec::new(),
     };
     let counts = count_items(model, false);
-    if alarm.is_empty() || counts.is_empty() || area.height < 2 {
-        drawing::write_line(buffer, area, &drawing::join_spaced(std::iter::once(alarm).chain(counts)));
+    if warning.is_empty() || counts.is_empty() || area.height < 2 {
+        drawing::write_line(buffer, area, &drawing::join_spaced(std::iter::once(warning).chain(counts)));
         return 1;
     }
-    drawing::write_line(buffer, area, &alarm.into());
+    drawing::write_line(buffer, area, &warning.into());
     drawing::write_line(buffer, drawing::row(area, 1), &drawing::join_spaced(counts));
     2
 }
@@ -129,12 +134,13 @@ pub(super) fn has_any_response(model: &Model) -> bool {
     model.profiles.iter().any(|(_, profile)| profile.tracker.health().last_success.is_some())
 }
 
-/// Returns the profiles with an ongoing failure of all polls or of a list's polls.
+/// Returns the profiles whose polls are failing: all of them, or those of a list.
 pub(super) fn failing_profiles(model: &Model) -> Vec<ProfileId> {
     let is_failing = |profile: &ProfileId| polling_error(model, *profile).is_some();
     model.profiles.ids().filter(is_failing).collect()
 }
 
+/// Returns the error of the failing polls of a profile.
 fn polling_error(model: &Model, profile: ProfileId) -> Option<&ApiError> {
     model.profiles.get(profile).tracker.health().failure_streak.as_ref().map(|failing| &failing.error)
 }
@@ -151,8 +157,8 @@ pub(super) fn error_message(model: &Model, profile: ProfileId) -> String {
     format!("{}{message}", profile_prefix(model, profile))
 }
 
-/// Draws the error of failing polls and the time of the next try. Each of several failing profiles has a line; if there
-/// are too few lines, the last one names the remaining profiles.
+/// Draws the error of failing polls and the time of the next try. Several failing profiles have one line each. If there
+/// are too few lines, the last line has the short errors of all remaining profiles.
 pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let inner = Rect { width: area.width.saturating_sub(2), ..drawing::indent(area, 1) };
     let lines = usize::from(area.height);
@@ -160,17 +166,17 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     if let [only] = failing.as_slice() {
         return draw_failing_profile(buffer, inner, model, *only, now);
     }
-    let full_lines = if failing.len() > lines { lines.saturating_sub(1) } else { lines };
-    for (down, profile) in failing.iter().take(full_lines).enumerate() {
-        draw_failing_profile(buffer, drawing::row(inner, down), model, *profile, now);
+    let profiles_with_line = if failing.len() > lines { lines.saturating_sub(1) } else { lines };
+    for (offset, profile) in failing.iter().take(profiles_with_line).enumerate() {
+        draw_failing_profile(buffer, drawing::row(inner, offset), model, *profile, now);
     }
-    let remaining = failing.iter().skip(full_lines).filter_map(|profile| {
+    let labelled_errors = failing.iter().skip(profiles_with_line).filter_map(|profile| {
         Some(format!("{}{}", profile_prefix(model, *profile), polling_error(model, *profile)?.short_label()))
     });
-    let remaining: Vec<String> = remaining.collect();
+    let remaining: Vec<String> = labelled_errors.collect();
     if !remaining.is_empty() && lines > 0 {
         let text = OwnedLine::styled(remaining.join(" · "), model.settings.theme.critical());
-        drawing::write_line(buffer, drawing::row(inner, full_lines), &text);
+        drawing::write_line(buffer, drawing::row(inner, profiles_with_line), &text);
     }
 }
 
@@ -179,8 +185,8 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
     let next_retry =
         next_retry_text(model, profile, now).map(|next| format!(" · {next}")).unwrap_or_default();
     let theme = model.settings.theme;
-    let is_mild = matches!(error.kind, ApiErrorKind::RateLimited);
-    let style = if is_mild { theme.paused() } else { theme.critical() };
+    let is_rate_limited = matches!(error.kind, ApiErrorKind::RateLimited);
+    let style = if is_rate_limited { theme.paused() } else { theme.critical() };
     let (room, lines) = (usize::from(inner.width), usize::from(inner.height));
     let mut message = error_message(model, profile);
     if lines < 2 {
@@ -188,16 +194,16 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
         message = text::truncate(&message, room.saturating_sub(text::width(&next_retry)));
     }
     let message = format!("{message}{}", next_retry.replace(' ', NBSP).replacen(NBSP, " ", 1));
-    for (down, part) in text::wrap(&message, room).into_iter().take(lines).enumerate() {
+    for (offset, part) in text::wrap(&message, room).into_iter().take(lines).enumerate() {
         drawing::write_line(
             buffer,
-            drawing::row(inner, down),
+            drawing::row(inner, offset),
             &OwnedLine::styled(part.replace(NBSP, " "), style),
         );
     }
 }
 
-/// Returns a text such as "next try in 8 s", or `None` if no poll failed or none will be tried.
+/// Returns a text such as "next try in 8 s", or `None` if polls do not fail or will not be tried again.
 pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) -> Option<String> {
     let profile = model.profiles.get(profile);
     if profile.info.missing_key_reason.is_some() {
@@ -215,14 +221,15 @@ pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) ->
     })
 }
 
-/// Returns the time between two moments in whole seconds of the server's clock, so that all texts tick together.
+/// Returns the time from `from` to `to`, or zero if `to` is earlier. Counts whole seconds of the server's clock, so
+/// that all texts change at the same time.
 pub(super) fn whole_seconds_between(model: &Model, from: Moment, to: Moment) -> Duration {
     let whole_seconds = |moment| model.server_time(moment).timestamp();
     Duration::from_secs(u64::try_from(whole_seconds(to).saturating_sub(whole_seconds(from))).unwrap_or(0))
 }
 
-/// Returns the age of a profile's last response, if its data is late.
-fn late(model: &Model, profile: ProfileId, now: Moment) -> Option<Duration> {
+/// Returns the age of a profile's last response, if the profile's data is stale.
+fn stale_response_age(model: &Model, profile: ProfileId, now: Moment) -> Option<Duration> {
     let last_success = model.profiles.get(profile).tracker.health().last_success?;
     model.stale_data_age(profile, now).map(|_| whole_seconds_between(model, last_success.received, now))
 }
@@ -251,6 +258,7 @@ fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
         with_alerts,
         ..
     } = *model.table.rows().counts();
+    // Each item: the status with its glyph and style, its count, its word.
     let known = [
         (Status::Running, running, "running"),
         (Status::Pending, pending, "pending"),
@@ -302,15 +310,18 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
     if let Some(label) = model.persistence_warning {
         parts.push(vec![span(label, theme.critical())]);
     }
-    let late: Vec<(ProfileId, Duration)> =
-        model.profiles.ids().filter_map(|profile| Some((profile, late(model, profile, now)?))).collect();
+    let stale: Vec<(ProfileId, Duration)> = model
+        .profiles
+        .ids()
+        .filter_map(|profile| Some((profile, stale_response_age(model, profile, now)?)))
+        .collect();
     let is_in_banner =
         |profile| model.profiles.label(profile).is_some() && polling_error(model, profile).is_some();
-    let are_all_in_banner = late.iter().all(|(profile, _)| is_in_banner(*profile));
-    if is_shown(HeaderItem::LateProfiles) || !are_all_in_banner {
-        parts.push(no_data_spans(model, &late, is_shown(HeaderItem::LateCause), now));
+    let are_all_in_banner = stale.iter().all(|(profile, _)| is_in_banner(*profile));
+    if is_shown(HeaderItem::StaleProfiles) || !are_all_in_banner {
+        parts.push(no_data_spans(model, &stale, is_shown(HeaderItem::StaleCause), now));
     }
-    if let Some((profile, timing)) = oldest_last_response(model, &late) {
+    if let Some((profile, timing)) = oldest_last_response(model, &stale) {
         if is_shown(HeaderItem::ResponseTime) {
             let at = settings.zone.time(model.profiles.profile_time(profile, timing.received));
             parts.push(vec![span(at, theme.dim())]);
@@ -323,13 +334,13 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
     drawing::join_spaced(parts)
 }
 
-/// Returns the oldest of the profiles' last responses. Failing profiles count only if all fail. Late profiles never
-/// count: the header shows their age instead.
+/// Returns the oldest of the profiles' last responses. Ignores the profiles in `stale`, because the header shows the
+/// age of their data instead, and ignores failing profiles unless only failing ones remain.
 pub(super) fn oldest_last_response(
     model: &Model,
-    late: &[(ProfileId, Duration)],
+    stale: &[(ProfileId, Duration)],
 ) -> Option<(ProfileId, RequestTiming)> {
-    let is_fresh = |profile: &ProfileId| late.iter().all(|(late, _)| late != profile);
+    let is_fresh = |profile: &ProfileId| stale.iter().all(|(stale_profile, _)| stale_profile != profile);
     let profiles: Vec<ProfileId> = model.profiles.ids().filter(is_fresh).collect();
     let oldest = |is_failing: bool| {
         let profiles =
@@ -342,7 +353,7 @@ pub(super) fn oldest_last_response(
     oldest(false).or_else(|| oldest(true))
 }
 
-/// Returns the project or the profiles, and the last characters of the API keys.
+/// Returns the name of the project, or of each profile if there are several, with the last characters of the API key.
 fn profile_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
     let tail = |profile: &ProfileState| text::sanitise(&profile.info.key_tail, 8);
@@ -370,7 +381,7 @@ fn profile_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<S
     spans
 }
 
-/// Returns the slots of each project. Full projects stay on a screen that is too narrow for the others.
+/// Returns the slots of each project. On a narrow screen, projects with a free slot are left out first.
 fn slot_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
     let mut parts: Vec<Span<'static>> = Vec::new();
@@ -392,23 +403,25 @@ fn slot_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span
     parts
 }
 
-/// Returns how long data has been missing and from which profiles; for a single one also the error and the next try.
+/// Returns the profiles whose data is stale, with the greatest age. For a single profile, also returns the error and
+/// the time of the next try.
 fn no_data_spans(
     model: &Model,
-    late: &[(ProfileId, Duration)],
+    stale: &[(ProfileId, Duration)],
     with_cause: bool,
     now: Moment,
 ) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let Some((profile, age)) = late.iter().copied().max_by_key(|(_, age)| *age) else { return Vec::new() };
-    let from = match (model.profiles.labels(), late.len()) {
+    let Some((profile, age)) = stale.iter().copied().max_by_key(|(_, age)| *age) else { return Vec::new() };
+    let source = match (model.profiles.labels(), stale.len()) {
         (None, _) => String::new(),
         (Some(labels), 1) => format!(" from {}", labels.get(profile)),
         (Some(labels), many) if many == labels.iter().len() => " from any profile".into(),
         (Some(_), many) => format!(" from {many} profiles"),
     };
-    let mut spans = vec![span(format!("no data{from} for {}", text::format_elapsed(age)), theme.critical())];
-    if with_cause && late.len() == 1 {
+    let mut spans =
+        vec![span(format!("no data{source} for {}", text::format_elapsed(age)), theme.critical())];
+    if with_cause && stale.len() == 1 {
         let health = model.profiles.get(profile).tracker.health();
         let reason = health.current_error().map(|error| error.short_label().to_owned());
         let next = next_retry_text(model, profile, now).filter(|_| health.failure_streak.is_some());
@@ -420,6 +433,7 @@ fn no_data_spans(
     spans
 }
 
+/// Returns the used slots and the limit, and those that the last 429 response named if they differ.
 fn slots_text(slots: ProjectSlots) -> String {
     let used = slots.used.map_or_else(|| "?".into(), |used| used.to_string());
     let full = if slots.is_full() { " FULL" } else { "" };
@@ -430,7 +444,7 @@ fn slots_text(slots: ProjectSlots) -> String {
     format!("{used}/{}{full}{limit_error}", slots.limit)
 }
 
-/// Returns the project's name if the API key has only one project, otherwise the host if it is not the public one.
+/// Returns the project's name if the API key has exactly one project, otherwise the host unless it is the public API's.
 fn project_or_host(model: &Model) -> Option<String> {
     let settings = &model.settings;
     if settings.demo {

@@ -1,4 +1,5 @@
-//! Draws a line of text being typed: a prompt, the text with its cursor, and an error with the wrong part underlined.
+//! Draws a line of text being typed: a prompt, the text with its cursor, and an error message. The part of the text
+//! that caused the error is underlined.
 
 use std::ops::Range;
 
@@ -13,14 +14,17 @@ use super::drawing::{self, span};
 use crate::tui::Theme;
 use keepwatch_core::text;
 
-/// The most columns of one sanitised character, more than any screen shows.
-const MAX_LETTER_WIDTH: usize = 1000;
-/// The blanks between the text and a note beside it.
+/// The maximum width of one sanitised character, in columns. No character is that wide, so none is truncated.
+const MAX_CHAR_WIDTH: usize = 1000;
+/// The number of blanks between the text and a note beside it.
 const NOTE_GAP: usize = 2;
-/// The fewest columns of the text beside an error.
+/// The width of the cursor after the end of the text, in columns.
+const CURSOR_WIDTH: usize = 1;
+/// The minimum number of columns for the text if an error message is beside it.
 const MIN_INPUT_WIDTH: usize = 24;
 
-/// Draws the line with the cursor in view, and underlines the bytes in `error_range`.
+/// Draws the line with the cursor in view. Underlines the characters that start within `error_range`, a range of bytes.
+/// Draws `note` at the right end of the line.
 pub(super) fn draw(
     buffer: &mut Buffer,
     area: Rect,
@@ -31,53 +35,57 @@ pub(super) fn draw(
     theme: Theme,
 ) {
     let note_width = note.as_ref().map_or(0, |note| text::width(&note.content));
+    // The columns for the text before the cursor. The gap is subtracted even without a note.
     let room = usize::from(area.width)
         .saturating_sub(note_width)
         .saturating_sub(text::width(prompt))
-        .saturating_sub(3);
-    let cursor = input.value().char_indices().nth(input.cursor()).map_or(input.value().len(), |(at, _)| at);
-    let mut cells: Vec<Span<'static>> = Vec::new();
-    let mut cells_before_cursor = 0;
-    for (at, letter) in input.value().char_indices() {
-        let is_error = error_range.as_ref().is_some_and(|range| range.contains(&at));
+        .saturating_sub(NOTE_GAP)
+        .saturating_sub(CURSOR_WIDTH);
+    let cursor =
+        input.value().char_indices().nth(input.cursor()).map_or(input.value().len(), |(index, _)| index);
+    // The text, with one span per style. The cursor has a span of its own.
+    let mut text_spans: Vec<Span<'static>> = Vec::new();
+    let mut spans_before_cursor = 0;
+    for (index, character) in input.value().char_indices() {
+        let is_error = error_range.as_ref().is_some_and(|range| range.contains(&index));
         let style = if is_error { theme.critical().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
-        let style = if at == cursor { style.add_modifier(Modifier::REVERSED) } else { style };
-        let symbol = text::sanitise(letter.encode_utf8(&mut [0; 4]), MAX_LETTER_WIDTH);
-        match cells.last_mut().filter(|last| last.style == style) {
-            Some(last) if at != cursor => last.content.to_mut().push_str(&symbol),
-            _ => cells.push(span(symbol, style)),
+        let style = if index == cursor { style.add_modifier(Modifier::REVERSED) } else { style };
+        let symbol = text::sanitise(character.encode_utf8(&mut [0; 4]), MAX_CHAR_WIDTH);
+        match text_spans.last_mut().filter(|last| last.style == style) {
+            Some(last) if index != cursor => last.content.to_mut().push_str(&symbol),
+            _ => text_spans.push(span(symbol, style)),
         }
-        if at < cursor {
-            cells_before_cursor = cells.len();
+        if index < cursor {
+            spans_before_cursor = text_spans.len();
         }
     }
     if cursor == input.value().len() {
-        cells.push(span(" ", Style::new().add_modifier(Modifier::REVERSED)));
+        text_spans.push(span(" ", Style::new().add_modifier(Modifier::REVERSED)));
     }
-    // If there is too little room, drop text from the start.
-    let total_width = |cells: &[Span<'_>]| cells.iter().map(|cell| text::width(&cell.content)).sum::<usize>();
-    while total_width(cells.get(..cells_before_cursor).unwrap_or_default()) > room {
-        let Some(first) = cells.first_mut() else { break };
+    // If the text before the cursor does not fit, drop characters from its start.
+    let total_width = |spans: &[Span<'_>]| spans.iter().map(|span| text::width(&span.content)).sum::<usize>();
+    while total_width(text_spans.get(..spans_before_cursor).unwrap_or_default()) > room {
+        let Some(first) = text_spans.first_mut() else { break };
         let remaining: String = first.content.chars().skip(1).collect();
         if remaining.is_empty() {
-            cells.remove(0);
-            cells_before_cursor = cells_before_cursor.saturating_sub(1);
+            text_spans.remove(0);
+            spans_before_cursor = spans_before_cursor.saturating_sub(1);
         } else {
             first.content = remaining.into();
         }
     }
     let mut spans = vec![span(prompt, theme.bold())];
-    spans.extend(cells);
-    let reserved = if note.is_some() { note_width.saturating_add(NOTE_GAP) } else { 0 };
+    spans.extend(text_spans);
+    let reserved_width = if note.is_some() { note_width.saturating_add(NOTE_GAP) } else { 0 };
     let input_area =
-        Rect { width: area.width.saturating_sub(u16::try_from(reserved).unwrap_or(u16::MAX)), ..area };
+        Rect { width: area.width.saturating_sub(u16::try_from(reserved_width).unwrap_or(u16::MAX)), ..area };
     drawing::write_line(buffer, input_area, &spans.into());
     if let Some(note) = note {
         drawing::write_right_aligned(buffer, area, &Line::from(note));
     }
 }
 
-/// Draws the line with an error message: beside it, or on the rows above if there is no room beside it.
+/// Draws the line and an error message: beside the text, or on the rows above the line if the text leaves no room.
 pub(super) fn draw_with_error(
     buffer: &mut Buffer,
     area: Rect,
@@ -96,11 +104,11 @@ pub(super) fn draw_with_error(
     let lines = text::wrap(message, usize::from(area.width).max(1));
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.y);
     let above = Rect { y: area.y.saturating_sub(height), height, ..area };
-    // The message covers the rows above the line from edge to edge of the screen.
+    // `area` starts one column inside the screen. The message clears whole rows, so include that column at each side.
     let edges = Rect { x: above.x.saturating_sub(1), width: above.width.saturating_add(2), ..above };
     Clear.render(edges.intersection(buffer.area), buffer);
-    for (down, part) in lines.into_iter().enumerate().take(usize::from(height)) {
-        drawing::write_line(buffer, drawing::row(above, down), &Line::styled(part, theme.error()));
+    for (offset, part) in lines.into_iter().enumerate().take(usize::from(height)) {
+        drawing::write_line(buffer, drawing::row(above, offset), &Line::styled(part, theme.error()));
     }
     draw(buffer, area, prompt, input, error_range, None, theme);
 }

@@ -1,19 +1,20 @@
-//! Places everything on the screen. Pure: computes from the model and the size of the screen, and draws nothing.
+//! Computes the position of everything on the screen, from the model and the size of the screen. Draws nothing.
 //!
 //! ```text
 //!   keepwatch  ● 5 running …                 21:06:48  84 ms    header
-//!   the API refuses the key … next try in 45 s                  banner, while all polls of a profile fail
+//!   the API refuses the key … next try in 45 s                  banner, while polls of a profile fail
 //!
 //!     STATUS      SESSION   …                                   table
 //!   ▌ ● RUNNING   6512bd43  …
-//!     filter eu 30 of 90 (Esc clears)  ↓ 12 more                filter note
-//!   ─ 6512bd43-d9ca-… ───────────  ─ What happened ───────      details, from 60×16; in two halves from width 100
+//!     filter eu 30 of 90 (Esc clears)  ↓ 12 more                note
+//!   ─ 6512bd43-d9ca-… ───────────  ─ What happened ───────      details, from 60×16; two halves from width 100
 //!    status     RUNNING, 47m 56s left of 1h
 //!
 //!   c copy connect URL   ? help   q quit                        footer
 //! ```
 //!
-//! On a lower screen the blank lines go first, then the details, and in the end everything except the counts.
+//! A screen with fewer rows first leaves out the blank lines, then the details, and finally everything except the
+//! counts.
 
 use ratatui::layout::Rect;
 
@@ -28,17 +29,19 @@ use keepwatch_core::text;
 const MIN_SCREEN: (u16, u16) = (30, 4);
 /// The smallest screen with details below the table, as width and height.
 const LOWER_PANE_MIN_SCREEN: (u16, u16) = (60, 16);
-/// The narrowest pane in which the details are split into two halves.
+/// The minimum width of a pane that splits the details into two halves.
 const SPLIT_MIN_WIDTH: u16 = 100;
-/// The least width of the left half: two short fields share a line.
+/// The minimum width of the left half, in which two short fields share a line.
 const LEFT_HALF_MIN_WIDTH: u16 = 56;
-/// The lowest screen with a blank line below the header.
+/// The minimum height of a screen with a blank line below the header.
 const SPACIOUS_HEIGHT: u16 = 12;
-/// The lowest screen with a blank line above the footer, and always a line for the note below the table.
+/// The minimum height of a screen with a blank line above the footer. If such a screen also shows details, it keeps a
+/// line for the note below the table even without a note.
 const MORE_SPACIOUS_HEIGHT: u16 = 20;
-/// The most rows of the details below the table, which need no more. Higher screens give the other rows to the table.
+/// The maximum height of the details below the table, which rarely need more. The table gets the other rows of a high
+/// screen.
 const LOWER_PANE_MAX_HEIGHT: u16 = 20;
-/// The most rows of the banner.
+/// The maximum height of the banner.
 const BANNER_MAX_HEIGHT: u16 = 3;
 /// Columns reserved at the end of a banner for a text such as "next try in 4m 59s".
 const BANNER_SUFFIX_WIDTH: u16 = 22;
@@ -47,7 +50,7 @@ const BANNER_SUFFIX_WIDTH: u16 = 22;
 pub(super) fn viewport(model: &Model, screen: Rect, now: Moment) -> Viewport {
     let layout = layout(model, screen);
     let viewport = Viewport { screen, layout, details: None, popup: popup::extent(model, screen) };
-    // Counting the lines of the details builds them all: done only while keystrokes scroll them.
+    // To count the lines of the details, all lines are built. So this happens only while keystrokes scroll the details.
     let pane = viewport.details_pane().filter(|_| model.focus.pane().scrolls_fields());
     Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), ..viewport }
 }
@@ -67,11 +70,11 @@ fn layout(model: &Model, screen: Rect) -> Layout {
     Layout::Full(FullLayout { header, banner, body: body(model, screen, inner), footer })
 }
 
-/// Returns the rows of the banner: the whole error message on a screen with room for it, otherwise one line. Several
-/// failing profiles have a line each.
+/// Returns the height of the banner: as many rows as the error message needs, up to [`BANNER_MAX_HEIGHT`], or one row
+/// on a low screen. Several failing profiles have one row each.
 fn banner_height(model: &Model, screen: Rect) -> u16 {
     let failing = header::failing_profiles(model);
-    // If all profiles fail and there are no rows, the empty state shows the errors.
+    // If all profiles fail and there are no sessions, the empty state shows the errors.
     let is_shown_in_body = model.profiles.has_no_sessions() && failing.len() == model.profiles.ids().len();
     if failing.is_empty() || is_shown_in_body {
         return 0;
@@ -108,29 +111,30 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> BodyLayout {
     }
     let height_above_details = inner.height.saturating_sub(LOWER_PANE_MAX_HEIGHT);
     let max_height = if has_room_below { (inner.height / 2).max(height_above_details) } else { inner.height };
-    // Headings are left out below three rows: a single session gets a row more, so that it keeps them.
+    // One row more than sessions, for the headings. A table of fewer than three rows has no headings, so the table of a
+    // single session gets a third, empty row.
     let rows = u16::try_from(model.table.rows().len()).unwrap_or(u16::MAX).saturating_add(1).max(3);
-    let is_full =
+    let is_any_project_full =
         model.profiles.ids().any(|profile| model.slots(profile).is_some_and(|slots| slots.is_full()));
     let has_note = rows > max_height
         || !model.table.filter().is_empty()
         || model.table.shows_alerts_only()
-        || is_full
+        || is_any_project_full
         || model.table.rows().counts().muted > 0
         || model.settings.query.is_some()
         || model.profiles.malformed() > 0;
     let note_height =
         u16::from(inner.height > 3 && (has_note || has_room_below && screen.height >= MORE_SPACIOUS_HEIGHT));
-    // The note takes its line from the details below the table, or from the table if there are none.
+    // The line of the note reduces the height of the details or, without details, of the table.
     let max_height = if has_room_below { max_height } else { max_height.saturating_sub(note_height) };
     let table = Rect { height: rows.min(max_height), ..inner };
     let below_table = below(inner, table.height);
-    let filter_note = Rect { height: note_height.min(below_table.height), ..below_table };
-    let details = below(below_table, filter_note.height);
-    BodyLayout::Table { table, filter_note, details: has_room_below.then_some(details) }
+    let note = Rect { height: note_height.min(below_table.height), ..below_table };
+    let details = below(below_table, note.height);
+    BodyLayout::Table { table, note, details: has_room_below.then_some(details) }
 }
 
-/// Splits the pane of the details: the fields at the left, the timeline at the right. A narrow pane is not split.
+/// Splits the pane of the details: the fields at the left, the timeline at the right. Returns a narrow pane as a whole.
 pub(super) fn split_details(pane: Rect) -> (Rect, Option<Rect>) {
     if pane.width < SPLIT_MIN_WIDTH {
         return (pane, None);

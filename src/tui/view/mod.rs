@@ -1,21 +1,21 @@
-//! Draws the model. Takes `&Model` and a moment, and writes cells into a buffer. Never changes the model, reads a
-//! clock, or waits.
+//! Draws the model. Takes `&Model` and a moment, and writes cells into a buffer. Never changes the model, never reads a
+//! clock, and never waits.
 //!
 //! ```text
-//!   layout   places everything: runs once per update; the model keeps the result for all frames
-//!     ├─ header       health at a glance: counts, time of the newest response, warnings; the banner
-//!     ├─ table        columns and rows; cells: the text of each cell
+//!   layout   places everything: runs once per update, and the model keeps the result for all frames
+//!     ├─ header       counts, time of the last response, warnings; the banner
+//!     ├─ table        columns and rows; `cells` builds the text of each cell
 //!     │    └─ empty_state   the reason why there are no rows
-//!     ├─ details      one session; session_fields: its fields, as a field_list
+//!     ├─ details      one session; `session_fields` adds its fields to a `field_list`
 //!     ├─ timeline     events of one session or of all sessions
-//!     ├─ recent       the newest sessions of the project
-//!     ├─ footer       key hints or a notice
-//!     │    └─ input_line    a line of text being typed
+//!     ├─ recent       the newest sessions of each project
+//!     ├─ footer       a notice, or hints for keystrokes
+//!     │    └─ input_line    a line of text that the user is typing
 //!     └─ popup        help, copy menu, polling, release dialog, connect URL
 //!   column_solver  places columns          drawing  writes text into cells
 //! ```
 //!
-//! The view builds only the rows in view, so a frame costs the same for ten sessions and for ten thousand.
+//! The view builds only the rows in view. So the cost of a frame does not depend on the number of sessions.
 
 mod cells;
 mod column_solver;
@@ -78,9 +78,9 @@ fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Mom
                 BodyLayout::Events(area) => timeline::draw_all_events(buffer, area, model, now),
                 BodyLayout::Recent(area) => recent::draw(buffer, area, model, now),
                 BodyLayout::Details(area) => details::draw(buffer, area, model, now),
-                BodyLayout::Table { table, filter_note, details } => {
+                BodyLayout::Table { table, note, details } => {
                     table::draw(buffer, table, model, now);
-                    table::draw_note(buffer, filter_note, model, visible_table_rows(table));
+                    table::draw_note(buffer, note, model, visible_table_rows(table));
                     if let Some(details) = details {
                         details::draw(buffer, details, model, now);
                     }

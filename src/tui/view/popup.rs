@@ -1,5 +1,5 @@
-//! Draws what covers the screen for a while: help, the copy menu, the release dialog, poll statistics and failures, and
-//! a connect URL to select by hand.
+//! Draws the popups, which cover other panes until they are closed: help, the copy menu, the release dialog, poll
+//! statistics with failed polls, and a connect URL that the user copies with the mouse.
 
 use std::time::Duration;
 
@@ -19,9 +19,17 @@ use keepwatch_core::session::{ApiErrorKind, SessionId};
 use keepwatch_core::text;
 use keepwatch_core::tracker::{PollFailure, Scope};
 
-/// The widest popup, in columns.
+/// The maximum width of a popup, in columns.
 const MAX_WIDTH: u16 = 76;
-/// The longest URL, in columns. Browserbase's have about 600.
+/// The minimum number of visible columns beside a popup. With fewer, the popup covers the whole width.
+const MIN_UNCOVERED_WIDTH: u16 = 12;
+/// The width of the copy menu, in columns.
+const COPY_MENU_WIDTH: u16 = 38;
+/// The minimum number of columns for the help text beside the keystrokes.
+const MIN_HELP_WIDTH: usize = 24;
+/// The minimum width to which text is wrapped, in columns. A narrower popup truncates the wrapped lines.
+const MIN_WRAP_WIDTH: usize = 8;
+/// The maximum width of a connect URL, in columns. Browserbase's URLs have about 600.
 const MAX_URL_WIDTH: usize = 8000;
 
 /// Draws the popup, if one is open.
@@ -39,13 +47,13 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
         }
         Focus::Reveal { id, url, expires_at, .. } => {
             let hidden_at = now.plus(expires_at.saturating_sub(now.boot));
-            let wait = header::whole_seconds_between(model, now, hidden_at).max(Duration::from_secs(1));
-            draw_url(buffer, screen, model, id, url.expose(), wait);
+            let hidden_in = header::whole_seconds_between(model, now, hidden_at).max(Duration::from_secs(1));
+            draw_url(buffer, screen, model, id, url.expose(), hidden_in);
         }
     }
 }
 
-/// Counts the lines of the popup, if it scrolls.
+/// Returns the number of lines of the open popup and the height that shows them, or `None` if no open popup scrolls.
 pub(super) fn extent(model: &Model, screen: Rect) -> Option<ScrollExtent> {
     let lines = match &model.focus {
         Focus::Help { .. } => help_lines(model, inner_width(screen)).len(),
@@ -61,12 +69,12 @@ pub(super) fn extent(model: &Model, screen: Rect) -> Option<ScrollExtent> {
     Some(ScrollExtent { lines, height: usize::from(popup_area(screen, lines).height.saturating_sub(2)) })
 }
 
-/// Returns the width of a popup: the whole screen if the strips beside it would be too narrow to be of use.
+/// Returns the width of a popup: [`MAX_WIDTH`], or the width of a narrow screen.
 fn popup_width(screen: Rect) -> u16 {
-    if screen.width < MAX_WIDTH.saturating_add(12) { screen.width } else { MAX_WIDTH }
+    if screen.width < MAX_WIDTH.saturating_add(MIN_UNCOVERED_WIDTH) { screen.width } else { MAX_WIDTH }
 }
 
-/// Returns the columns of text in a popup: its width without the border and a blank at each side.
+/// Returns the number of columns for text in a popup: the popup's width without the border and a blank at each side.
 fn inner_width(screen: Rect) -> usize {
     usize::from(popup_width(screen).saturating_sub(4))
 }
@@ -87,13 +95,16 @@ fn centred(screen: Rect, width: u16, height: u16) -> Rect {
     }
 }
 
-/// Clears `area` and a column at each side of it. A wide character at the edge is removed as a whole.
+/// Clears `area` and one column at each side of it. Also clears the left half of a wide character whose right half is
+/// in the cleared columns.
 fn clear(buffer: &mut Buffer, area: Rect) {
     let left = area.x.saturating_sub(1);
     let widened = Rect { x: left, width: area.right().saturating_add(1).saturating_sub(left), ..area };
-    if let Some(before) = left.checked_sub(1) {
+    if let Some(outer_column) = left.checked_sub(1) {
         for y in area.top()..area.bottom() {
-            if let Some(cell) = buffer.cell_mut((before, y)).filter(|cell| text::width(cell.symbol()) > 1) {
+            if let Some(cell) =
+                buffer.cell_mut((outer_column, y)).filter(|cell| text::width(cell.symbol()) > 1)
+            {
                 cell.set_char(' ');
             }
         }
@@ -102,17 +113,18 @@ fn clear(buffer: &mut Buffer, area: Rect) {
 }
 
 /// Draws a border with a title and keystroke hints. Returns the area inside.
-fn draw_frame(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, keys: &str) -> Rect {
+fn draw_frame(buffer: &mut Buffer, area: Rect, model: &Model, title: &str, hints: &str) -> Rect {
     let theme = model.settings.theme;
     clear(buffer, area);
     let title = Line::styled(format!(" {title} "), theme.bold());
     let block = Block::bordered().border_style(theme.dim()).title(title);
-    let block = block.title_bottom(Line::styled(format!(" {keys} "), theme.dim()).right_aligned());
+    let block = block.title_bottom(Line::styled(format!(" {hints} "), theme.dim()).right_aligned());
     let inner = block.inner(area);
     block.render(area, buffer);
     Rect { width: inner.width.saturating_sub(2), ..drawing::indent(inner, 1) }
 }
 
+/// Draws a popup with the lines in view, starting with the line at the index `top`.
 fn draw_scrolled_lines(
     buffer: &mut Buffer,
     screen: Rect,
@@ -125,14 +137,14 @@ fn draw_scrolled_lines(
     let height = usize::from(area.height.saturating_sub(2));
     let top = top.min(lines.len().saturating_sub(height));
     let below = lines.len().saturating_sub(top).saturating_sub(height);
-    let keys = match (top, below) {
+    let hints = match (top, below) {
         (0, 0) => "Esc closes".to_owned(),
         (_, 0) => format!("↑ {top} more · Esc closes"),
         (_, below) => format!("↓ {below} more · Esc closes"),
     };
-    let inner = draw_frame(buffer, area, model, title, &keys);
-    for (down, line) in lines.iter().skip(top).take(height).enumerate() {
-        drawing::write_line(buffer, drawing::row(inner, down), line);
+    let inner = draw_frame(buffer, area, model, title, &hints);
+    for (offset, line) in lines.iter().skip(top).take(height).enumerate() {
+        drawing::write_line(buffer, drawing::row(inner, offset), line);
     }
 }
 
@@ -141,18 +153,18 @@ fn help_lines(model: &Model, room: usize) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
     let key_label =
         |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
-    let keys = || bindings(model.settings.release_permission.is_some());
-    let key_width = keys().map(|binding| text::width(&key_label(binding.keys))).max().unwrap_or(0);
+    let shown_bindings = || bindings(model.settings.release_permission.is_some());
+    let key_width = shown_bindings().map(|binding| text::width(&key_label(binding.keys))).max().unwrap_or(0);
     // In a narrow popup the help text goes below the keystrokes.
-    let is_help_beside = room >= key_width.saturating_add(24);
+    let is_help_beside = room >= key_width.saturating_add(MIN_HELP_WIDTH);
     let indent = if is_help_beside { key_width.saturating_add(2) } else { 2 };
     let mut lines = Vec::new();
-    for binding in keys() {
+    for binding in shown_bindings() {
         let mut keys = key_label(binding.keys);
         if !is_help_beside {
             lines.push(Line::styled(std::mem::take(&mut keys), theme.bold()));
         }
-        for part in text::wrap(binding.help, room.saturating_sub(indent).max(8)) {
+        for part in text::wrap(binding.help, room.saturating_sub(indent).max(MIN_WRAP_WIDTH)) {
             let label = format!("{keys}{}", " ".repeat(indent.saturating_sub(text::width(&keys))));
             lines.push(vec![span(label, theme.bold()), span(part, Style::new())].into());
             keys.clear();
@@ -160,13 +172,14 @@ fn help_lines(model: &Model, room: usize) -> Vec<OwnedLine> {
     }
     lines.push(Line::default());
     lines.extend(
-        text::wrap(&watch_summary(model), room.max(8))
+        text::wrap(&watch_summary(model), room.max(MIN_WRAP_WIDTH))
             .into_iter()
             .map(|part| Line::styled(part, theme.dim())),
     );
     lines
 }
 
+/// Returns a sentence on the sessions that keepwatch polls, and how often.
 fn watch_summary(model: &Model) -> String {
     let settings = &model.settings;
     let targets = match &settings.targets {
@@ -187,7 +200,7 @@ fn watch_summary(model: &Model) -> String {
     format!("watching {targets}{query}{host}, asked every {interval}")
 }
 
-/// Returns the lines on polling: statistics for each profile, and the recent failures.
+/// Returns the lines about polling: statistics for each profile, and the recent failures.
 fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     let mut lines: Vec<OwnedLine> = Vec::new();
     for (id, profile) in model.profiles.iter() {
@@ -196,7 +209,7 @@ fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
             lines.push(Line::styled(label.to_owned(), model.settings.theme.bold()));
         }
         for sentence in sentences {
-            lines.extend(text::wrap(&sentence, room.max(8)).into_iter().map(Line::raw));
+            lines.extend(text::wrap(&sentence, room.max(MIN_WRAP_WIDTH)).into_iter().map(Line::raw));
         }
     }
     if !lines.is_empty() {
@@ -206,7 +219,8 @@ fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     lines
 }
 
-/// Returns sentences on the requests of the last minute, the latency, and what is left of the API's rate limit.
+/// Returns sentences about the requests of the last minute, their latency, and the requests that the API's rate limit
+/// still allows.
 fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
     let stats = &profile.poll_stats;
     let totals = stats.minute_totals().map(|totals| {
@@ -235,7 +249,8 @@ fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
     [totals, latency, rate_limit].into_iter().flatten().collect()
 }
 
-/// Returns lines for the failed polls, the newest first: the time, the target and the error.
+/// Returns the lines for the failed polls, starting with the newest poll. Each poll has a line with its time and
+/// target, and below it the error.
 fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
     let failures_of_profile = |(id, profile): (ProfileId, &'a ProfileState)| {
@@ -246,7 +261,7 @@ fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Owned
     if failures.is_empty() {
         return vec![Line::styled("no poll has failed so far", theme.dim())];
     }
-    // The sort is stable: failures of one profile stay in order.
+    // The sort is stable: failures of one profile that have the same time stay in order.
     failures.sort_by_key(|(_, failure)| failure.at.received.mono);
     let mut lines = Vec::new();
     for (profile, PollFailure { at, scope, error }) in failures.into_iter().rev() {
@@ -260,7 +275,7 @@ fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Owned
         };
         let prefix = span(header::profile_prefix(model, profile), theme.bold());
         lines.push(vec![span(format!("{time}  "), theme.dim()), prefix, span(target, Style::new())].into());
-        let parts = text::wrap(&error.description(), room.saturating_sub(2).max(8));
+        let parts = text::wrap(&error.description(), room.saturating_sub(2).max(MIN_WRAP_WIDTH));
         lines.extend(parts.into_iter().map(|part| Line::styled(format!("  {part}"), theme.warning())));
     }
     lines
@@ -269,7 +284,7 @@ fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Owned
 fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, selected: usize) {
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
-    let area = centred(screen, 38, lines.saturating_add(2));
+    let area = centred(screen, COPY_MENU_WIDTH, lines.saturating_add(2));
     let columns = model.profiles.id_columns(id);
     let title = format!("Copy of {}", text::truncate(&id.prefix(columns), 20));
     let inner = draw_frame(buffer, area, model, &title, "Enter copies · Esc");
@@ -285,8 +300,8 @@ fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &Session
     }
 }
 
-/// Draws the release dialog: the session, its owner, its age, and the last characters of its id to type as
-/// confirmation.
+/// Draws the release dialog: the session's id, owner and age, and a field for the confirmation. To confirm, the user
+/// types the last characters of the id.
 fn draw_release_dialog(
     buffer: &mut Buffer,
     screen: Rect,
@@ -296,7 +311,7 @@ fn draw_release_dialog(
     now: Moment,
 ) {
     let theme = model.settings.theme;
-    let room = inner_width(screen).max(8);
+    let room = inner_width(screen).max(MIN_WRAP_WIDTH);
     let found = model.profiles.find(id);
     let owner = found.and_then(|(_, record)| record.owner.as_ref()).filter(|_| !model.hides_metadata);
     let owner = owner.map_or_else(
@@ -326,26 +341,34 @@ fn draw_release_dialog(
     );
     let area = popup_area(screen, lines.len());
     let inner = draw_frame(buffer, area, model, "Release this session?", "Enter releases · Esc");
-    for (down, line) in lines.iter().enumerate().take(usize::from(inner.height)) {
-        drawing::write_line(buffer, drawing::row(inner, down), line);
+    for (offset, line) in lines.iter().enumerate().take(usize::from(inner.height)) {
+        drawing::write_line(buffer, drawing::row(inner, offset), line);
     }
 }
 
-/// Draws a connect URL over the whole width without a border, so that lines selected by hand contain only the URL.
-fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, url: &str, wait: Duration) {
+/// Draws a connect URL over the whole width of the screen. There is no border at the sides, so that lines selected with
+/// the mouse contain only the URL.
+fn draw_url(
+    buffer: &mut Buffer,
+    screen: Rect,
+    model: &Model,
+    id: &SessionId,
+    url: &str,
+    hidden_in: Duration,
+) {
     let theme = model.settings.theme;
-    let url = text::wrap(&text::sanitise(url, MAX_URL_WIDTH), usize::from(screen.width));
+    let lines = text::wrap(&text::sanitise(url, MAX_URL_WIDTH), usize::from(screen.width));
     let rule_lines = if screen.height > 4 { 2 } else { 0 };
-    let height = u16::try_from(url.len()).unwrap_or(u16::MAX).saturating_add(rule_lines);
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(rule_lines);
     let area = centred(screen, screen.width, height);
     clear(buffer, area);
     let dim = theme.dim();
     let mut inner = area;
     if rule_lines > 0 {
         let suffix = if screen.width < 60 { String::new() } else { format!(" of {}", id.sanitise_line()) };
-        let hidden_lines = url.len().saturating_sub(usize::from(area.height.saturating_sub(rule_lines)));
+        let hidden_lines = lines.len().saturating_sub(usize::from(area.height.saturating_sub(rule_lines)));
         let note = match hidden_lines {
-            0 => format!("gone in {}, any key closes", text::format_elapsed(wait)),
+            0 => format!("gone in {}, any key closes", text::format_elapsed(hidden_in)),
             _ => format!("{hidden_lines} lines more: the screen is too small"),
         };
         drawing::draw_rule(
@@ -359,7 +382,7 @@ fn draw_url(buffer: &mut Buffer, screen: Rect, model: &Model, id: &SessionId, ur
         drawing::draw_rule(buffer, bottom, dim, &span("", dim), &note);
         inner = Rect { height: area.height.saturating_sub(2), ..drawing::below(area, 1) };
     }
-    for (down, line) in url.into_iter().enumerate().take(usize::from(inner.height)) {
-        drawing::write_line(buffer, drawing::row(inner, down), &Line::raw(line));
+    for (offset, line) in lines.into_iter().enumerate().take(usize::from(inner.height)) {
+        drawing::write_line(buffer, drawing::row(inner, offset), &Line::raw(line));
     }
 }

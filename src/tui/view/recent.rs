@@ -1,4 +1,5 @@
-//! Draws the page of recent sessions, the newest first, or the reason why there are none to show.
+//! Draws the pane of recent sessions, with the newest session at the top, or a sentence that says why the pane is
+//! empty.
 //!
 //! ```text
 //!   ─ The newest sessions of the project ───────────────── 200 of 312, as of 21:06:48 ─
@@ -19,16 +20,16 @@ use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Phase, Session};
 use keepwatch_core::text;
 
-/// The narrowest screen with all columns.
+/// The minimum width of a screen with all columns.
 const ALL_COLUMNS_MIN_WIDTH: u16 = 100;
-/// The narrowest screen with more columns than glyph, id, profile and end.
+/// The minimum width of a screen with more columns than status, id, profile and end.
 const SOME_COLUMNS_MIN_WIDTH: u16 = 60;
-/// The most columns of an id prefix.
+/// The maximum width of an id prefix, in columns.
 const MAX_ID_WIDTH: usize = 12;
-/// The most columns of a profile's name.
+/// The maximum width of a profile's name, in columns.
 const MAX_PROFILE_WIDTH: usize = 14;
 
-/// A column of the page.
+/// A column of the pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecentColumn {
     Status,
@@ -54,7 +55,7 @@ impl RecentColumn {
     }
 }
 
-/// Draws the page.
+/// Draws the pane.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
     let note = recent.oldest_response().map(|(at, total)| count_note(model, at, total)).unwrap_or_default();
@@ -100,7 +101,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
 }
 
-/// Returns the numbers of sessions shown and known, and the time of the response.
+/// Returns a note with the number of sessions shown, the number `total` that the API has, and the time of the response.
 fn count_note(model: &Model, at: Moment, total: usize) -> String {
     let at = model.settings.zone.time(model.server_time(at));
     match (model.recent.sessions.len(), total) {
@@ -113,8 +114,12 @@ fn count_note(model: &Model, at: Moment, total: usize) -> String {
 fn write_sentence(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style) -> Rect {
     let lines = text::wrap(sentence, usize::from(area.width.saturating_sub(2)).max(1));
     let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    for (down, line) in lines.into_iter().enumerate() {
-        drawing::write_line(buffer, drawing::indent(drawing::row(area, down), 1), &Line::styled(line, style));
+    for (offset, line) in lines.into_iter().enumerate() {
+        drawing::write_line(
+            buffer,
+            drawing::indent(drawing::row(area, offset), 1),
+            &Line::styled(line, style),
+        );
     }
     drawing::below(area, used)
 }
@@ -147,8 +152,8 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             );
         }
     }
-    for (down, RecentSession { profile, session, owner }) in visible().enumerate() {
-        let row = drawing::row(area, down.saturating_add(1));
+    for (offset, RecentSession { profile, session, owner }) in visible().enumerate() {
+        let row = drawing::row(area, offset.saturating_add(1));
         let owner = owner.as_ref().filter(|_| !model.hides_metadata);
         let has_ended = session.status.phase() == Phase::Ended;
         let dash = || Line::styled("–", theme.dim());
@@ -170,19 +175,20 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             };
             drawing::write_line(buffer, cell_area(row, *x, *width), &text);
         }
-        if top.saturating_add(down) == model.recent.selected {
+        if top.saturating_add(offset) == model.recent.selected {
             buffer.set_style(row, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
             drawing::write_line(buffer, row, &Line::styled(theme.selection_glyph(), theme.info()));
         }
     }
 }
 
-/// Returns the columns of the profile's name: 0 for a single profile.
+/// Returns the width of the profile column, or 0 if there is only one profile.
 fn profile_width(model: &Model) -> usize {
     model.profiles.labels().map_or(0, |labels| labels.width().clamp(7, MAX_PROFILE_WIDTH))
 }
 
-/// Places the columns on a screen that is `screen_width` columns wide.
+/// Places the columns on a screen that is `screen_width` columns wide. `id_width`, `profile_width` and `time_width` are
+/// the widths of the longest id prefix, profile name and start time.
 fn resolve_columns(
     screen_width: u16,
     id_width: usize,
@@ -191,14 +197,14 @@ fn resolve_columns(
 ) -> Vec<PlacedColumn<RecentColumn>> {
     let to_columns = |width: usize| u16::try_from(width).unwrap_or(u16::MAX);
     let has_all_columns = screen_width >= ALL_COLUMNS_MIN_WIDTH;
-    let if_room = |width: u16| if screen_width >= SOME_COLUMNS_MIN_WIDTH { width } else { 0 };
+    let unless_narrow = |width: u16| if screen_width >= SOME_COLUMNS_MIN_WIDTH { width } else { 0 };
     let widths = [
         (RecentColumn::Status, if has_all_columns { 11 } else { 1 }),
         (RecentColumn::Session, to_columns(id_width)),
         (RecentColumn::Profile, to_columns(profile_width)),
-        (RecentColumn::Owner, if has_all_columns { 14 } else { if_room(12) }),
-        (RecentColumn::Started, if_room(to_columns(time_width))),
-        (RecentColumn::Ran, if_room(8)),
+        (RecentColumn::Owner, if has_all_columns { 14 } else { unless_narrow(12) }),
+        (RecentColumn::Started, unless_narrow(to_columns(time_width))),
+        (RecentColumn::Ran, unless_narrow(8)),
         (RecentColumn::End, 0),
     ];
     column_solver::solve_columns(
@@ -225,8 +231,8 @@ fn start_time(model: &Model, session: &Session, server_now: Timestamp) -> String
     at.map_or_else(|| "–".into(), |at| model.settings.zone.short_date_time(at, server_now))
 }
 
-/// Returns the verdict on an ended session from its fields alone, or the expiry time of a live one. It is a time, not a
-/// countdown, so that the page needs no ticks.
+/// Returns the verdict on an ended session, which is based on its fields alone, or the expiry of a live one. The expiry
+/// is a time, not a countdown, so that the pane does not change every second.
 fn end_or_expiry(model: &Model, profile: ProfileId, session: &Session, server_now: Timestamp) -> OwnedLine {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
     if let Some(verdict) = model.profiles.get(profile).tracker.verdict_for_session(session) {

@@ -1,5 +1,6 @@
-//! Describes one session as labels and values: its status and verdict, its cost, every documented field, the
-//! undocumented ones, and the polls about it. Never shows the value of a connect URL or of a signing key.
+//! Describes one session as labels and values: its status, its verdict, its cost, every documented field of the API,
+//! the undocumented fields, and the number of responses about the session. Never shows the value of a connect URL or of
+//! a signing key.
 
 use std::time::Duration;
 
@@ -17,40 +18,50 @@ use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::verdict::{Cause, Confidence};
 use keepwatch_core::tracker::{Presence, Record, SessionTracker, TimeLeft, cost};
 
-/// The most metadata entries shown.
+/// The maximum number of metadata entries shown.
 const MAX_ENTRIES: usize = 400;
-/// The most lines of metadata among other fields.
+/// The maximum number of lines of metadata among other fields.
 const INLINE_METADATA_LINES: usize = 2;
-/// The longest value of metadata or of an undocumented field, in columns.
+/// The maximum width of a value of metadata or of an undocumented field, in columns.
 const MAX_VALUE_WIDTH: usize = 4000;
+/// The maximum width of a value that should be one of a few known words, such as a region, in columns.
+const MAX_WORD_WIDTH: usize = 24;
+/// The maximum width of a metadata key with its indent that can widen the column of keys, in columns.
+const MAX_ALIGNED_KEY_WIDTH: usize = 22;
+/// The maximum depth of a metadata entry that still increases its indent.
+const MAX_INDENTED_DEPTH: usize = 12;
+/// The minimum time without proxy traffic that is shown, in seconds.
+const MIN_IDLE_SECONDS: u64 = 60;
 
-/// Adds the status and the verdict; with `full` also what the verdict rules out, its confidence and the advice.
+/// Adds the status and the verdict. In the full pane, also adds the causes that the verdict rules out, its confidence
+/// and its advice.
 pub(super) fn add_status_and_verdict(
     list: &mut FieldList,
     model: &Model,
     profile: ProfileId,
     record: &Record,
     now: Moment,
-    full: bool,
+    is_full_pane: bool,
 ) {
     let mut fields = SessionFieldsBuilder::new(list, model, profile, record, now);
     fields.add_status_fields();
-    fields.add_verdict_fields(full);
+    fields.add_verdict_fields(is_full_pane);
 }
 
-/// Adds the cost, the fields of the API and the polls; unless `full` also one or two lines of metadata.
+/// Adds the cost, the fields of the API, and the number of responses. In the lower pane, also adds up to
+/// [`INLINE_METADATA_LINES`] lines of metadata.
 pub(super) fn add_api_and_poll_fields(
     list: &mut FieldList,
     model: &Model,
     profile: ProfileId,
     record: &Record,
     now: Moment,
-    full: bool,
+    is_full_pane: bool,
 ) {
     let mut fields = SessionFieldsBuilder::new(list, model, profile, record, now);
     fields.add_cost_fields();
-    if !full {
-        add_metadata(fields.list, model, record, full);
+    if !is_full_pane {
+        add_metadata(fields.list, model, record, is_full_pane);
     }
     fields.add_session_fields();
     fields.list.add_blank_line();
@@ -106,7 +117,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         Line::styled("–", self.list.theme.dim())
     }
 
-    /// Adds the status, and all that is wrong: not found, unlisted, release failed, polls failing, id mismatch.
+    /// Adds the status and all problems: not found, unlisted, release failed, polls failing, id mismatch.
     fn add_status_fields(&mut self) {
         let theme = self.list.theme;
         let record = self.record;
@@ -114,7 +125,7 @@ impl<'a> SessionFieldsBuilder<'a> {
             (Some(session), _) => {
                 let (_, style) = theme.status(&session.status);
                 let word = span(
-                    session.status.sanitise(24),
+                    session.status.sanitise(MAX_WORD_WIDTH),
                     style.remove_modifier(Modifier::DIM).add_modifier(Modifier::BOLD),
                 );
                 let suffix = span(self.status_suffix(session), Style::new());
@@ -134,7 +145,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
         match &record.presence {
             Presence::NotFound(absence) => {
-                // The id of a session that was seen before cannot be truncated.
+                // If the API knew the id before, the user did not truncate it.
                 let truncation_hint = if record.session.is_none() { record.id.truncation_hint() } else { "" };
                 let message = format!("{}{truncation_hint}", absence.error.description());
                 self.list.add_wrapped("trouble", &message, theme.warning());
@@ -186,8 +197,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the verdict: why the session ended, or that it should have.
-    fn add_verdict_fields(&mut self, full: bool) {
+    /// Adds the verdict: why the session ended, or that it is overdue.
+    fn add_verdict_fields(&mut self, is_full_pane: bool) {
         let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
         let theme = self.list.theme;
         let words = verdict.text(self.zone(), self.server_now);
@@ -205,7 +216,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         };
         self.list.add_wrapped(label, &words.headline, style);
         self.list.add_wrapped("", &words.explanation, Style::new());
-        if full {
+        if is_full_pane {
             if let Some(ruled_out) = words.ruled_out {
                 self.list.add_wrapped("was not", ruled_out, Style::new());
             }
@@ -246,25 +257,27 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Returns the minutes billed with their cost, proxy included, and a note: the time used, or the cost at expiry.
+    /// Returns two texts: the billed minutes with their cost, which includes proxy traffic; and a note with the time
+    /// that an ended session used, or with the cost of a live one at its expiry.
     fn cost_texts(&self, session: &Session) -> Option<(String, String)> {
         let rates = self.model.settings.rates;
         let proxy = rates.cost_of_bytes(session.proxy_bytes.unwrap_or(0));
         let with_proxy = if proxy > 0.0 { " with proxy" } else { "" };
         let cost_of_minutes = |minutes: u64| cost::format_estimate(rates.cost_of_minutes(minutes) + proxy);
         if session.status.phase() == Phase::Ended {
-            let ran = self.record.duration()?;
-            let minutes = cost::billed_minutes(ran);
+            let duration = self.record.duration()?;
+            let minutes = cost::billed_minutes(duration);
             return Some((
                 format!(
                     "{}{minutes} min billed, {}{with_proxy}",
                     self.at_most_prefix(),
                     cost_of_minutes(minutes)
                 ),
-                format!(" ({} used)", text::format_elapsed(ran)),
+                format!(" ({} used)", text::format_elapsed(duration)),
             ));
         }
-        // A minute counts as soon as it begins. Computed from the age, so that both change in the same frame.
+        // A minute is billed as soon as it begins. The minutes are computed from the age that the table shows, so that
+        // the cost and the age change in the same frame.
         let minutes = self.record.age(self.server_now)?.as_secs() / 60;
         let minutes = minutes.saturating_add(1);
         let is_expiry_ahead = session.expires.is_some_and(|expires| expires > self.server_now);
@@ -277,7 +290,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         ))
     }
 
-    /// Returns "at most " if the API gives no plausible end: durations are then upper bounds.
+    /// Returns "at most " if the API gives no plausible end, because durations are upper bounds then.
     fn at_most_prefix(&self) -> &'static str {
         if self.record.is_end_exact() { "" } else { "at most " }
     }
@@ -297,13 +310,15 @@ impl<'a> SessionFieldsBuilder<'a> {
             }
             TimeLeft::Starting => ", starting".into(),
             TimeLeft::Expiring => ", its time is over: expiring…".into(),
-            TimeLeft::Overdue(by) => format!(" in a reply {} after its expiry", text::format_countdown(by)),
+            TimeLeft::Overdue(overdue) => {
+                format!(" in a reply {} after its expiry", text::format_countdown(overdue))
+            }
             TimeLeft::Ended => match self.record.duration() {
-                Some(ran) => {
+                Some(duration) => {
                     format!(
                         " after {}{}{}",
                         self.at_most_prefix(),
-                        text::format_elapsed(ran),
+                        text::format_elapsed(duration),
                         timeout_text(timeout, "of its")
                     )
                 }
@@ -316,7 +331,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the documented fields, then the undocumented ones.
+    /// Adds the documented fields, then the undocumented fields.
     fn add_session_fields(&mut self) {
         let Some(session) = &self.record.session else { return };
         let theme = self.list.theme;
@@ -345,7 +360,7 @@ impl<'a> SessionFieldsBuilder<'a> {
             || self.dash(),
             |region| {
                 let style = if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() };
-                Line::styled(region.sanitise(24), style)
+                Line::styled(region.sanitise(MAX_WORD_WIDTH), style)
             },
         );
         self.list.add_pair(("keep-alive", keep_alive), ("region", region));
@@ -387,9 +402,9 @@ impl<'a> SessionFieldsBuilder<'a> {
         self.add_undocumented_fields(session);
     }
 
-    /// Returns the current proxy traffic, or for how long there has been none after some.
+    /// Returns the current rate of proxy traffic, or the time since the traffic stopped.
     fn rate_suffix(&self) -> String {
-        let idle = self.record.idle_for().filter(|idle| idle.as_secs() >= 60);
+        let idle = self.record.idle_for().filter(|idle| idle.as_secs() >= MIN_IDLE_SECONDS);
         if let Some(idle) = idle {
             return format!(", none for {}", text::format_age(idle));
         }
@@ -407,7 +422,7 @@ impl<'a> SessionFieldsBuilder<'a> {
                 line
             }
             (Some(at), _) => self.time_or_dash(Some(at)),
-            // Without an `endedAt`, the end is known only to within two polls.
+            // Without an `endedAt`, the end is only known to lie between two polls.
             (None, Some(ended)) => {
                 format!("by {}", self.zone().short_date_time(ended.when.latest, self.server_now)).into()
             }
@@ -415,7 +430,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the presence of the connect fields, never their values: connect URLs carry a signing key.
+    /// Adds the name of each connect field and whether it is present. Never adds its value, because a connect URL
+    /// contains a signing key.
     fn add_connect_fields(&mut self, session: &Session) {
         let theme = self.list.theme;
         let has_ended = session.status.phase() == Phase::Ended;
@@ -451,7 +467,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the profile, if there are several.
+    /// Adds the session's profile, if there are several profiles.
     fn add_profile_field(&mut self) {
         let Some(label) = self.model.profiles.label(self.profile) else { return };
         let info = &self.model.profiles.get(self.profile).info;
@@ -469,12 +485,13 @@ impl<'a> SessionFieldsBuilder<'a> {
         let theme = self.list.theme;
         self.list.add_blank_line();
         self.list.lines.push(Line::styled(" also in the reply, not documented:", theme.dim()));
-        let names = session.extra_fields.iter();
-        let name_width = names.clone().map(|(name, _)| text::width(&name.sanitise(24))).max().unwrap_or(0);
-        for (name, value) in names {
+        let fields = session.extra_fields.iter();
+        let name_width =
+            fields.clone().map(|(name, _)| text::width(&name.sanitise(MAX_WORD_WIDTH))).max().unwrap_or(0);
+        for (name, value) in fields {
             self.list.add_named(
                 1,
-                &pad_right(&name.sanitise(24), name_width),
+                &pad_right(&name.sanitise(MAX_WORD_WIDTH), name_width),
                 &value.sanitise(MAX_VALUE_WIDTH),
                 theme.unknown(),
             );
@@ -504,7 +521,8 @@ impl<'a> SessionFieldsBuilder<'a> {
     }
 }
 
-/// Adds metadata keys and values one after the other, nested keys as paths, in at most [`INLINE_METADATA_LINES`] lines.
+/// Adds metadata in at most [`INLINE_METADATA_LINES`] lines: keys and values one after the other, with nested keys as
+/// dotted paths.
 fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     let (theme, room) = (list.theme, list.value_width().saturating_sub(1));
     let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());
@@ -533,8 +551,8 @@ fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     }
 }
 
-/// Adds the metadata that the session's creator attached: as a tree if `full`, otherwise in a line or two.
-pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record, full: bool) {
+/// Adds the metadata that the session's creator attached: as a tree in the full pane, otherwise in a line or two.
+pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record, is_full_pane: bool) {
     let theme = list.theme;
     let add_message = |list: &mut FieldList, text: &str| {
         list.add_field("metadata", Line::styled(text.to_owned(), theme.dim()))
@@ -546,7 +564,7 @@ pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record,
     if model.hides_metadata {
         return add_message(list, "hidden; H shows it");
     }
-    if !full {
+    if !is_full_pane {
         return add_inline_metadata(list, metadata);
     }
     list.lines.push(Line::styled(" metadata", theme.dim()));
@@ -554,9 +572,9 @@ pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record,
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
     let key_widths = leaves
         .map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.sanitise(20))));
-    let key_width = key_widths.filter(|width| *width <= 22).max().unwrap_or(0);
+    let key_width = key_widths.filter(|width| *width <= MAX_ALIGNED_KEY_WIDTH).max().unwrap_or(0);
     for entry in &entries {
-        let indent = entry.depth.min(12).saturating_mul(2);
+        let indent = entry.depth.min(MAX_INDENTED_DEPTH).saturating_mul(2);
         let key = entry.key.sanitise(40);
         match &entry.value {
             None => list.lines.push(Line::styled(format!("   {}{key}", " ".repeat(indent)), theme.dim())),

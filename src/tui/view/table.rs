@@ -1,5 +1,5 @@
-//! Draws the table of sessions: chooses the columns for the width, and builds only the rows in view. `cells` writes the
-//! cells.
+//! Draws the table of sessions: chooses the columns that fit the width, and builds only the rows in view. `cells.rs`
+//! builds the text of each cell.
 
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,7 @@ use keepwatch_core::text;
 
 #[cfg(test)]
 thread_local! {
-    /// The number of rows that this thread has built.
+    /// The number of rows that this thread has built so far.
     pub(super) static ROWS_BUILT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -45,11 +45,11 @@ pub(super) enum Column {
     Age,
     /// Time left as a bar and a countdown, or how the session ended.
     TimeLeft,
-    /// Mark of a session with an unacknowledged alert.
+    /// Glyph of a session with an unacknowledged alert.
     Alert,
-    /// Bytes through the proxy.
+    /// Total bytes through the proxy.
     Proxy,
-    /// Traffic through the proxy now, as a sparkline and a number.
+    /// Current rate of traffic through the proxy, as a sparkline and a number.
     Rate,
     /// All metadata on one line.
     Metadata,
@@ -73,8 +73,8 @@ impl Column {
         }
     }
 
-    /// Returns the sort order by this column, if there is one.
-    fn sort_key(self) -> Option<SortColumn> {
+    /// Returns the column of the sort order, or `None` if the table cannot be sorted by this column.
+    fn sort_column(self) -> Option<SortColumn> {
         match self {
             Self::Status => Some(SortColumn::Status),
             Self::Session => Some(SortColumn::Session),
@@ -93,8 +93,8 @@ impl Column {
     }
 }
 
-/// All columns from left to right, each with the screen widths that show it and its own narrowest width. A column of
-/// width 0 is shown only if a step in [`WIDTH_STEPS`] finds room for it.
+/// All columns from left to right: the column, the range of screen widths that show it, and its minimum width. A column
+/// of width 0 is shown only if a step in [`WIDTH_STEPS`] adds it.
 const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Glyph, 0..=59, 1),
     (Column::Status, 60..=u16::MAX, 11),
@@ -112,7 +112,7 @@ const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Metadata, 60..=u16::MAX, 0),
 ];
 
-/// Uses for the room that the narrowest widths leave, the most important first.
+/// The steps that spend the room that the minimum widths leave, in the order of their importance.
 const WIDTH_STEPS: [WidthStep<Column>; 12] = [
     WidthStep::Add(Column::Profile, PROFILE_MIN_WIDTH),
     WidthStep::Widen(Column::Profile, PROFILE_MEDIUM_WIDTH),
@@ -128,28 +128,31 @@ const WIDTH_STEPS: [WidthStep<Column>; 12] = [
     WidthStep::Widen(Column::Metadata, u16::MAX),
 ];
 
-/// The most columns of an id prefix. 8 are enough to tell Browserbase's ids apart.
+/// The maximum width of an id prefix, in columns. 8 are enough to distinguish Browserbase's ids.
 const MAX_ID_WIDTH: u16 = 24;
-/// The narrowest screen that shows the word of a status beside its glyph.
+/// The minimum width of a screen that shows the word of a status beside its glyph.
 const STATUS_WORD_MIN_SCREEN: u16 = 60;
-/// The fewest columns of a profile's name.
+/// The minimum width of a profile's name, in columns.
 const PROFILE_MIN_WIDTH: u16 = 4;
-/// The columns of a profile's name that come before wider columns of other kinds.
+/// The width up to which the profile's name is widened before other columns are, in columns.
 const PROFILE_MEDIUM_WIDTH: u16 = 7;
-/// The most columns of a profile's name.
+/// The maximum width of a profile's name, in columns.
 const PROFILE_MAX_WIDTH: u16 = 14;
-/// The number of sessions under a minute from which the note mentions them.
+/// The minimum number of short sessions (under a minute) that the note mentions.
 const MIN_SHORT_SESSIONS: u64 = 3;
+/// The minimum width of a screen on which the note names keystrokes.
+const NOTE_HINTS_MIN_WIDTH: u16 = 60;
 
-/// Places the columns on a screen that is `screen_width` columns wide. `profile_width` is the width of the longest
-/// profile name, or `None` for a single profile.
+/// Places the columns on a screen that is `screen_width` columns wide. `id_width` is the width of the longest id
+/// prefix. `profile_width` is the width of the longest profile name, or `None` if there is only one profile.
 fn resolve_columns(
     screen_width: u16,
     id_width: u16,
     profile_width: Option<u16>,
     with_metadata: bool,
 ) -> Vec<PlacedColumn<Column>> {
-    // The profile column narrows the rest of the table, but never below the width that shows the word of a status.
+    // The profile column takes its room from the screen width that decides which columns are shown. But a screen that
+    // shows the word of a status without profiles also does so with profiles.
     let profile_room = profile_width.map_or(0, |profile| profile.min(PROFILE_MEDIUM_WIDTH).saturating_add(1));
     let effective_width =
         screen_width.saturating_sub(profile_room).max(screen_width.min(STATUS_WORD_MIN_SCREEN));
@@ -170,6 +173,7 @@ fn resolve_columns(
 /// Draws the headings and the rows in view.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let count = usize::from(visible_table_rows(area));
+    // Each id, with the width of its shortest unique prefix.
     let rows: Vec<(&SessionId, usize)> = model
         .table
         .rows()
@@ -186,10 +190,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         draw_headings(buffer, drawing::row(area, 0), &columns, model);
     }
     let area = drawing::below(area, heading_rows);
-    let late_profiles: Vec<ProfileId> =
+    let stale_profiles: Vec<ProfileId> =
         model.profiles.ids().filter(|profile| model.stale_data_age(*profile, now).is_some()).collect();
-    for (down, row) in rows.into_iter().enumerate() {
-        draw_row(buffer, drawing::row(area, down), &columns, model, row, now, &late_profiles);
+    for (offset, row) in rows.into_iter().enumerate() {
+        draw_row(buffer, drawing::row(area, offset), &columns, model, row, now, &stale_profiles);
     }
 }
 
@@ -197,7 +201,7 @@ fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[PlacedColumn<Column
     let theme = model.settings.theme;
     for PlacedColumn { key: column, x, width } in columns {
         let text = column.heading();
-        let is_sorted = column.sort_key() == Some(model.table.sort().column);
+        let is_sorted = column.sort_column() == Some(model.table.sort().column);
         let gap = if text::width(text).saturating_add(2) <= usize::from(*width) { " " } else { "" };
         let heading = if is_sorted {
             span(format!("{text}{gap}{}", sort_arrow(model.table.sort())), Style::new())
@@ -213,7 +217,7 @@ fn draw_headings(buffer: &mut Buffer, area: Rect, columns: &[PlacedColumn<Column
     }
 }
 
-/// Returns the arrow for a sorted column: "▲" if its values grow from top to bottom.
+/// Returns the arrow for the sorted column: "▲" if its values increase from top to bottom.
 fn sort_arrow(sort: Sort) -> &'static str {
     let is_descending_by_default = sort.column == SortColumn::Proxy;
     if is_descending_by_default == sort.reversed { "▲" } else { "▼" }
@@ -226,7 +230,7 @@ fn draw_row(
     model: &Model,
     (id, id_columns): (&SessionId, usize),
     now: Moment,
-    late_profiles: &[ProfileId],
+    stale_profiles: &[ProfileId],
 ) {
     #[cfg(test)]
     ROWS_BUILT.set(ROWS_BUILT.get().saturating_add(1));
@@ -238,7 +242,7 @@ fn draw_row(
         id_columns,
         server_now: model.profiles.profile_time(profile, now),
     };
-    let is_late = late_profiles.contains(&profile);
+    let is_stale = stale_profiles.contains(&profile);
     for PlacedColumn { key: column, x, width } in columns {
         let cell_area = Rect { width: *width, ..drawing::indent(area, *x) };
         write_cell(buffer, cell_area, column.is_right_aligned(), &cells::cell_text(*column, &cell, *width));
@@ -247,10 +251,10 @@ fn draw_row(
     if model.table.selected() == Some(id) {
         let has_focus = model.focus.pane() == Pane::Table;
         let marker_style = if has_focus { theme.info() } else { theme.dim() };
-        // No cell of the row stays dim: terminals disagree on how bold and dim combine.
+        // No cell of the row stays dim, because terminals differ in how they show text that is both bold and dim.
         buffer.set_style(area, Style::new().add_modifier(Modifier::BOLD).remove_modifier(Modifier::DIM));
         drawing::write_line(buffer, area, &Line::styled(theme.selection_glyph(), marker_style));
-    } else if is_late || record.is_not_found() || record.failure_streak.is_some() {
+    } else if is_stale || record.is_not_found() || record.failure_streak.is_some() {
         // promise: dimmed-rows
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     }
@@ -264,7 +268,7 @@ fn write_cell(buffer: &mut Buffer, area: Rect, is_right_aligned: bool, line: &dr
     }
 }
 
-/// Returns the session that frees the next slot of a profile's project and the time, if no slot is free.
+/// Returns a note if the profile's project has no free slot: the session that will free the next slot, and the time.
 fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
     let excess = model.slots(profile)?.excess()?;
     let (at, id) = model.table.rows().slot_usage(profile)?.next_expiry.as_ref()?;
@@ -277,7 +281,8 @@ fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
     })
 }
 
-/// Draws the line below the table: filters in effect, missing slots, and the number of rows out of view.
+/// Draws the line below the table: the active filters, projects without a free slot, and the numbers of rows that are
+/// out of view, muted or unreadable. `visible_rows` is the number of rows for which the table has room.
 pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_rows: u16) {
     let theme = model.settings.theme;
     let mut parts = Vec::new();
@@ -287,7 +292,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_
             span("filter ", theme.dim()),
             span(text::sanitise(model.table.filter().text(), 40), theme.info()),
             span(
-                format!(" {shown} of {all}{}", if area.width < 60 { "" } else { " (Esc clears)" }),
+                format!(
+                    " {shown} of {all}{}",
+                    if area.width < NOTE_HINTS_MIN_WIDTH { "" } else { " (Esc clears)" }
+                ),
                 theme.dim(),
             ),
         ]);
@@ -299,7 +307,7 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_
     let rows_below =
         model.table.rows().len().saturating_sub(model.table.top()).saturating_sub(usize::from(visible_rows));
     if model.table.shows_alerts_only() {
-        let hint = if area.width < 60 { "" } else { " (f shows all)" };
+        let hint = if area.width < NOTE_HINTS_MIN_WIDTH { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.info()), span(hint, theme.dim())]);
     }
     let no_slots = model.profiles.ids().filter_map(|profile| no_slot_text(model, profile));

@@ -31,7 +31,7 @@ mod cost;
 
 type NamedModel = (&'static str, fn() -> Model);
 
-/// All states with a look of their own.
+/// All states that look different from each other, with the names of their snapshots.
 const STATES: [NamedModel; 53] = [
     ("calm", calm),
     ("odd", odd),
@@ -67,7 +67,7 @@ const STATES: [NamedModel; 53] = [
     ("refused", refused),
     ("out_of_reach", out_of_reach),
     ("filtered", filtered),
-    ("filter_without_match", no_match),
+    ("filter_without_match", filter_without_match),
     ("typing", typing),
     ("mistyped", mistyped),
     ("muted", muted),
@@ -258,7 +258,7 @@ fn filtered() -> Model {
     model
 }
 
-fn no_match() -> Model {
+fn filter_without_match() -> Model {
     let mut model = calm();
     model.table.set_filter(Filter::parse("nowhere").unwrap());
     apply_inputs(&mut model, []);
@@ -438,7 +438,8 @@ fn profiles_recent() -> Model {
     with_change(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }
 
-/// Returns the moment at which a state is drawn. Data is late after ten seconds, so late states are drawn later.
+/// Returns the moment at which a state is drawn. Data is stale after ten seconds, so states with stale data are drawn
+/// later.
 fn state_time(name: &str) -> Moment {
     if ["late", "unreachable", "profiles_refused"].contains(&name) {
         now().plus(Duration::from_millis(11_300))
@@ -555,14 +556,14 @@ fn selected_row_is_entirely_bold() {
 }
 
 #[test]
-fn late_rows_are_dim() {
+fn stale_rows_are_dim() {
     let buffer = draw_to_buffer(&mut unreachable(), (120, 24), state_time("late"));
     let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
     assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
 }
 
 #[test]
-fn only_late_profiles_rows_are_dim() {
+fn only_stale_profiles_rows_are_dim() {
     let mut model = with_change(profiles_refused(), |model| model.table.select_none());
     let buffer = draw_to_buffer(&mut model, (120, 40), state_time("profiles_refused"));
     let text = buffer_text(&buffer);

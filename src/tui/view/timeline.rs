@@ -1,4 +1,4 @@
-//! Draws events as lines, the newest in view at the bottom: those of the selected session, or those of all sessions.
+//! Draws the events of the selected session, or of all sessions, as lines. The newest event in view is at the bottom.
 //!
 //! ```text
 //!   ─ What happened ──────────────────── 1 new since your last key ─
@@ -9,7 +9,8 @@
 //!   21:04:12  ⚑ keep-alive session ended early
 //! ```
 //!
-//! Builds lines backwards from the newest event in view until the pane is full, so a long history costs nothing.
+//! The lines are built backwards from the newest event in view until the pane is full. So the cost of a frame does not
+//! depend on the number of events.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -17,6 +18,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::drawing::{self, OwnedLine, span};
+use super::field_list::{LABEL_WIDTH, pad_right};
 use crate::tui::{COUNT_LIMIT, DetailsSection, EventRef, EventScope, Model, Pane, ProfileId};
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::SessionId;
@@ -27,12 +29,16 @@ use keepwatch_core::tracker::{Alert, Event, EventKind};
 const TIME_WIDTH: usize = 10;
 /// Columns of an id and the blanks after it.
 const ID_WIDTH: usize = 10;
-/// The narrowest pane with a column for ids. In a narrower one the id begins the sentence.
+/// The minimum width of a pane with a column for ids. In a narrower pane, the id is at the start of the sentence.
 const ID_COLUMN_MIN_WIDTH: usize = 50;
-/// The narrowest pane with a column for the profile, if there are several.
+/// The minimum width of a pane with a column for the profile, if there are several profiles.
 const PROFILE_COLUMN_MIN_WIDTH: usize = 90;
-/// The most columns of a profile's name.
+/// The maximum width of a profile's name, in columns.
 const MAX_PROFILE_WIDTH: usize = 14;
+/// The maximum width of a status in a sentence, in columns.
+const MAX_STATUS_WIDTH: usize = 24;
+/// The minimum width to which a sentence is wrapped, in columns. A narrower pane truncates the wrapped lines.
+const MIN_WRAP_WIDTH: usize = 8;
 
 /// Draws a rule and the events of the selected session.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
@@ -62,6 +68,7 @@ fn draw_pane(
     let (rule_style, title_style) =
         if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let inner = drawing::below(area, 1);
+    // The event at the bottom of the pane if the user has scrolled. Keystrokes scroll only the pane with the focus.
     let anchor = model.scroll.anchor().filter(|_| has_focus);
     let (height, width) = (usize::from(inner.height), usize::from(inner.width));
     let id_placement = match scope {
@@ -88,30 +95,30 @@ fn draw_pane(
     if lines.is_empty() {
         drawing::write_line(buffer, drawing::indent(inner, 1), &Line::styled("nothing yet", theme.dim()));
     }
-    for (down, line) in lines.iter().enumerate() {
-        drawing::write_line(buffer, drawing::indent(drawing::row(inner, down), 1), line);
+    for (offset, line) in lines.iter().enumerate() {
+        drawing::write_line(buffer, drawing::indent(drawing::row(inner, offset), 1), line);
     }
     if let (EventScope::All, Some((profile, event))) = (scope, model.selected_event()) {
         let first_line = lines.len().saturating_sub(builder.event_lines(profile, event).len());
-        for down in first_line..lines.len() {
+        for offset in first_line..lines.len() {
             drawing::write_line(
                 buffer,
-                drawing::row(inner, down),
+                drawing::row(inner, offset),
                 &Line::styled(theme.selection_glyph(), theme.info()),
             );
         }
     }
 }
 
-/// Returns the columns of the profile's name and the blanks after it: 0 for a single profile, for the events of one
-/// session, or in a narrow pane.
+/// Returns the width of the profile column with the blanks after it. The width is 0 if there is only one profile, for
+/// the events of one session, and in a narrow pane.
 fn profile_column_width(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
     let has_room = matches!(scope, EventScope::All) && width >= PROFILE_COLUMN_MIN_WIDTH;
     let labels = model.profiles.labels().filter(|_| has_room);
     labels.map_or(0, |labels| labels.width().min(MAX_PROFILE_WIDTH).saturating_add(2))
 }
 
-/// Returns the note on events out of view: how many are below, and how many are new since the last keystroke.
+/// Returns a note with two numbers: the events below the pane, and the events that are new since the last keystroke.
 fn unseen_note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -> String {
     let count_text =
         |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
@@ -137,13 +144,13 @@ pub(super) fn newest_event_lines(
     max_lines: usize,
     now: Moment,
 ) -> Vec<OwnedLine> {
-    let time_width = super::field_list::LABEL_WIDTH.saturating_sub(1);
+    let time_width = LABEL_WIDTH.saturating_sub(1);
     let builder =
         EventLineBuilder { model, width, id_placement: IdPlacement::None, profile_width: 0, time_width, now };
     builder.newest_lines(EventScope::Session(id).newest_events(&model.profiles), max_lines)
 }
 
-/// Position of the session's id in the lines of an event.
+/// The position of the session's id in the lines of an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum IdPlacement {
     /// No id: all events are about one session.
@@ -159,15 +166,15 @@ struct EventLineBuilder<'a> {
     model: &'a Model,
     width: usize,
     id_placement: IdPlacement,
-    /// The columns of the profile's name and the blanks after it; 0 for no such column.
+    /// The width of the profile column with the blanks after it, or 0 if there is no such column.
     profile_width: usize,
-    /// The columns of the time and the blanks after it.
+    /// The width of the time column with the blanks after it.
     time_width: usize,
     now: Moment,
 }
 
 impl EventLineBuilder<'_> {
-    /// Returns the newest `max_lines` lines in chronological order. `events` start with the newest one.
+    /// Returns the last `max_lines` lines of `events`, in chronological order. `events` starts with the newest event.
     fn newest_lines<'e>(
         &self,
         events: impl Iterator<Item = (EventRef, &'e Event)>,
@@ -175,9 +182,10 @@ impl EventLineBuilder<'_> {
     ) -> Vec<OwnedLine> {
         let zone = self.model.settings.zone;
         let today = zone.date(self.model.server_time(self.now));
-        let mut lines: Vec<OwnedLine> = Vec::new(); // the newest first
+        let mut lines: Vec<OwnedLine> = Vec::new(); // in reverse order, like `events`
         let mut day: Option<String> = None;
-        // Waits for its place between older events, because the loop runs backwards.
+        // The sentence on the last response before an end, with its time, the end's event and its profile. It belongs
+        // between older events, so it waits until the loop reaches an event that is not newer.
         let mut pending_last_alive: Option<(ProfileId, &Event, Timestamp, String)> = None;
         for (EventRef { profile, .. }, event) in events {
             if let Some((profile, end, at, sentence)) =
@@ -198,22 +206,26 @@ impl EventLineBuilder<'_> {
             if let EventKind::Ended { last_alive: Some((at, status)), .. } = &event.kind
                 && self.id_placement == IdPlacement::None
             {
-                pending_last_alive =
-                    Some((profile, event, *at, format!("last reply that said {}", status.sanitise(24))));
+                pending_last_alive = Some((
+                    profile,
+                    event,
+                    *at,
+                    format!("last reply that said {}", status.sanitise(MAX_STATUS_WIDTH)),
+                ));
             }
         }
         if let Some((profile, end, at, sentence)) = pending_last_alive {
             lines.extend(self.last_alive_lines(profile, end, at, &sentence));
         }
-        if let Some(first) = day.filter(|day| *day != today) {
-            lines.push(self.day_separator(&first));
+        if let Some(first_day) = day.filter(|day| *day != today) {
+            lines.push(self.day_separator(&first_day));
         }
         lines.truncate(max_lines);
         lines.reverse();
         lines
     }
 
-    /// Returns the lines for the last response before an end. Shown only among the events of one session.
+    /// Returns the lines for the last response before an end, in reverse order.
     fn last_alive_lines(
         &self,
         profile: ProfileId,
@@ -229,7 +241,7 @@ impl EventLineBuilder<'_> {
         Line::styled(format!("─ {day} ─"), self.model.settings.theme.dim())
     }
 
-    /// Returns the lines of an event.
+    /// Returns the lines of an event, in reading order.
     fn event_lines(&self, profile: ProfileId, event: &Event) -> Vec<OwnedLine> {
         let theme = self.model.settings.theme;
         let zone = self.model.settings.zone;
@@ -241,7 +253,7 @@ impl EventLineBuilder<'_> {
         self.sentence_lines(profile, event, event.learned_at, &sentence, first_style, rest_style)
     }
 
-    /// Returns the styles of the first word and of the other words.
+    /// Returns the styles of the sentence's first word and of its other words.
     fn event_styles(&self, kind: &EventKind) -> (Style, Style) {
         let theme = self.model.settings.theme;
         let uniform = |style| (style, style);
@@ -275,7 +287,8 @@ impl EventLineBuilder<'_> {
         }
     }
 
-    /// Returns a sentence as lines, with its time and, by [`IdPlacement`], its session and profile before it.
+    /// Returns a sentence as wrapped lines, in reading order. The first line starts with the time `at`. The id of the
+    /// event's session and the profile's name follow, if there are columns for them.
     fn sentence_lines(
         &self,
         profile: ProfileId,
@@ -304,15 +317,14 @@ impl EventLineBuilder<'_> {
         } else {
             (sentence.to_owned(), first_style, rest_style)
         };
-        let room = self.width.saturating_sub(indent).saturating_sub(2).max(8);
-        let time = super::field_list::pad_right(&self.model.settings.zone.time(at), self.time_width);
+        let room = self.width.saturating_sub(indent).saturating_sub(2).max(MIN_WRAP_WIDTH);
+        let time = pad_right(&self.model.settings.zone.time(at), self.time_width);
         let mut lines = Vec::new();
         for (index, part) in text::wrap(&sentence, room).into_iter().enumerate() {
             let mut spans = if index == 0 {
-                let id =
-                    if has_id_column { super::field_list::pad_right(&id, ID_WIDTH) } else { String::new() };
+                let id = if has_id_column { pad_right(&id, ID_WIDTH) } else { String::new() };
                 let label = text::truncate(label, self.profile_width.saturating_sub(2));
-                let label = super::field_list::pad_right(&label, self.profile_width);
+                let label = pad_right(&label, self.profile_width);
                 vec![span(time.clone(), theme.dim()), span(id, Style::new()), span(label, theme.dim())]
             } else {
                 vec![span(" ".repeat(indent), Style::new())]

@@ -8,7 +8,7 @@ use super::*;
 use crate::terminal::ByteCountingTerminal;
 use keepwatch_core::clock::{Moment, saturating_add};
 
-/// Returns a model with `count` running sessions, listed a second ago, whose countdowns show minutes or hours.
+/// Returns a model with `count` running sessions, listed a second ago. Their countdowns show minutes or hours.
 fn model_with_sessions(count: usize) -> Model {
     let mut model = empty_model(Targets::All);
     let sessions = (0..count).map(|number| Session {
@@ -42,9 +42,9 @@ fn draw_bytes(terminal: &mut ByteCountingTerminal, model: &Model, at: Moment) ->
 fn only_rows_in_view_are_built() {
     let rows_built = |count| {
         let (model, mut terminal) = (model_with_sessions(count), ByteCountingTerminal::new(120, 40));
-        let before = ROWS_BUILT.get();
+        let previous = ROWS_BUILT.get();
         draw_bytes(&mut terminal, &model, now());
-        ROWS_BUILT.get() - before
+        ROWS_BUILT.get() - previous
     };
     let rows_of_few = rows_built(100);
     assert!((10..40).contains(&rows_of_few), "{rows_of_few} rows on 40 lines");
