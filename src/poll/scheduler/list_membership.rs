@@ -146,8 +146,8 @@ impl Scheduler {
 
     /// Evicts the sessions that left the lists first if more have left than can be polled.
     fn evict_oldest_departed(&mut self) {
-        // promise: left-lists-requests, mutant: <= List::MAX_DELISTED -> <= usize::MAX
-        if self.targets.len() <= List::MAX_DELISTED {
+        // promise: left-lists-requests, mutant: <= List::MAX_UNLISTED -> <= usize::MAX
+        if self.targets.len() <= List::MAX_UNLISTED {
             return;
         }
         let waiting = |(request, target): (&Request, &PollTarget)| match request {
@@ -157,7 +157,7 @@ impl Scheduler {
             _ => None,
         };
         let mut departed: Vec<_> = self.targets.iter().filter_map(waiting).collect();
-        let too_many = departed.len().saturating_sub(List::MAX_DELISTED);
+        let too_many = departed.len().saturating_sub(List::MAX_UNLISTED);
         if let Some(last) = too_many.checked_sub(1) {
             departed.select_nth_unstable_by_key(last, |(at, _)| *at);
             for (_, request) in departed.into_iter().take(too_many) {

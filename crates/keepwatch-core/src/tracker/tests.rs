@@ -114,8 +114,8 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
         Cause::Failed => assert_eq!(session.status, Status::Error, "{}", context()),
         Cause::TimedOut { .. } => assert_eq!(session.status, Status::TimedOut, "{}", context()),
         Cause::ReleasedHere { .. } => panic!("no release was requested: {}", context()),
-        Cause::AtExpiry { off } => {
-            assert!(completed && *off <= NEAR_EXPIRY, "{}", context());
+        Cause::AtExpiry { distance } => {
+            assert!(completed && *distance <= NEAR_EXPIRY, "{}", context());
             let expires = session.expires.unwrap();
             let ended = session.ended.filter(|_| verdict.facts.contains(&Fact::EndedAt));
             assert!(ended.is_none_or(|ended| time_apart(ended, expires) <= NEAR_EXPIRY), "{}", context());
@@ -147,8 +147,8 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
                 context()
             );
         }
-        Cause::PastExpiry { by } => {
-            assert!(completed && session.expires.is_some() && *by > NEAR_EXPIRY, "{}", context());
+        Cause::EndedPastExpiry { overrun } => {
+            assert!(completed && session.expires.is_some() && *overrun > NEAR_EXPIRY, "{}", context());
         }
         Cause::Unexplained => assert!(completed && session.keep_alive.is_none(), "{}", context()),
         Cause::Gone { .. } => assert!(record.is_not_found() && !session.status.is_final(), "{}", context()),
@@ -157,7 +157,7 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
             assert!(!session.status.is_final() && sent > session.expires.unwrap(), "{}", context());
         }
     }
-    let is_reported = matches!(verdict.cause, Cause::Failed | Cause::TimedOut { early: None, .. });
+    let is_reported = matches!(verdict.cause, Cause::Failed | Cause::TimedOut { unused: None, .. });
     assert_eq!(verdict.confidence == Confidence::Reported, is_reported, "{}", context());
     assert!(
         verdict.confidence != Confidence::Likely || verdict.facts.contains(&Fact::EndedAt),

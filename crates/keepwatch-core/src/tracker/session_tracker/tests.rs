@@ -248,7 +248,7 @@ fn unlisted_sessions_are_evicted_oldest_first() {
     let has = |name: &String| tracker.get(&id(name)).is_some();
     assert_eq!(
         (tracker.evictable_unlisted.len(), tracker.len()),
-        (List::MAX_DELISTED, List::MAX_DELISTED + 2)
+        (List::MAX_UNLISTED, List::MAX_UNLISTED + 2)
     );
     assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
 }
@@ -265,7 +265,7 @@ fn session_named_after_it_left_its_list_stays() {
     tracker.apply(running(1.0, vec![session("late", Status::Running)]));
     tracker.apply(running(4.0, Vec::new()));
     tracker.apply(Input::SessionsNamed { at: moment(5.0), ids: vec![id("late")] });
-    let many = (0..List::MAX_DELISTED + 9).map(|number| session(&format!("s-{number}"), Status::Running));
+    let many = (0..List::MAX_UNLISTED + 9).map(|number| session(&format!("s-{number}"), Status::Running));
     tracker.apply(running(7.0, many.collect()));
     tracker.apply(running(10.0, Vec::new()));
     assert!(tracker.get(&id("late")).is_some());
@@ -274,7 +274,7 @@ fn session_named_after_it_left_its_list_stays() {
 #[test]
 fn unlisted_unknown_statuses_are_bounded() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let odd: Vec<Session> = (0..List::MAX_DELISTED + 50)
+    let odd: Vec<Session> = (0..List::MAX_UNLISTED + 50)
         .map(|number| session(&format!("s-{number}"), Status::from_api("FROZEN")))
         .collect();
     let running = |at: f64, sessions: &[Session]| Input::SessionsReceived {
@@ -290,7 +290,7 @@ fn unlisted_unknown_statuses_are_bounded() {
     for at in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
         tracker.apply(running(at, &[]));
     }
-    assert_eq!(tracker.len(), List::MAX_DELISTED);
+    assert_eq!(tracker.len(), List::MAX_UNLISTED);
 }
 
 #[test]
@@ -630,24 +630,28 @@ fn byte_changes_are_counted_separately() {
     let with_bytes = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
     apply(&mut tracker, session_response(1.0, 1.1, with_bytes(7)));
     apply(&mut tracker, session_response(2.0, 2.1, with_bytes(9)));
-    let before = tracker.changes();
+    let before = tracker.change_counters();
     assert_ne!(
         before.sessions,
-        tracker_with_named(&["a"]).changes().sessions,
+        tracker_with_named(&["a"]).change_counters().sessions,
         "the first response is a change"
     );
     apply(&mut tracker, session_response(3.0, 3.1, with_bytes(9)));
-    assert_eq!(tracker.changes(), before, "an equal response is no change");
+    assert_eq!(tracker.change_counters(), before, "an equal response is no change");
     apply(&mut tracker, session_response(4.0, 4.1, with_bytes(11)));
-    let after = tracker.changes();
+    let after = tracker.change_counters();
     assert_eq!(after.sessions, before.sessions);
     assert_ne!(after.bytes, before.bytes);
     apply(&mut tracker, session_response(4.5, 4.6, Session { updated: Some(t(4.5)), ..with_bytes(11) }));
-    assert_eq!(tracker.changes().sessions, after.sessions, "`updatedAt` moves with the bytes");
+    assert_eq!(tracker.change_counters().sessions, after.sessions, "`updatedAt` moves with the bytes");
     let field = (Untrusted::new("new"), Untrusted::new("1"));
     let with_field = Session { extra_fields: vec![field], ..with_bytes(11) };
     assert_eq!(apply(&mut tracker, session_response(5.0, 5.1, with_field)), []);
-    assert_ne!(tracker.changes().sessions, after.sessions, "an extra field is a change without an event");
+    assert_ne!(
+        tracker.change_counters().sessions,
+        after.sessions,
+        "an extra field is a change without an event"
+    );
 }
 
 #[test]
@@ -678,8 +682,8 @@ fn server_clock_step_is_reported_once() {
         for event in
             apply(&mut tracker, Input::SessionsReceived { at: timing, scope, sessions, malformed: 0 })
         {
-            if let EventKind::ServerClockSet { by_ms } = event {
-                steps.push((round, (by_ms + 500) / 1000));
+            if let EventKind::ServerClockSet { step_ms } = event {
+                steps.push((round, (step_ms + 500) / 1000));
             }
         }
     }
@@ -955,9 +959,9 @@ fn unchanged_alert_is_no_change() {
         tracker.apply(session_response(at, at + 0.2, overdue.clone()));
     }
     assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(alert, _)| *alert == Alert::Overdue));
-    let before = tracker.changes();
+    let before = tracker.change_counters();
     tracker.apply(session_response(10.0, 10.2, overdue));
-    assert_eq!(tracker.changes(), before);
+    assert_eq!(tracker.change_counters(), before);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn cluster_concerns_members_sleep_concerns_all() {
 
 #[test]
 fn clock_step_states_size_and_direction() {
-    for (by_ms, ours, theirs) in [
+    for (step_ms, ours, theirs) in [
         (
             7_200_000,
             "this machine's clock was set forward by 2h 00m",
@@ -88,9 +88,9 @@ fn clock_step_states_size_and_direction() {
         ),
         (-90_000, "this machine's clock was set back by 1m 30s", "the API's clock went back by 1m 30s"),
     ] {
-        let local = sentence(&EventKind::ClockSet { by_ms });
+        let local = sentence(&EventKind::ClockSet { step_ms });
         assert!(local.starts_with(ours), "{local}");
-        let server = sentence(&EventKind::ServerClockSet { by_ms });
+        let server = sentence(&EventKind::ServerClockSet { step_ms });
         assert!(server.starts_with(theirs), "{server}");
     }
 }
