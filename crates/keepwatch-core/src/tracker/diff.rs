@@ -48,7 +48,7 @@ pub(super) fn nonempty_metadata(session: &Session) -> Option<&Metadata> {
     session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_omitted())
 }
 
-/// Returns true if `old` has the metadata of `new` as the journal stores it: redacted, or omitted because of its size.
+/// Returns true if `old` has the metadata of `new` as the journal stores it: redacted, or a placeholder.
 fn is_redacted_copy(old: &Session, new: &Session) -> bool {
     let Some(old) = &old.metadata else { return false };
     old.is_omitted() || new.metadata.as_ref().is_some_and(|new| *old == new.redacted())

@@ -42,7 +42,7 @@ pub(super) struct EndClusters {
 }
 
 impl EndClusters {
-    /// Adds an end of which the tracker learned at `now`, on our clock since boot. Replaces an earlier end of the
+    /// Adds an end. The tracker learned of it at `now`, on our clock since boot. Replaces an earlier end of the
     /// session.
     pub(super) fn add(&mut self, id: &SessionId, at: Timestamp, now: Duration) {
         if self.end_by_session.get(id) == Some(&at) {

@@ -210,8 +210,8 @@ impl SessionTracker {
         }
     }
 
-    /// Records an event with the interval of a sleep. The clock since boot runs during a sleep, and the monotonic clock
-    /// stands still, so their difference is the time asleep.
+    /// Records an event with the interval of a sleep. Only the clock since boot runs during a sleep, so its lead over
+    /// the monotonic clock is the time asleep.
     fn apply_sleep(&mut self, from: Moment, to: Moment, applied: &mut AppliedChanges) {
         let latest = self.clock.at(to);
         let when = TimeInterval { earliest: Some(self.clock.at(from).min(latest)), latest };

@@ -28,7 +28,7 @@ pub struct Timeline {
     events: BTreeMap<Seq, Event>,
     /// The sequence numbers of evictable events, oldest first. Some of these events may have been removed already.
     evictable: VecDeque<Seq>,
-    /// The events of each session. `None` stands for the events without a session.
+    /// The events of each session. The key `None` has the events without a session.
     events_of: HashMap<Option<SessionId>, SessionEvents>,
     next_seq: Seq,
 }

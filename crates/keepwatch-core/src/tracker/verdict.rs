@@ -20,8 +20,8 @@
 //!   RUNNING when requested after expiresAt                  Overdue          the session has not ended
 //! ```
 //!
-//! Each verdict names the [`Fact`]s that it rests on. Without any one of them, the verdict would be weaker. Besides its
-//! cause, a verdict has the other sessions that ended at about the same time ([`Verdict::end_cluster`]).
+//! Each verdict names the [`Fact`]s that it rests on. If one of these facts is missing, the verdict is weaker. Besides
+//! its cause, a verdict names the sessions that ended at about the same time ([`Verdict::end_cluster`]).
 
 mod rules;
 mod text;
@@ -36,7 +36,7 @@ use crate::session::{ApiError, SessionId, Status};
 
 pub use text::VerdictText;
 
-/// The maximum distance between the end and `expiresAt` of a `COMPLETED` session that ended by its timeout.
+/// The maximum distance between an end and `expiresAt` at which the end can be a timeout.
 // promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
 pub const NEAR_EXPIRY: Duration = Duration::from_secs(5);
 /// The age at which Browserbase ends a session to which no client has connected.
