@@ -159,7 +159,7 @@ impl Encoder {
     pub fn finish(&mut self, tracker: &SessionTracker) -> Vec<StreamEntry> {
         let mut entries = Vec::new();
         self.close_repeats(|_| true, &mut entries);
-        if let Some(now) = tracker.latest_moment().filter(|now| self.last_written != Some(*now)) {
+        if let Some(now) = tracker.last_input_moment().filter(|now| self.last_written != Some(*now)) {
             self.push_entry(now, EntryContent::Input(Input::TimePassed { now }), &mut entries);
         }
         entries

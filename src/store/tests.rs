@@ -88,7 +88,7 @@ fn session_response(second: u32, session: Session) -> Input {
 /// Asserts that both trackers show the same sessions, events and evidence.
 fn assert_same_state(live: &SessionTracker, replayed: &SessionTracker) {
     assert_eq!(live.len(), replayed.len());
-    assert_eq!(live.latest_moment(), replayed.latest_moment());
+    assert_eq!(live.last_input_moment(), replayed.last_input_moment());
     for record in live.records() {
         let other = replayed.get(&record.id).unwrap_or_else(|| panic!("{:?} is lost", record.id));
         let events = |tracker: &SessionTracker| -> Vec<String> {

@@ -307,7 +307,7 @@ impl Profiles {
     /// Returns the sum of the change counters of all trackers.
     #[must_use]
     pub fn changes(&self) -> ChangeCounters {
-        self.states.iter().map(|profile| profile.tracker.changes()).fold(
+        self.states.iter().map(|profile| profile.tracker.change_counters()).fold(
             ChangeCounters::default(),
             |sum, other| ChangeCounters {
                 sessions: sum.sessions.wrapping_add(other.sessions),
@@ -318,8 +318,8 @@ impl Profiles {
 
     /// Returns the number of columns of a session's id that distinguish it from all others of each profile, at least 8.
     #[must_use]
-    pub fn id_columns(&self, id: &SessionId) -> usize {
-        self.states.iter().map(|profile| profile.tracker.id_columns(id)).max().unwrap_or(0)
+    pub fn id_prefix_length(&self, id: &SessionId) -> usize {
+        self.states.iter().map(|profile| profile.tracker.id_prefix_length(id)).max().unwrap_or(0)
     }
 
     /// Returns the time that the screen shows: that of the first profile's server. All countdowns tick with it.
@@ -344,7 +344,7 @@ impl Profiles {
     /// if the server's clock is ahead.
     #[must_use]
     pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
-        let latest = self.get(id).tracker.latest_moment();
+        let latest = self.get(id).tracker.last_input_moment();
         let offset = |at| self.profile_time(id, at).signed_duration_since(self.screen_time(at));
         latest.map(offset).unwrap_or_default()
     }

@@ -103,13 +103,13 @@ fn kind_fields(kind: &EventKind) -> Value {
             "next_try_s": wait.map(seconds),
             "request_id": request_id,
         }),
-        EventKind::PollsRecovered { list, after } => json!({
+        EventKind::PollsRecovered { list, outage } => json!({
             "list": list.map(|list| list.status().raw().to_owned()),
-            "after_s": seconds(*after),
+            "after_s": seconds(*outage),
         }),
         EventKind::Slept(asleep) => json!({ "slept_s": seconds(*asleep) }),
-        EventKind::ServerClockSet { by_ms } | EventKind::ClockSet { by_ms } => {
-            json!({ "by_s": seconds_of_millis(*by_ms) })
+        EventKind::ServerClockSet { step_ms } | EventKind::ClockSet { step_ms } => {
+            json!({ "by_s": seconds_of_millis(*step_ms) })
         }
     }
 }

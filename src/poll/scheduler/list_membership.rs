@@ -149,8 +149,8 @@ impl Scheduler {
 
     /// If too many sessions have left the lists to poll them all, evicts those that left earliest.
     fn evict_oldest_departed(&mut self) {
-        // promise: left-lists-requests, mutant: <= List::MAX_DELISTED -> <= usize::MAX
-        if self.targets.len() <= List::MAX_DELISTED {
+        // promise: left-lists-requests, mutant: <= List::MAX_UNLISTED -> <= usize::MAX
+        if self.targets.len() <= List::MAX_UNLISTED {
             return;
         }
         let waiting = |(request, target): (&Request, &PollTarget)| match request {
@@ -160,7 +160,7 @@ impl Scheduler {
             _ => None,
         };
         let mut departed: Vec<_> = self.targets.iter().filter_map(waiting).collect();
-        let too_many = departed.len().saturating_sub(List::MAX_DELISTED);
+        let too_many = departed.len().saturating_sub(List::MAX_UNLISTED);
         if let Some(last) = too_many.checked_sub(1) {
             departed.select_nth_unstable_by_key(last, |(left_at, _)| *left_at);
             for (_, request) in departed.into_iter().take(too_many) {

@@ -326,7 +326,7 @@ fn oldest_unlisted_sessions_are_evicted_first() {
     let list = |test: &mut TestScheduler, names: &[String]| {
         test.respond_with_list("RUNNING", &names.iter().map(String::as_str).collect::<Vec<_>>());
     };
-    let (old, new) = (names("old", 600), names("new", List::MAX_DELISTED - 100));
+    let (old, new) = (names("old", 600), names("new", List::MAX_UNLISTED - 100));
     list(&mut test, &old);
     for (at, names) in [(3.0, &new), (6.0, &old[..0].to_vec())] {
         test.scheduler.pause(); // no single poll is sent

@@ -32,8 +32,8 @@ pub(super) struct CellContext<'a> {
     pub(super) record: &'a Record,
     /// The profile that the record belongs to.
     pub(super) profile: ProfileId,
-    /// The maximum width of the id, in columns.
-    pub(super) id_columns: usize,
+    /// The number of id characters to show.
+    pub(super) id_prefix_length: usize,
     /// The current time on the server's clock.
     pub(super) server_now: Timestamp,
 }
@@ -57,7 +57,7 @@ pub(super) fn cell_text(column: Column, cell: &CellContext<'_>, width: u16) -> O
             let (glyph, word) = status_spans(cell.record, theme);
             Line::from(vec![glyph, Span::raw(" "), word])
         }
-        Column::Session => text::truncate(&cell.record.id.prefix(cell.id_columns), room).into(),
+        Column::Session => text::truncate(&cell.record.id.prefix(cell.id_prefix_length), room).into(),
         Column::Profile => {
             text::truncate(cell.model.profiles.label(cell.profile).unwrap_or_default(), room).into()
         }

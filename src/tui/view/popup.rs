@@ -285,7 +285,7 @@ fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &Session
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, COPY_MENU_WIDTH, lines.saturating_add(2));
-    let columns = model.profiles.id_columns(id);
+    let columns = model.profiles.id_prefix_length(id);
     let title = format!("Copy of {}", text::truncate(&id.prefix(columns), 20));
     let inner = draw_frame(buffer, area, model, &title, "Enter copies · Esc");
     for (index, (key, _, name)) in COPY_MENU.iter().enumerate() {

@@ -188,7 +188,7 @@ impl<'a> SessionFieldsBuilder<'a> {
                 .unwrap_or_default();
             let times =
                 if failing.count == 1 { String::new() } else { format!(" ({} in a row)", failing.count) };
-            let text = format!("at {}{times}{next}", self.format_moment(failing.at.received));
+            let text = format!("at {}{times}{next}", self.format_moment(failing.newest_failure.received));
             self.list.add_field("", Line::styled(text, theme.dim()));
         }
         if let Some(session) = record.session.as_ref().filter(|session| session.id != record.id) {
@@ -204,7 +204,9 @@ impl<'a> SessionFieldsBuilder<'a> {
         let words = verdict.text(self.zone(), self.server_now);
         let style = match verdict.cause {
             Cause::Failed | Cause::Overdue { .. } => theme.error(),
-            Cause::KeepAliveEnded { .. } | Cause::PastExpiry { .. } | Cause::Gone { .. } => theme.warning(),
+            Cause::KeepAliveEnded { .. } | Cause::EndedPastExpiry { .. } | Cause::Gone { .. } => {
+                theme.warning()
+            }
             _ => Style::new(),
         };
         let label = match (&verdict.cause, verdict.confidence) {

@@ -178,7 +178,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
         .table
         .rows()
         .visible(model.table.top(), count)
-        .map(|id| (id, model.profiles.id_columns(id)))
+        .map(|id| (id, model.profiles.id_prefix_length(id)))
         .collect();
     let id_width = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
     let id_width = u16::try_from(id_width).unwrap_or(u16::MAX);
@@ -228,7 +228,7 @@ fn draw_row(
     area: Rect,
     columns: &[PlacedColumn<Column>],
     model: &Model,
-    (id, id_columns): (&SessionId, usize),
+    (id, id_prefix_length): (&SessionId, usize),
     now: Moment,
     stale_profiles: &[ProfileId],
 ) {
@@ -239,7 +239,7 @@ fn draw_row(
         model,
         record,
         profile,
-        id_columns,
+        id_prefix_length,
         server_now: model.profiles.profile_time(profile, now),
     };
     let is_stale = stale_profiles.contains(&profile);

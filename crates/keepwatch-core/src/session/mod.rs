@@ -147,9 +147,9 @@ pub enum List {
 impl List {
     /// Both lists.
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
-    /// The maximum number of sessions that are no longer in a list, but are still polled one by one until their end is
-    /// known. Sessions named by the user do not count. If there are more, the oldest are evicted.
-    pub const MAX_DELISTED: usize = 10_000;
+    /// The maximum number of sessions that left the lists and are still polled one by one, until their end is known.
+    /// Sessions named by the user do not count. If more leave, the oldest are evicted.
+    pub const MAX_UNLISTED: usize = 10_000;
 
     /// Returns the status that the list selects.
     #[must_use]

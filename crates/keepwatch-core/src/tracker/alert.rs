@@ -8,7 +8,7 @@ use crate::text;
 
 /// A reason to look at a session.
 ///
-/// The strum names are part of the schema of `keepwatch events`. A renamed variant keeps its old name there.
+/// The strum names are part of the schema of `keepwatch events`, so a renamed variant keeps its strum name.
 #[derive(
     Clone,
     Copy,
@@ -25,20 +25,20 @@ use crate::text;
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Alert {
-    /// At most this much time is left. One of the thresholds of [`AlertThresholds`].
+    /// At most this much time is left until its expiry. The value is a threshold of [`AlertThresholds`].
     #[strum(serialize = "time_left")]
     TimeLeft(Duration),
-    /// A keep-alive session ended, and not by its timeout.
+    /// A keep-alive session ended long before its expiry.
     EndedEarly,
     /// The session ended as `ERROR`.
     Error,
-    /// The session still runs, according to a request that was sent after its expiry.
+    /// The session still runs, according to a response to a request sent after its expiry.
     Overdue,
     /// The session still runs this long after the user requested its release.
     StillRunning(Duration),
-    /// The user requested its release, and the request failed for good.
+    /// The user requested its release. The request failed, and keepwatch gave up.
     ReleaseFailed,
-    /// The session had proxy traffic, and has had none for at least this long.
+    /// The session had proxy traffic before, and has had none for at least this long.
     Idle(Duration),
 }
 
@@ -61,11 +61,13 @@ impl Alert {
                 format!("still running {} after the release", text::format_elapsed(after))
             }
             Self::ReleaseFailed => "its release failed".into(),
-            Self::Idle(for_) => format!("no bytes through its proxy for {}", text::format_duration(for_)),
+            Self::Idle(duration) => {
+                format!("no bytes through its proxy for {}", text::format_duration(duration))
+            }
         }
     }
 
-    /// Returns true if only a session that has not ended can have this alert.
+    /// Returns true if only a session that has not ended can have this alert. The others are end alerts.
     #[must_use]
     pub fn applies_while_running(self) -> bool {
         matches!(
@@ -78,9 +80,9 @@ impl Alert {
 /// Thresholds for the alerts of a running session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertThresholds {
-    /// Thresholds of time left, the longest first.
+    /// Thresholds of time left until the expiry, the longest first.
     left: Vec<Duration>,
-    /// Time without proxy traffic, for a session that had some before.
+    /// Threshold of time without proxy traffic, for a session that had traffic before.
     pub idle: Duration,
 }
 
@@ -93,22 +95,22 @@ impl AlertThresholds {
         Self { left, idle }
     }
 
-    /// Returns thresholds that never raise an alert by time alone.
+    /// Returns thresholds that raise no alert about time left or idle time.
     #[must_use]
     pub fn none() -> Self {
         Self::new(Vec::new(), Duration::MAX)
     }
 
-    /// Returns the shortest threshold that `left` has reached.
+    /// Returns the shortest threshold that is at least `left`, the time left of a session with this timeout.
     ///
     /// Thresholds of `timeout` or more do not apply. Otherwise a short session would have an alert from its first
-    /// second.
+    /// second on.
     #[must_use]
     pub fn reached(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
         self.applicable(timeout).filter(|threshold| left <= *threshold).last()
     }
 
-    /// Returns the longest threshold that `left` has not reached yet.
+    /// Returns the longest threshold below `left`: the one that the session reaches next.
     #[must_use]
     pub fn next(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
         self.applicable(timeout).find(|threshold| *threshold < left)
@@ -132,7 +134,9 @@ mod tests {
 
     use super::*;
 
-    const S: fn(u64) -> Duration = Duration::from_secs;
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
 
     #[test]
     fn alert_names_match_the_schema() {
@@ -144,17 +148,17 @@ mod tests {
     #[test]
     fn no_thresholds_raise_no_alert() {
         let none = AlertThresholds::none();
-        assert_eq!((none.reached(S(0), None), none.next(S(9999), None)), (None, None));
+        assert_eq!((none.reached(secs(0), None), none.next(secs(9999), None)), (None, None));
         assert_eq!(none.idle, Duration::MAX);
     }
 
     #[test]
     fn running_alerts_differ_from_end_alerts() {
         for alert in [
-            Alert::TimeLeft(S(60)),
+            Alert::TimeLeft(secs(60)),
             Alert::Overdue,
-            Alert::Idle(S(600)),
-            Alert::StillRunning(S(30)),
+            Alert::Idle(secs(600)),
+            Alert::StillRunning(secs(30)),
             Alert::ReleaseFailed,
         ] {
             assert!(alert.applies_while_running(), "{alert:?}");
@@ -164,8 +168,8 @@ mod tests {
 
     #[test]
     fn shortest_reached_threshold_counts() {
-        let thresholds = AlertThresholds::new(vec![S(60), S(300), S(60)], S(600));
-        let timeout = Some(S(900));
+        let thresholds = AlertThresholds::new(vec![secs(60), secs(300), secs(60)], secs(600));
+        let timeout = Some(secs(900));
         for (left, reached, next) in [
             (301, None, Some(300)),
             (300, Some(300), Some(60)),
@@ -174,8 +178,8 @@ mod tests {
             (0, Some(60), None),
         ] {
             assert_eq!(
-                (thresholds.reached(S(left), timeout), thresholds.next(S(left), timeout)),
-                (reached.map(S), next.map(S)),
+                (thresholds.reached(secs(left), timeout), thresholds.next(secs(left), timeout)),
+                (reached.map(secs), next.map(secs)),
                 "{left} s left"
             );
         }
@@ -184,11 +188,11 @@ mod tests {
     #[test]
     fn short_timeout_raises_no_alert_at_start() {
         let thresholds = AlertThresholds::default();
-        assert_eq!(thresholds.reached(S(299), Some(S(300))), None);
-        assert_eq!(thresholds.reached(S(59), Some(S(300))), Some(S(60)));
+        assert_eq!(thresholds.reached(secs(299), Some(secs(300))), None);
+        assert_eq!(thresholds.reached(secs(59), Some(secs(300))), Some(secs(60)));
         assert_eq!(
-            thresholds.reached(S(299), None),
-            Some(S(300)),
+            thresholds.reached(secs(299), None),
+            Some(secs(300)),
             "every threshold applies if the timeout is unknown"
         );
     }

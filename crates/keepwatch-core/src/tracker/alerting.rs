@@ -1,7 +1,7 @@
-//! Raises and clears the alerts of sessions, and knows when the next one is due.
+//! Raises and clears the alerts of sessions. Also computes the time of the next change that needs no input.
 //!
-//! Alerts that depend on time alone are found in an ordered set of deadlines, so the work does not grow with the number
-//! of sessions.
+//! A sorted set has the deadlines of all sessions, so finding the alerts that are due does not take longer with more
+//! sessions.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::verdict::Cause;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{Phase, SessionId, Status};
 
-/// Time within which a released session should end. A session that runs for longer gets an alert.
+/// The time after which a session that still runs, although the user requested its release, gets an alert.
 const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 impl SessionTracker {
@@ -26,10 +26,10 @@ impl SessionTracker {
     #[must_use]
     pub fn time_until_deadline(&self, now: Moment) -> Option<Duration> {
         let server = self.clock.at(now);
-        let alert = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
-        let alert = alert.map(|wait| wait.to_std().unwrap_or_default());
-        let ends = self.end_clusters.due().map(|due| due.saturating_sub(now.boot));
-        alert.into_iter().chain(ends).min()
+        let alert_wait = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
+        let alert_wait = alert_wait.map(|wait| wait.to_std().unwrap_or_default());
+        let cluster_wait = self.end_clusters.due().map(|due| due.saturating_sub(now.boot));
+        alert_wait.into_iter().chain(cluster_wait).min()
     }
 
     /// Advances the time to `now`: raises the alerts that are due, and reports the end clusters that are ready.
@@ -50,7 +50,7 @@ impl SessionTracker {
         }
     }
 
-    /// Recomputes the alerts of a session, after a response about it or at its deadline.
+    /// Recomputes the alerts and the deadline of a session, after an input about it or at its deadline.
     pub(super) fn update_alerts(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let server = self.clock.at(now);
         let Some(record) = self.records.get_mut(id) else { return };
@@ -88,17 +88,17 @@ impl SessionTracker {
                 _ => {}
             }
         } else if alerts.is_empty() && record.alerts.is_empty() {
-            return; // the usual case
+            return; // the usual case: no alert before or now
         }
         self.raise_alerts(id, &alerts, now, applied);
     }
 
-    /// Replaces the alerts of a session by `alerts`, and records an event for each new one.
+    /// Replaces the alerts of a session by `alerts`. Records an event for each new one.
     fn raise_alerts(&mut self, id: &SessionId, alerts: &[Alert], now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
-        let before = record.alerts.len();
+        let previous_count = record.alerts.len();
         record.alerts.retain(|(alert, _)| alerts.contains(alert));
-        if record.alerts.len() != before {
+        if record.alerts.len() != previous_count {
             self.changes.count_session_change();
         }
         let new: Vec<Alert> = alerts
@@ -108,7 +108,7 @@ impl SessionTracker {
             .collect();
         for alert in new {
             // If the API retracts an end and reports it again, its alerts are not new: they keep their first event.
-            if let Some(seq) = raised_before(&self.records, id, alert) {
+            if let Some(seq) = previous_event(&self.records, id, alert) {
                 self.add_alert(id, alert, seq);
                 continue;
             }
@@ -118,6 +118,7 @@ impl SessionTracker {
         }
     }
 
+    /// Adds an alert that the event `seq` raised.
     fn add_alert(&mut self, id: &SessionId, alert: Alert, seq: Seq) {
         let Some(record) = self.records.get_mut(id) else { return };
         record.alerts.push((alert, seq));
@@ -128,7 +129,7 @@ impl SessionTracker {
     }
 }
 
-/// Returns the alert that a session's release causes now, and the moment at which it may cause one.
+/// Returns the alert that a session has now because of its release, and the moment at which it may get one.
 fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
     let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) else {
         return (None, None);
@@ -142,13 +143,13 @@ fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment
     }
 }
 
-/// Returns the event that raised this end alert before, if any.
-fn raised_before(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, alert: Alert) -> Option<Seq> {
+/// Returns the event that raised this end alert of the session earlier, if any.
+fn previous_event(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, alert: Alert) -> Option<Seq> {
     let raised = &records.get(id)?.raised_end_alerts;
-    raised.iter().find(|(before, _)| *before == alert).map(|(_, seq)| *seq)
+    raised.iter().find(|(raised_alert, _)| *raised_alert == alert).map(|(_, seq)| *seq)
 }
 
-/// Returns the time left in whole seconds, as the screen counts down.
+/// Returns the time left, rounded as in [`Record::time_left`]. Returns `None` after the expiry.
 fn seconds_left(expires: Timestamp, now: Timestamp) -> Option<Duration> {
     let left = expires.timestamp().saturating_sub(now.timestamp());
     u64::try_from(left).ok().map(Duration::from_secs)

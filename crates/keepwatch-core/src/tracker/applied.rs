@@ -6,19 +6,18 @@ use crate::session::SessionId;
 
 /// The events and state changes of one input.
 ///
-/// The screen and `keepwatch events` use [`AppliedChanges::events`]. The encoder of recordings and of the journal also
-/// needs the other fields, to distinguish a response that repeats the one before it from a response that must be
-/// stored. An input that changes nothing returns an empty value, which allocates nothing.
+/// The screen and `keepwatch events` use [`AppliedChanges::events`]. The encoder, which writes recordings and the
+/// journal, also uses the other fields: they tell whether a response only repeats the previous one or must be stored.
+/// If an input changes nothing, all fields are empty, which takes no heap memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AppliedChanges {
     /// The events that the input caused, in the order of the timeline.
     pub events: Vec<Event>,
-    /// The sessions whose response differs from the one before it, in the order of the response. Never holds
-    /// [`Change::None`].
+    /// The sessions that the response changed, in its order, with the kind of change. Never [`Change::None`].
     pub changed: Vec<(SessionId, Change)>,
-    /// True if the estimate of the server's clock moved or became more exact.
+    /// True if the estimate of the server's clock changed, or its precision.
     pub clock_changed: bool,
-    /// True if the tracker's state changed in a way that the other fields do not show: the tracker ignored a response
-    /// because a request sent later was answered first, or a session was missing from its list.
+    /// True if the input was special in a way that the other fields do not show. Either the tracker ignored a stale
+    /// response, because a request sent later was answered first, or a session was missing from its list.
     pub changed_silently: bool,
 }

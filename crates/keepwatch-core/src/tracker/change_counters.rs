@@ -1,6 +1,6 @@
-//! Change counters, read by the view to decide whether its rows are out of date.
+//! Change counters. The screen reads them to decide whether its rows are out of date.
 
-/// Counters of changes to the tracker's state. While a counter is unchanged, so is the state that it covers.
+/// Counters of changes to the tracker's state. As long as a counter stays the same, the state that it covers does, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeCounters {
     /// Changes to the set of sessions, or to any of their data except proxy bytes and response times.
@@ -18,6 +18,7 @@ impl ChangeCounters {
         self.bytes = self.bytes.wrapping_add(1);
     }
 
+    /// Counts a response that may have changed all data of a session.
     pub(super) fn count_full_change(&mut self) {
         self.count_session_change();
         self.count_bytes_change();

@@ -1,8 +1,8 @@
-//! Cost estimates: the API reports neither billed minutes nor prices, and prices change.
+//! Cost estimates. The API reports neither billed minutes nor prices, and prices change.
 //!
 //! Running time is billed per minute, with a minimum of one minute, whether or not a client is connected. Proxy bytes
-//! are billed per GB (10⁹ bytes). keepwatch does not know what a plan includes, so an estimate is the price beyond
-//! that.
+//! are billed per GB (10⁹ bytes). keepwatch does not know how much a plan includes, so an estimate
+//! is the price without a plan's included amounts.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Rates {
 }
 
 impl Default for Rates {
-    /// Returns the prices of the developer plan in autumn 2026.
+    /// Returns the prices of Browserbase's developer plan in autumn 2026.
     fn default() -> Self {
         Self { hour: 0.12, gb: 12.0 }
     }
@@ -38,27 +38,27 @@ impl Rates {
     }
 }
 
-/// Returns the billed minutes for a running time: every started minute counts, and at least one.
+/// Returns the billed minutes for a running time, rounded up to whole minutes. The minimum is one.
 #[must_use]
 pub fn billed_minutes(ran: Duration) -> u64 {
     let minutes = ran.as_secs() / 60;
-    let has_started_another = !ran.as_secs().is_multiple_of(60) || ran.subsec_nanos() > 0;
-    minutes.saturating_add(u64::from(has_started_another)).max(1)
+    let has_partial_minute = !ran.as_secs().is_multiple_of(60) || ran.subsec_nanos() > 0;
+    minutes.saturating_add(u64::from(has_partial_minute)).max(1)
 }
 
-/// Formats an estimate, rounded so that it never looks exact: "est. <$0.01", "est. $0.11", "est. $1240".
+/// Formats an estimate in dollars, rounded so that it does not look exact: "est. <$0.01", "est. $0.11", "est. $1240".
 #[must_use]
 pub fn format_estimate(dollars: f64) -> String {
     match dollars {
-        d if !d.is_finite() || d <= 0.0 => "est. $0".into(),
-        d if d < 0.01 => "est. <$0.01".into(),
-        d if d < 100.0 => format!("est. ${d:.2}"),
-        d => format!("est. ${d:.0}"),
+        _ if !dollars.is_finite() || dollars <= 0.0 => "est. $0".into(),
+        ..0.01 => "est. <$0.01".into(),
+        ..100.0 => format!("est. ${dollars:.2}"),
+        _ => format!("est. ${dollars:.0}"),
     }
 }
 
-/// Totals of the sessions that ran for less than a minute but were billed for one. There may have been more: keepwatch
-/// never sees a session that is shorter than the poll interval.
+/// Totals of the sessions that ran for less than a minute but were billed for one. There may be more of them, because
+/// keepwatch can miss a session that is shorter than the poll interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShortSessions {
     /// Number of sessions.
@@ -68,7 +68,7 @@ pub struct ShortSessions {
 }
 
 impl ShortSessions {
-    /// Adds a session that ended after `ran`, if it was short.
+    /// Adds a session that ran for this long, if that is less than a minute.
     pub fn add(&mut self, ran: Duration) {
         if ran < Duration::from_secs(60) {
             self.sessions = self.sessions.saturating_add(1);
@@ -76,7 +76,8 @@ impl ShortSessions {
         }
     }
 
-    /// Returns "at least 12 sessions, 12 min billed for 48 s used", or `None` for fewer than two sessions.
+    /// Returns the totals in the form "at least 12 sessions, 12 min billed for 48 s used", or `None` for fewer than two
+    /// sessions.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
         let (count, used) = (self.sessions, crate::text::format_elapsed(self.used));
@@ -93,12 +94,14 @@ fn as_f64(number: u64) -> f64 {
 mod tests {
     use super::*;
 
-    const MS: fn(u64) -> Duration = Duration::from_millis;
+    fn millis(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
 
     #[test]
     fn started_minutes_are_billed() {
         for (ran, minutes) in [(0, 1), (1, 1), (60_000, 1), (60_001, 2), (119_999, 2), (3_600_000, 60)] {
-            assert_eq!(billed_minutes(MS(ran)), minutes, "{ran} ms");
+            assert_eq!(billed_minutes(millis(ran)), minutes, "{ran} ms");
         }
     }
 
@@ -131,11 +134,11 @@ mod tests {
     fn only_short_sessions_are_summed() {
         let mut short = ShortSessions::default();
         for _ in 0..12 {
-            short.add(MS(4_000));
+            short.add(millis(4_000));
         }
-        short.add(MS(60_000));
+        short.add(millis(60_000));
         let sentence = short.sentence();
         assert_eq!(sentence.as_deref(), Some("at least 12 sessions, 12 min billed for 48 s used"));
-        assert_eq!(ShortSessions { sessions: 1, used: MS(1) }.sentence(), None);
+        assert_eq!(ShortSessions { sessions: 1, used: millis(1) }.sentence(), None);
     }
 }

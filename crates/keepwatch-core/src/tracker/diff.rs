@@ -1,22 +1,23 @@
-//! Changes between two responses about one session. Pure.
+//! Differences between two responses about one session, as events. Pure.
 //!
-//! The connect fields are ignored, because every response has a new signing key. `updatedAt` is ignored, because its
+//! This module ignores the connect fields, because every response has a new signing key, and `updatedAt`, because its
 //! meaning is not documented. [`Record`](super::Record) compares the status and the proxy bytes itself.
 
 use super::event::EventKind;
 use crate::session::{Metadata, Session, Status};
 
-/// Returns an event for each field that differs between `old` and `new`.
+/// Returns an event for each compared field that differs between `old` and `new`.
 ///
-/// `same_kind` is true if both are from a list, or neither is. A list may omit fields that a single response has, so a
-/// missing field counts as a change only within one kind.
+/// `same_kind` is true if both are from lists, or neither is. A list may omit fields that the response about one
+/// session has. If only one of the two is from a list, a field that is missing in one of them is therefore no
+/// difference.
 pub(super) fn diff_sessions(old: &Session, new: &Session, same_kind: bool) -> Vec<EventKind> {
     let mut changes = Vec::new();
-    // The API sets new times when a pending session starts. This is not a change of the expiry.
-    let starts = old.status == Status::Pending && new.status != Status::Pending;
+    // The API sets new times when a pending session starts. That is not a change of the expiry.
+    let has_started = old.status == Status::Pending && new.status != Status::Pending;
     if let (Some(from), Some(to)) = (old.expires, new.expires)
         && from != to
-        && !starts
+        && !has_started
     {
         changes.push(EventKind::ExpiryMoved { from, to });
     }
@@ -47,7 +48,7 @@ pub(super) fn nonempty_metadata(session: &Session) -> Option<&Metadata> {
     session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_omitted())
 }
 
-/// Returns true if `old` has a stored copy of the metadata of `new`: one that was redacted or omitted.
+/// Returns true if `old` has the metadata of `new` as the journal stores it: redacted, or a placeholder.
 fn is_redacted_copy(old: &Session, new: &Session) -> bool {
     let Some(old) = &old.metadata else { return false };
     old.is_omitted() || new.metadata.as_ref().is_some_and(|new| *old == new.redacted())

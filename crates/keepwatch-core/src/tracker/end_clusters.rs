@@ -1,13 +1,13 @@
 //! End clusters: sessions that ended within [`CLUSTER_WINDOW`] of each other, by their `endedAt`.
 //!
-//! A finished job, a bulk release or an outage ends many sessions at once. Without clusters, it would look like a dozen
-//! unrelated rows.
+//! A finished job, a bulk release or an outage ends many sessions at once. Without clusters, these ends would look
+//! unrelated.
 //!
-//! The ends are sorted by time and cut into windows. Each window begins at the first end that is in no window yet, so
-//! the same ends give the same windows, in whatever order the tracker learns them.
+//! The ends are sorted by time and cut into windows. Each window begins at the first end after the previous window. The
+//! same ends therefore give the same windows, in whatever order the tracker learns of them.
 //!
 //! On a busy project, some sessions end together by chance. A window therefore counts as a cluster only if it has more
-//! ends than the ten minutes before it make likely.
+//! ends than chance explains, given the number of ends in the ten minutes before it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,29 +18,32 @@ use super::verdict::EndCluster;
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::SessionId;
 
-/// Longest time between the first and the last end of a window.
+/// The maximum time between the first and the last end of a window.
 pub const CLUSTER_WINDOW: Duration = Duration::from_secs(3);
-/// Time before a window that its number of ends is compared with.
+/// The period before a window. The number of ends in it gives the number that a window has by chance.
 const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
-/// Time without a new end after which clusters are reported. The tracker learns the ends of one moment one by one.
+/// Time without a new end after which clusters are reported. The tracker waits because it learns of simultaneous ends
+/// one by one.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
-/// Longest time between learning the first end and reporting its cluster.
+/// The maximum time from learning of an end to reporting its cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Ends of sessions that can form clusters.
 #[derive(Debug, Default)]
 pub(super) struct EndClusters {
+    /// All ends, sorted by time.
     ends: BTreeSet<(Timestamp, SessionId)>,
-    /// The time of each end.
+    /// The time of each session's end.
     end_by_session: HashMap<SessionId, Timestamp>,
     /// The ends whose cluster has not been reported yet.
     unreported: Vec<(Timestamp, SessionId)>,
-    /// The times at which the first and the newest of `unreported` were learned, on the clock since boot.
+    /// The times at which the tracker learned of the first and of the newest unreported end, on our clock since boot.
     learned_at: Option<(Duration, Duration)>,
 }
 
 impl EndClusters {
-    /// Adds an end that was learned at `now`. It replaces an earlier end of the same session.
+    /// Adds an end. The tracker learned of it at `now`, on our clock since boot. Replaces an earlier end of the
+    /// session.
     pub(super) fn add(&mut self, id: &SessionId, at: Timestamp, now: Duration) {
         if self.end_by_session.get(id) == Some(&at) {
             return;
@@ -68,13 +71,14 @@ impl EndClusters {
         self.ends.len()
     }
 
-    /// Returns the time at which [`EndClusters::take_ready`] returns clusters, on the clock since boot.
+    /// Returns the time, on our clock since boot, from which [`EndClusters::take_ready`] returns clusters. `None` if
+    /// there is nothing to report.
     pub(super) fn due(&self) -> Option<Duration> {
         let (first, newest) = self.learned_at?;
         Some(newest.saturating_add(SETTLE_TIME).min(first.saturating_add(MAX_WAIT)))
     }
 
-    /// Returns the clusters with an unreported end, once they are due. Each cluster is returned once.
+    /// Returns the clusters with an unreported end if they are due, otherwise nothing. Marks all ends as reported.
     pub(super) fn take_ready(&mut self, now: Duration) -> Vec<EndCluster> {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
@@ -96,14 +100,14 @@ impl EndClusters {
         if !self.ends.contains(&own) {
             return None;
         }
-        // No window spans a gap of its own length. Go back to the nearest such gap: a window begins at the end after
-        // it.
+        // A gap longer than a window always separates two windows. Go back to the nearest such gap: the end after it
+        // begins a window.
         let mut first = &own;
-        for before in self.ends.range(..&own).rev() {
-            if saturating_add(before.0, CLUSTER_WINDOW) < first.0 {
+        for earlier in self.ends.range(..&own).rev() {
+            if saturating_add(earlier.0, CLUSTER_WINDOW) < first.0 {
                 break;
             }
-            first = before;
+            first = earlier;
         }
         let mut window: Vec<&(Timestamp, SessionId)> = Vec::new();
         for end in self.ends.range(first..) {
@@ -118,21 +122,21 @@ impl EndClusters {
         let (first, last) = (window.first()?, window.last()?);
         let spread = last.0.signed_duration_since(first.0).to_std().ok()?;
         let ids: Vec<SessionId> = window.iter().map(|(_, id)| id.clone()).collect();
-        (ids.len() > self.expected_by_chance(first)).then_some(EndCluster { ids, spread })
+        (ids.len() > self.max_ends_by_chance(first)).then_some(EndCluster { ids, spread })
     }
 
-    /// Returns the number of ends that a window beginning with `first` can have by chance.
+    /// Returns the maximum number of ends that chance explains in the window that begins with `first`.
     ///
-    /// This is the average number per window in [`BASELINE_PERIOD`] before it, plus three standard deviations, plus
-    /// one.
-    fn expected_by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
-        let since = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
-        let before = self.ends.range(..first).rev().take_while(|(at, _)| *at >= since).count();
-        // With `n` ends in the `w` windows before, the result is 1 + n/w + 3·√(n/w), in whole numbers.
+    /// This is the average number of ends per window in the [`BASELINE_PERIOD`] before it, plus three standard
+    /// deviations, plus one.
+    fn max_ends_by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
+        let baseline_start = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
+        let earlier_ends = self.ends.range(..first).rev().take_while(|(at, _)| *at >= baseline_start).count();
+        // For n earlier ends in w windows, the result is 1 + n/w + 3·√(n/w), in whole numbers. 3·√(n/w) = √(9·n/w).
         let windows = usize::try_from(BASELINE_PERIOD.num_milliseconds()).unwrap_or(0);
         let windows = windows / usize::try_from(CLUSTER_WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
-        let three_deviations = before.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
-        before.checked_div(windows).unwrap_or(0).saturating_add(three_deviations).saturating_add(1)
+        let three_deviations = earlier_ends.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
+        earlier_ends.checked_div(windows).unwrap_or(0).saturating_add(three_deviations).saturating_add(1)
     }
 }
 
@@ -141,43 +145,48 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    const MS: fn(u64) -> Duration = Duration::from_millis;
+    fn millis(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
 
-    fn at(ms: u64) -> Timestamp {
-        saturating_add(testing::noon(), MS(ms))
+    /// Returns the time `milliseconds` after noon.
+    fn at(milliseconds: u64) -> Timestamp {
+        saturating_add(testing::noon(), millis(milliseconds))
     }
 
     fn id(number: u64) -> SessionId {
         testing::id(&format!("s{number}"))
     }
 
+    /// Returns the ends of the sessions 0, 1 and so on, at these milliseconds after noon. All were learned at boot.
     fn ends(times: &[u64]) -> EndClusters {
         let mut ends = EndClusters::default();
         for (number, time) in (0..).zip(times) {
-            ends.add(&id(number), at(*time), MS(0));
+            ends.add(&id(number), at(*time), millis(0));
         }
         ends
     }
 
+    /// Returns the size and the spread of the cluster of a session that ended at this time.
     fn cluster(ends: &EndClusters, number: u64, time: u64) -> Option<(usize, Duration)> {
         ends.cluster_of(&id(number), at(time)).map(|cluster| (cluster.ids.len(), cluster.spread))
     }
 
     #[test]
     fn cluster_window_is_three_seconds() {
-        assert_eq!(cluster(&ends(&[0, 3000]), 0, 0), Some((2, MS(3000))));
-        assert_eq!(cluster(&ends(&[0, 3000]), 1, 3000), Some((2, MS(3000))));
+        assert_eq!(cluster(&ends(&[0, 3000]), 0, 0), Some((2, millis(3000))));
+        assert_eq!(cluster(&ends(&[0, 3000]), 1, 3000), Some((2, millis(3000))));
         assert_eq!(cluster(&ends(&[0, 3001]), 0, 0), None);
         assert_eq!(cluster(&ends(&[0]), 0, 0), None);
-        assert_eq!(cluster(&ends(&[0, 0]), 1, 0), Some((2, MS(0))));
+        assert_eq!(cluster(&ends(&[0, 0]), 1, 0), Some((2, millis(0))));
     }
 
     #[test]
-    fn row_of_ends_is_cut_into_windows() {
+    fn close_ends_are_cut_into_windows() {
         let row = ends(&[0, 2000, 4000, 6000, 8000]);
-        assert_eq!(cluster(&row, 0, 0), Some((2, MS(2000))));
+        assert_eq!(cluster(&row, 0, 0), Some((2, millis(2000))));
         assert_eq!(cluster(&row, 1, 2000), cluster(&row, 0, 0));
-        assert_eq!(cluster(&row, 2, 4000), Some((2, MS(2000))));
+        assert_eq!(cluster(&row, 2, 4000), Some((2, millis(2000))));
         assert_eq!(cluster(&row, 4, 8000), None);
     }
 
@@ -192,27 +201,27 @@ mod tests {
             assert_eq!(found.is_some(), is_cluster, "{at_once} at once: {found:?}");
         }
         let quiet = ends(&[0, 60_000, 120_000, 180_000, 181_000]);
-        assert_eq!(cluster(&quiet, 4, 181_000), Some((2, MS(1000))));
+        assert_eq!(cluster(&quiet, 4, 181_000), Some((2, millis(1000))));
     }
 
     #[test]
     fn cluster_is_reported_after_settling() {
         let mut ends = ends(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
-        assert_eq!(ends.take_ready(MS(4999)), []);
-        ends.add(&id(9), at(60_000), MS(4999)); // alone: does not extend the wait
-        let ready = ends.take_ready(MS(5000));
-        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: MS(1200) }]);
-        assert_eq!((ends.due(), ends.take_ready(MS(99_999))), (None, vec![]));
+        assert_eq!(ends.take_ready(millis(4999)), []);
+        ends.add(&id(9), at(60_000), millis(4999)); // alone: does not extend the wait
+        let ready = ends.take_ready(millis(5000));
+        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: millis(1200) }]);
+        assert_eq!((ends.due(), ends.take_ready(millis(99_999))), (None, vec![]));
     }
 
     #[test]
     fn steady_ends_cannot_delay_report() {
         let mut ends = EndClusters::default();
         for second in 0..19 {
-            ends.add(&id(second), at(second * 10), MS(second * 1000 + 1000));
+            ends.add(&id(second), at(second * 10), millis(second * 1000 + 1000));
         }
-        assert_eq!(ends.due(), Some(MS(2000) + MAX_WAIT));
+        assert_eq!(ends.due(), Some(millis(2000) + MAX_WAIT));
     }
 
     #[test]
@@ -222,15 +231,15 @@ mod tests {
         assert_eq!(cluster(&ends, 0, 0), None);
         assert_eq!(ends.take_ready(MAX_WAIT), []);
         // The remaining end is not reported alone, but still counts for the next cluster.
-        ends.add(&id(2), at(500), MS(60_000));
-        let ready = ends.take_ready(MS(70_000));
-        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2)], spread: MS(500) }]);
+        ends.add(&id(2), at(500), millis(60_000));
+        let ready = ends.take_ready(millis(70_000));
+        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2)], spread: millis(500) }]);
         let mut ends = self::ends(&[0, 1000, 9000, 9500]);
         ends.remove(&id(3));
         let ready = ends.take_ready(MAX_WAIT);
         assert_eq!(
             ready,
-            [EndCluster { ids: vec![id(0), id(1)], spread: MS(1000) }],
+            [EndCluster { ids: vec![id(0), id(1)], spread: millis(1000) }],
             "a revived session does not affect other clusters"
         );
     }
@@ -238,9 +247,9 @@ mod tests {
     #[test]
     fn newer_end_replaces_older_one() {
         let mut ends = ends(&[0, 60_000]);
-        ends.add(&id(1), at(120_000), MS(0));
-        ends.add(&id(1), at(2_000), MS(0));
+        ends.add(&id(1), at(120_000), millis(0));
+        ends.add(&id(1), at(2_000), millis(0));
         assert_eq!(ends.len(), 2);
-        assert_eq!((cluster(&ends, 1, 60_000), cluster(&ends, 1, 2_000)), (None, Some((2, MS(2000)))));
+        assert_eq!((cluster(&ends, 1, 60_000), cluster(&ends, 1, 2_000)), (None, Some((2, millis(2000)))));
     }
 }

@@ -1,7 +1,8 @@
 //! Events: what happened to sessions, to polling and to clocks.
 //!
 //! Each event has a time interval on the server's clock ([`TimeInterval`]) and the time at which this program learned
-//! of it. Its sentence claims observations only. The probable cause of an end is [`verdict`](super::verdict)'s job.
+//! of it. The sentence of an event states observations only. The [`verdict`](super::verdict) module finds the probable
+//! causes of ends.
 
 mod sentence;
 
@@ -15,21 +16,21 @@ use crate::clock::Timestamp;
 use crate::session::{ApiError, ApiErrorKind, List, Region, SessionId, Status};
 use crate::text::Untrusted;
 
-/// Something that happened to a session, or between the API and us.
+/// Something that happened to a session, to polling or to a clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The session; `None` if the event concerns all of them.
+    /// The session; `None` if the event does not concern exactly one session.
     pub id: Option<SessionId>,
     /// The interval in which it happened, on the server's clock.
     pub when: TimeInterval,
-    /// The time at which this program learned of it, on the server's clock. Events are sorted by it.
+    /// The time at which this program learned of it, on the server's clock.
     pub learned_at: Timestamp,
     /// The kind of event, with its details.
     pub kind: EventKind,
 }
 
-/// The kinds of events. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps its name
-/// there.
+/// The kinds of events. The strum names are part of the schema of `keepwatch events`, so a renamed variant keeps its
+/// strum name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {
@@ -50,18 +51,19 @@ pub enum EventKind {
         /// The first value after the change.
         to: Status,
     },
-    /// The session ended while it was watched.
+    /// The session ended after the first response about it.
     Ended {
         /// Its final status.
         status: Status,
         /// Its `endedAt`.
         ended_at: Option<Timestamp>,
-        /// True if `endedAt` is between the last response before the end and the first after it.
+        /// True if `endedAt` is between the last response that shows the session alive and the first that shows it
+        /// ended.
         ended_at_fits: bool,
-        /// The last response that shows it alive: its time of arrival and its status.
+        /// The last response that shows it alive: the time of its receipt, and the status in it.
         last_alive: Option<(Timestamp, Status)>,
     },
-    /// The API reports the session alive after it reported its end.
+    /// The API reports the session alive, although it reported its end before.
     Contradicted {
         /// The final status reported before.
         from: Status,
@@ -94,18 +96,18 @@ pub enum EventKind {
     MetadataChanged,
     /// The session's `proxyBytes` began to grow.
     TrafficStarted,
-    /// The session's `proxyBytes` stopped growing.
+    /// The session's `proxyBytes` stopped growing. Recorded a minute later.
     TrafficStopped {
-        /// The number of bytes by then.
+        /// The value of `proxyBytes`.
         bytes: i64,
     },
-    /// The API reports the session alive, but the list of its status lacks it.
+    /// The API reports the session alive, but the session is missing from the list of its status.
     Unlisted,
     /// The API does not know the session, or no longer knows it.
     NotFound(ApiError),
-    /// The API knows the session again, with this status.
+    /// The API knows the session again, after a 404 or 410. It has this status.
     FoundAgain(Status),
-    /// The API reported the session alive when it was requested after its expiry.
+    /// A response to a request sent after the session's expiry reports the session alive.
     Overdue {
         /// Its `expiresAt`.
         expires: Timestamp,
@@ -117,13 +119,13 @@ pub enum EventKind {
     ReleaseFailed {
         /// The reason.
         error: ApiError,
-        /// The delay until the retry; `None` without a retry.
+        /// The time until the retry, or `None` if keepwatch gave up.
         wait: Option<Duration>,
     },
-    /// An alert for the session was raised.
+    /// The session got an alert.
     #[strum(serialize = "flagged")]
     AlertRaised(Alert),
-    /// A session with the same metadata appeared after this one had ended.
+    /// A successor of the session appeared: this session, with the same metadata, was created after the end.
     Successor(SessionId),
     /// Several sessions ended at about the same time, none of them by its timeout.
     #[strum(serialize = "ended_together")]
@@ -133,14 +135,15 @@ pub enum EventKind {
         /// The time between the first and the last `endedAt`.
         spread: Duration,
     },
-    /// Polls began to fail, or fail with another error than before. If the event has an id, only polls of that session.
+    /// Polls began to fail, or began to fail with another error. If the event has an id, only the polls of that session
+    /// do.
     #[strum(serialize = "polls_failing")]
     PollsFailing {
         /// The error.
         error: ApiError,
         /// The list, if only polls of one list fail.
         list: Option<List>,
-        /// The delay until the next poll.
+        /// The time until the retry.
         wait: Option<Duration>,
     },
     /// Polls succeed again.
@@ -148,21 +151,25 @@ pub enum EventKind {
     PollsRecovered {
         /// The list, if only polls of one list failed.
         list: Option<List>,
-        /// The time without a response.
-        after: Duration,
+        /// The time from the first failed request to the first successful response.
+        #[serde(rename = "after")]
+        outage: Duration,
     },
     /// This machine slept for this long.
     Slept(Duration),
-    /// The API's clock differs from what earlier responses implied. All times follow the new clock.
+    /// The API's clock was set, or another machine answers: `Date` contradicts earlier responses. All times follow the
+    /// new clock.
     #[strum(serialize = "api_clock_set")]
     ServerClockSet {
         /// The difference in milliseconds; negative if the clock went back.
-        by_ms: i64,
+        #[serde(rename = "by_ms")]
+        step_ms: i64,
     },
     /// This machine's wall clock was set.
     ClockSet {
         /// The difference in milliseconds; negative if the clock was set back.
-        by_ms: i64,
+        #[serde(rename = "by_ms")]
+        step_ms: i64,
     },
 }
 
@@ -176,7 +183,7 @@ impl EventKind {
         }
     }
 
-    /// Returns true if an event without an id concerns the session `id`.
+    /// Returns true if an event of this kind without a session id concerns the session `id`.
     #[must_use]
     pub(super) fn concerns(&self, id: &SessionId) -> bool {
         match self {
@@ -185,13 +192,14 @@ impl EventKind {
         }
     }
 
-    /// Returns true for the first sight and the end of a session. The timeline never evicts these for other events.
+    /// Returns true for the first and the last event of a session's life: first seen and ended. The timeline never
+    /// evicts them to make room for other events.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::FirstSeen { .. } | Self::Ended { .. })
     }
 
-    /// Returns the API's id of the failed request, for a support ticket.
+    /// Returns the id that the API gave to the failed request, for a support ticket.
     #[must_use]
     pub fn request_id(&self) -> Option<&Untrusted> {
         match self {

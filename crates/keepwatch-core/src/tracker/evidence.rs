@@ -11,8 +11,9 @@
 //!   Failed polls   with the API's request ids
 //! ```
 //!
-//! The report reads the tracker only, and no clock. Replaying a recording therefore gives the same text, byte for byte.
-//! Times are UTC, on the API's clock. Records never contain connect URLs, and secrets in metadata are redacted.
+//! The report depends only on the tracker, not on a clock. Replay of a recording therefore gives the same text, byte
+//! for byte. Times are UTC, on the server's clock. Records never contain connect URLs, and secrets in metadata are
+//! redacted.
 
 mod report_builder;
 mod sections;
@@ -29,12 +30,12 @@ use report_builder::{ReportBuilder, format_time};
 /// The maximum number of metadata lines.
 const MAX_METADATA_LINES: usize = 200;
 
-/// The content of the report.
+/// The options of the report.
 #[derive(Clone, Copy, Debug)]
 pub struct EvidenceOptions<'v> {
-    /// The version of the keepwatch that observed the session.
+    /// The version of keepwatch that observed the session.
     pub version: &'v str,
-    /// True to include the session's metadata, with secrets redacted.
+    /// True if the report includes the session's metadata, with secrets redacted.
     pub with_metadata: bool,
     /// The prices for the cost estimates.
     pub rates: Rates,
@@ -53,7 +54,7 @@ impl<'v> EvidenceOptions<'v> {
 pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions<'_>) -> Option<String> {
     let record = tracker.get(id)?;
     let verdict = tracker.verdict(id);
-    let as_of = tracker.latest_moment().map(|latest| tracker.clock().at(latest));
+    let as_of = tracker.last_input_moment().map(|latest| tracker.clock().at(latest));
     let mut report = ReportBuilder::default();
     report.paragraph(&format!("keepwatch {}: evidence for session {}", options.version, id.sanitise_line()));
     report.paragraph(&preamble(tracker, as_of));
@@ -76,6 +77,7 @@ pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions
     Some(report.into_text())
 }
 
+/// Returns the time of the newest input, and the precision of the times.
 fn preamble(tracker: &SessionTracker, as_of: Option<Timestamp>) -> String {
     let as_of = as_of.map(|at| format!("As of {}. ", format_time(at))).unwrap_or_default();
     let uncertainty = tracker.clock().uncertainty();
@@ -87,7 +89,7 @@ fn preamble(tracker: &SessionTracker, as_of: Option<Timestamp>) -> String {
     format!("{as_of}Times are UTC, on the API's clock{precision}.")
 }
 
-/// Returns the summary line: the verdict, the current state, or the reason why there is neither.
+/// Returns the summary: the verdict, otherwise the current state, otherwise the reason why there is neither.
 fn headline(
     tracker: &SessionTracker,
     record: &Record,
@@ -110,10 +112,10 @@ fn headline(
         return verdict.summary_line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
     let last = record.last().map(|last| tracker.clock().at(last.received));
-    let time_left =
+    let duration_left =
         session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
     let time_left =
-        time_left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
+        duration_left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
     format!("{} at the newest reply{time_left}: there is no end to explain.", session.status.sanitise(24))
 }
 
@@ -156,9 +158,9 @@ fn session_section(
 ) {
     let project = tracker.project_of(session);
     let name = project.map(|project| format!(" ({})", project.name.sanitise(60))).unwrap_or_default();
-    let keep_alive = session.keep_alive.map(|on| if on { "on" } else { "off" });
+    let keep_alive = session.keep_alive.map(|is_on| if is_on { "on" } else { "off" });
     let ended = session.ended.map(format_time);
-    let missing = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
+    let missing_end = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
     report.heading("Session, as the newest reply has it");
     report.field("id", &session.id.sanitise_line());
     report.optional_field("project", session.project.as_ref().map(|id| format!("{}{name}", id.sanitise(60))));
@@ -167,7 +169,7 @@ fn session_section(
     report.field("status", &session.status.sanitise(24));
     report.optional_field("created", session.created.map(format_time));
     report.optional_field("started", session.started.map(format_time));
-    report.optional_field("ended", ended.or_else(missing));
+    report.optional_field("ended", ended.or_else(missing_end));
     report.optional_field("expires", session.expires.map(format_time));
     let default = project.and_then(|project| project.default_timeout);
     let timeout = session.timeout().map(|timeout| match default {
@@ -188,8 +190,8 @@ fn session_section(
     duration_fields(report, tracker, record, session, rates);
 }
 
-/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, the responses around the
-/// end bound them.
+/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, writes their bounds by
+/// the responses around the end.
 fn duration_fields(
     report: &mut ReportBuilder,
     tracker: &SessionTracker,

@@ -1,6 +1,7 @@
-//! The health of polling: the current failure streak, past failures, and the newest success.
+//! The health of polling: the current failure streak, the newest failed polls, and the newest success.
 //!
-//! The failure streak here concerns a list or all polls. A streak that concerns one session is kept in its record.
+//! The failure streak here is one of a list or of all polls. The record of a session has the streak of that session
+//! alone.
 
 use std::collections::VecDeque;
 
@@ -9,7 +10,7 @@ use super::record::FailureStreak;
 use crate::clock::Moment;
 use crate::session::{ApiError, List};
 
-/// Most past failures that are kept.
+/// The maximum number of failed polls that are kept.
 pub(super) const MAX_FAILURES: usize = 200;
 
 /// Successes and failures of the polls.
@@ -19,13 +20,13 @@ pub struct PollHealth {
     pub last_success: Option<RequestTiming>,
     /// The current failure of all polls, or of a list.
     pub failure_streak: Option<FailureStreak>,
-    /// Past failures, newest last.
+    /// The newest failed polls, oldest first.
     pub failures: VecDeque<PollFailure>,
-    /// The number of elements of the newest lists that were not sessions.
+    /// The number of elements that were not sessions, in the newest list of each kind together.
     pub malformed: u32,
-    /// The same number for each list, in the order of [`List::ALL`].
+    /// The parts of that number, in the order of [`List::ALL`].
     malformed_by_list: [u32; 2],
-    /// The scope of `failure_streak`.
+    /// The scope of the newest failure in `failure_streak`.
     streak_scope: Option<Scope>,
 }
 
@@ -53,6 +54,7 @@ impl PollHealth {
         })
     }
 
+    /// Stores the number of elements of the newest `list` that were not sessions.
     pub(super) fn set_malformed(&mut self, list: List, count: u32) {
         let [running, pending] = &mut self.malformed_by_list;
         *(if list == List::Running { &mut *running } else { &mut *pending }) = count;
@@ -60,7 +62,7 @@ impl PollHealth {
     }
 
     /// Records a failed poll. Returns true if the failure concerns more than one session and is new: the polls
-    /// succeeded before, or failed with another error.
+    /// succeeded before, or failed with another error or for another list.
     pub(super) fn record_failure(
         &mut self,
         at: RequestTiming,
@@ -72,40 +74,44 @@ impl PollHealth {
             self.failures.pop_front();
         }
         self.failures.push_back(PollFailure { at, scope: scope.clone(), error: error.clone() });
-        // Polls that are in flight together fail together. They count as one failure.
-        let before = self.failure_streak.as_ref();
-        let is_new_attempt = before.is_none_or(|before| at.sent.mono >= before.at.received.mono);
+        // Polls that are in flight together fail together, so they count as one failure.
+        let previous = self.failure_streak.as_ref();
+        let is_new_attempt =
+            previous.is_none_or(|previous| at.sent.mono >= previous.newest_failure.received.mono);
         if !error.affects_all_requests() && !error.is_auth_error() && matches!(scope, Scope::Session(_)) {
-            // The request reached the API, so the failure that affected all requests is over.
-            self.failure_streak.take_if(|before| is_new_attempt && before.error.affects_all_requests());
+            // The request reached the API, so a failure of all requests is over.
+            self.failure_streak.take_if(|previous| is_new_attempt && previous.error.affects_all_requests());
             return false;
         }
         let list = match scope {
             Scope::List(list) if !error.affects_all_requests() && !error.is_auth_error() => Some(*list),
             Scope::List(_) | Scope::Session(_) | Scope::Projects => None,
         };
-        // The list of pending sessions matters less: any other failure takes precedence.
-        if list == Some(List::Pending) && before.is_some_and(|before| before.list != list) {
+        // A failure of the pending list does not replace another failure, because that list matters less.
+        if list == Some(List::Pending) && previous.is_some_and(|previous| previous.list != list) {
             return false;
         }
-        let is_new = before
-            .is_none_or(|before| is_new_attempt && before.error.kind != error.kind || before.list != list);
-        let count = before.map_or(0, |before| before.count).saturating_add(u32::from(is_new_attempt));
-        let since = before.map_or(at, |before| before.since);
-        self.failure_streak = Some(FailureStreak { since, at, error: error.clone(), list, count, next });
+        let is_new = previous.is_none_or(|previous| {
+            is_new_attempt && previous.error.kind != error.kind || previous.list != list
+        });
+        let count = previous.map_or(0, |previous| previous.count).saturating_add(u32::from(is_new_attempt));
+        let first_failure = previous.map_or(at, |previous| previous.first_failure);
+        let error = error.clone();
+        self.failure_streak =
+            Some(FailureStreak { first_failure, newest_failure: at, error, list, count, next });
         self.streak_scope = Some(scope.clone());
         is_new
     }
 
-    /// Records a successful poll. Returns the failure streak that it ended, if any.
+    /// Records a successful poll. Returns the failure streak that the success ends, if any.
     ///
     /// A response to a request that was sent before the failure does not end the streak.
     pub(super) fn record_success(&mut self, at: RequestTiming, scope: &Scope) -> Option<FailureStreak> {
         let ends_streak = self.failure_streak.as_ref().is_some_and(|streak| {
-            at.sent.mono >= streak.at.received.mono
+            at.sent.mono >= streak.newest_failure.received.mono
                 && (streak.error.affects_all_requests() || self.streak_scope.as_ref() == Some(scope))
         });
-        // While the list of running sessions fails, other successes do not make its data fresher.
+        // While the list of running sessions fails, other successes do not make that list's data fresher.
         let is_running_list_failing =
             self.failure_streak.as_ref().is_some_and(|streak| streak.list != Some(List::Pending));
         if (ends_streak || !is_running_list_failing)

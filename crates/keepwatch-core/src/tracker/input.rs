@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Project, Session, SessionId};
 
-/// The times of a request: sent, received, and the server's `Date`.
+/// The times of a request and of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestTiming {
-    /// The moment just before the request was sent. The response describes a state at or after this moment.
+    /// The moment just before the request was sent. The API determined the response's content at this moment or later.
     pub sent: Moment,
-    /// The moment just after the response was received. The response describes a state at or before this moment.
+    /// The moment just after the response was received. The API determined the response's content at this moment or
+    /// earlier.
     pub received: Moment,
     /// The response's `Date` header, in whole seconds.
     pub date: Option<Timestamp>,
@@ -21,10 +22,10 @@ pub struct RequestTiming {
 /// The target of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
-    /// One session. The id in the request counts, even if the response carries another one.
+    /// The session with this id. This id counts, even if the session in the response has another one.
     #[serde(rename = "One")]
     Session(SessionId),
-    /// A list of sessions. A session that is missing from it has another status, or the list is capped.
+    /// A list of sessions. If a session is missing from it, that session has another status, or the list is truncated.
     List(List),
     /// The list of projects.
     Projects,
@@ -36,7 +37,7 @@ pub enum Input {
     /// The user named sessions to watch. The tracker never evicts them.
     #[serde(rename = "Asked")]
     SessionsNamed {
-        /// The moment of naming.
+        /// The moment at which the user named them.
         at: Moment,
         /// The named sessions.
         ids: Vec<SessionId>,
@@ -53,7 +54,7 @@ pub enum Input {
         /// The number of list elements that were not sessions.
         malformed: u32,
     },
-    /// A run of responses repeated the one before it and caused no event. Recordings store such runs as one entry.
+    /// A run of responses that repeat the previous one and cause no event. Recordings store such a run as one entry.
     #[serde(rename = "Repeated")]
     ResponseRepeated {
         /// The times of the newest request.
@@ -67,7 +68,8 @@ pub enum Input {
         /// The number of responses in the run.
         #[serde(rename = "replies")]
         responses: u64,
-        /// The longest gap between two consecutive responses, from sending one request to receiving the next response.
+        /// The longest gap between two consecutive responses, from the sending of one request to the receipt of the
+        /// next response.
         longest_gap: Duration,
     },
     /// The API does not know the session: 404 or 410.
@@ -93,7 +95,7 @@ pub enum Input {
         /// The reason for the failure.
         #[serde(rename = "fault")]
         error: ApiError,
-        /// The moment of the next try.
+        /// The moment of the retry.
         next: Option<Moment>,
     },
     /// The user requested the release of a session.
@@ -113,7 +115,7 @@ pub enum Input {
         /// The reason for the failure.
         #[serde(rename = "fault")]
         error: ApiError,
-        /// The moment of the next try, or `None` if keepwatch gives up.
+        /// The moment of the retry, or `None` if keepwatch gives up.
         next: Option<Moment>,
     },
     /// A response with the projects arrived.
@@ -131,7 +133,7 @@ pub enum Input {
         /// The first moment after the sleep.
         to: Moment,
     },
-    /// Time passed. Something that depends on time alone may be due.
+    /// Time passed. An alert or a report of an end cluster may be due.
     TimePassed {
         /// The current moment.
         now: Moment,
@@ -139,28 +141,28 @@ pub enum Input {
 }
 
 impl RequestTiming {
-    /// Returns the timing with its moments mapped by `clock`.
+    /// Returns the timing with each moment replaced by `map` of it.
     #[must_use]
-    pub fn rebase(self, clock: impl Fn(Moment) -> Moment) -> Self {
-        Self { sent: clock(self.sent), received: clock(self.received), date: self.date }
+    pub fn rebase(self, map: impl Fn(Moment) -> Moment) -> Self {
+        Self { sent: map(self.sent), received: map(self.received), date: self.date }
     }
 }
 
 impl Input {
-    /// Returns the input with its moments mapped by `clock`, for example from the clock of an earlier run.
+    /// Returns the input with each moment replaced by `map` of it, for example to convert moments of an earlier run.
     #[must_use]
-    pub fn rebase(mut self, clock: impl Fn(Moment) -> Moment) -> Self {
+    pub fn rebase(mut self, map: impl Fn(Moment) -> Moment) -> Self {
         match &mut self {
-            Self::SessionsNamed { at, .. } | Self::ReleaseRequested { at, .. } => *at = clock(*at),
-            Self::TimePassed { now } => *now = clock(*now),
-            Self::Slept { from, to } => (*from, *to) = (clock(*from), clock(*to)),
+            Self::SessionsNamed { at, .. } | Self::ReleaseRequested { at, .. } => *at = map(*at),
+            Self::TimePassed { now } => *now = map(*now),
+            Self::Slept { from, to } => (*from, *to) = (map(*from), map(*to)),
             Self::SessionsReceived { at, .. }
             | Self::ResponseRepeated { at, .. }
-            | Self::ProjectsReceived { at, .. } => *at = at.rebase(clock),
+            | Self::ProjectsReceived { at, .. } => *at = at.rebase(map),
             Self::SessionNotFound { at, next, .. }
             | Self::RequestFailed { at, next, .. }
             | Self::ReleaseFailed { at, next, .. } => {
-                (*at, *next) = (at.rebase(&clock), next.map(clock));
+                (*at, *next) = (at.rebase(&map), next.map(map));
             }
         }
         self

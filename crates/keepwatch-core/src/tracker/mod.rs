@@ -3,24 +3,24 @@
 //! Pure: no IO, no clock, no terminal.
 //!
 //! ```text
-//!   Input ──► SessionTracker::apply ──► AppliedChanges    the events, and what else changed
+//!   Input ──► SessionTracker::apply ──► AppliedChanges    the events and other changes
 //!               │
 //!               ├─ server_clock       estimates the API's clock
-//!               ├─ record             one session: applies a response, compares it with the one before
+//!               ├─ record             one session: applies a response, compares it with the previous one
 //!               │    ├─ diff          finds the fields that changed
-//!               │    └─ traffic       proxy bytes, bounded
+//!               │    └─ traffic       proxy traffic: rates, starts and stops
 //!               ├─ health             successes and failures of polls
 //!               ├─ alert, alerting    raises alerts, now or at a deadline
 //!               ├─ end_clusters       groups sessions that ended together
-//!               ├─ successors         links a session to the one it replaces
+//!               ├─ successors         links a session that ended to the new one that replaces it
 //!               ├─ timeline           all events, bounded
-//!               ├─ verdict            explains why a session ended
+//!               ├─ verdict            finds the probable cause of an end
 //!               ├─ cost               estimates the cost of a session
 //!               └─ evidence           the text report about one session for support
 //! ```
 //!
-//! A [`SessionTracker`] learns only through its [`Input`]s. Replaying a recording of them therefore restores the same
-//! state.
+//! A [`SessionTracker`] depends only on its [`Input`]s. Replay of a recording of these inputs therefore restores the
+//! same state.
 
 mod alert;
 mod alerting;

@@ -1,6 +1,6 @@
-//! The record of one session: the newest response, its times, and everything derived from the responses so far.
+//! The record of one session: the newest response, its times, and all that the tracker derived from earlier ones.
 //!
-//! A record never requests anything and knows no other session.
+//! A record never sends a request and knows no other session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
 
-/// Longest gap between two responses that still counts as watching the session.
+/// The maximum gap between two responses that counts as time in which the session was watched.
 pub const MAX_WATCHED_GAP: Duration = Duration::from_secs(60);
 
 /// The state of one session, from the moment it was named or first seen.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The id in the request, or in the list.
+    /// The id in the request or in the list. The response to a request for one session may carry another id.
     pub id: SessionId,
     /// True if the user named the session. It is then never evicted.
     pub is_named: bool,
-    /// Its presence in the API's responses.
+    /// The session's presence in the API's responses: present, unlisted or not found.
     pub presence: Presence,
     /// The session in the newest response.
     pub session: Option<Session>,
@@ -34,9 +34,9 @@ pub struct Record {
     pub(super) last_response: Option<Arc<RequestTiming>>,
     /// The newest response in which the session had not ended.
     pub(super) last_alive: Option<Arc<RequestTiming>>,
-    /// Its end, once a response reported it.
+    /// Its end, once a response has reported it. `None` again if a later response retracts it.
     pub ended: Option<Box<ObservedEnd>>,
-    /// The current failures of polls for this session alone.
+    /// The current failures of polls that request this session alone.
     pub failure_streak: Option<Box<FailureStreak>>,
     /// Its recent proxy traffic.
     pub traffic: TrafficHistory,
@@ -44,9 +44,9 @@ pub struct Record {
     pub traffic_activity: TrafficActivity,
     /// The number of responses about the session.
     pub responses: u64,
-    /// The longest gap between two responses, from sending one request to receiving the next response.
+    /// The longest gap between two responses, from the sending of one request to the receipt of the next response.
     pub longest_gap: Duration,
-    /// Total time in which responses were at most [`MAX_WATCHED_GAP`] apart.
+    /// The total of all gaps of at most [`MAX_WATCHED_GAP`].
     pub watched_for: Duration,
     /// Its current alerts, each with the event that raised it.
     pub alerts: Vec<(Alert, Seq)>,
@@ -56,18 +56,19 @@ pub struct Record {
     pub successor: Option<SessionId>,
     /// Its owner, from its metadata.
     pub owner: Option<Untrusted>,
-    /// True if its newest response was a list.
+    /// True if the newest response about it was a list.
     pub(super) is_from_list: bool,
     /// The number of the newest list that contained it.
     pub(super) last_list_number: u64,
-    /// True if it was counted as a short session. This happens once, even if the API retracts and repeats its end.
+    /// True if it was counted as a short session. It is counted at most once, even if the API retracts and repeats its
+    /// end.
     pub(super) is_counted_as_short: bool,
-    /// All end alerts that were ever raised, with their events. They are not raised again if the API retracts and
-    /// repeats the end.
+    /// All alerts that its end ever raised, with their events. If the API retracts and repeats the end, they keep these
+    /// events.
     pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
-    /// True if it is overdue and the event for it was recorded.
+    /// True if it is overdue. The event for that has been recorded.
     pub(super) is_overdue: bool,
-    /// The time of its next alert if nothing changes before, on the server's clock.
+    /// The time, on the server's clock, at which its alerts must be recomputed even without a response.
     pub(super) deadline: Option<Timestamp>,
 }
 
@@ -82,19 +83,19 @@ pub enum Presence {
     Unlisted {
         /// The receipt of the list that did not contain it.
         since: Moment,
-        /// True if a request by its id has since shown that it has not ended.
+        /// True if a later request by its id has shown that it has not ended.
         confirmed: bool,
     },
     /// The API does not know the session.
     NotFound(Box<NotFoundSince>),
 }
 
-/// The start and the error of a period in which the API does not know a session.
+/// A period in which the API does not know a session: its start and its error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotFoundSince {
-    /// The first response of this period.
+    /// The times of the first 404 or 410 of this period.
     pub since: RequestTiming,
-    /// The API's error.
+    /// The API's newest error.
     pub error: ApiError,
     /// The moment of the next poll.
     pub next: Option<Moment>,
@@ -103,12 +104,13 @@ pub struct NotFoundSince {
 /// The observed end of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedEnd {
-    /// The bounds of the end, on the server's clock.
+    /// The bounds of the end on the server's clock. Both are `endedAt` if that fits.
     pub when: TimeInterval,
-    /// True if `endedAt` is between the last response before the end and the first one after. It then narrows `when`.
+    /// True if `endedAt` is not before the start, and between the last response that shows the session alive and the
+    /// first one that shows it ended.
     pub ended_at_fits: bool,
-    /// The interval between these two responses, widened by the uncertainty of the server clock. `None` if the session
-    /// had ended before it was first seen.
+    /// The interval between these two responses, widened by the uncertainty of the server clock. `None` if no response
+    /// shows the session alive.
     pub observed_between: Option<TimeInterval>,
     /// The first response that reported the end.
     pub first_response: RequestTiming,
@@ -119,24 +121,24 @@ pub struct ObservedEnd {
 pub struct ReleaseRequest {
     /// The moment of the request.
     pub requested_at: Moment,
-    /// The error if the request failed, and the moment of the next try, if there is one.
+    /// The error, if the request failed. Also the moment of the retry, or `None` if keepwatch gave up.
     pub failure: Option<(ApiError, Option<Moment>)>,
 }
 
 /// Consecutive failed polls of one session, of a list, or of everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailureStreak {
-    /// The first failed poll.
-    pub since: RequestTiming,
-    /// The newest failed poll.
-    pub at: RequestTiming,
+    /// The times of the first failed poll.
+    pub first_failure: RequestTiming,
+    /// The times of the newest failed poll.
+    pub newest_failure: RequestTiming,
     /// The newest error.
     pub error: ApiError,
-    /// The list, if only this list fails. `None` if one session or everything fails.
+    /// The list, if only polls of one list fail. `None` if polls of one session or all polls fail.
     pub list: Option<List>,
     /// The number of consecutive failures.
     pub count: u32,
-    /// The moment of the next try.
+    /// The moment of the retry.
     pub next: Option<Moment>,
 }
 
@@ -158,12 +160,12 @@ pub enum TimeLeft {
     Unknown,
     /// The session is pending.
     Starting,
-    /// The time left, in whole seconds, at least one.
+    /// This much time is left, in whole seconds, at least one.
     Remaining(Duration),
-    /// The time is over, and no request was sent since.
+    /// The session should have expired, and no request has been sent since.
     Expiring,
-    /// The session has not ended, although the newest request was *sent* this long after the expiry, in whole seconds,
-    /// at least one.
+    /// The session has not ended according to the newest request, which was *sent* this long after the expiry. In whole
+    /// seconds, at least one.
     Overdue(Duration),
     /// The session has ended.
     Ended,
@@ -245,7 +247,8 @@ impl Record {
 
     /// Returns the time left at `now`, on the server's clock.
     ///
-    /// It is the difference of whole seconds, so the countdowns of all sessions change together.
+    /// Both times are rounded down to whole seconds before they are subtracted, so all countdowns change at the same
+    /// moment.
     #[must_use]
     pub fn time_left(&self, clock: &ServerClock, now: Timestamp) -> TimeLeft {
         let Some(session) = &self.session else { return TimeLeft::Unknown };
@@ -259,21 +262,21 @@ impl Record {
         let Some(expires) = session.expires.filter(|_| !self.is_not_found()) else {
             return TimeLeft::Unknown;
         };
-        // Measured up to the newest request: the session may have ended after it.
+        // Counts only up to the newest request, because the session may have ended after it.
         let sent = self.last().map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
         if let Some(sent) = sent {
-            let by = sent.signed_duration_since(expires).to_std().unwrap_or_default();
-            return TimeLeft::Overdue(Duration::from_secs(by.as_secs().max(1)));
+            let overrun = sent.signed_duration_since(expires).to_std().unwrap_or_default();
+            return TimeLeft::Overdue(Duration::from_secs(overrun.as_secs().max(1)));
         }
         let seconds = expires.timestamp().saturating_sub(now.timestamp());
-        let by = Duration::from_secs(seconds.unsigned_abs().max(1));
         match seconds {
-            1.. => TimeLeft::Remaining(by),
+            1.. => TimeLeft::Remaining(Duration::from_secs(seconds.unsigned_abs())),
             _ => TimeLeft::Expiring,
         }
     }
 
-    /// Returns true if its release is in progress: requested, not failed for good, and the session has not ended.
+    /// Returns true if its release is in progress: the user requested it, keepwatch has not given up, and the session
+    /// has not ended.
     #[must_use]
     pub fn is_releasing(&self) -> bool {
         let is_in_progress =
@@ -283,8 +286,8 @@ impl Record {
             && !self.is_not_found()
     }
 
-    /// Returns the time in which certainly no byte went through its proxy, or `None` if none ever did or the session is
-    /// not alive.
+    /// Returns the time for which certainly no byte has gone through its proxy. Returns `None` if the newest response
+    /// shows traffic, if there was no traffic before, or if the session is not alive.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
         self.traffic_activity
@@ -292,21 +295,22 @@ impl Record {
             .filter(|_| self.phase() == Phase::Alive && !self.is_not_found())
     }
 
-    /// Returns the running time up to `now`, or up to the end. Returns `None` if its timestamps are missing, or if the
-    /// API does not know the session.
+    /// Returns the running time in whole seconds, up to `now` or to the end. Returns `None` if the timestamps for it
+    /// are missing, or if the API no longer knows a session that had not ended.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let session = self.session.as_ref()?;
         let started = session.started.or(session.created)?;
-        let until = match session.status.phase() {
+        let end = match session.status.phase() {
             Phase::Ended => self.ended_at()?,
             Phase::Alive | Phase::Unknown if self.is_not_found() => return None,
             Phase::Alive | Phase::Unknown => now,
         };
-        u64::try_from(until.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
+        u64::try_from(end.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
     }
 
-    /// Returns the time of its end: `endedAt` if it fits, else the receipt of the first response that reported the end.
+    /// Returns the time of its end: `endedAt` if it fits, otherwise the latest possible time. Returns `None` if it has
+    /// not ended, or if `endedAt` does not fit and no response shows it alive.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         let ended = self.ended.as_ref()?;
@@ -315,21 +319,22 @@ impl Record {
         reported.or_else(|| self.last_alive.as_ref().map(|_| ended.when.latest))
     }
 
-    /// Returns true if [`Record::ended_at`] is the exact end, not just an upper bound.
+    /// Returns true if [`Record::ended_at`] is the API's `endedAt`, not just an upper bound.
     #[must_use]
     pub fn is_end_exact(&self) -> bool {
         self.ended.as_ref().is_some_and(|ended| ended.ended_at_fits)
             && self.session.as_ref().is_some_and(|session| session.ended.is_some())
     }
 
-    /// Returns the running time of an ended session. It is an upper bound if the end is not exact.
+    /// Returns the running time of a session that ended. It is an upper bound if the end is not exact.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         let started = self.session.as_ref()?.started?;
         self.ended_at()?.signed_duration_since(started).to_std().ok()
     }
 
-    /// Returns the time that was left until its expiry when it ended. It is a lower bound if the end is not exact.
+    /// Returns the time that was left until the session's expiry when it ended. It is a lower bound if the end is not
+    /// exact.
     #[must_use]
     pub fn unused(&self) -> Option<Duration> {
         let expires = self.session.as_ref()?.expires?;

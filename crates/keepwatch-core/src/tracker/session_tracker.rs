@@ -1,7 +1,7 @@
 //! The session tracker: the state machine for all sessions of one profile.
 //!
-//! It owns the records, the timeline and the server clock. It never sends a request and never reads a clock: its state
-//! changes only in [`SessionTracker::apply`].
+//! The tracker owns the records, the timeline and the server clock. It never sends a request and never reads a clock.
+//! Its state changes only in [`SessionTracker::apply`].
 //!
 //! ```text
 //!   Input ──► apply ──► AppliedChanges          what the input changed
@@ -36,40 +36,40 @@ use super::timeline::{Seq, Timeline};
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, MetadataPath, Project, SessionId};
 
-/// Most final sessions that are kept, besides those that the user named.
+/// The maximum number of final sessions, not counting sessions that the user named.
 pub(super) const MAX_FINAL_SESSIONS: usize = 500;
-/// Smallest move of a clock that counts as set, in milliseconds.
+/// The minimum step of a clock, in milliseconds, that causes an event. It exceeds the resolution of `Date`, one second.
 const CLOCK_STEP_MS: i64 = 2000;
 
 /// The state of all sessions of one profile. It changes only in [`SessionTracker::apply`].
 #[derive(Debug)]
 pub struct SessionTracker {
     pub(super) records: IndexMap<SessionId, Box<Record>>,
-    /// The ids of all records, in order.
+    /// The ids of all records, sorted, to find an id's neighbours.
     ids: BTreeSet<SessionId>,
     pub(super) changes: ChangeCounters,
-    /// Final sessions that the user did not name, in the order of eviction. The cache itself is unbounded:
-    /// `SessionTracker::evict` removes what exceeds the limit.
+    /// Final sessions that the user did not name, in the order of eviction. The cache has no limit of its own:
+    /// `SessionTracker::evict` removes the excess above [`MAX_FINAL_SESSIONS`].
     evictable_final: LruCache<SessionId, ()>,
-    /// Sessions that left their list for a reason that is not known yet and that the user did not name, in the order of
-    /// eviction.
+    /// Sessions that the user did not name and that are missing from their lists, in the order of eviction.
     pub(super) evictable_unlisted: LruCache<SessionId, ()>,
     pub(super) clock: ServerClock,
     health: PollHealth,
+    /// The projects that the API key can list.
     projects: Vec<Project>,
     timeline: Timeline,
     pub(super) thresholds: AlertThresholds,
     /// The path of the owner in a session's metadata.
     owner_key: Option<MetadataPath>,
-    /// The time of the next alert of each session that has one.
+    /// For each session that time alone can give an alert: the time of the next one, on the server's clock.
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) end_clusters: EndClusters,
     successors: SuccessorMatcher,
     short_sessions: ShortSessions,
-    /// The number of lists received.
+    /// The number of lists received so far.
     list_count: u64,
-    /// The moment of the newest input.
-    latest_moment: Option<Moment>,
+    /// The moment of the input applied last.
+    last_input_moment: Option<Moment>,
 }
 
 impl Default for SessionTracker {
@@ -99,7 +99,7 @@ impl SessionTracker {
             successors: SuccessorMatcher::default(),
             short_sessions: ShortSessions::default(),
             list_count: 0,
-            latest_moment: None,
+            last_input_moment: None,
         }
     }
 
@@ -175,45 +175,48 @@ impl SessionTracker {
         self.timeline.push(event)
     }
 
-    /// Updates the server clock. Records an event if its estimate moved so far that the server's clock must have been
-    /// set.
+    /// Updates the server clock. Records an event if the estimate moved by [`CLOCK_STEP_MS`] or more, which means that
+    /// the clock was set or that another machine answers.
     fn observe_clock(&mut self, at: &RequestTiming, applied: &mut AppliedChanges) {
-        let before = self.clock.is_known().then(|| self.clock.at(at.received));
+        let previous_time = self.clock.is_known().then(|| self.clock.at(at.received));
         // promise: server-date
         applied.clock_changed |= self.clock.observe(at);
-        let after = self.clock.at(at.received);
-        let by_ms = before.map_or(0, |before| after.signed_duration_since(before).num_milliseconds());
-        if by_ms.abs() >= CLOCK_STEP_MS {
+        let new_time = self.clock.at(at.received);
+        let step_ms =
+            previous_time.map_or(0, |previous| new_time.signed_duration_since(previous).num_milliseconds());
+        if step_ms.abs() >= CLOCK_STEP_MS {
             let when = TimeInterval::at(&self.clock, at.received);
-            self.record_event(None, when, at.received, EventKind::ServerClockSet { by_ms }, applied);
+            self.record_event(None, when, at.received, EventKind::ServerClockSet { step_ms }, applied);
         }
     }
 
-    /// Records an event if the wall clock moved against the clock since boot, which means that it was set.
+    /// Records an event if our wall clock and our clock since boot advanced by different amounts since the previous
+    /// input. The wall clock was set in between.
     fn detect_clock_step(&mut self, now: Moment, applied: &mut AppliedChanges) {
-        let before = self.latest_moment.replace(now);
-        let Some(before) = before else { return };
-        let against_boot = |moment: Moment| {
+        let Some(previous) = self.last_input_moment.replace(now) else { return };
+        let wall_minus_boot = |moment: Moment| {
             let boot = i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX);
             moment.wall.timestamp_millis().saturating_sub(boot)
         };
-        let by_ms = against_boot(now).saturating_sub(against_boot(before));
-        if by_ms.abs() >= CLOCK_STEP_MS {
+        let step_ms = wall_minus_boot(now).saturating_sub(wall_minus_boot(previous));
+        if step_ms.abs() >= CLOCK_STEP_MS {
             self.record_event(
                 None,
                 TimeInterval::at(&self.clock, now),
                 now,
-                EventKind::ClockSet { by_ms },
+                EventKind::ClockSet { step_ms },
                 applied,
             );
         }
     }
 
+    /// Records an event with the interval of a sleep. Only the clock since boot runs during a sleep, so its lead over
+    /// the monotonic clock is the time asleep.
     fn apply_sleep(&mut self, from: Moment, to: Moment, applied: &mut AppliedChanges) {
         let latest = self.clock.at(to);
         let when = TimeInterval { earliest: Some(self.clock.at(from).min(latest)), latest };
-        let asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
-        self.record_event(None, when, to, EventKind::Slept(asleep), applied);
+        let time_asleep = to.since(from).saturating_sub(to.mono.saturating_sub(from.mono));
+        self.record_event(None, when, to, EventKind::Slept(time_asleep), applied);
     }
 
     fn apply_release_requested(&mut self, id: &SessionId, at: Moment, applied: &mut AppliedChanges) {
@@ -248,13 +251,13 @@ impl SessionTracker {
 
     fn apply_success(&mut self, at: RequestTiming, scope: &Scope, applied: &mut AppliedChanges) {
         if let Some(streak) = self.health.record_success(at, scope) {
-            let after = at.received.since(streak.since.sent);
+            let outage = at.received.since(streak.first_failure.sent);
             let when = TimeInterval::at(&self.clock, at.received);
             self.record_event(
                 None,
                 when,
                 at.received,
-                EventKind::PollsRecovered { list: streak.list, after },
+                EventKind::PollsRecovered { list: streak.list, outage },
                 applied,
             );
         }
@@ -270,21 +273,27 @@ impl SessionTracker {
     ) {
         let (when, wait) =
             (TimeInterval::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
-        let is_new_for_all = self.health.record_failure(at, scope, &error, next);
-        let mut newly_failing_session = None;
+        let is_new_streak = self.health.record_failure(at, scope, &error, next);
+        let mut newly_failing_session = None; // set if this session alone began to fail
         if let Scope::Session(id) = scope
             && let Some(record) = self.records.get_mut(id)
         {
-            let before = record.failure_streak.as_ref();
-            let count = before.map_or(0, |streak| streak.count).saturating_add(1);
-            let since = before.map_or(at, |streak| streak.since);
-            let is_reported = before.is_some_and(|streak| !streak.error.affects_all_requests());
+            let previous = record.failure_streak.as_ref();
+            let count = previous.map_or(0, |streak| streak.count).saturating_add(1);
+            let first_failure = previous.map_or(at, |streak| streak.first_failure);
+            let is_reported = previous.is_some_and(|streak| !streak.error.affects_all_requests());
             newly_failing_session = (!is_reported && !error.affects_all_requests()).then_some(id);
             let error = error.clone();
-            record.failure_streak =
-                Some(Box::new(FailureStreak { since, at, error, list: None, count, next }));
+            record.failure_streak = Some(Box::new(FailureStreak {
+                first_failure,
+                newest_failure: at,
+                error,
+                list: None,
+                count,
+                next,
+            }));
         }
-        if is_new_for_all {
+        if is_new_streak {
             let list = self.health.failure_streak.as_ref().and_then(|streak| streak.list);
             self.record_event(
                 None,

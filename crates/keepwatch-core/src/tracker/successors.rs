@@ -1,10 +1,11 @@
-//! Successors: a client whose session ended often silently creates a new one with the same metadata.
+//! Successors: when a session ends, its client often creates a new session with the same metadata.
 //!
-//! A session is the successor of another if it has the same metadata and was created within [`SUCCESSOR_WINDOW`] after
-//! the other ended.
+//! A session is the successor of another if it has the same metadata and was created after the other's end, but at most
+//! [`SUCCESSOR_WINDOW`] later.
 //!
-//! Either of the two can be learned first: a list can show the new session before keepwatch polls the old one that left
-//! the list. The matcher therefore keeps both ends and creations. Both are bounded, and each is matched at most once.
+//! The tracker may learn of the creation before it learns of the end: a list can show the new session before keepwatch
+//! polls the old session, which left the list. The matcher therefore keeps both ends and creations. The numbers of both
+//! are bounded, and each end or creation is matched at most once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use std::time::Duration;
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Metadata, SessionId};
 
-/// Number of the newest ends, and of the newest creations, that are kept.
+/// The maximum number of ends, and of creations. The oldest are removed first.
 const MAX_POINTS: usize = 64;
-/// Longest time between an end and the creation of its successor.
+/// The maximum time between an end and the creation of the successor.
 const SUCCESSOR_WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// The newest unmatched ends and creations of sessions with metadata.
@@ -33,8 +34,7 @@ struct LifecyclePoint {
 }
 
 impl SuccessorMatcher {
-    /// Records a session that was first seen running and was created at `at`. Returns the session that it succeeds, if
-    /// any.
+    /// Records a new session that was created at `at`. Returns the session whose successor it is, if any.
     pub(super) fn session_created(
         &mut self,
         id: &SessionId,
@@ -59,7 +59,8 @@ impl SuccessorMatcher {
         at: Timestamp,
     ) -> Option<(SessionId, Timestamp)> {
         let end = LifecyclePoint { id: id.clone(), metadata: metadata.clone(), at };
-        let index = self.creations.iter().position(|new| end.is_followed_by(&new.id, &new.metadata, new.at));
+        let is_successor = |new: &LifecyclePoint| end.is_followed_by(&new.id, &new.metadata, new.at);
+        let index = self.creations.iter().position(is_successor);
         match index.and_then(|index| self.creations.remove(index)) {
             Some(creation) => Some((creation.id, creation.at)),
             None => {
@@ -77,6 +78,7 @@ impl SuccessorMatcher {
 }
 
 impl LifecyclePoint {
+    /// Returns true if the session `id`, with this metadata, is a successor of the session that ended here.
     fn is_followed_by(&self, id: &SessionId, metadata: &Metadata, created: Timestamp) -> bool {
         (self.at..=saturating_add(self.at, SUCCESSOR_WINDOW)).contains(&created)
             && self.metadata == *metadata
@@ -84,6 +86,7 @@ impl LifecyclePoint {
     }
 }
 
+/// Appends a point, and removes the oldest one if there are too many.
 fn push_bounded(points: &mut VecDeque<LifecyclePoint>, id: &SessionId, metadata: &Metadata, at: Timestamp) {
     if points.len() >= MAX_POINTS {
         points.pop_front();

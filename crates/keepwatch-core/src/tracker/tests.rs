@@ -17,11 +17,11 @@ use crate::session::{Phase, SessionId, Status};
 
 use crate::testing::inputs::{StepClocks, step};
 
-/// Most alerts that a session can have at once: time left, overdue and idle, or the alerts of its end.
+/// The maximum number of alerts of a session: for example time left, idle and still running.
 const MAX_ALERTS: usize = 3;
 
-/// A response with more sessions than this is a burst.
-const BURST_OVER: usize = 4;
+/// The maximum number of sessions in an ordinary response. A response with more is a burst.
+const MAX_ORDINARY_SESSIONS: usize = 4;
 
 /// A tracker that is checked after each input.
 #[derive(Default)]
@@ -56,8 +56,7 @@ impl CheckedTracker {
         self.first_seen_counts.retain(|id, _| self.tracker.get(id).is_some());
         assert!(self.first_seen_counts.values().all(|count| *count == 1), "{:?}", self.first_seen_counts);
         assert_bounded(&self.tracker);
-        let is_burst =
-            matches!(&applied_input, Input::SessionsReceived { sessions, .. } if sessions.len() > BURST_OVER);
+        let is_burst = matches!(&applied_input, Input::SessionsReceived { sessions, .. } if sessions.len() > MAX_ORDINARY_SESSIONS);
         // The hundreds of sessions of a burst (with long ids) change only in bursts, so check them only then.
         for record in self.tracker.records().filter(|record| is_burst || record.id.raw().len() == 1) {
             assert_alerts(record);
@@ -77,8 +76,8 @@ fn input_reports_status(input: &Input, id: &SessionId, status: &Status) -> bool 
 }
 
 fn assert_bounded(tracker: &SessionTracker) {
-    let permanent = tracker.records.len() * 2;
-    assert!(tracker.timeline().len() <= MAX_EVENTS + permanent, "{}", tracker.timeline().len());
+    let permanent_events = tracker.records.len() * 2; // first seen and ended
+    assert!(tracker.timeline().len() <= MAX_EVENTS + permanent_events, "{}", tracker.timeline().len());
     let named = tracker.records().filter(|record| record.is_named).count();
     let ended = tracker.records().filter(|record| record.is_final()).count();
     assert!(ended <= MAX_FINAL_SESSIONS + named, "{ended} final records, {named} named");
@@ -109,20 +108,20 @@ fn time_apart(one: Timestamp, other: Timestamp) -> Duration {
 fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict) {
     let session = record.session.as_ref().unwrap();
     let context = || format!("{verdict:?} of {record:?}");
-    let completed = session.status == Status::Completed;
+    let is_completed = session.status == Status::Completed;
     match &verdict.cause {
         Cause::Failed => assert_eq!(session.status, Status::Error, "{}", context()),
         Cause::TimedOut { .. } => assert_eq!(session.status, Status::TimedOut, "{}", context()),
         Cause::ReleasedHere { .. } => panic!("no release was requested: {}", context()),
-        Cause::AtExpiry { off } => {
-            assert!(completed && *off <= NEAR_EXPIRY, "{}", context());
+        Cause::AtExpiry { distance } => {
+            assert!(is_completed && *distance <= NEAR_EXPIRY, "{}", context());
             let expires = session.expires.unwrap();
             let ended = session.ended.filter(|_| verdict.facts.contains(&Fact::EndedAt));
             assert!(ended.is_none_or(|ended| time_apart(ended, expires) <= NEAR_EXPIRY), "{}", context());
             assert!(ended.is_some() || verdict.facts.contains(&Fact::ResponsesAroundEnd), "{}", context());
         }
         Cause::KeepAliveEnded { unused, .. } => {
-            assert!(completed && session.keep_alive == Some(true), "{}", context());
+            assert!(is_completed && session.keep_alive == Some(true), "{}", context());
             assert!(
                 unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()),
                 "{}",
@@ -130,7 +129,7 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
             );
         }
         Cause::NeverConnected { age } => {
-            assert!(completed && session.keep_alive == Some(false), "{}", context());
+            assert!(is_completed && session.keep_alive == Some(false), "{}", context());
             let actual = time_apart(session.ended.unwrap(), session.created.unwrap());
             assert!(
                 *age == actual && actual.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK,
@@ -140,24 +139,24 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
             assert!(session.proxy_bytes.is_none_or(|bytes| bytes <= 0), "{}", context());
         }
         Cause::Disconnected { unused } => {
-            assert!(completed && session.keep_alive == Some(false), "{}", context());
+            assert!(is_completed && session.keep_alive == Some(false), "{}", context());
             assert!(
                 unused.is_none_or(|unused| unused > NEAR_EXPIRY && session.expires.is_some()),
                 "{}",
                 context()
             );
         }
-        Cause::PastExpiry { by } => {
-            assert!(completed && session.expires.is_some() && *by > NEAR_EXPIRY, "{}", context());
+        Cause::EndedPastExpiry { overrun } => {
+            assert!(is_completed && session.expires.is_some() && *overrun > NEAR_EXPIRY, "{}", context());
         }
-        Cause::Unexplained => assert!(completed && session.keep_alive.is_none(), "{}", context()),
+        Cause::Unexplained => assert!(is_completed && session.keep_alive.is_none(), "{}", context()),
         Cause::Gone { .. } => assert!(record.is_not_found() && !session.status.is_final(), "{}", context()),
         Cause::Overdue { .. } => {
             let sent = tracker.clock().at(record.last_alive().unwrap().sent);
             assert!(!session.status.is_final() && sent > session.expires.unwrap(), "{}", context());
         }
     }
-    let is_reported = matches!(verdict.cause, Cause::Failed | Cause::TimedOut { early: None, .. });
+    let is_reported = matches!(verdict.cause, Cause::Failed | Cause::TimedOut { unused: None, .. });
     assert_eq!(verdict.confidence == Confidence::Reported, is_reported, "{}", context());
     assert!(
         verdict.confidence != Confidence::Likely || verdict.facts.contains(&Fact::EndedAt),
@@ -209,7 +208,7 @@ proptest! {
     }
 }
 
-/// Number of status changes between running and completed, which a sane API never reports.
+/// The number of status changes between running and completed. A real API reports a session's end once.
 const STATUS_CHANGES: u32 = 3_000;
 
 #[test]

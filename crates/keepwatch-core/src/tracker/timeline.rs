@@ -1,12 +1,12 @@
 //! The timeline: all events, in the order in which the tracker learned them.
 //!
-//! It is bounded. It evicts minor events, never the first event of a session or its newest end. An earlier end, of a
-//! session that ran again, may be evicted.
+//! The timeline is bounded. It never evicts the first event of a session or its newest end. If a session ran again
+//! after an end, that end may be evicted like any other event.
 //!
 //! ```text
 //!   events       seq ──► Event             all events, in order
-//!   evictable    seqs, the oldest first    events that may be evicted (seqs of removed events are skipped)
-//!   events_of    session ──► its seqs      None ──► seqs of events that concern all sessions
+//!   evictable    seqs, oldest first        events that may be evicted, and some that were removed already
+//!   events_of    session ──► its seqs      None ──► seqs of events without a session
 //! ```
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::event::{Event, EventKind};
 use crate::session::SessionId;
 
-/// Most evictable events of one session, and most events that concern all sessions.
+/// The maximum number of evictable events of one session, and of events without a session.
 pub(super) const MAX_EVENTS_PER_SESSION: usize = 500;
-/// Most events in total. Events that must not be evicted can exceed it.
+/// The maximum number of events in total. Only events that are not evictable may exceed it.
 pub(super) const MAX_EVENTS: usize = 20_000;
 
 /// Sequence number of an event. Never reused.
@@ -26,17 +26,21 @@ pub type Seq = u64;
 #[derive(Debug, Default)]
 pub struct Timeline {
     events: BTreeMap<Seq, Event>,
+    /// The sequence numbers of evictable events, oldest first. Some of these events may have been removed already.
     evictable: VecDeque<Seq>,
+    /// The events of each session. The key `None` has the events without a session.
     events_of: HashMap<Option<SessionId>, SessionEvents>,
     next_seq: Seq,
 }
 
+/// The events of one session, or the events without a session.
 #[derive(Debug, Default)]
 struct SessionEvents {
+    /// The sequence numbers, in ascending order.
     seqs: VecDeque<Seq>,
-    /// The number of `seqs` that may be evicted.
+    /// The number of these events that may be evicted.
     evictable_count: usize,
-    /// The newest end. Earlier ends, of a session that ran again, may be evicted.
+    /// The newest end. Earlier ends may be evicted.
     newest_end: Option<Seq>,
 }
 
@@ -55,15 +59,16 @@ impl Timeline {
         let session_events = self.events_of.entry(event.id.clone()).or_default();
         session_events.seqs.push_back(seq);
         let is_end = matches!(event.kind, EventKind::Ended { .. });
-        let evictable = if is_end {
+        // A new end makes the previous one evictable.
+        let newly_evictable = if is_end {
             session_events.newest_end.replace(seq)
         } else {
             (!event.kind.is_permanent()).then_some(seq)
         };
         let mut evicted = None;
-        if let Some(evictable) = evictable {
+        if let Some(newly_evictable) = newly_evictable {
             session_events.evictable_count = session_events.evictable_count.saturating_add(1);
-            self.evictable.push_back(evictable);
+            self.evictable.push_back(newly_evictable);
             if session_events.evictable_count > MAX_EVENTS_PER_SESSION {
                 let is_evictable = |seq: &Seq| {
                     self.events.get(seq).is_some_and(|event| session_events.is_evictable(*seq, &event.kind))
@@ -80,7 +85,7 @@ impl Timeline {
             let Some(oldest) = self.evictable.pop_front() else { break };
             self.remove(oldest);
         }
-        // Events that were removed in another way are still queued. Limits the queue to twice the bound.
+        // Other removals leave their sequence numbers in the queue, so limit the queue to twice the number of events.
         if self.evictable.len() > MAX_EVENTS.saturating_mul(2) {
             let events = &self.events;
             self.evictable.retain(|seq| events.contains_key(seq));
@@ -100,7 +105,7 @@ impl Timeline {
         }
     }
 
-    /// Removes all events of a session that the tracker evicted.
+    /// Removes all events of a session. The tracker calls this when it evicts the session.
     pub(super) fn forget(&mut self, id: &SessionId) {
         let Some(session_events) = self.events_of.remove(&Some(id.clone())) else { return };
         for seq in session_events.seqs {
@@ -108,18 +113,20 @@ impl Timeline {
         }
     }
 
-    /// Returns the events of a session, and those that concern all sessions since its first event, newest first.
+    /// Returns the events of a session, newest first. They include later events without a session that concern it, such
+    /// as failing polls.
     pub fn newest_first<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
-        let seqs = |key: Option<SessionId>| self.events_of.get(&key).map(|own| &own.seqs);
+        let seqs = |key: Option<SessionId>| self.events_of.get(&key).map(|events| &events.seqs);
         let own = seqs(Some(id.clone()));
         let first = own.and_then(|seqs| seqs.front().copied());
-        let mut left = own.into_iter().flatten().rev().copied().peekable();
+        let mut own_seqs = own.into_iter().flatten().rev().copied().peekable();
         let general = seqs(None).into_iter().flatten().rev().copied();
-        let mut right = general.take_while(move |seq| first.is_some_and(|first| *seq > first)).peekable();
-        let merged = std::iter::from_fn(move || match (left.peek(), right.peek()) {
-            (Some(one), Some(other)) if other > one => right.next(),
-            (Some(_), _) => left.next(),
-            (None, _) => right.next(),
+        let mut general_seqs =
+            general.take_while(move |seq| first.is_some_and(|first| *seq > first)).peekable();
+        let merged = std::iter::from_fn(move || match (own_seqs.peek(), general_seqs.peek()) {
+            (Some(own), Some(general)) if general > own => general_seqs.next(),
+            (Some(_), _) => own_seqs.next(),
+            (None, _) => general_seqs.next(),
         });
         let id = id.clone();
         merged
@@ -146,12 +153,12 @@ impl Timeline {
         self.events.iter().map(|(seq, event)| (*seq, event))
     }
 
-    /// Returns the events up to and including `seq`, oldest first. The cost does not depend on `seq`.
+    /// Returns the events up to and including `seq`, oldest first. Does not search from the first event.
     pub fn up_to(&self, seq: Seq) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
         self.events.range(..=seq).map(|(seq, event)| (*seq, event))
     }
 
-    /// Returns the number of events from `seq` on, inclusive.
+    /// Returns the number of events from `seq` on, including `seq`.
     #[must_use]
     pub fn count_from(&self, seq: Seq) -> usize {
         self.events.range(seq..).count()
@@ -241,7 +248,7 @@ mod tests {
             timeline.push(first_seen(&format!("s{number}")));
         }
         timeline
-            .push(event(None, EventKind::PollsRecovered { list: None, after: std::time::Duration::ZERO }));
+            .push(event(None, EventKind::PollsRecovered { list: None, outage: std::time::Duration::ZERO }));
         assert_eq!(timeline.len(), MAX_EVENTS + 10);
         timeline.forget(&id("s0"));
         assert_eq!(timeline.len(), MAX_EVENTS + 9);

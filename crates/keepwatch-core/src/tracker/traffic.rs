@@ -1,41 +1,45 @@
-//! The recent proxy traffic of a session: its rate over time, and whether it moves or has stopped. Bounded.
+//! The proxy traffic of a session: its recent rates, and its starts and stops. Both are bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::RequestTiming;
 
-/// Time without proxy traffic after which it counts as stopped. Shorter pauses are normal while a page is read.
+/// Time without new bytes after which the traffic counts as stopped. Shorter pauses are normal, for example while a
+/// client reads a web page.
 const STOPPED_AFTER: Duration = Duration::from_secs(60);
 
-/// Most steps that are kept. A step leads from one observation to the next.
+/// The maximum number of steps. Enough for the eight rates in the table's sparkline, and one more, because the time
+/// between two polls varies.
 const MAX_STEPS: usize = 9;
 
-/// The recent observations of `proxyBytes`, on our clock since boot.
+/// The recent values of `proxyBytes`. Times are on our clock since boot.
 ///
-/// A tracker can hold ten thousand of these, so it takes 104 bytes and allocates nothing.
+/// A tracker can hold ten thousand histories, so one history takes 104 bytes and no heap memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrafficHistory {
+    /// The time and the bytes of the newest observation.
     newest: Option<(Duration, i64)>,
     /// Steps, the oldest first. Only the first `count` are in use.
     steps: [TrafficStep; MAX_STEPS],
     count: u8,
 }
 
-/// The time and the bytes between two consecutive observations.
+/// The differences in time and in bytes between two observations, or over several observations with equal bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct TrafficStep {
-    /// Milliseconds, at most 49 days.
+    /// The time from the first observation to the last. Saturates at 49 days.
     milliseconds: u32,
+    /// The growth of `proxyBytes`; negative if the number fell.
     bytes: f32,
 }
 
 impl TrafficHistory {
-    /// Adds an observation. Consecutive observations without traffic share one step.
+    /// Adds an observation of `bytes` at the time `at`. Consecutive observations without traffic share one step.
     pub fn observe(&mut self, at: Duration, bytes: i64) {
-        let Some((before, from)) = self.newest.replace((at, bytes)) else { return };
-        let milliseconds = u32::try_from(at.saturating_sub(before).as_millis()).unwrap_or(u32::MAX);
-        let step = TrafficStep { milliseconds, bytes: difference(from, bytes) };
+        let Some((previous_at, previous_bytes)) = self.newest.replace((at, bytes)) else { return };
+        let milliseconds = u32::try_from(at.saturating_sub(previous_at).as_millis()).unwrap_or(u32::MAX);
+        let step = TrafficStep { milliseconds, bytes: difference(previous_bytes, bytes) };
         let count = usize::from(self.count);
         let last = count.checked_sub(1).and_then(|last| self.steps.get_mut(last));
         match last.filter(|last| last.bytes == 0.0 && step.bytes == 0.0) {
@@ -60,8 +64,8 @@ impl TrafficHistory {
         self.steps.get(..usize::from(self.count)).unwrap_or_default()
     }
 
-    /// Returns the bytes per second between the last two observations, or `None` if there are fewer than two or the
-    /// number of bytes fell.
+    /// Returns the bytes per second in the newest step. Returns `None` if there is no step, if the number of bytes
+    /// fell, or if the step took no time.
     #[must_use]
     pub fn rate(&self) -> Option<f64> {
         let last = self.steps().last()?;
@@ -69,42 +73,44 @@ impl TrafficHistory {
         (seconds > 0.0 && bytes >= 0.0).then(|| bytes / seconds)
     }
 
-    /// Returns true if the number of bytes changed among the kept observations.
+    /// Returns true if the newest number of bytes differs from the oldest one that the steps cover.
     #[must_use]
     pub fn has_moved(&self) -> bool {
         self.steps().iter().map(|step| step.bytes).sum::<f32>() != 0.0
     }
 
-    /// Returns the rates of the last `count` slots of length `slot`, oldest first, in bytes per second.
+    /// Divides the time before the newest observation into `count` intervals of this length, and returns the average
+    /// rate of each in bytes per second, oldest first.
     ///
-    /// The result is shorter if the observations do not reach back far enough.
+    /// The result has fewer rates if the kept steps cover less time.
     #[must_use]
-    pub fn rates(&self, slot: Duration, count: usize) -> Vec<f64> {
-        let slot = slot.as_secs_f64().max(0.001);
+    pub fn rates(&self, interval: Duration, count: usize) -> Vec<f64> {
+        let interval = interval.as_secs_f64().max(0.001); // never zero: it is a divisor
         let covered: f64 = self.steps().iter().map(|step| step.seconds()).sum();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "rounded, not negative, and cut to count"
         )]
-        let slots = ((covered / slot).round() as usize).min(count);
-        (0..slots)
+        let covered_intervals = ((covered / interval).round() as usize).min(count);
+        (0..covered_intervals)
             .rev()
-            .map(|back| {
-                let end = slot * f64::from(u32::try_from(back).unwrap_or(u32::MAX));
-                ((self.bytes_in_last(end + slot) - self.bytes_in_last(end)) / slot).max(0.0)
+            .map(|later_intervals| {
+                let end_age = interval * f64::from(u32::try_from(later_intervals).unwrap_or(u32::MAX));
+                let bytes = self.bytes_in_last(end_age + interval) - self.bytes_in_last(end_age);
+                (bytes / interval).max(0.0)
             })
             .collect()
     }
 
-    /// Returns the bytes of the last `seconds`, interpolated linearly between observations.
+    /// Returns the bytes in the `seconds` before the newest observation, interpolated linearly within a step.
     fn bytes_in_last(&self, seconds: f64) -> f64 {
-        let (mut left, mut bytes) = (seconds, 0.0);
+        let (mut seconds_left, mut bytes) = (seconds, 0.0);
         for step in self.steps().iter().rev() {
-            let share = if step.seconds() > 0.0 { (left / step.seconds()).min(1.0) } else { 1.0 };
+            let share = if step.seconds() > 0.0 { (seconds_left / step.seconds()).min(1.0) } else { 1.0 };
             bytes += f64::from(step.bytes) * share;
-            left -= step.seconds();
-            if left <= 0.0 {
+            seconds_left -= step.seconds();
+            if seconds_left <= 0.0 {
                 break;
             }
         }
@@ -118,90 +124,99 @@ impl TrafficStep {
     }
 }
 
-/// The state of a session's proxy traffic: moving or not, and since when.
+/// The state of a session's proxy traffic, moving or not, and the responses that show its last change.
 #[derive(Clone, Debug, Default)]
 pub struct TrafficActivity {
     /// The newest response with more bytes than the one before it, or the first response with any.
     last_growth: Option<Arc<RequestTiming>>,
     /// The first response after `last_growth` without more bytes.
     first_unchanged: Option<Arc<RequestTiming>>,
+    /// True from a reported start to a reported stop.
     is_moving: bool,
 }
 
-/// A start or stop of traffic between two responses.
+/// A start or a stop of the traffic, shown by a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TrafficEdge {
+pub(super) enum TrafficTransition {
+    /// The bytes grew, and the traffic was not moving before.
     Started,
-    /// [`TrafficActivity::stopped_between`] returns the two responses.
+    /// The bytes have not grown for [`STOPPED_AFTER`]. [`TrafficActivity::pause_start_bounds`] tells when this began.
     Stopped,
 }
 
 impl TrafficActivity {
-    /// Adds a response with its bytes, and the bytes of the response before it. Returns the start or stop that it
-    /// shows.
+    /// Applies a response that reports `bytes`; the response before it reported `previous_bytes`. Returns the start or
+    /// the stop of traffic that the response shows, if any.
     pub(super) fn observe(
         &mut self,
-        before: Option<i64>,
+        previous_bytes: Option<i64>,
         bytes: i64,
         at: &Arc<RequestTiming>,
-    ) -> Option<TrafficEdge> {
-        if before.map_or(bytes > 0, |before| bytes > before) {
+    ) -> Option<TrafficTransition> {
+        if previous_bytes.map_or(bytes > 0, |previous_bytes| bytes > previous_bytes) {
             (self.last_growth, self.first_unchanged) = (Some(at.clone()), None);
-            let starts = before.is_some() && !self.is_moving;
+            let starts = previous_bytes.is_some() && !self.is_moving;
             self.is_moving |= starts;
-            return starts.then_some(TrafficEdge::Started);
+            return starts.then_some(TrafficTransition::Started);
         }
         let last_growth = self.last_growth.as_ref()?;
         self.first_unchanged.get_or_insert_with(|| at.clone());
         let stops = self.is_moving && at.sent.since(last_growth.received) >= STOPPED_AFTER;
         self.is_moving &= !stops;
-        stops.then_some(TrafficEdge::Stopped)
+        stops.then_some(TrafficTransition::Stopped)
     }
 
-    /// Returns the newest response with more bytes than the one before it, and the first one after it without more.
-    pub(super) fn stopped_between(&self) -> Option<(&RequestTiming, &RequestTiming)> {
+    /// Returns the two responses between which the current pause began: the last one with more bytes than before, and
+    /// the first one without. Returns `None` if there is no pause.
+    ///
+    /// A pause exists from the first response without more bytes on, long before the traffic counts as stopped.
+    pub(super) fn pause_start_bounds(&self) -> Option<(&RequestTiming, &RequestTiming)> {
         self.last_growth.as_deref().zip(self.first_unchanged.as_deref())
     }
 
-    /// Returns the time up to the response `last` in which certainly no byte moved, or `None` if there was no traffic
-    /// before.
+    /// Returns the length of the current pause up to the response `newest`. The pause was at least this long. Returns
+    /// `None` if there is no pause, or no traffic before it.
     #[must_use]
-    pub fn idle_for(&self, last: &RequestTiming) -> Option<Duration> {
+    pub fn idle_for(&self, newest: &RequestTiming) -> Option<Duration> {
         self.first_unchanged.as_ref()?;
-        Some(last.sent.since(self.last_growth.as_ref()?.received))
+        Some(newest.sent.since(self.last_growth.as_ref()?.received))
     }
 }
 
+/// Returns `to - from`, without overflow.
 #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits than f32 has")]
 fn difference(from: i64, to: i64) -> f32 {
-    to.checked_sub(from).map_or_else(|| to as f32 - from as f32, |by| by as f32)
+    to.checked_sub(from).map_or_else(|| to as f32 - from as f32, |difference| difference as f32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const S: fn(u64) -> Duration = Duration::from_secs;
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
 
-    fn traffic(samples: &[(u64, i64)]) -> TrafficHistory {
+    /// Returns the history of these observations: seconds and bytes.
+    fn history(observations: &[(u64, i64)]) -> TrafficHistory {
         let mut traffic = TrafficHistory::default();
-        samples.iter().for_each(|(at, bytes)| traffic.observe(S(*at), *bytes));
+        observations.iter().for_each(|(at, bytes)| traffic.observe(secs(*at), *bytes));
         traffic
     }
 
     #[test]
     fn rate_uses_last_two_observations() {
-        assert_eq!(traffic(&[]).rate(), None);
-        assert_eq!(traffic(&[(0, 5)]).rate(), None);
-        assert_eq!(traffic(&[(0, 0), (2, 100), (4, 500)]).rate(), Some(200.0));
-        assert_eq!(traffic(&[(0, 500), (2, 100)]).rate(), None, "a falling number is not traffic");
-        assert_eq!(traffic(&[(0, i64::MIN), (1, i64::MAX)]).rate().map(f64::is_finite), Some(true));
+        assert_eq!(history(&[]).rate(), None);
+        assert_eq!(history(&[(0, 5)]).rate(), None);
+        assert_eq!(history(&[(0, 0), (2, 100), (4, 500)]).rate(), Some(200.0));
+        assert_eq!(history(&[(0, 500), (2, 100)]).rate(), None, "a falling number is not traffic");
+        assert_eq!(history(&[(0, i64::MIN), (1, i64::MAX)]).rate().map(f64::is_finite), Some(true));
     }
 
     #[test]
-    fn idle_observations_share_one_step() {
+    fn unchanged_observations_share_one_step() {
         let idle: Vec<(u64, i64)> = (0..1000).map(|at| (at, 7)).collect();
-        let traffic = traffic(&idle);
+        let traffic = history(&idle);
         assert_eq!(traffic.steps().len(), 1);
         assert_eq!(traffic.rate(), Some(0.0));
         assert!(!traffic.has_moved());
@@ -210,27 +225,25 @@ mod tests {
     #[test]
     fn history_is_bounded() {
         let growing: Vec<(u64, i64)> = (0..1000).map(|at| (at, i64::try_from(at).unwrap())).collect();
-        assert_eq!(traffic(&growing).steps().len(), MAX_STEPS);
-        assert!(traffic(&growing).has_moved());
+        assert_eq!(history(&growing).steps().len(), MAX_STEPS);
+        assert!(history(&growing).has_moved());
     }
 
     #[test]
     fn instant_step_has_no_rate() {
-        let mut traffic = traffic(&[]);
+        let mut traffic = history(&[]);
         for second in 0..30 {
-            traffic.observe(S(second), i64::try_from(second * second).unwrap());
+            traffic.observe(secs(second), i64::try_from(second * second).unwrap());
         }
         assert_eq!(traffic.rate(), Some(57.0), "from 28² to 29²");
-        traffic.observe(S(29), 1000);
+        traffic.observe(secs(29), 1000);
         assert_eq!(traffic.rate(), None);
         assert!(difference(i64::MIN, i64::MAX) > 1.8e19);
     }
 
-    fn timing(second: u64) -> Arc<RequestTiming> {
-        let since = S(second);
-        let wall = crate::clock::saturating_add("2026-11-22T12:00:00Z".parse().unwrap(), since);
-        let moment = crate::clock::Moment { wall, mono: since, boot: since };
-        Arc::new(RequestTiming { sent: moment, received: moment, date: None })
+    /// Returns the timing of a request that was answered at once, `second` seconds after noon.
+    fn timing(second: u32) -> Arc<RequestTiming> {
+        Arc::new(crate::testing::request_timing(second, second))
     }
 
     #[test]
@@ -238,16 +251,16 @@ mod tests {
         let mut activity = TrafficActivity::default();
         assert_eq!(activity.observe(None, 500, &timing(0)), None, "earlier traffic was not observed");
         assert_eq!(activity.observe(Some(500), 500, &timing(3)), None);
-        assert_eq!(activity.idle_for(&timing(3)), Some(S(3)));
-        assert_eq!(activity.observe(Some(500), 501, &timing(6)), Some(TrafficEdge::Started));
+        assert_eq!(activity.idle_for(&timing(3)), Some(secs(3)));
+        assert_eq!(activity.observe(Some(500), 501, &timing(6)), Some(TrafficTransition::Started));
         assert_eq!(activity.idle_for(&timing(6)), None);
         assert_eq!(activity.observe(Some(501), 501, &timing(9)), None);
         assert_eq!(activity.observe(Some(501), 501, &timing(65)), None);
-        assert_eq!(activity.observe(Some(501), 501, &timing(66)), Some(TrafficEdge::Stopped));
-        assert_eq!(activity.stopped_between(), Some((&*timing(6), &*timing(9))));
+        assert_eq!(activity.observe(Some(501), 501, &timing(66)), Some(TrafficTransition::Stopped));
+        assert_eq!(activity.pause_start_bounds(), Some((&*timing(6), &*timing(9))));
         assert_eq!(activity.observe(Some(501), 501, &timing(69)), None, "a stop is reported once");
-        assert_eq!(activity.idle_for(&timing(666)), Some(S(660)));
-        assert_eq!(activity.observe(Some(501), 900, &timing(700)), Some(TrafficEdge::Started));
+        assert_eq!(activity.idle_for(&timing(666)), Some(secs(660)));
+        assert_eq!(activity.observe(Some(501), 900, &timing(700)), Some(TrafficTransition::Started));
     }
 
     #[test]
@@ -259,12 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn slot_rates_are_interpolated() {
-        let traffic = traffic(&[(0, 0), (4, 400), (6, 400), (8, 1400)]);
-        assert_eq!(traffic.rates(S(2), 8), [100.0, 100.0, 0.0, 500.0]);
-        assert_eq!(traffic.rates(S(2), 2), [0.0, 500.0]);
-        assert!(TrafficHistory::default().rates(S(2), 8).is_empty());
-        let falling = self::traffic(&[(0, 900), (2, 100), (4, 300)]);
-        assert_eq!(falling.rates(S(2), 8), [0.0, 100.0], "a falling number is not traffic");
+    fn rates_are_interpolated() {
+        let traffic = history(&[(0, 0), (4, 400), (6, 400), (8, 1400)]);
+        assert_eq!(traffic.rates(secs(2), 8), [100.0, 100.0, 0.0, 500.0]);
+        assert_eq!(traffic.rates(secs(2), 2), [0.0, 500.0]);
+        assert!(TrafficHistory::default().rates(secs(2), 8).is_empty());
+        let falling = history(&[(0, 900), (2, 100), (4, 300)]);
+        assert_eq!(falling.rates(secs(2), 8), [0.0, 100.0], "a falling number is not traffic");
     }
 }

@@ -1,4 +1,6 @@
-//! Verdicts: why a session ended, as far as the evidence goes. Pure: no I/O, no clock.
+//! Verdicts: the probable causes of ends, with the evidence for them. Pure: no I/O, no clock.
+//!
+//! The verdict `Overdue` is about a session that should have ended and has not.
 //!
 //! The API gives no reason: `COMPLETED` covers every end except a failure and a timeout. Browserbase documents the
 //! rules by which sessions end, and these rules exclude most causes. The first row that fits is the verdict:
@@ -9,17 +11,17 @@
 //!   TIMED_OUT                                               TimedOut
 //!   COMPLETED, and this program requested its release       ReleasedHere
 //!   COMPLETED, endedAt within 5 s of expiresAt              AtExpiry
-//!   COMPLETED after expiresAt                               PastExpiry
+//!   COMPLETED after expiresAt                               EndedPastExpiry  the session has ended
 //!   COMPLETED, keep-alive on                                KeepAliveEnded   no disconnect
 //!   COMPLETED, keep-alive off, 300 s ± 15 s after it was
 //!              created, no proxy bytes                      NeverConnected   possible
 //!   COMPLETED, keep-alive off                               Disconnected     or closed, or released
 //!   COMPLETED, keep-alive unknown                           Unexplained
-//!   RUNNING when requested after expiresAt                   Overdue
+//!   RUNNING when requested after expiresAt                  Overdue          the session has not ended
 //! ```
 //!
-//! Each verdict names the [`Fact`]s it rests on. Take one fact away, and the verdict weakens.
-//! Sessions that ended together are listed in [`Verdict::end_cluster`], beside each session's own cause.
+//! Each verdict names the [`Fact`]s that it rests on. If one of these facts is missing, the verdict is weaker. Besides
+//! its cause, a verdict names the sessions that ended at about the same time ([`Verdict::end_cluster`]).
 
 mod rules;
 mod text;
@@ -34,10 +36,10 @@ use crate::session::{ApiError, SessionId, Status};
 
 pub use text::VerdictText;
 
-/// The largest distance between `endedAt` and `expiresAt` that counts as a timeout, whatever the status is.
+/// The maximum distance between an end and `expiresAt` at which the end can be a timeout.
 // promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
 pub const NEAR_EXPIRY: Duration = Duration::from_secs(5);
-/// The age at which Browserbase ends a session that no client has connected to.
+/// The age at which Browserbase ends a session to which no client has connected.
 pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
 /// The tolerance of [`NEVER_CONNECTED`], in both directions.
 pub const NEVER_CONNECTED_SLACK: Duration = Duration::from_secs(15);
@@ -59,20 +61,22 @@ pub struct Evidence {
     pub keep_alive: Option<bool>,
     /// `proxyBytes`
     pub proxy_bytes: Option<i64>,
-    /// The interval in which the session was seen to end: from the last response that shows it alive to the first that
-    /// shows it ended. `None` if it had ended before the first response.
+    /// The interval of the end: from the last response that shows the session alive to the first response that shows it
+    /// ended. `None` if the session had ended before the first response about it.
     pub observed_between: Option<TimeInterval>,
-    /// The arrival of the first response that shows it ended, and so the latest possible end.
-    pub ended_by: Option<Timestamp>,
-    /// The time at which this program requested its release.
+    /// The latest possible end: the receipt of the first response that shows the session ended, plus the uncertainty of
+    /// the server clock.
+    pub latest_possible_end: Option<Timestamp>,
+    /// The time at which this program requested the session's release.
     pub release_requested_at: Option<Timestamp>,
     /// The project's current default timeout.
     pub default_timeout: Option<Duration>,
-    /// The API's 404 or 410, if it no longer knows the session.
+    /// The 404 or 410 of the API, if the API no longer knows the session.
     pub not_found: Option<ApiError>,
-    /// The send time of the newest request whose response shows the session alive.
+    /// The earliest possible send time of the newest request whose response shows the session alive. The tracker sets
+    /// it only if the session is overdue.
     pub last_alive: Option<Timestamp>,
-    /// The sessions that ended at about the same time.
+    /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
 }
 
@@ -88,7 +92,7 @@ pub struct EndCluster {
 /// The probable cause of an end or of an anomaly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// The row of the table that fits.
+    /// The probable cause: the row of the module's table that fits.
     pub cause: Cause,
     /// The degree of certainty.
     pub confidence: Confidence,
@@ -96,19 +100,19 @@ pub struct Verdict {
     pub facts: Vec<Fact>,
     /// The running time. An upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// True if the API gives an impossible `endedAt`: before the start, after the response that contains it, or outside
-    /// the observed interval. The verdict ignores it then.
+    /// True if the API gives an impossible `endedAt`: before the start, after the receipt of the first response that
+    /// shows the end, or outside the observed interval. The verdict then ignores `endedAt`.
     pub is_ended_at_contradicted: bool,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
 }
 
-/// The rows of the table above. The strum names are part of the schema of `keepwatch events`: a renamed variant keeps
-/// its name there.
+/// The rows of the table in this module's documentation. The strum names are part of the schema of `keepwatch events`,
+/// so a renamed variant keeps its strum name.
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Cause {
-    /// `ERROR`, however near to the expiry.
+    /// `ERROR`, even if it is near the expiry.
     #[strum(serialize = "error")]
     Failed,
     /// `TIMED_OUT`
@@ -116,33 +120,34 @@ pub enum Cause {
         /// The session's own timeout.
         timeout: Option<Duration>,
         /// The project's default timeout.
-        default: Option<Duration>,
-        /// The time between its end and its expiry, if it ended long before. Only the status indicates a timeout then.
-        early: Option<Duration>,
+        default_timeout: Option<Duration>,
+        /// The time left until its expiry, if that is more than [`NEAR_EXPIRY`]. The status and the times then
+        /// contradict each other.
+        unused: Option<Duration>,
     },
     /// This program requested its release. The request is certain, but it may not be the cause.
     ReleasedHere {
         /// The time of the request.
         requested_at: Timestamp,
-        /// The time from the request to the end.
-        after: Option<Duration>,
+        /// The time from the request to the end, or to the latest possible end.
+        time_to_end: Option<Duration>,
     },
     /// `COMPLETED` at its expiry, give or take [`NEAR_EXPIRY`].
     #[strum(serialize = "completed_at_expiry")]
     AtExpiry {
-        /// The distance from the expiry.
-        off: Duration,
+        /// The time between the end and the expiry, whichever is earlier.
+        distance: Duration,
     },
     /// `COMPLETED` with keep-alive on, and not known to be at or after its expiry.
     #[strum(serialize = "keep_alive_ended")]
     KeepAliveEnded {
         /// The time left until its expiry; `None` if it may have reached its expiry.
         unused: Option<Duration>,
-        /// True if it ended at the age of [`NEVER_CONNECTED`]. Browserbase does not document whether that rule applies
-        /// to keep-alive sessions.
-        maybe_never_connected: bool,
+        /// True if it ended at the age of [`NEVER_CONNECTED`] and no proxy bytes show a client. Browserbase does not
+        /// document whether it ends unconnected keep-alive sessions at that age.
+        matches_never_connected: bool,
     },
-    /// `COMPLETED` with keep-alive off, at the age of [`NEVER_CONNECTED`].
+    /// `COMPLETED` with keep-alive off, at the age of [`NEVER_CONNECTED`], and no proxy bytes show a client.
     NeverConnected {
         /// The age at its end.
         age: Duration,
@@ -155,34 +160,35 @@ pub enum Cause {
     },
     /// `COMPLETED` after its expiry.
     #[strum(serialize = "ended_past_expiry")]
-    PastExpiry {
-        /// The time from the expiry to the end.
-        by: Duration,
+    EndedPastExpiry {
+        /// The time from the expiry to the end, or to the earliest possible end.
+        overrun: Duration,
     },
-    /// `COMPLETED`, and the fields exclude too little.
+    /// `COMPLETED` with unknown keep-alive, and not known to be at or after its expiry.
     Unexplained,
     /// 404 or 410 for a session that was seen alive.
     Gone {
         /// The API's error.
         error: ApiError,
     },
-    /// The API reported it alive when it was requested after its expiry.
+    /// The session has not ended: a response to a request sent after its expiry reports it alive.
     Overdue {
         /// The time from the expiry to the newest such request.
-        by: Duration,
+        overrun: Duration,
     },
 }
 
-/// The certainty of a verdict, in ascending order. The strum names are part of the schema, like those of [`Cause`].
+/// The degree of certainty of a verdict, in ascending order. The strum names are part of the schema, like those of
+/// [`Cause`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Confidence {
-    /// The evidence excludes too little.
+    /// The evidence fits too many causes.
     Unknown,
-    /// Several causes fit equally well, or a fact is missing.
+    /// Several causes fit, a fact is missing, or facts contradict each other.
     #[strum(serialize = "perhaps")]
     Possible,
-    /// The documented rules leave this cause.
+    /// By the documented rules, this cause alone remains.
     Likely,
     /// The API's status names the cause.
     #[strum(serialize = "said")]
@@ -194,7 +200,7 @@ pub enum Confidence {
 pub enum Fact {
     /// `status`
     Status,
-    /// `endedAt`, uncontradicted.
+    /// `endedAt`, if no other fact contradicts it.
     EndedAt,
     /// The responses before and after the end.
     ResponsesAroundEnd,
@@ -206,7 +212,7 @@ pub enum Fact {
     CreatedAt,
     /// `keepAlive`
     KeepAlive,
-    /// A `proxyBytes` of zero.
+    /// `proxyBytes`, if it is zero.
     NoBytes,
     /// The project's default timeout.
     DefaultTimeout,

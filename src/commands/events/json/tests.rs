@@ -100,10 +100,10 @@ fn every_kind() -> Vec<Event> {
             error: error(ApiErrorKind::RateLimited, "Too many requests"),
             wait: Some(millis(45_000)),
         },
-        EventKind::PollsRecovered { list: None, after: millis(63_500) },
+        EventKind::PollsRecovered { list: None, outage: millis(63_500) },
         EventKind::Slept(millis(3_600_000)),
-        EventKind::ServerClockSet { by_ms: 3_600_000 },
-        EventKind::ClockSet { by_ms: -90_000 },
+        EventKind::ServerClockSet { step_ms: 3_600_000 },
+        EventKind::ClockSet { step_ms: -90_000 },
     ];
     let session_events = session_kinds.into_iter().map(|kind| event(Some(ID), kind));
     session_events.chain(global_kinds.into_iter().map(|kind| event(None, kind))).collect()

@@ -1,4 +1,4 @@
-//! One sentence for each event.
+//! The sentences of events: one for each kind.
 
 use std::time::Duration;
 
@@ -7,37 +7,36 @@ use crate::clock::{Timestamp, Zone};
 use crate::session::{ApiErrorKind, SessionId};
 use crate::text;
 
-/// The maximum number of sessions that a sentence names. It counts the others.
+/// The maximum number of sessions that a sentence names. The sentence gives the number of the others.
 const MAX_NAMED_SESSIONS: usize = 4;
-/// The number of characters of an id in a sentence, as in a row of the table.
-const SHORT_ID: usize = 8;
+/// The number of characters of an id in a sentence. The table shows at least as many.
+const SHORT_ID_LENGTH: usize = 8;
 
-/// The minimum spread that a sentence states, even for simultaneous ends.
-const TENTH: Duration = Duration::from_millis(100);
+/// The minimum spread that a sentence states. Simultaneous ends would otherwise be "within 0.0 s of each other".
+const MIN_SPREAD: Duration = Duration::from_millis(100);
 /// The width of a time interval above which the sentence states the earliest time.
-const UNCERTAIN: Duration = Duration::from_secs(10);
+const WIDE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Event {
-    /// Returns [`EventKind::sentence`], with the earliest possible time if that is long before the latest.
+    /// Returns [`EventKind::sentence`]. If the event's interval is wide, adds the earliest possible time.
     #[must_use]
     pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
-        let states_own_span = matches!(self.kind, EventKind::Slept(_) | EventKind::EndedTogether { .. });
-        let is_wide = self.when.width().is_some_and(|width| width > UNCERTAIN);
-        let since = self.when.earliest.filter(|_| is_wide && !states_own_span);
-        let since = since.map(|at| format!(" (after {})", zone.short_date_time(at, self.when.latest)));
-        format!("{}{}", self.kind.sentence(zone, today), since.unwrap_or_default())
+        let has_own_duration = matches!(self.kind, EventKind::Slept(_) | EventKind::EndedTogether { .. });
+        let is_wide = self.when.width().is_some_and(|width| width > WIDE_INTERVAL);
+        let earliest = self.when.earliest.filter(|_| is_wide && !has_own_duration);
+        let earliest = earliest.map(|at| format!(" (after {})", zone.short_date_time(at, self.when.latest)));
+        format!("{}{}", self.kind.sentence(zone, today), earliest.unwrap_or_default())
     }
 }
 
-/// Returns the size and the direction of a clock's step.
-fn clock_step(by_ms: i64) -> (String, &'static str) {
-    let size = text::format_elapsed(Duration::from_millis(by_ms.unsigned_abs()));
-    (size, if by_ms < 0 { "back" } else { "forward" })
+/// Returns the size of a clock's step, in words, and its direction.
+fn clock_step(step_ms: i64) -> (String, &'static str) {
+    let size = text::format_elapsed(Duration::from_millis(step_ms.unsigned_abs()));
+    (size, if step_ms < 0 { "back" } else { "forward" })
 }
 
 impl EventKind {
-    /// Returns one sentence, safe for a terminal. Times are in `zone`, with a date unless they are on the day of
-    /// `today`.
+    /// Returns one sentence, sanitised. Times are in `zone`. Those that are not on the day of `today` have a date.
     #[must_use]
     pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
         match self {
@@ -106,7 +105,7 @@ impl EventKind {
             }
             Self::AlertRaised(alert) => alert.sentence(),
             Self::Successor(id) => {
-                format!("a new session with the same metadata appeared: {}", id.prefix(SHORT_ID))
+                format!("a new session with the same metadata appeared: {}", id.prefix(SHORT_ID_LENGTH))
             }
             Self::EndedTogether { ids, spread } => {
                 let raw: Vec<&str> = ids.iter().map(SessionId::raw).collect();
@@ -119,7 +118,7 @@ impl EventKind {
                 format!(
                     "{} sessions ended within {} of each other: {}{more}",
                     ids.len(),
-                    text::format_tenths((*spread).max(TENTH)),
+                    text::format_tenths((*spread).max(MIN_SPREAD)),
                     named.join(", ")
                 )
             }
@@ -135,11 +134,11 @@ impl EventKind {
                 };
                 format!("{prefix}{}{wait}", error.description())
             }
-            Self::PollsRecovered { list: Some(list), after } => {
-                format!("polls of {list} succeed again, after {}", text::format_elapsed(*after))
+            Self::PollsRecovered { list: Some(list), outage } => {
+                format!("polls of {list} succeed again, after {}", text::format_elapsed(*outage))
             }
-            Self::PollsRecovered { list: None, after } => {
-                format!("polls succeed again, after {}", text::format_elapsed(*after))
+            Self::PollsRecovered { list: None, outage } => {
+                format!("polls succeed again, after {}", text::format_elapsed(*outage))
             }
             Self::Slept(duration) => {
                 format!(
@@ -147,14 +146,14 @@ impl EventKind {
                     text::format_elapsed(*duration)
                 )
             }
-            Self::ServerClockSet { by_ms } => {
-                let (size, direction) = clock_step(*by_ms);
+            Self::ServerClockSet { step_ms } => {
+                let (size, direction) = clock_step(*step_ms);
                 format!(
                     "the API's clock went {direction} by {size}, or another machine answers; times follow it"
                 )
             }
-            Self::ClockSet { by_ms } => {
-                let (size, direction) = clock_step(*by_ms);
+            Self::ClockSet { step_ms } => {
+                let (size, direction) = clock_step(*step_ms);
                 format!("this machine's clock was set {direction} by {size}; times here do not follow it")
             }
         }

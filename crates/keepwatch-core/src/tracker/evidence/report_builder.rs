@@ -3,26 +3,27 @@
 use crate::clock::{Timestamp, Zone};
 use crate::text;
 
-/// The maximum width of a line. Only a single longer word may exceed it.
-const COLUMNS: usize = 100;
-/// The width of the label column, including two spaces on each side.
-const LABEL: usize = 15;
+/// The maximum number of columns of a line. Only a word that is longer than a line may exceed it.
+const MAX_LINE_WIDTH: usize = 100;
+/// The number of columns of a padded label, including the two spaces before it and at least two after it.
+const LABEL_WIDTH: usize = 15;
 
-/// The report so far.
+/// The text of the report so far.
 #[derive(Debug, Default)]
 pub(super) struct ReportBuilder(String);
 
 impl ReportBuilder {
+    /// Returns the finished text.
     pub(super) fn into_text(self) -> String {
         self.0
     }
 
     /// Appends a paragraph.
     pub(super) fn paragraph(&mut self, text: &str) {
-        self.hanging_indent("", text);
+        self.push_wrapped("", text);
     }
 
-    /// Appends an empty line and a heading.
+    /// Appends an empty line and a heading. An empty heading adds only the line.
     pub(super) fn heading(&mut self, text: &str) {
         self.0.push('\n');
         if !text.is_empty() {
@@ -30,10 +31,10 @@ impl ReportBuilder {
         }
     }
 
-    /// Appends `  label        value`.
+    /// Appends the line `  label        value`.
     pub(super) fn field(&mut self, label: &str, value: &str) {
-        let gap = " ".repeat(LABEL.saturating_sub(text::width(label).saturating_add(2)));
-        self.hanging_indent(&format!("  {label}{gap}"), value);
+        let gap = " ".repeat(LABEL_WIDTH.saturating_sub(text::width(label).saturating_add(2)));
+        self.push_wrapped(&format!("  {label}{gap}"), value);
     }
 
     /// Appends a [`field`](Self::field) if there is a value.
@@ -45,28 +46,28 @@ impl ReportBuilder {
 
     /// Appends a label without padding, followed by the value.
     pub(super) fn indented(&mut self, label: &str, value: &str) {
-        self.hanging_indent(&format!("  {label}"), value);
+        self.push_wrapped(&format!("  {label}"), value);
     }
 
-    /// Appends lines of `  when         content`, with the contents aligned.
+    /// Appends a line `  when  content` for each pair, with the contents aligned.
     pub(super) fn dated_lines(&mut self, lines: &[(String, String)]) {
         let widest = lines.iter().map(|(when, _)| text::width(when)).max().unwrap_or(0);
         for (when, content) in lines {
             let gap = " ".repeat(widest.saturating_sub(text::width(when)).saturating_add(2));
-            self.hanging_indent(&format!("  {when}{gap}"), content);
+            self.push_wrapped(&format!("  {when}{gap}"), content);
         }
     }
 
-    /// Appends `start` and `text`, wrapped. Further lines align with the start of `text`.
-    fn hanging_indent(&mut self, start: &str, text: &str) {
+    /// Appends `start` and the wrapped `text`. Its second and later lines are indented by the width of `start`.
+    fn push_wrapped(&mut self, start: &str, text: &str) {
         let indent = text::width(start);
-        let columns = COLUMNS.saturating_sub(indent).max(20);
-        let mut before = start.to_owned();
+        let columns = MAX_LINE_WIDTH.saturating_sub(indent).max(20);
+        let mut line_start = start.to_owned();
         for line in text::wrap(text, columns) {
-            let line = format!("{before}{line}");
+            let line = format!("{line_start}{line}");
             self.0.push_str(line.trim_end());
             self.0.push('\n');
-            before = " ".repeat(indent);
+            line_start = " ".repeat(indent);
         }
     }
 }
@@ -76,15 +77,15 @@ pub(super) fn format_time(at: Timestamp) -> String {
     format!("{} {}", Zone::Utc.date(at), Zone::Utc.time_tenths(at))
 }
 
-/// Formats an interval as `2026-11-22 21:04:09.2 … 21:04:12.1`. The second date is omitted if it equals the first, and
-/// the second time if both are equal.
+/// Formats an interval as `2026-11-22 21:04:09.2 … 21:04:12.1`. Omits the second date if it equals the first. If both
+/// times are equal as well, returns only the first.
 pub(super) fn format_interval(earliest: Timestamp, latest: Timestamp) -> String {
-    let (from, to) = (format_time(earliest), format_time(latest));
-    if from == to {
-        from
+    let (start, end) = (format_time(earliest), format_time(latest));
+    if start == end {
+        start
     } else if Zone::Utc.date(earliest) == Zone::Utc.date(latest) {
-        format!("{from} … {}", Zone::Utc.time_tenths(latest))
+        format!("{start} … {}", Zone::Utc.time_tenths(latest))
     } else {
-        format!("{from} … {to}")
+        format!("{start} … {end}")
     }
 }

@@ -9,12 +9,12 @@ use crate::tracker::input::{RequestTiming, Scope};
 use crate::tracker::record::{ObservedEnd, Presence, Record};
 use crate::tracker::{Event, EventKind, SessionTracker};
 
-/// The maximum number of events besides permanent ones (first seen, ended). The report has the newest.
+/// The maximum number of events, not counting permanent ones (first seen, ended). The report omits the oldest.
 const MAX_EVENTS: usize = 100;
-/// The maximum number of request ids in one row of failures.
+/// The maximum number of request ids in one row of failed polls.
 const MAX_REQUEST_IDS: usize = 6;
 
-/// Writes the responses that bound the end, and the longest gap between polls.
+/// Writes the responses that bound the end, the number of polls, the longest gap between them, and the successor.
 pub(super) fn responses_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let response_interval =
         |at: RequestTiming| format_interval(tracker.clock().at(at.sent), tracker.clock().at(at.received));
@@ -24,9 +24,9 @@ pub(super) fn responses_section(report: &mut ReportBuilder, tracker: &SessionTra
     report.optional_field("last alive", record.last_alive().map(response_interval));
     report.optional_field("first ended", ended.map(|ended| response_interval(ended.first_response)));
     report.optional_field("its end", ended.map(|ended| describe_end(record, ended)));
-    if let Presence::NotFound(absence) = &record.presence {
-        let since = response_interval(absence.since);
-        report.field("not found", &format!("since {since}: {}", error_with_request_id(&absence.error)));
+    if let Presence::NotFound(not_found) = &record.presence {
+        let since = response_interval(not_found.since);
+        report.field("not found", &format!("since {since}: {}", error_with_request_id(&not_found.error)));
     }
     report.field("polled", &describe_polls(record, |at| format_time(tracker.clock().at(at))));
     if record.responses > 1 {
@@ -54,40 +54,42 @@ fn describe_end(record: &Record, ended: &ObservedEnd) -> String {
     }
 }
 
-fn describe_polls(record: &Record, time: impl Fn(Moment) -> String) -> String {
+/// Describes the number of responses about the session and the period that they cover.
+fn describe_polls(record: &Record, format_moment: impl Fn(Moment) -> String) -> String {
     match (record.responses, record.first(), record.last()) {
         (0, ..) => "no reply about it".into(),
-        (1, Some(first), _) => format!("1 reply, {}", time(first.received)),
+        (1, Some(first), _) => format!("1 reply, {}", format_moment(first.received)),
         (count, Some(first), Some(last)) => {
-            format!("{count} replies, {} to {}", time(first.received), time(last.received))
+            format!("{count} replies, {} to {}", format_moment(first.received), format_moment(last.received))
         }
         (count, ..) => format!("{count} replies"),
     }
 }
 
-/// Writes the events of the session, and of all sessions while it was watched.
+/// Writes the events of the session, and those without a session that concern it.
 pub(super) fn events_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let mut events: Vec<&Event> = tracker.newest_events(&record.id).map(|(_, event)| event).collect();
     events.reverse();
     let evictable_count = events.iter().filter(|event| !event.kind.is_permanent()).count();
-    let mut too_many = evictable_count.saturating_sub(MAX_EVENTS);
-    let omitted = too_many;
+    let omitted_count = evictable_count.saturating_sub(MAX_EVENTS);
+    let mut left_to_omit = omitted_count;
     events.retain(|event| {
-        let is_kept = event.kind.is_permanent() || too_many == 0;
-        too_many = too_many.saturating_sub(usize::from(!is_kept));
+        let is_kept = event.kind.is_permanent() || left_to_omit == 0;
+        left_to_omit = left_to_omit.saturating_sub(usize::from(!is_kept));
         is_kept
     });
     if events.is_empty() {
         return;
     }
     report.heading("Events, each between the times in which it happened");
-    if omitted > 0 {
-        report.indented("", &format!("({omitted} earlier ones are left out)"));
+    if omitted_count > 0 {
+        report.indented("", &format!("({omitted_count} earlier ones are left out)"));
     }
     let lines: Vec<(String, String)> = events.into_iter().map(event_line).collect();
     report.dated_lines(&lines);
 }
 
+/// Returns the time and the text of an event's line.
 fn event_line(event: &Event) -> (String, String) {
     let when = match (event.when.earliest, &event.kind) {
         (Some(earliest), _) => format_interval(earliest, event.when.latest),
@@ -99,16 +101,16 @@ fn event_line(event: &Event) -> (String, String) {
     (when, format!("{}{request}", event.kind.sentence(Zone::Utc, event.learned_at)))
 }
 
-/// Writes the polls that failed while the session was watched. Consecutive failures with the same error share a row.
+/// Writes the failed polls that concern the session. Consecutive failures with the same error share a row.
 pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let kept = &tracker.health().failures;
     let mut rows: Vec<Vec<&PollFailure>> = Vec::new();
     for failure in kept.iter().filter(|failure| is_relevant(failure, record)) {
-        let is_same_error = |before: &&PollFailure| {
-            before.scope == failure.scope && before.error.description() == failure.error.description()
+        let has_same_error = |previous: &&PollFailure| {
+            previous.scope == failure.scope && previous.error.description() == failure.error.description()
         };
         match rows.last_mut() {
-            Some(row) if row.last().is_some_and(is_same_error) => row.push(failure),
+            Some(row) if row.last().is_some_and(has_same_error) => row.push(failure),
             _ => rows.push(vec![failure]),
         }
     }
@@ -121,20 +123,22 @@ pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTrac
     report.dated_lines(&lines);
 }
 
-/// Returns true if a failure delayed news of this session while it was watched.
+/// Returns true if a failed poll could have told something about this session, between the first response about it and
+/// the first one that reports its end.
 fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
-    let while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
+    let is_while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
         && record
             .ended
             .as_ref()
             .is_none_or(|ended| failure.at.sent.boot <= ended.first_response.received.boot);
     match &failure.scope {
-        Scope::Session(id) => *id == record.id || failure.error.affects_all_requests() && while_watched,
-        Scope::List(_) => while_watched && (record.is_from_list || failure.error.affects_all_requests()),
-        Scope::Projects => while_watched && failure.error.affects_all_requests(),
+        Scope::Session(id) => *id == record.id || failure.error.affects_all_requests() && is_while_watched,
+        Scope::List(_) => is_while_watched && (record.is_from_list || failure.error.affects_all_requests()),
+        Scope::Projects => is_while_watched && failure.error.affects_all_requests(),
     }
 }
 
+/// Returns the time and the text of a row of failed polls with the same error.
 fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(String, String)> {
     let (first, last) = (row.first()?, row.last()?);
     let when = format_interval(tracker.clock().at(first.at.sent), tracker.clock().at(last.at.received));
@@ -148,9 +152,9 @@ fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(Strin
         let id = failure.error.request_id.as_ref().map(|id| id.sanitise(80));
         requests.extend(id.filter(|id| !requests.contains(id)));
     }
-    let more = requests.len().saturating_sub(MAX_REQUEST_IDS);
+    let omitted = requests.len().saturating_sub(MAX_REQUEST_IDS);
     requests.truncate(MAX_REQUEST_IDS);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let more = if omitted > 0 { format!(" and {omitted} more") } else { String::new() };
     let requests = match requests.len() {
         0 => String::new(),
         1 => format!(" [request {}]", requests.concat()),

@@ -10,8 +10,8 @@ use crate::tracker::{AlertThresholds, Input, RequestTiming, Scope};
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const PROJECT: &str = "b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9";
 
-/// Returns the time so many seconds after 21:04:00.
-fn t(seconds: f64) -> Timestamp {
+/// Returns the time `seconds` after 21:04:00.
+fn at(seconds: f64) -> Timestamp {
     moment(seconds).wall
 }
 
@@ -29,18 +29,18 @@ fn session(status: Status) -> Session {
     Session {
         status,
         project: Some(Untrusted::new(PROJECT)),
-        created: Some(t(2.1)),
+        created: Some(at(2.1)),
         keep_alive: Some(true),
         metadata: Some(Metadata::new(
             r#"{"owner":"growth","run":{"id":"checkout-881","url":"wss://c/?signingKey=cAnArY"},"token":"cAnArY"}"#,
         )),
         connect: Some(ConnectFields { connect_url: true, ..ConnectFields::default() }),
-        ..running_session(ID, t(2.0), Duration::from_secs(900))
+        ..running_session(ID, at(2.0), Duration::from_secs(900))
     }
 }
 
-fn ended(status: Status, at: f64) -> Session {
-    Session { ended: Some(t(at)), ..session(status) }
+fn ended(status: Status, seconds: f64) -> Session {
+    Session { ended: Some(at(seconds)), ..session(status) }
 }
 
 fn session_response(sent: f64, session: Session) -> Input {
@@ -117,9 +117,9 @@ fn keep_alive_session_ended_early() {
 
 #[test]
 fn session_timed_out_with_default_timeout() {
-    let five_minutes = |status: Status| Session { expires: Some(t(302.0)), ..session(status) };
+    let five_minutes = |status: Status| Session { expires: Some(at(302.0)), ..session(status) };
     let end =
-        Session { ended: Some(t(302.4)), proxy_bytes: Some(18_200_000), ..five_minutes(Status::TimedOut) };
+        Session { ended: Some(at(302.4)), proxy_bytes: Some(18_200_000), ..five_minutes(Status::TimedOut) };
     let text = evidence_of([
         projects(2.4),
         session_response(3.1, five_minutes(Status::Running)),
@@ -188,11 +188,15 @@ fn end_during_sleep_spans_the_gap() {
     let slept =
         Input::Slept { from: moment(7.0), to: Moment { mono: Duration::from_secs(8), ..moment(3608.0) } };
     let late = |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
-    let at = RequestTiming { sent: late(3608.1), received: late(3608.2), date: None };
-    let end = Session { expires: Some(t(36_000.0)), ..session(Status::Completed) };
-    let awake =
-        Input::SessionsReceived { at, scope: Scope::Session(id(ID)), sessions: vec![end], malformed: 0 };
-    let alive = Session { expires: Some(t(36_000.0)), ..session(Status::Running) };
+    let timing = RequestTiming { sent: late(3608.1), received: late(3608.2), date: None };
+    let end = Session { expires: Some(at(36_000.0)), ..session(Status::Completed) };
+    let awake = Input::SessionsReceived {
+        at: timing,
+        scope: Scope::Session(id(ID)),
+        sessions: vec![end],
+        malformed: 0,
+    };
+    let alive = Session { expires: Some(at(36_000.0)), ..session(Status::Running) };
     let text =
         evidence_of([session_response(3.1, alive.clone()), session_response(6.1, alive), slept, awake]);
     assert!(text.contains("21:04:06.1 … 22:04:08.2"), "{text}");

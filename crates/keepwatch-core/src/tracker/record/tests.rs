@@ -1,16 +1,17 @@
 use super::*;
 use crate::clock::saturating_add;
 use crate::session::ApiErrorKind;
-use crate::testing::{self, noon, running_session, time as t};
+use crate::testing::{self, noon, running_session, time};
 
-fn timing(at: &str) -> RequestTiming {
-    let seconds = t(at).signed_duration_since(noon()).as_seconds_f64();
+/// Returns the timing of a request that was answered at once, at this time of the day.
+fn timing(text: &str) -> RequestTiming {
+    let seconds = time(text).signed_duration_since(noon()).as_seconds_f64();
     testing::request_timing(seconds, seconds)
 }
 
 /// Returns a record of a session that started at noon, expires at 12:10, and was last seen at `seen`.
 fn record(status: Status, seen: &str) -> Record {
-    let session = running_session("a", t("12:00:00"), Duration::from_secs(600));
+    let session = running_session("a", time("12:00:00"), Duration::from_secs(600));
     Record {
         session: Some(Session { status, ..session }),
         last_response: Some(std::sync::Arc::new(timing(seen))),
@@ -19,7 +20,7 @@ fn record(status: Status, seen: &str) -> Record {
 }
 
 fn time_left(record: &Record, now: &str) -> TimeLeft {
-    record.time_left(&ServerClock::default(), t(now))
+    record.time_left(&ServerClock::default(), time(now))
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -56,7 +57,7 @@ fn overdue_needs_request_sent_after_expiry() {
 #[test]
 fn all_countdowns_change_together() {
     let mut other = record(Status::Running, "12:00:00");
-    other.session.as_mut().unwrap().expires = Some(t("12:10:00.750"));
+    other.session.as_mut().unwrap().expires = Some(time("12:10:00.750"));
     let first = record(Status::Running, "12:00:00");
     for now in ["12:05:00", "12:05:00.249", "12:05:00.251", "12:05:00.751", "12:05:00.999"] {
         assert_eq!(
@@ -86,7 +87,10 @@ fn missing_countdown_has_a_reason() {
         error: ApiErrorKind::NotFound.into(),
         next: None,
     }));
-    assert_eq!((time_left(&not_found, "12:01:00"), not_found.age(t("12:01:00"))), (TimeLeft::Unknown, None));
+    assert_eq!(
+        (time_left(&not_found, "12:01:00"), not_found.age(time("12:01:00"))),
+        (TimeLeft::Unknown, None)
+    );
 }
 
 #[test]
@@ -104,16 +108,16 @@ fn extreme_timestamps_do_not_panic() {
 #[test]
 fn age_stops_at_the_end() {
     let mut record = record(Status::Running, "12:00:00");
-    assert_eq!(record.age(t("12:00:59.900")), Some(secs(59)));
-    assert_eq!(record.age(t("11:59:59")), None, "the start is in the future");
+    assert_eq!(record.age(time("12:00:59.900")), Some(secs(59)));
+    assert_eq!(record.age(time("11:59:59")), None, "the start is in the future");
     record.session.as_mut().unwrap().status = Status::Completed;
-    record.session.as_mut().unwrap().ended = Some(t("12:04:00"));
-    let when = TimeInterval { earliest: None, latest: t("12:04:00") };
+    record.session.as_mut().unwrap().ended = Some(time("12:04:00"));
+    let when = TimeInterval { earliest: None, latest: time("12:04:00") };
     record.ended = Some(Box::new(ObservedEnd {
         when,
         ended_at_fits: true,
         observed_between: None,
         first_response: timing("12:05:00"),
     }));
-    assert_eq!(record.age(t("12:09:00")), Some(secs(240)));
+    assert_eq!(record.age(time("12:09:00")), Some(secs(240)));
 }

@@ -9,16 +9,16 @@ use crate::tracker::diff;
 use crate::tracker::event::EventKind;
 use crate::tracker::input::RequestTiming;
 use crate::tracker::server_clock::{ServerClock, TimeInterval};
-use crate::tracker::traffic::TrafficEdge;
+use crate::tracker::traffic::TrafficTransition;
 
-/// The times and the source of a response about a session, or of a run of identical responses.
+/// A response about a session, or a run of identical responses: its times and its source.
 #[derive(Clone, Debug)]
 pub(in crate::tracker) struct SessionResponse {
-    /// The times of the newest request.
+    /// The times of the request; for a run, of the newest one.
     pub(in crate::tracker) at: Arc<RequestTiming>,
-    /// True if the session was an element of a list.
+    /// True if the response is a list.
     pub(in crate::tracker) is_from_list: bool,
-    /// The number of responses in a run, and the longest gap between two of them. `None` for a single response.
+    /// For a run: the number of responses, and the longest gap between two consecutive ones.
     pub(in crate::tracker) repeats: Option<(u64, Duration)>,
 }
 
@@ -39,17 +39,17 @@ pub enum Change {
 pub(in crate::tracker) struct UpdateOutcome {
     /// The events, each with its time interval.
     pub(in crate::tracker) events: Vec<(TimeInterval, EventKind)>,
-    /// True if this is the first response that reports the end.
+    /// True if the response is the first one that reports the end.
     pub(in crate::tracker) is_newly_ended: bool,
-    /// True if an earlier response reported an end and this one retracts it.
+    /// True if the response retracts an end that an earlier one reported.
     pub(in crate::tracker) is_revived: bool,
-    /// The difference from the response before it.
+    /// The difference between the response and the one before it.
     pub(in crate::tracker) change: Change,
 }
 
 impl Record {
-    /// Applies a response. Returns `None` if its request was sent before that of the newest response, which makes it
-    /// stale.
+    /// Applies a response. Returns `None` if the response is stale: its request was sent before the request of the
+    /// newest response.
     pub(in crate::tracker) fn apply_response(
         &mut self,
         response: SessionResponse,
@@ -57,7 +57,7 @@ impl Record {
         clock: &ServerClock,
         owner_key: Option<&MetadataPath>,
     ) -> Option<UpdateOutcome> {
-        let SessionResponse { at: timing, is_from_list: from_list, repeats } = response;
+        let SessionResponse { at: timing, is_from_list, repeats } = response;
         let at = *timing;
         let not_found_since = match &self.presence {
             Presence::NotFound(not_found) => Some(not_found.since),
@@ -70,13 +70,13 @@ impl Record {
         let mut outcome = UpdateOutcome::default();
         let interval = TimeInterval::between(clock, self.last_response.as_deref(), &at);
         self.measure_gap(&at, repeats.map(|(_, longest)| longest));
-        // A failure that affected all requests has one event for all sessions.
+        // If a failure affected all requests, `SessionTracker` records one event for all sessions.
         if let Some(streak) = self.failure_streak.take().filter(|streak| !streak.error.affects_all_requests())
         {
-            let after = at.received.since(streak.since.sent);
+            let outage = at.received.since(streak.first_failure.sent);
             outcome.events.push((
                 TimeInterval::at(clock, at.received),
-                EventKind::PollsRecovered { list: None, after },
+                EventKind::PollsRecovered { list: None, outage },
             ));
         }
         let old = self.session.take();
@@ -84,7 +84,7 @@ impl Record {
             None => outcome
                 .events
                 .push((TimeInterval::between(clock, None, &at), first_seen_event(&session, at, clock))),
-            Some(old) => self.detect_changes(old, &session, at, from_list, interval, clock, &mut outcome),
+            Some(old) => self.detect_changes(old, &session, at, is_from_list, interval, clock, &mut outcome),
         }
         if session.status.phase() == Phase::Ended {
             self.record_end(&session, at, old.as_ref(), clock, &mut outcome);
@@ -93,14 +93,13 @@ impl Record {
             self.last_alive = Some(timing.clone());
             self.update_overdue(&session, at, clock, &mut outcome);
         }
-        self.update_presence(&session.status, old.as_ref(), at, from_list, clock, &mut outcome);
+        self.update_presence(&session.status, old.as_ref(), at, is_from_list, clock, &mut outcome);
         self.update_traffic(&session, &timing, old.as_ref(), interval, clock, &mut outcome);
-        // A list omits the connect fields, so the record keeps those of the last single response. Equal metadata shares
-        // one allocation.
+        // A list omits the connect fields, so the record keeps those of the last response about this session alone.
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
         match old {
             Some(old) if old.metadata == session.metadata => {
-                session.metadata.clone_from(&old.metadata);
+                session.metadata.clone_from(&old.metadata); // shares one allocation
                 outcome.change = classify_change(&old, &session);
             }
             Some(_) | None => {
@@ -109,12 +108,12 @@ impl Record {
             }
         }
         self.first_response.get_or_insert_with(|| timing.clone());
-        (self.last_response, self.session, self.is_from_list) = (Some(timing), Some(session), from_list);
+        (self.last_response, self.session, self.is_from_list) = (Some(timing), Some(session), is_from_list);
         Some(outcome)
     }
 
-    /// Measures the gap since the response before. For a run of responses, `longest` is the longest gap between two of
-    /// them.
+    /// Measures the gap since the previous response. For a run of responses, `longest` is its longest gap and replaces
+    /// the measured one.
     fn measure_gap(&mut self, at: &RequestTiming, longest: Option<Duration>) {
         let Some(last) = &self.last_response else { return };
         let gap = longest.unwrap_or_else(|| at.received.since(last.sent));
@@ -124,6 +123,7 @@ impl Record {
         }
     }
 
+    /// Updates the traffic. Adds an event if it started or stopped while the session was not final.
     fn update_traffic(
         &mut self,
         session: &Session,
@@ -135,14 +135,16 @@ impl Record {
     ) {
         let Some(bytes) = session.proxy_bytes else { return };
         self.traffic.observe(timing.received.boot, bytes);
-        let before = old.and_then(|old| old.proxy_bytes);
-        let edge =
-            self.traffic_activity.observe(before, bytes, timing).filter(|_| !session.status.is_final());
-        match edge {
-            Some(TrafficEdge::Started) => outcome.events.push((interval, EventKind::TrafficStarted)),
-            Some(TrafficEdge::Stopped) => {
-                let between = self.traffic_activity.stopped_between();
-                let when = between.map_or(interval, |(growth, unchanged)| {
+        let previous_bytes = old.and_then(|old| old.proxy_bytes);
+        let transition = self
+            .traffic_activity
+            .observe(previous_bytes, bytes, timing)
+            .filter(|_| !session.status.is_final());
+        match transition {
+            Some(TrafficTransition::Started) => outcome.events.push((interval, EventKind::TrafficStarted)),
+            Some(TrafficTransition::Stopped) => {
+                let bounds = self.traffic_activity.pause_start_bounds();
+                let when = bounds.map_or(interval, |(growth, unchanged)| {
                     TimeInterval::between(clock, Some(growth), unchanged)
                 });
                 outcome.events.push((when, EventKind::TrafficStopped { bytes }));
@@ -151,13 +153,14 @@ impl Record {
         }
     }
 
+    /// Adds an event for each difference between two responses, except for the end and the traffic.
     #[expect(clippy::too_many_arguments, reason = "two responses and their context")]
     fn detect_changes(
         &self,
         old: &Session,
         new: &Session,
         at: RequestTiming,
-        from_list: bool,
+        is_from_list: bool,
         interval: TimeInterval,
         clock: &ServerClock,
         outcome: &mut UpdateOutcome,
@@ -176,10 +179,11 @@ impl Record {
                 _ => outcome.events.push((interval, EventKind::StatusChanged { from, to })),
             }
         }
-        let changes = diff::diff_sessions(old, new, self.is_from_list == from_list);
+        let changes = diff::diff_sessions(old, new, self.is_from_list == is_from_list);
         outcome.events.extend(changes.into_iter().map(|kind| (interval, kind)));
     }
 
+    /// Stores the end, if it is not stored yet. Adds an event, unless this is the first response about the session.
     fn record_end(
         &mut self,
         session: &Session,
@@ -193,27 +197,28 @@ impl Record {
             return;
         }
         let between = TimeInterval::between(clock, self.last_alive.as_deref(), &at);
-        let wide = between.widened(clock.uncertainty());
-        let observed_between = self.last_alive.as_ref().map(|_| wide);
+        let widened = between.widened(clock.uncertainty());
+        let observed_between = self.last_alive.as_ref().map(|_| widened);
         let plausible_ended_at =
             session.ended.filter(|at| session.started.is_none_or(|started| started <= *at));
-        let (narrowed, ended_at_fits) = wide.clamp_to(plausible_ended_at);
+        let (narrowed, ended_at_fits) = widened.clamp_to(plausible_ended_at);
         let when = if ended_at_fits { narrowed } else { between };
         self.ended =
             Some(Box::new(ObservedEnd { when, ended_at_fits, observed_between, first_response: at }));
         outcome.is_newly_ended = true;
         if let Some(old) = old {
-            let was = old.status.clone();
+            let last_status = old.status.clone();
             let kind = EventKind::Ended {
                 status: session.status.clone(),
                 ended_at: session.ended,
                 ended_at_fits,
-                last_alive: self.last_alive().map(|last| (clock.at(last.received), was)),
+                last_alive: self.last_alive().map(|last| (clock.at(last.received), last_status)),
             };
             outcome.events.push((when, kind));
         }
     }
 
+    /// Updates whether the session is overdue, and adds an event if it becomes so.
     fn update_overdue(
         &mut self,
         session: &Session,
@@ -221,7 +226,7 @@ impl Record {
         clock: &ServerClock,
         outcome: &mut UpdateOutcome,
     ) {
-        // keepwatch does not know whether an unknown status means that the session still runs.
+        // A session of unknown status may have ended, so it is never overdue.
         let is_running = session.status == Status::Running;
         let expires = session.expires.filter(|expires| is_running && clock.earliest(at.sent) > *expires);
         if let Some(expires) = expires.filter(|_| !self.is_overdue) {
@@ -230,17 +235,20 @@ impl Record {
         self.is_overdue = expires.is_some();
     }
 
+    /// Updates the presence. Adds an event if a response about this session alone shows that an unlisted session has
+    /// not ended.
     fn update_presence(
         &mut self,
         status: &Status,
         old: Option<&Session>,
         at: RequestTiming,
-        from_list: bool,
+        is_from_list: bool,
         clock: &ServerClock,
         outcome: &mut UpdateOutcome,
     ) {
-        self.presence = match (&self.presence, from_list, status.phase()) {
-            // After a change of status, another list should have the session, and no response to that one came since.
+        self.presence = match (&self.presence, is_from_list, status.phase()) {
+            // A session stays unlisted only while its status is the same. After a change, another list should have it,
+            // and no response to a request for that list came since.
             (Presence::Unlisted { since, confirmed }, false, Phase::Alive | Phase::Unknown)
                 if old.map(|old| &old.status) == Some(status) =>
             {
@@ -254,13 +262,13 @@ impl Record {
     }
 }
 
-/// Returns the difference between `old` and `new`.
+/// Returns the kind of difference between `old` and `new`.
 fn classify_change(old: &Session, new: &Session) -> Change {
     if old == new {
         return Change::None;
     }
-    let with_old_counters = Session { proxy_bytes: old.proxy_bytes, updated: old.updated, ..new.clone() };
-    if with_old_counters == *old { Change::Bytes } else { Change::Full }
+    let with_old_bytes = Session { proxy_bytes: old.proxy_bytes, updated: old.updated, ..new.clone() };
+    if with_old_bytes == *old { Change::Bytes } else { Change::Full }
 }
 
 fn first_seen_event(session: &Session, at: RequestTiming, clock: &ServerClock) -> EventKind {

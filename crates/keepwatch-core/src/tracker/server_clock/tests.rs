@@ -2,21 +2,21 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::time as t;
+use crate::testing::time;
 
 fn moment(wall: &str, boot_ms: u64) -> Moment {
-    Moment { wall: t(wall), mono: Duration::from_millis(boot_ms), boot: Duration::from_millis(boot_ms) }
+    Moment { wall: time(wall), mono: Duration::from_millis(boot_ms), boot: Duration::from_millis(boot_ms) }
 }
 
 fn timing(sent: Moment, received: Moment, date: &str) -> RequestTiming {
-    RequestTiming { sent, received, date: Some(t(date)) }
+    RequestTiming { sent, received, date: Some(time(date)) }
 }
 
 #[test]
 fn own_clock_is_kept_if_dates_agree() {
     let mut clock = ServerClock::default();
     clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
-    assert_eq!(clock.at(moment("12:00:10.500", 10_500)), t("12:00:10.500"));
+    assert_eq!(clock.at(moment("12:00:10.500", 10_500)), time("12:00:10.500"));
     assert_eq!(clock.skew(), TimeDelta::zero());
 }
 
@@ -29,9 +29,9 @@ fn small_drift_changes_nothing() {
     };
     assert!(observe("12:00:00.500", 500, "12:00:00").0);
     assert!(observe("12:00:01.500", 1_500, "12:00:01").0, "two responses agree");
-    assert_eq!(observe("12:00:02.509", 2_500, "12:00:02"), (false, t("12:00:02.500")));
-    assert_eq!(observe("12:00:03.491", 3_500, "12:00:03"), (false, t("12:00:03.500")));
-    assert_eq!(observe("12:00:04.510", 4_500, "12:00:04"), (true, t("12:00:04.510")));
+    assert_eq!(observe("12:00:02.509", 2_500, "12:00:02"), (false, time("12:00:02.500")));
+    assert_eq!(observe("12:00:03.491", 3_500, "12:00:03"), (false, time("12:00:03.500")));
+    assert_eq!(observe("12:00:04.510", 4_500, "12:00:04"), (true, time("12:00:04.510")));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn server_ahead_is_measured() {
     clock.observe(&timing(moment("12:00:03.900", 3_900), moment("12:00:03.950", 3_950), "12:10:04"));
     // Zero is in [12:09:59.5, 12:10:00.6] by the first date, and in [12:10:00.05, 12:10:01.1] by the second.
     // Their intersection is [12:10:00.05, 12:10:00.6], and the estimate is its middle.
-    assert_eq!(clock.at(moment("12:00:05", 5_000)), t("12:10:05.325"));
+    assert_eq!(clock.at(moment("12:00:05", 5_000)), time("12:10:05.325"));
     assert_eq!(clock.skew(), TimeDelta::milliseconds(600_325));
 }
 
@@ -52,11 +52,11 @@ fn three_contradicting_dates_restart_estimate() {
     for (sent, received, date) in [(3_000, 3_100, "12:05:03"), (6_000, 6_100, "12:05:06")] {
         let (a, b) = (format!("12:00:0{}", sent / 1000), format!("12:00:0{}.1", received / 1000));
         clock.observe(&timing(moment(&a, sent), moment(&b, received), date));
-        assert_eq!(clock.at(moment(&a, sent)), t(&a), "one or two dates may be from another machine");
+        assert_eq!(clock.at(moment(&a, sent)), time(&a), "one or two dates may be from another machine");
     }
     clock.observe(&timing(moment("12:00:09", 9_000), moment("12:00:09.1", 9_100), "12:05:09"));
-    let time = clock.at(moment("12:00:10", 10_000));
-    assert!(time >= t("12:05:09.900") && time <= t("12:05:11"), "{time}");
+    let estimate = clock.at(moment("12:00:10", 10_000));
+    assert!(estimate >= time("12:05:09.900") && estimate <= time("12:05:11"), "{estimate}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn two_servers_do_not_make_time_jump() {
     for round in 0..40_u64 {
         let (sent, ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
         let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
-        let date = saturating_add(t("12:00:00"), Duration::from_secs(round + ahead));
+        let date = saturating_add(time("12:00:00"), Duration::from_secs(round + ahead));
         clock.observe(&RequestTiming { sent: at(sent), received: at(sent + 80), date: Some(date) });
         assert_eq!(clock.at(at(sent)), at(sent).wall, "round {round}");
     }
@@ -88,7 +88,7 @@ fn date_near_own_clock_is_accepted() {
     clock.observe(&timing(moment("12:00:04", 4_000), moment("12:00:04.1", 4_100), "12:00:04"));
     assert_eq!(
         clock.at(moment("12:00:05", 5_000)),
-        t("12:00:05"),
+        time("12:00:05"),
         "a date that agrees with our clock is accepted at once"
     );
 }
@@ -101,7 +101,7 @@ fn contradicting_date_widens_uncertainty_for_five_minutes() {
     let timing_ahead = |seconds: u64, ahead: u64| RequestTiming {
         sent: at(seconds * 1000),
         received: at(seconds * 1000 + 100),
-        date: Some(saturating_add(t("12:00:00"), Duration::from_secs(seconds + ahead))),
+        date: Some(saturating_add(time("12:00:00"), Duration::from_secs(seconds + ahead))),
     };
     clock.observe(&timing_ahead(10, 540));
     assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
@@ -118,20 +118,20 @@ fn uncertainty_follows_from_the_dates() {
     clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
     // Zero is in [11:59:59.5, 12:00:00.6], and the estimate is our own clock, 12:00:00.
     assert_eq!(clock.uncertainty(), Duration::from_millis(600));
-    assert_eq!(clock.earliest(moment("12:00:01", 1_000)), t("12:00:00.400"));
+    assert_eq!(clock.earliest(moment("12:00:01", 1_000)), time("12:00:00.400"));
 }
 
 #[test]
 fn wall_clock_step_changes_nothing() {
     let mut clock = ServerClock::default();
     clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
-    let stepped = Moment { wall: t("13:00:10"), ..moment("12:00:10", 10_000) };
-    assert_eq!(clock.at(stepped), t("12:00:10"));
+    let stepped = Moment { wall: time("13:00:10"), ..moment("12:00:10", 10_000) };
+    assert_eq!(clock.at(stepped), time("12:00:10"));
 }
 
 #[test]
 fn missing_date_uses_wall_clock() {
-    assert_eq!(ServerClock::default().at(moment("12:00:00", 0)), t("12:00:00"));
+    assert_eq!(ServerClock::default().at(moment("12:00:00", 0)), time("12:00:00"));
 }
 
 #[test]
@@ -144,11 +144,11 @@ fn change_lies_between_two_responses() {
         ..timing(moment("12:00:03", 3_000), moment("12:00:04", 4_000), "12:00:00")
     };
     let when = TimeInterval::between(&clock, Some(&before), &after);
-    assert_eq!(when, TimeInterval { earliest: Some(t("12:00:00")), latest: t("12:00:04") });
+    assert_eq!(when, TimeInterval { earliest: Some(time("12:00:00")), latest: time("12:00:04") });
     assert_eq!(when.width(), Some(Duration::from_secs(4)));
-    assert_eq!(when.clamp_to(Some(t("12:00:02"))).0.width(), Some(Duration::ZERO));
-    assert_eq!(when.clamp_to(Some(t("12:00:05"))), (when, false));
-    assert_eq!(when.clamp_to(Some(t("11:59:59"))), (when, false));
+    assert_eq!(when.clamp_to(Some(time("12:00:02"))).0.width(), Some(Duration::ZERO));
+    assert_eq!(when.clamp_to(Some(time("12:00:05"))), (when, false));
+    assert_eq!(when.clamp_to(Some(time("11:59:59"))), (when, false));
     assert_eq!(TimeInterval::between(&clock, None, &after).earliest, None);
 }
 
@@ -168,7 +168,7 @@ fn simulate_responses(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<Request
     for (pause, duration, share, step) in rounds {
         wall += step;
         let at = |boot: u64| Moment {
-            wall: t("12:00:00") + TimeDelta::milliseconds(i64::try_from(boot).unwrap() + wall),
+            wall: time("12:00:00") + TimeDelta::milliseconds(i64::try_from(boot).unwrap() + wall),
             mono: Duration::from_millis(boot),
             boot: Duration::from_millis(boot),
         };
@@ -186,7 +186,7 @@ fn simulate_responses(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<Request
 
 /// Returns the true server time when our clock since boot shows `boot` milliseconds.
 fn true_server_time(ahead: i64, boot: u64) -> Timestamp {
-    t("12:00:00") + TimeDelta::milliseconds(ahead + i64::try_from(boot).unwrap())
+    time("12:00:00") + TimeDelta::milliseconds(ahead + i64::try_from(boot).unwrap())
 }
 
 proptest! {

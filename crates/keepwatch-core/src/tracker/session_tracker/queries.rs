@@ -16,7 +16,8 @@ use crate::tracker::timeline::{Seq, Timeline};
 use crate::tracker::verdict::{Evidence, Verdict};
 
 impl SessionTracker {
-    /// Returns the evidence about a session: its fields and the observed times.
+    /// Returns the evidence about a session: its fields and the observed times. Returns `None` until a response has the
+    /// session.
     pub(super) fn evidence(&self, id: &SessionId) -> Option<Evidence> {
         let record = self.records.get(id)?;
         let session = record.session.as_ref()?;
@@ -27,7 +28,7 @@ impl SessionTracker {
         let end_cluster = session.ended.and_then(|ended| self.end_clusters.cluster_of(id, ended));
         Some(Evidence {
             observed_between: record.ended.as_ref().and_then(|ended| ended.observed_between),
-            ended_by: record.ended.as_ref().map(|ended| {
+            latest_possible_end: record.ended.as_ref().map(|ended| {
                 saturating_add(self.clock.at(ended.first_response.received), self.clock.uncertainty())
             }),
             release_requested_at: record.release.as_ref().map(|release| self.clock.at(release.requested_at)),
@@ -62,8 +63,8 @@ impl SessionTracker {
         self.evidence(id)?.verdict()
     }
 
-    /// Returns the verdict on a session that may have no record. Without a record, it rests on the session's fields
-    /// alone.
+    /// Returns the verdict on a session that may be unknown to the tracker. The verdict then rests on the session's
+    /// fields alone.
     #[must_use]
     pub fn verdict_for_session(&self, session: &Session) -> Option<Verdict> {
         if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
@@ -78,15 +79,15 @@ impl SessionTracker {
         &self.timeline
     }
 
-    /// Returns the events of a session, newest first, with the events that concerned all sessions before its end was
-    /// seen.
+    /// Returns the events of a session, newest first. They include the events without a session, such as failing polls,
+    /// up to the first response that reports the session's end.
     pub fn newest_events<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
-        let ended_at = ended.map(|ended| self.clock.at(ended.first_response.received));
+        let end_seen_at = ended.map(|ended| self.clock.at(ended.first_response.received));
         self.timeline.newest_first(id).filter(move |(_, event)| {
             let concerns_session =
                 event.id.is_some() || matches!(event.kind, EventKind::EndedTogether { .. });
-            concerns_session || ended_at.is_none_or(|end| event.learned_at <= end)
+            concerns_session || end_seen_at.is_none_or(|end_seen_at| event.learned_at <= end_seen_at)
         })
     }
 
@@ -96,10 +97,10 @@ impl SessionTracker {
         self.short_sessions
     }
 
-    /// Returns the moment of the newest input. The state is as of then.
+    /// Returns the moment of the input applied last, or `None` before the first input.
     #[must_use]
-    pub fn latest_moment(&self) -> Option<Moment> {
-        self.latest_moment
+    pub fn last_input_moment(&self) -> Option<Moment> {
+        self.last_input_moment
     }
 
     /// Returns all records, in no particular order.
@@ -107,18 +108,19 @@ impl SessionTracker {
         self.records.values().map(Box::as_ref)
     }
 
-    /// Returns the change counters.
+    /// Returns the change counters. Equal counters mean that nothing changed in between.
     #[must_use]
-    pub fn changes(&self) -> ChangeCounters {
+    pub fn change_counters(&self) -> ChangeCounters {
         self.changes
     }
 
-    /// Returns the number of columns of a session's id that distinguish it from all other ids, at least 8.
+    /// Returns the number of characters at the start of a session's id that distinguish it from all other ids. It is at
+    /// least 8.
     #[must_use]
-    pub fn id_columns(&self, id: &SessionId) -> usize {
-        let before = self.ids.range(..id).next_back();
-        let after = self.ids.range((Bound::Excluded(id), Bound::Unbounded)).next();
-        text::unique_prefix_length(before.map(SessionId::raw), id.raw(), after.map(SessionId::raw))
+    pub fn id_prefix_length(&self, id: &SessionId) -> usize {
+        let previous = self.ids.range(..id).next_back();
+        let next = self.ids.range((Bound::Excluded(id), Bound::Unbounded)).next();
+        text::unique_prefix_length(previous.map(SessionId::raw), id.raw(), next.map(SessionId::raw))
     }
 
     /// Returns the record of a session.
@@ -151,7 +153,7 @@ impl SessionTracker {
         &self.health
     }
 
-    /// Returns the project of a session, if the API key can list it.
+    /// Returns the project of a session, if the API key can list that project.
     #[must_use]
     pub fn project_of(&self, session: &Session) -> Option<&Project> {
         self.projects.iter().find(|project| Some(&project.id) == session.project.as_ref())

@@ -1,6 +1,8 @@
-//! Applies lists and 404s: finds the sessions that left a list or that the API no longer knows, and evicts the oldest.
+//! Applies lists and 404s: finds the sessions that left a list, and those that the API no longer knows. Also evicts
+//! sessions.
 //!
-//! The number of final and of unlisted sessions is bounded. Sessions that the user named are never evicted.
+//! The numbers of final and of unlisted sessions are bounded. The oldest are evicted first, and sessions that the user
+//! named never.
 
 use super::{MAX_FINAL_SESSIONS, SessionTracker};
 use crate::clock::Moment;
@@ -11,14 +13,15 @@ use crate::tracker::input::RequestTiming;
 use crate::tracker::record::{NotFoundSince, Presence, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
-/// Number of consecutive lists without a session of unknown status after which it has left all lists. It exceeds the
-/// number of lists between two of the same kind.
+/// The number of consecutive lists that must lack a session of unknown status before it counts as unlisted. It is not
+/// known which list should have it, so the number is larger than that of the lists between two of the same kind.
 const MAX_LISTS_MISSED: u64 = 8;
 
 impl SessionTracker {
-    /// Applies a list, which should hold all sessions of its status.
+    /// Applies a list, which should have all sessions of its status.
     ///
-    /// A missing session is only marked as unlisted. The poller requests it by its id before any event is recorded.
+    /// A session that is missing from it becomes unlisted. That is not an event yet: the poller first requests the
+    /// session by its id.
     pub(super) fn apply_list(
         &mut self,
         response: SessionResponse,
@@ -32,8 +35,8 @@ impl SessionTracker {
         for session in sessions {
             let id = session.id.clone();
             let existing = self.records.get(&id);
-            // A list may contain a session twice: only the first entry counts. It may also contain final sessions:
-            // those that were evicted must not come back with each list.
+            // A list may have a session twice: only the first counts. A list may also have final sessions: if they were
+            // evicted, the next list must not bring them back.
             // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
             let is_forgotten =
                 existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
@@ -50,7 +53,6 @@ impl SessionTracker {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
                 applied.changed_silently = true;
             }
-            // It is not known which list should contain a session of unknown status.
             let has_unknown_status = record.phase() == Phase::Unknown && !record.is_final();
             let has_left_all_lists = has_unknown_status
                 && list_number.saturating_sub(record.last_list_number) >= MAX_LISTS_MISSED
@@ -61,6 +63,7 @@ impl SessionTracker {
         }
     }
 
+    /// Applies a 404 or 410 for a session. The first one in a row is an event.
     pub(super) fn apply_not_found(
         &mut self,
         at: RequestTiming,
@@ -90,7 +93,8 @@ impl SessionTracker {
         }
     }
 
-    /// Evicts the oldest final sessions, and the oldest that left the lists faster than the poller can request them.
+    /// Evicts the oldest final sessions above their limit. Also evicts the oldest unlisted sessions above theirs, which
+    /// only happens if sessions leave the lists faster than the poller can request them.
     pub(super) fn evict(&mut self) {
         while self.evictable_final.len() > MAX_FINAL_SESSIONS {
             let Some((oldest, ())) = self.evictable_final.pop_lru() else { break };
@@ -98,8 +102,8 @@ impl SessionTracker {
                 self.forget(&oldest);
             }
         }
-        // promise: left-lists-limit, mutant: > List::MAX_DELISTED -> > usize::MAX
-        while self.evictable_unlisted.len() > List::MAX_DELISTED {
+        // promise: left-lists-limit, mutant: > List::MAX_UNLISTED -> > usize::MAX
+        while self.evictable_unlisted.len() > List::MAX_UNLISTED {
             let Some((oldest, ())) = self.evictable_unlisted.pop_lru() else { break };
             if self.records.get(&oldest).is_some_and(|record| !record.is_named) {
                 self.forget(&oldest);
@@ -107,6 +111,7 @@ impl SessionTracker {
         }
     }
 
+    /// Removes a session and everything that refers to it.
     pub(super) fn forget(&mut self, id: &SessionId) {
         let Some(record) = self.records.swap_remove(id) else { return };
         self.ids.remove(id);

@@ -1,4 +1,4 @@
-//! Applies responses with sessions, and updates other sessions after an end or a creation: clusters and successors.
+//! Applies responses with sessions. After an end or a creation, it also updates the end clusters and links successors.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::tracker::record::{Change, Presence, Record, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
 impl SessionTracker {
-    /// Applies a response with sessions, or a run of identical ones with their number and longest gap in `repeats`.
+    /// Applies a response with sessions. For a run of identical responses, `repeats` has their number and the longest
+    /// gap between two of them.
     pub(super) fn apply_response(
         &mut self,
         at: RequestTiming,
@@ -54,7 +55,7 @@ impl SessionTracker {
         }
     }
 
-    /// Applies one session of a response. `list_number` is the number of the list that contains it, if any.
+    /// Applies one session of a response. If the response is a list, `list_number` is its number.
     pub(super) fn apply_session(
         &mut self,
         response: SessionResponse,
@@ -105,7 +106,8 @@ impl SessionTracker {
         self.update_alerts(&id, at.received, applied);
     }
 
-    /// Adds the end of a session to the clusters, or removes it if its newest response no longer allows it in one.
+    /// Adds the end of a session to the clusters, or removes it if the session's newest response excludes it from
+    /// clusters.
     fn update_end_cluster(&mut self, id: &SessionId, now: Moment) {
         let can_join = self.evidence(id).is_some_and(|evidence| evidence.can_join_cluster());
         let session = self.records.get(id).and_then(|record| record.session.as_ref());
@@ -115,7 +117,7 @@ impl SessionTracker {
         }
     }
 
-    /// Counts an ended session if it was short, and links it to a successor that is already known.
+    /// Counts a session that ended, if it was short. Links it to its successor, if that is already known.
     fn link_successor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
         if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_counted_as_short)
@@ -126,13 +128,13 @@ impl SessionTracker {
         let metadata = record.session.as_ref().and_then(diff::nonempty_metadata);
         let successor = metadata
             .zip(record.ended_at())
-            .and_then(|(data, at)| self.successors.session_ended(id, data, at));
+            .and_then(|(metadata, ended_at)| self.successors.session_ended(id, metadata, ended_at));
         if let Some((new, created)) = successor {
             self.record_successor(id, new, created, now, applied);
         }
     }
 
-    /// Links a new session to one with the same metadata that has just ended.
+    /// Links a new session, as successor, to a session with the same metadata that has just ended.
     fn link_predecessor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
         let Some((metadata, created)) =
@@ -145,6 +147,7 @@ impl SessionTracker {
         }
     }
 
+    /// Stores the successor of the session `old`, and records an event.
     fn record_successor(
         &mut self,
         old: &SessionId,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::{Timestamp, Zone};
 use crate::session::{ApiErrorKind, List, Metadata, Session, Status};
-use crate::testing::{at as t, id, moment, request_timing, running_session};
+use crate::testing::{at, id, moment, request_timing, running_session};
 use crate::text::Untrusted;
 use crate::tracker::health::MAX_FAILURES;
 use crate::tracker::{Alert, Presence, TimeLeft};
@@ -13,17 +13,19 @@ use crate::tracker::{Alert, Presence, TimeLeft};
 mod alerting;
 mod day;
 
-const QUARTER: Duration = Duration::from_secs(15 * 60);
+const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Returns a session that started at noon with a timeout of 15 minutes.
 fn session(text: &str, status: Status) -> Session {
-    Session { status, ..running_session(text, t(0.0), QUARTER) }
+    Session { status, ..running_session(text, at(0.0), TIMEOUT) }
 }
 
-fn ended_at(text: &str, status: Status, seconds: f64) -> Session {
-    Session { ended: Some(t(seconds)), ..session(text, status) }
+/// Returns such a session that ended `seconds` after noon.
+fn ended_session(text: &str, status: Status, seconds: f64) -> Session {
+    Session { ended: Some(at(seconds)), ..session(text, status) }
 }
 
+/// Returns a response about one session. The times are in seconds after noon.
 fn session_response(sent: f64, received: f64, session: Session) -> Input {
     let scope = Scope::Session(session.id.clone());
     Input::SessionsReceived {
@@ -34,6 +36,7 @@ fn session_response(sent: f64, received: f64, session: Session) -> Input {
     }
 }
 
+/// Returns a response with a list of sessions that have the list's status.
 fn list_response(list: List, sent: f64, received: f64, sessions: &[&str]) -> Input {
     let sessions = sessions.iter().map(|text| session(text, list.status())).collect();
     Input::SessionsReceived {
@@ -61,16 +64,19 @@ fn connection_refused() -> ApiErrorKind {
     ApiErrorKind::ConnectionRefused(Untrusted::new("h"))
 }
 
+/// Returns a tracker of sessions that the user named.
 fn tracker_with_named(texts: &[&str]) -> SessionTracker {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(Input::SessionsNamed { at: moment(0.0), ids: texts.iter().map(|text| id(text)).collect() });
     tracker
 }
 
+/// Applies an input and returns the kinds of its events.
 fn apply(tracker: &mut SessionTracker, input: Input) -> Vec<EventKind> {
     tracker.apply(input).events.into_iter().map(|event| event.kind).collect()
 }
 
+/// Returns the first event of a session, with `left` seconds until its expiry.
 fn first_seen(status: Status, left: f64) -> EventKind {
     let left = (status == Status::Running).then_some(Duration::from_secs_f64(left));
     EventKind::FirstSeen { status, time_left: left, ended_at: None }
@@ -102,7 +108,7 @@ fn named_session_is_first_seen_once() {
 #[test]
 fn stale_response_is_ignored() {
     let mut tracker = tracker_with_named(&["a"]);
-    tracker.apply(session_response(4.0, 4.2, ended_at("a", Status::Completed, 4.1)));
+    tracker.apply(session_response(4.0, 4.2, ended_session("a", Status::Completed, 4.1)));
     tracker.apply(failed_request(Scope::Session(id("a")), 4.5, 4.6, ApiErrorKind::Timeout));
     assert_eq!(apply(&mut tracker, session_response(3.0, 9.0, session("a", Status::Running))), []);
     assert_eq!(apply(&mut tracker, not_found_response("a", 3.0, 9.0)), []);
@@ -125,11 +131,11 @@ fn end_lies_between_two_responses() {
         let mut tracker = tracker_with_named(&["a"]);
         tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
         tracker.apply(session_response(4.0, 4.2, session("a", Status::Running)));
-        let end = Session { ended: ended_at.map(t), ..session("a", Status::TimedOut) };
+        let end = Session { ended: ended_at.map(at), ..session("a", Status::TimedOut) };
         let events = tracker.apply(session_response(7.0, 7.5, end)).events;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].kind.name(), "ended");
-        let expected = TimeInterval { earliest: when.0.map(t), latest: t(when.1) };
+        let expected = TimeInterval { earliest: when.0.map(at), latest: at(when.1) };
         assert_eq!(events[0].when, expected, "{ended_at:?}");
         let ended = tracker.get(&id("a")).unwrap().ended.clone().unwrap();
         assert_eq!(
@@ -142,17 +148,17 @@ fn end_lies_between_two_responses() {
 #[test]
 fn first_seen_ended_has_no_observed_end() {
     let mut tracker = tracker_with_named(&["a", "b"]);
-    let events = apply(&mut tracker, session_response(4.0, 4.2, ended_at("a", Status::Error, 2.0)));
+    let events = apply(&mut tracker, session_response(4.0, 4.2, ended_session("a", Status::Error, 2.0)));
     assert_eq!(names(&events), ["first_seen", "flagged"], "its end was not observed");
     tracker.apply(session_response(4.0, 4.2, session("b", Status::Completed)));
     let (a, b) = (tracker.get(&id("a")).unwrap(), tracker.get(&id("b")).unwrap());
-    assert_eq!(a.ended.as_ref().unwrap().when, TimeInterval { earliest: Some(t(2.0)), latest: t(2.0) });
+    assert_eq!(a.ended.as_ref().unwrap().when, TimeInterval { earliest: Some(at(2.0)), latest: at(2.0) });
     assert_eq!(
         (a.duration(), a.unused()),
-        (Some(Duration::from_secs(2)), Some(QUARTER - Duration::from_secs(2)))
+        (Some(Duration::from_secs(2)), Some(TIMEOUT - Duration::from_secs(2)))
     );
     assert_eq!(b.ended.as_ref().unwrap().when.earliest, None);
-    assert_eq!((b.ended_at(), b.duration(), b.unused(), b.age(t(9.0))), (None, None, None, None));
+    assert_eq!((b.ended_at(), b.duration(), b.unused(), b.age(at(9.0))), (None, None, None, None));
 }
 
 #[test]
@@ -161,7 +167,7 @@ fn missing_ended_at_uses_response() {
     tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
     tracker.apply(session_response(4.0, 4.2, session("a", Status::Completed)));
     let record = tracker.get(&id("a")).unwrap();
-    assert_eq!(record.ended_at(), Some(t(4.2)));
+    assert_eq!(record.ended_at(), Some(at(4.2)));
     assert_eq!(record.duration(), Some(Duration::from_secs_f64(4.2)));
 }
 
@@ -170,13 +176,13 @@ fn retracted_end_is_contradicted() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
     tracker.apply(session_response(4.0, 4.2, session("a", Status::Completed)));
-    let back = apply(&mut tracker, session_response(7.0, 7.2, session("a", Status::Running)));
-    assert_eq!(back, [EventKind::Contradicted { from: Status::Completed, to: Status::Running }]);
+    let contradiction = apply(&mut tracker, session_response(7.0, 7.2, session("a", Status::Running)));
+    assert_eq!(contradiction, [EventKind::Contradicted { from: Status::Completed, to: Status::Running }]);
     let record = tracker.get(&id("a")).unwrap();
     assert_eq!((record.ended.is_none(), record.is_final()), (true, false));
     assert_eq!(
-        record.time_left(tracker.clock(), t(10.0)),
-        TimeLeft::Remaining(QUARTER - Duration::from_secs(10))
+        record.time_left(tracker.clock(), at(10.0)),
+        TimeLeft::Remaining(TIMEOUT - Duration::from_secs(10))
     );
     let second_end = apply(&mut tracker, session_response(9.0, 9.2, session("a", Status::Error)));
     assert_eq!(names(&second_end), ["ended", "flagged"]);
@@ -223,7 +229,7 @@ fn unlisted_session_is_resolved_to_its_end() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Running, 1.0, 1.2, &["a", "b"]));
     tracker.apply(list_response(List::Running, 4.0, 4.2, &[]));
-    let ended = apply(&mut tracker, session_response(4.3, 4.5, ended_at("a", Status::Completed, 3.0)));
+    let ended = apply(&mut tracker, session_response(4.3, 4.5, ended_session("a", Status::Completed, 3.0)));
     assert_eq!(names(&ended), ["ended"]);
     assert_eq!(presence(&tracker, "a"), &Presence::Present);
     let not_found = apply(&mut tracker, not_found_response("b", 4.3, 4.5));
@@ -235,20 +241,20 @@ fn unlisted_session_is_resolved_to_its_end() {
 fn unlisted_sessions_are_evicted_oldest_first() {
     let mut tracker = tracker_with_named(&["named"]);
     let names = |prefix: &str| (0..6_000).map(|number| format!("{prefix}-{number}")).collect::<Vec<_>>();
-    let running = |at: f64, names: &[String]| {
-        list_response(List::Running, at, at + 0.2, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    let running = |sent: f64, names: &[String]| {
+        list_response(List::Running, sent, sent + 0.2, &names.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let (mut old, new) = (names("old"), names("new"));
     old.push("named".into());
     tracker.apply(running(1.0, &old));
     tracker.apply(running(4.0, &new));
     assert_eq!(tracker.len(), 12_001, "the limit is not reached yet");
-    tracker.apply(session_response(4.3, 4.4, ended_at("old-7", Status::Completed, 3.0)));
+    tracker.apply(session_response(4.3, 4.4, ended_session("old-7", Status::Completed, 3.0)));
     tracker.apply(running(7.0, &[]));
     let has = |name: &String| tracker.get(&id(name)).is_some();
     assert_eq!(
         (tracker.evictable_unlisted.len(), tracker.len()),
-        (List::MAX_DELISTED, List::MAX_DELISTED + 2)
+        (List::MAX_UNLISTED, List::MAX_UNLISTED + 2)
     );
     assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
 }
@@ -256,8 +262,8 @@ fn unlisted_sessions_are_evicted_oldest_first() {
 #[test]
 fn session_named_after_it_left_its_list_stays() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let running = |at: f64, sessions: Vec<Session>| Input::SessionsReceived {
-        at: request_timing(at, at + 0.2),
+    let running = |sent: f64, sessions: Vec<Session>| Input::SessionsReceived {
+        at: request_timing(sent, sent + 0.2),
         scope: Scope::List(List::Running),
         sessions,
         malformed: 0,
@@ -265,7 +271,7 @@ fn session_named_after_it_left_its_list_stays() {
     tracker.apply(running(1.0, vec![session("late", Status::Running)]));
     tracker.apply(running(4.0, Vec::new()));
     tracker.apply(Input::SessionsNamed { at: moment(5.0), ids: vec![id("late")] });
-    let many = (0..List::MAX_DELISTED + 9).map(|number| session(&format!("s-{number}"), Status::Running));
+    let many = (0..List::MAX_UNLISTED + 9).map(|number| session(&format!("s-{number}"), Status::Running));
     tracker.apply(running(7.0, many.collect()));
     tracker.apply(running(10.0, Vec::new()));
     assert!(tracker.get(&id("late")).is_some());
@@ -274,23 +280,23 @@ fn session_named_after_it_left_its_list_stays() {
 #[test]
 fn unlisted_unknown_statuses_are_bounded() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let odd: Vec<Session> = (0..List::MAX_DELISTED + 50)
+    let odd: Vec<Session> = (0..List::MAX_UNLISTED + 50)
         .map(|number| session(&format!("s-{number}"), Status::from_api("FROZEN")))
         .collect();
-    let running = |at: f64, sessions: &[Session]| Input::SessionsReceived {
-        at: request_timing(at, at + 0.2),
+    let running = |sent: f64, sessions: &[Session]| Input::SessionsReceived {
+        at: request_timing(sent, sent + 0.2),
         scope: Scope::List(List::Running),
         sessions: sessions.to_vec(),
         malformed: 0,
     };
-    for at in [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0] {
-        tracker.apply(running(at, &odd));
+    for seconds in [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0] {
+        tracker.apply(running(seconds, &odd));
     }
     assert_eq!(tracker.len(), odd.len(), "listed sessions stay");
-    for at in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
-        tracker.apply(running(at, &[]));
+    for seconds in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
+        tracker.apply(running(seconds, &[]));
     }
-    assert_eq!(tracker.len(), List::MAX_DELISTED);
+    assert_eq!(tracker.len(), List::MAX_UNLISTED);
 }
 
 #[test]
@@ -300,7 +306,7 @@ fn ended_unknown_statuses_are_bounded() {
     for number in 0..MAX_FINAL_SESSIONS + 9 {
         let name = format!("s-{number}");
         tracker.apply(session_response(1.0, 1.2, session(&name, Status::Running)));
-        tracker.apply(session_response(4.0, 4.2, ended_at(&name, odd.clone(), 3.0)));
+        tracker.apply(session_response(4.0, 4.2, ended_session(&name, odd.clone(), 3.0)));
     }
     assert_eq!(tracker.len(), MAX_FINAL_SESSIONS);
     tracker.apply(session_response(1.0, 1.2, session("no-end", odd)));
@@ -312,7 +318,7 @@ fn not_found_sessions_are_bounded() {
     let mut tracker = tracker_with_named(&["named"]);
     tracker.apply(session_response(1.0, 1.2, session("named", Status::Running)));
     tracker.apply(not_found_response("named", 2.0, 2.2));
-    tracker.apply(session_response(1.0, 1.2, ended_at("again", Status::Completed, 0.5)));
+    tracker.apply(session_response(1.0, 1.2, ended_session("again", Status::Completed, 0.5)));
     tracker.apply(session_response(2.0, 2.2, session("again", Status::Running)));
     for number in 0..MAX_FINAL_SESSIONS + 9 {
         let name = format!("s-{number}");
@@ -346,10 +352,10 @@ fn second_end_counts_for_eviction_order() {
 #[test]
 fn verdict_uses_fields_of_all_responses() {
     let ended = |proxy_bytes| Session {
-        created: Some(t(1.0)),
+        created: Some(at(1.0)),
         keep_alive: Some(false),
         proxy_bytes,
-        ..ended_at("a", Status::Completed, 301.0)
+        ..ended_session("a", Status::Completed, 301.0)
     };
     let verdict_name = |last: Input| {
         let mut tracker = tracker_with_named(&["a"]);
@@ -380,10 +386,10 @@ fn verdict_uses_fields_of_all_responses() {
 fn evicted_session_does_not_return_from_list() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let sessions: Vec<Session> = (0..MAX_FINAL_SESSIONS + 100)
-        .map(|number| ended_at(&format!("s-{number}"), Status::Completed, 0.5))
+        .map(|number| ended_session(&format!("s-{number}"), Status::Completed, 0.5))
         .collect();
-    let listed = |at: f64| Input::SessionsReceived {
-        at: request_timing(at, at + 0.2),
+    let listed = |sent: f64| Input::SessionsReceived {
+        at: request_timing(sent, sent + 0.2),
         scope: Scope::List(List::Running),
         sessions: sessions.clone(),
         malformed: 0,
@@ -439,7 +445,7 @@ fn not_found_is_recorded_once() {
         matches!(presence(&tracker, "a"), Presence::NotFound(not_found) if not_found.since == request_timing(4.0, 4.2))
     );
     let record = tracker.get(&id("a")).unwrap();
-    assert_eq!((record.time_left(tracker.clock(), t(8.0)), record.age(t(8.0))), (TimeLeft::Unknown, None));
+    assert_eq!((record.time_left(tracker.clock(), at(8.0)), record.age(at(8.0))), (TimeLeft::Unknown, None));
     assert!(!record.is_final(), "a named session may still appear");
     tracker.apply(session_response(9.0, 9.2, session("a", Status::Running)));
     assert_eq!(presence(&tracker, "a"), &Presence::Present);
@@ -452,9 +458,11 @@ fn not_found_is_recorded_once() {
 fn failure_of_one_session_concerns_no_other() {
     let mut tracker = tracker_with_named(&["a", "b"]);
     for count in 1..=3 {
-        let at = f64::from(count) * 3.0;
-        let events =
-            apply(&mut tracker, failed_request(Scope::Session(id("a")), at, at + 0.1, ApiErrorKind::Timeout));
+        let seconds = f64::from(count) * 3.0;
+        let events = apply(
+            &mut tracker,
+            failed_request(Scope::Session(id("a")), seconds, seconds + 0.1, ApiErrorKind::Timeout),
+        );
         assert_eq!(events.len(), usize::from(count == 1), "one event per streak");
         assert_eq!(tracker.get(&id("a")).unwrap().failure_streak.as_ref().unwrap().count, count);
     }
@@ -467,8 +475,8 @@ fn failure_of_one_session_concerns_no_other() {
     );
     tracker.apply(session_response(9.5, 9.6, session("b", Status::Running)));
     assert_eq!(tracker.health().current_error(), None);
-    let back = apply(&mut tracker, session_response(12.0, 12.1, session("a", Status::Running)));
-    assert_eq!(names(&back), ["polls_recovered", "first_seen"]);
+    let recovered = apply(&mut tracker, session_response(12.0, 12.1, session("a", Status::Running)));
+    assert_eq!(names(&recovered), ["polls_recovered", "first_seen"]);
     assert!(tracker.get(&id("a")).unwrap().failure_streak.is_none());
 }
 
@@ -493,8 +501,8 @@ fn any_success_ends_failure_of_all() {
         []
     );
     assert_eq!(tracker.health().failure_streak.as_ref().unwrap().count, 2);
-    let early = apply(&mut tracker, session_response(6.9, 7.5, session("c", Status::Running)));
-    assert_eq!(names(&early), ["first_seen"], "its request was sent before the failure");
+    let sent_before = apply(&mut tracker, session_response(6.9, 7.5, session("c", Status::Running)));
+    assert_eq!(names(&sent_before), ["first_seen"], "its request was sent before the failure");
     assert_eq!(tracker.health().current_error(), Some(&connection_refused().into()));
     let recovered = apply(&mut tracker, session_response(19.0, 19.1, session("c", Status::Running)));
     assert_eq!(names(&recovered), ["polls_recovered"]);
@@ -531,7 +539,7 @@ fn list_failure_ends_with_same_list() {
 #[test]
 fn pending_list_does_not_refresh_running_list() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let last_success = |tracker: &SessionTracker| tracker.health().last_success.map(|at| at.received);
+    let last_success = |tracker: &SessionTracker| tracker.health().last_success.map(|timing| timing.received);
     tracker.apply(list_response(List::Running, 0.0, 0.1, &["a"]));
     tracker.apply(failed_request(Scope::List(List::Running), 3.0, 3.1, ApiErrorKind::Server(500)));
     tracker.apply(list_response(List::Pending, 4.0, 4.1, &[]));
@@ -562,8 +570,12 @@ fn newest_final_sessions_stay() {
     let mut tracker = tracker_with_named(&["named-a", "named-b"]);
     tracker.apply(session_response(0.0, 0.1, session("named-a", Status::Completed)));
     for number in 0..10_000_u32 {
-        let at = f64::from(number);
-        tracker.apply(session_response(at, at + 0.1, session(&format!("s{number}"), Status::Completed)));
+        let seconds = f64::from(number);
+        tracker.apply(session_response(
+            seconds,
+            seconds + 0.1,
+            session(&format!("s{number}"), Status::Completed),
+        ));
     }
     tracker.apply(session_response(10_000.0, 10_000.1, session("named-b", Status::Completed)));
     assert_eq!(tracker.len(), MAX_FINAL_SESSIONS + 2);
@@ -577,11 +589,11 @@ fn newest_final_sessions_stay() {
 #[test]
 fn repeated_ends_evict_no_other_session() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    tracker.apply(session_response(0.0, 0.1, ended_at("quiet", Status::Error, 0.0)));
+    tracker.apply(session_response(0.0, 0.1, ended_session("quiet", Status::Error, 0.0)));
     for round in 1..2_000_u32 {
-        let at = f64::from(round);
-        tracker.apply(session_response(at, at + 0.1, session("loud", Status::Running)));
-        tracker.apply(session_response(at + 0.5, at + 0.6, session("loud", Status::Completed)));
+        let seconds = f64::from(round);
+        tracker.apply(session_response(seconds, seconds + 0.1, session("loud", Status::Running)));
+        tracker.apply(session_response(seconds + 0.5, seconds + 0.6, session("loud", Status::Completed)));
     }
     assert_eq!((tracker.len(), tracker.evictable_final.len()), (2, 2));
 }
@@ -590,8 +602,8 @@ fn repeated_ends_evict_no_other_session() {
 fn past_failures_are_bounded() {
     let mut tracker = tracker_with_named(&["a"]);
     for number in 0..10_000_u32 {
-        let at = f64::from(number);
-        tracker.apply(failed_request(Scope::Session(id("a")), at, at + 0.1, ApiErrorKind::Timeout));
+        let seconds = f64::from(number);
+        tracker.apply(failed_request(Scope::Session(id("a")), seconds, seconds + 0.1, ApiErrorKind::Timeout));
     }
     assert_eq!(tracker.health().failures.len(), MAX_FAILURES);
     assert_eq!(tracker.health().failures.back().unwrap().at, request_timing(9999.0, 9999.1));
@@ -630,24 +642,28 @@ fn byte_changes_are_counted_separately() {
     let with_bytes = |bytes| Session { proxy_bytes: Some(bytes), ..session("a", Status::Running) };
     apply(&mut tracker, session_response(1.0, 1.1, with_bytes(7)));
     apply(&mut tracker, session_response(2.0, 2.1, with_bytes(9)));
-    let before = tracker.changes();
+    let counters = tracker.change_counters();
     assert_ne!(
-        before.sessions,
-        tracker_with_named(&["a"]).changes().sessions,
+        counters.sessions,
+        tracker_with_named(&["a"]).change_counters().sessions,
         "the first response is a change"
     );
     apply(&mut tracker, session_response(3.0, 3.1, with_bytes(9)));
-    assert_eq!(tracker.changes(), before, "an equal response is no change");
+    assert_eq!(tracker.change_counters(), counters, "an equal response is no change");
     apply(&mut tracker, session_response(4.0, 4.1, with_bytes(11)));
-    let after = tracker.changes();
-    assert_eq!(after.sessions, before.sessions);
-    assert_ne!(after.bytes, before.bytes);
-    apply(&mut tracker, session_response(4.5, 4.6, Session { updated: Some(t(4.5)), ..with_bytes(11) }));
-    assert_eq!(tracker.changes().sessions, after.sessions, "`updatedAt` moves with the bytes");
+    let new_counters = tracker.change_counters();
+    assert_eq!(new_counters.sessions, counters.sessions);
+    assert_ne!(new_counters.bytes, counters.bytes);
+    apply(&mut tracker, session_response(4.5, 4.6, Session { updated: Some(at(4.5)), ..with_bytes(11) }));
+    assert_eq!(tracker.change_counters().sessions, new_counters.sessions, "`updatedAt` moves with the bytes");
     let field = (Untrusted::new("new"), Untrusted::new("1"));
     let with_field = Session { extra_fields: vec![field], ..with_bytes(11) };
     assert_eq!(apply(&mut tracker, session_response(5.0, 5.1, with_field)), []);
-    assert_ne!(tracker.changes().sessions, after.sessions, "an extra field is a change without an event");
+    assert_ne!(
+        tracker.change_counters().sessions,
+        new_counters.sessions,
+        "an extra field is a change without an event"
+    );
 }
 
 #[test]
@@ -669,17 +685,17 @@ fn server_clock_step_is_reported_once() {
     let mut steps = Vec::new();
     // The server is ten minutes ahead of our clock, and one hour more from the seventh response on.
     for round in 0..12_u32 {
-        let at = f64::from(round) * 3.0;
+        let seconds = f64::from(round) * 3.0;
         let ahead = if round < 6 { 600.0 } else { 4200.0 };
-        let date = Some(t((at + ahead).floor()));
-        let timing = RequestTiming { date, ..request_timing(at, at + 0.1) };
+        let date = Some(at((seconds + ahead).floor()));
+        let timing = RequestTiming { date, ..request_timing(seconds, seconds + 0.1) };
         let scope = Scope::Session(id("a"));
         let sessions = vec![session("a", Status::Running)];
         for event in
             apply(&mut tracker, Input::SessionsReceived { at: timing, scope, sessions, malformed: 0 })
         {
-            if let EventKind::ServerClockSet { by_ms } = event {
-                steps.push((round, (by_ms + 500) / 1000));
+            if let EventKind::ServerClockSet { step_ms } = event {
+                steps.push((round, (step_ms + 500) / 1000));
             }
         }
     }
@@ -690,9 +706,12 @@ fn server_clock_step_is_reported_once() {
 fn end_alert_is_raised_once() {
     let mut tracker = tracker_with_named(&["a"]);
     for round in 0..6_u32 {
-        let at = f64::from(round) * 10.0;
-        apply(&mut tracker, session_response(at, at + 0.1, session("a", Status::Running)));
-        apply(&mut tracker, session_response(at + 3.0, at + 3.1, ended_at("a", Status::Error, 2.0)));
+        let seconds = f64::from(round) * 10.0;
+        apply(&mut tracker, session_response(seconds, seconds + 0.1, session("a", Status::Running)));
+        apply(
+            &mut tracker,
+            session_response(seconds + 3.0, seconds + 3.1, ended_session("a", Status::Error, 2.0)),
+        );
         let record = tracker.get(&id("a")).unwrap();
         assert_eq!(record.alerts.iter().map(|(alert, _)| *alert).collect::<Vec<_>>(), [Alert::Error]);
         assert_eq!(record.raised_end_alerts.len(), 1, "it is stored once");
@@ -725,20 +744,35 @@ fn inputs_round_trip_through_json() {
         ..session("a b", Status::Running)
     };
     let error = ApiError { retry_after: Some(Duration::from_millis(7)), ..ApiErrorKind::Server(503).into() };
-    let at = RequestTiming { date: Some(t(3.0)), ..request_timing(1.0, 1.25) };
+    let timing = RequestTiming { date: Some(at(3.0)), ..request_timing(1.0, 1.25) };
     let project = Project {
         id: Untrusted::new("p"),
         name: Untrusted::new("acme"),
-        default_timeout: Some(QUARTER),
+        default_timeout: Some(TIMEOUT),
         concurrency: None,
     };
     let inputs = [
         Input::SessionsNamed { at: moment(0.5), ids: vec![id("a b")] },
-        Input::SessionsReceived { at, scope: Scope::Session(id("a b")), sessions: vec![odd], malformed: 0 },
-        Input::SessionsReceived { at, scope: Scope::List(List::Pending), sessions: vec![], malformed: 3 },
-        Input::SessionNotFound { at, id: id("a"), error: ApiErrorKind::Gone.into(), next: Some(moment(9.0)) },
-        Input::RequestFailed { at, scope: Scope::Projects, error, next: None },
-        Input::ProjectsReceived { at, projects: vec![project] },
+        Input::SessionsReceived {
+            at: timing,
+            scope: Scope::Session(id("a b")),
+            sessions: vec![odd],
+            malformed: 0,
+        },
+        Input::SessionsReceived {
+            at: timing,
+            scope: Scope::List(List::Pending),
+            sessions: vec![],
+            malformed: 3,
+        },
+        Input::SessionNotFound {
+            at: timing,
+            id: id("a"),
+            error: ApiErrorKind::Gone.into(),
+            next: Some(moment(9.0)),
+        },
+        Input::RequestFailed { at: timing, scope: Scope::Projects, error, next: None },
+        Input::ProjectsReceived { at: timing, projects: vec![project] },
         Input::Slept { from: moment(1.0), to: moment(2.0) },
         Input::TimePassed { now: moment(1.0) },
     ];
@@ -750,7 +784,7 @@ fn inputs_round_trip_through_json() {
 
 fn session_with_metadata(text: &str, status: Status, created: f64) -> Session {
     let metadata = Some(Metadata::new(r#"{"owner":"crew"}"#));
-    Session { metadata, created: Some(t(created)), ..session(text, status) }
+    Session { metadata, created: Some(at(created)), ..session(text, status) }
 }
 
 #[test]
@@ -765,11 +799,11 @@ fn successor_listed_before_end_is_linked() {
     tracker.apply(listed(1.0, vec![session_with_metadata("old", Status::Running, 0.0)]));
     let new = apply(&mut tracker, listed(4.0, vec![session_with_metadata("new", Status::Running, 3.5)]));
     assert_eq!(names(&new), ["first_seen"]);
-    let end = Session { ended: Some(t(3.0)), ..session_with_metadata("old", Status::Completed, 0.0) };
+    let end = Session { ended: Some(at(3.0)), ..session_with_metadata("old", Status::Completed, 0.0) };
     let ended = tracker.apply(session_response(4.2, 4.3, end)).events;
     let last = ended.last().unwrap();
     assert_eq!((&last.kind, &last.id), (&EventKind::Successor(id("new")), &Some(id("old"))));
-    assert_eq!(last.when, TimeInterval { earliest: Some(t(3.5)), latest: t(4.3) });
+    assert_eq!(last.when, TimeInterval { earliest: Some(at(3.5)), latest: at(4.3) });
     assert_eq!(tracker.get(&id("old")).unwrap().successor, Some(id("new")));
 }
 
@@ -779,12 +813,12 @@ fn successor_created_in_future_appeared_now() {
     tracker.apply(session_response(
         1.0,
         1.1,
-        Session { ended: Some(t(0.9)), ..session_with_metadata("old", Status::Completed, 0.0) },
+        Session { ended: Some(at(0.9)), ..session_with_metadata("old", Status::Completed, 0.0) },
     ));
     let new =
         tracker.apply(session_response(4.0, 4.1, session_with_metadata("new", Status::Running, 90.0))).events;
     assert_eq!(names(&[new[1].kind.clone()]), ["successor"]);
-    assert_eq!(new[1].when, TimeInterval { earliest: Some(t(4.1)), latest: t(4.1) });
+    assert_eq!(new[1].when, TimeInterval { earliest: Some(at(4.1)), latest: at(4.1) });
 }
 
 #[test]
@@ -806,10 +840,10 @@ fn unknown_status_is_not_overdue() {
 
 #[test]
 fn changed_end_leaves_its_cluster() {
-    for other in [ended_at("b", Status::Error, 5.0), ended_at("b", Status::Completed, 500.0)] {
+    for other in [ended_session("b", Status::Error, 5.0), ended_session("b", Status::Completed, 500.0)] {
         let mut tracker = tracker_with_named(&["a", "b"]);
-        tracker.apply(session_response(6.0, 6.1, ended_at("a", Status::Completed, 5.0)));
-        tracker.apply(session_response(6.0, 6.2, ended_at("b", Status::Completed, 5.0)));
+        tracker.apply(session_response(6.0, 6.1, ended_session("a", Status::Completed, 5.0)));
+        tracker.apply(session_response(6.0, 6.2, ended_session("b", Status::Completed, 5.0)));
         let cluster_size =
             |tracker: &SessionTracker| tracker.verdict(&id("a")).unwrap().end_cluster.map(|it| it.ids.len());
         assert_eq!(cluster_size(&tracker), Some(2));
@@ -831,7 +865,7 @@ fn sleep_never_ends_before_it_began() {
 #[test]
 fn sentence_shortens_session_id() {
     let long = id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de");
-    let sentence = EventKind::Successor(long).sentence(Zone::Utc, t(0.0));
+    let sentence = EventKind::Successor(long).sentence(Zone::Utc, at(0.0));
     assert_eq!(sentence, "a new session with the same metadata appeared: 6512bd43");
 }
 
@@ -875,7 +909,7 @@ fn repeated_end_is_counted_once() {
     for round in 0..5 {
         let now = f64::from(round) * 2.0 + 5.0;
         tracker.apply(session_response(now, now + 0.1, with_keep_alive(session("a", Status::Running))));
-        let end = with_keep_alive(ended_at("a", Status::Completed, now + 0.5));
+        let end = with_keep_alive(ended_session("a", Status::Completed, now + 0.5));
         let events = apply(&mut tracker, session_response(now + 1.0, now + 1.1, end));
         alerts += events.iter().filter(|kind| matches!(kind, EventKind::AlertRaised(_))).count();
     }
@@ -920,18 +954,18 @@ fn conflicting_server_clocks_cause_no_false_overdue() {
     for round in 0..12_u8 {
         let now = f64::from(round) * 3.0;
         let ahead = if round % 2 == 0 { 600.0 } else { 0.0 };
-        let mut at = request_timing(now, now + 0.1);
-        at.date = Some(t((now + ahead).floor()));
-        let running = Session { expires: Some(t(300.0)), ..session("a", Status::Running) };
+        let mut timing = request_timing(now, now + 0.1);
+        timing.date = Some(at((now + ahead).floor()));
+        let running = Session { expires: Some(at(300.0)), ..session("a", Status::Running) };
         let scope = Scope::Session(id("a"));
         events.extend(apply(
             &mut tracker,
-            Input::SessionsReceived { at, scope, sessions: vec![running], malformed: 0 },
+            Input::SessionsReceived { at: timing, scope, sessions: vec![running], malformed: 0 },
         ));
     }
     assert!(!names(&events).contains(&"overdue"), "{events:?}");
     let clock = tracker.clock().at(moment(40.0));
-    assert!(clock < t(42.0), "the server clock that agrees with ours wins: {clock}");
+    assert!(clock < at(42.0), "the server clock that agrees with ours wins: {clock}");
 }
 
 #[test]
@@ -942,7 +976,7 @@ fn bytes_at_end_do_not_start_traffic() {
         1.1,
         Session { proxy_bytes: Some(5), ..session("a", Status::Running) },
     ));
-    let end = Session { proxy_bytes: Some(9), ..ended_at("a", Status::TimedOut, 3.5) };
+    let end = Session { proxy_bytes: Some(9), ..ended_session("a", Status::TimedOut, 3.5) };
     let events = apply(&mut tracker, session_response(4.0, 4.1, end));
     assert!(!names(&events).contains(&"traffic_started"), "{events:?}");
 }
@@ -950,14 +984,14 @@ fn bytes_at_end_do_not_start_traffic() {
 #[test]
 fn unchanged_alert_is_no_change() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let overdue = Session { expires: Some(t(2.0)), ..session("a", Status::Running) };
-    for at in [1.0, 4.0, 7.0] {
-        tracker.apply(session_response(at, at + 0.2, overdue.clone()));
+    let overdue = Session { expires: Some(at(2.0)), ..session("a", Status::Running) };
+    for seconds in [1.0, 4.0, 7.0] {
+        tracker.apply(session_response(seconds, seconds + 0.2, overdue.clone()));
     }
     assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(alert, _)| *alert == Alert::Overdue));
-    let before = tracker.changes();
+    let before = tracker.change_counters();
     tracker.apply(session_response(10.0, 10.2, overdue));
-    assert_eq!(tracker.changes(), before);
+    assert_eq!(tracker.change_counters(), before);
 }
 
 #[test]

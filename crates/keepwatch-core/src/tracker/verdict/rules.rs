@@ -9,22 +9,27 @@ use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Phase, Status, effective_timeout};
 use crate::tracker::server_clock::TimeInterval;
 
-/// The position of an end relative to the expiry.
+/// The position of an end relative to the expiry, and the distance between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RelativeToExpiry {
+    /// More than [`NEAR_EXPIRY`] before it, by at least this much.
     Before(Duration),
+    /// Within [`NEAR_EXPIRY`] of it, by at most this much.
     Near(Duration),
+    /// More than [`NEAR_EXPIRY`] after it, by at least this much.
     After(Duration),
-    /// The end may lie on either side.
-    Either,
+    /// Unknown, because the estimate of the end is too wide.
+    Uncertain,
 }
 
-/// The estimated time of the end. `earliest` is `None` if only an upper bound is known.
+/// The bounds of a session's end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndEstimate {
+    /// The earliest possible end, or `None` if only the latest is known.
     pub(super) earliest: Option<Timestamp>,
+    /// The latest possible end.
     pub(super) latest: Timestamp,
-    /// The source of the estimate.
+    /// The source of the estimate: [`Fact::EndedAt`] or [`Fact::ResponsesAroundEnd`].
     pub(super) fact: Fact,
 }
 
@@ -33,21 +38,21 @@ impl Evidence {
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         let status = self.status.as_ref();
-        let ended = status.is_some_and(|status| status.phase() == Phase::Ended);
+        let has_ended = status.is_some_and(|status| status.phase() == Phase::Ended);
         let mut facts = vec![Fact::Status];
         let (cause, confidence) = match status {
-            Some(_) if self.not_found.is_some() && !ended => self.judge_not_found(&mut facts)?,
+            Some(_) if self.not_found.is_some() && !has_ended => self.judge_not_found(&mut facts)?,
             Some(Status::Error) => (Cause::Failed, Confidence::Reported),
             Some(Status::TimedOut) => self.judge_timed_out(&mut facts),
             Some(Status::Completed) => self.judge_completed(&mut facts),
             Some(Status::Running | Status::Pending | Status::Other(_)) => self.judge_overdue(&mut facts)?,
             None => return None,
         };
-        let duration = self.duration(&mut facts).filter(|_| ended);
+        let duration = self.duration(&mut facts).filter(|_| has_ended);
         facts.sort_unstable();
         facts.dedup();
         let end_cluster = self.end_cluster.clone().filter(|_| self.can_join_cluster());
-        let is_ended_at_contradicted = ended && self.ended.is_some() && self.valid_ended_at().is_none();
+        let is_ended_at_contradicted = has_ended && self.ended.is_some() && self.valid_ended_at().is_none();
         Some(Verdict { cause, confidence, facts, duration, is_ended_at_contradicted, end_cluster })
     }
 
@@ -68,35 +73,35 @@ impl Evidence {
     }
 
     fn judge_overdue(&self, facts: &mut Vec<Fact>) -> Option<(Cause, Confidence)> {
-        let by = self.last_alive?.signed_duration_since(self.expires?).to_std().ok()?;
+        let overrun = self.last_alive?.signed_duration_since(self.expires?).to_std().ok()?;
         facts.extend([Fact::ExpiresAt, Fact::ResponseAfterExpiry]);
-        (!by.is_zero()).then_some((Cause::Overdue { by }, Confidence::Possible))
+        (!overrun.is_zero()).then_some((Cause::Overdue { overrun }, Confidence::Possible))
     }
 
     fn judge_timed_out(&self, facts: &mut Vec<Fact>) -> (Cause, Confidence) {
         let timeout = self.timeout();
-        let default = self.default_timeout.filter(|_| timeout.is_some());
+        let default_timeout = self.default_timeout.filter(|_| timeout.is_some());
         if timeout.is_some() {
             facts.extend([Fact::StartedAt, Fact::ExpiresAt]);
         }
-        if default.is_some() {
+        if default_timeout.is_some() {
             facts.push(Fact::DefaultTimeout);
         }
         let end = self.end_estimate().filter(|_| timeout.is_some());
-        let early = match end.zip(self.expires).map(|(end, expires)| (end.relative_to(expires), end)) {
-            Some((RelativeToExpiry::Before(early), end)) => {
+        let unused = match end.zip(self.expires).map(|(end, expires)| (end.relative_to(expires), end)) {
+            Some((RelativeToExpiry::Before(unused), end)) => {
                 facts.push(end.fact);
-                Some(early)
+                Some(unused)
             }
             _ => None,
         };
-        let confidence = if early.is_some() { Confidence::Possible } else { Confidence::Reported };
-        (Cause::TimedOut { timeout, default, early }, confidence)
+        let confidence = if unused.is_some() { Confidence::Possible } else { Confidence::Reported };
+        (Cause::TimedOut { timeout, default_timeout, unused }, confidence)
     }
 
     fn judge_completed(&self, facts: &mut Vec<Fact>) -> (Cause, Confidence) {
         let end = self.end_estimate();
-        // Observed bounds are weaker evidence than `endedAt`.
+        // Bounds from responses are weaker evidence than `endedAt`.
         let max_confidence = match end.map(|end| end.fact) {
             Some(Fact::EndedAt) => Confidence::Likely,
             _ => Confidence::Possible,
@@ -104,27 +109,30 @@ impl Evidence {
         facts.extend(end.map(|end| end.fact));
         if let Some(requested_at) = self.release_requested_at {
             facts.push(Fact::LocalRelease);
-            let after = end.and_then(|end| end.latest.signed_duration_since(requested_at).to_std().ok());
-            return (Cause::ReleasedHere { requested_at, after }, max_confidence);
+            let time_to_end =
+                end.and_then(|end| end.latest.signed_duration_since(requested_at).to_std().ok());
+            return (Cause::ReleasedHere { requested_at, time_to_end }, max_confidence);
         }
         let position = end.zip(self.expires).map(|(end, expires)| end.relative_to(expires));
         facts.extend(position.map(|_| Fact::ExpiresAt));
         facts.extend(self.keep_alive.map(|_| Fact::KeepAlive));
         match (position, self.keep_alive) {
-            (Some(RelativeToExpiry::Near(off)), _) => (Cause::AtExpiry { off }, max_confidence),
-            (Some(RelativeToExpiry::After(by)), _) => (Cause::PastExpiry { by }, Confidence::Possible),
+            (Some(RelativeToExpiry::Near(distance)), _) => (Cause::AtExpiry { distance }, max_confidence),
+            (Some(RelativeToExpiry::After(overrun)), _) => {
+                (Cause::EndedPastExpiry { overrun }, Confidence::Possible)
+            }
             (_, Some(true)) => {
-                let unused = position.and_then(RelativeToExpiry::time_before);
-                let maybe_never_connected = self.age_if_never_connected(end, facts).is_some();
-                let confidence = if unused.is_some() && !maybe_never_connected {
+                let unused = position.and_then(RelativeToExpiry::unused);
+                let matches_never_connected = self.age_if_never_connected(end, facts).is_some();
+                let confidence = if unused.is_some() && !matches_never_connected {
                     max_confidence
                 } else {
                     Confidence::Possible
                 };
-                (Cause::KeepAliveEnded { unused, maybe_never_connected }, confidence)
+                (Cause::KeepAliveEnded { unused, matches_never_connected }, confidence)
             }
             (_, Some(false)) => {
-                let unused = position.and_then(RelativeToExpiry::time_before);
+                let unused = position.and_then(RelativeToExpiry::unused);
                 match self.age_if_never_connected(end, facts) {
                     Some(age) => (Cause::NeverConnected { age }, Confidence::Possible),
                     None => (
@@ -137,13 +145,13 @@ impl Evidence {
         }
     }
 
-    /// Returns the age at the end if it matches [`NEVER_CONNECTED`]. Proxy bytes exclude it, because a client must have
-    /// been connected.
+    /// Returns the age at the end if it matches [`NEVER_CONNECTED`] and there are no proxy bytes. Proxy bytes show that
+    /// a client was connected. Adds the facts that this rests on to `facts`.
     fn age_if_never_connected(&self, end: Option<EndEstimate>, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = end.filter(|end| end.fact == Fact::EndedAt)?;
         let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
-        let fits = age.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK;
-        let age = (fits && self.proxy_bytes.is_none_or(|bytes| bytes <= 0)).then_some(age)?;
+        let is_age_close = age.abs_diff(NEVER_CONNECTED) <= NEVER_CONNECTED_SLACK;
+        let age = (is_age_close && self.proxy_bytes.is_none_or(|bytes| bytes <= 0)).then_some(age)?;
         facts.push(Fact::CreatedAt);
         facts.extend(self.proxy_bytes.map(|_| Fact::NoBytes));
         Some(age)
@@ -153,6 +161,7 @@ impl Evidence {
         effective_timeout(self.started, self.expires)
     }
 
+    /// Returns the running time up to the latest possible end. Adds the facts that it rests on to `facts`.
     fn duration(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = self.end_estimate()?;
         let ran = end.latest.signed_duration_since(self.started?).to_std().ok()?;
@@ -160,62 +169,65 @@ impl Evidence {
         Some(ran)
     }
 
-    /// Returns `endedAt` if it is possible: not before the start, not after the response that contains it, and within
-    /// the observed interval.
+    /// Returns `endedAt` if it is possible: not before the start, not after the latest possible end, and within the
+    /// observed interval.
     fn valid_ended_at(&self) -> Option<Timestamp> {
-        let at = self.ended?;
-        let after_start = self.started.is_none_or(|started| started <= at);
-        let before_response = self.ended_by.is_none_or(|by| at <= by);
-        let as_observed = self.observed_between.is_none_or(|observed| observed.clamp_to(Some(at)).1);
-        (after_start && before_response && as_observed).then_some(at)
+        let ended = self.ended?;
+        let is_after_start = self.started.is_none_or(|started| started <= ended);
+        let is_before_response = self.latest_possible_end.is_none_or(|latest| ended <= latest);
+        let is_in_interval = self.observed_between.is_none_or(|interval| interval.clamp_to(Some(ended)).1);
+        (is_after_start && is_before_response && is_in_interval).then_some(ended)
     }
 
-    /// Estimates the end from a valid `endedAt`, else from the responses around it, else from the first response that
-    /// shows it.
+    /// Estimates the end from a valid `endedAt`, otherwise from the responses around the end, otherwise from the start
+    /// and the first response that shows the end.
     fn end_estimate(&self) -> Option<EndEstimate> {
         let from_responses =
             |earliest, latest| EndEstimate { earliest, latest, fact: Fact::ResponsesAroundEnd };
         match (self.valid_ended_at(), self.observed_between) {
-            (Some(at), _) => Some(EndEstimate { earliest: Some(at), latest: at, fact: Fact::EndedAt }),
+            (Some(ended), _) => {
+                Some(EndEstimate { earliest: Some(ended), latest: ended, fact: Fact::EndedAt })
+            }
             (None, Some(TimeInterval { earliest, latest })) => Some(from_responses(earliest, latest)),
-            (None, None) => Some(from_responses(self.started, self.ended_by?)),
+            (None, None) => Some(from_responses(self.started, self.latest_possible_end?)),
         }
     }
 }
 
 impl RelativeToExpiry {
-    fn time_before(self) -> Option<Duration> {
+    /// Returns the time left until the expiry, if the end is certainly long before it.
+    fn unused(self) -> Option<Duration> {
         match self {
             Self::Before(left) => Some(left),
-            Self::Near(_) | Self::After(_) | Self::Either => None,
+            Self::Near(_) | Self::After(_) | Self::Uncertain => None,
         }
     }
 }
 
 impl EndEstimate {
+    /// Returns the position of the end relative to `expires`. It holds for every time within the estimate.
     pub(super) fn relative_to(self, expires: Timestamp) -> RelativeToExpiry {
-        let after = |at: Timestamp| at.signed_duration_since(expires).to_std().ok();
-        let before = |at: Timestamp| expires.signed_duration_since(at).to_std().ok();
-        // The claim must hold for the whole interval, so the bound nearest to the expiry decides.
-        let near = |at: Timestamp| {
-            let off = before(at).or(after(at)).unwrap_or_default();
-            (off <= NEAR_EXPIRY).then_some(off)
+        let time_after = |at: Timestamp| at.signed_duration_since(expires).to_std().ok();
+        let time_before = |at: Timestamp| expires.signed_duration_since(at).to_std().ok();
+        let distance_if_near = |at: Timestamp| {
+            let distance = time_before(at).or(time_after(at)).unwrap_or_default();
+            (distance <= NEAR_EXPIRY).then_some(distance)
         };
         let Some(earliest) = self.earliest else {
-            return match before(self.latest).filter(|left| *left > NEAR_EXPIRY) {
+            return match time_before(self.latest).filter(|left| *left > NEAR_EXPIRY) {
                 Some(left) => RelativeToExpiry::Before(left),
-                None => RelativeToExpiry::Either,
+                None => RelativeToExpiry::Uncertain,
             };
         };
-        match (near(earliest), near(self.latest)) {
+        match (distance_if_near(earliest), distance_if_near(self.latest)) {
             (Some(one), Some(other)) => RelativeToExpiry::Near(one.max(other)),
             _ if saturating_add(self.latest, NEAR_EXPIRY) < expires => {
-                RelativeToExpiry::Before(before(self.latest).unwrap_or_default())
+                RelativeToExpiry::Before(time_before(self.latest).unwrap_or_default())
             }
             _ if earliest > saturating_add(expires, NEAR_EXPIRY) => {
-                RelativeToExpiry::After(after(earliest).unwrap_or_default())
+                RelativeToExpiry::After(time_after(earliest).unwrap_or_default())
             }
-            _ => RelativeToExpiry::Either,
+            _ => RelativeToExpiry::Uncertain,
         }
     }
 }

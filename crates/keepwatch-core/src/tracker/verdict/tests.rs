@@ -29,8 +29,10 @@ fn verdict_names_match_schema() {
     assert_eq!(Confidence::VARIANTS, ["unknown", "perhaps", "likely", "said"]);
 }
 
-const S: i64 = 1000;
-const QUARTER: i64 = 900 * S;
+/// One second, in milliseconds.
+const SECOND: i64 = 1000;
+/// The timeout of the test session, in milliseconds.
+const TIMEOUT: i64 = 900 * SECOND;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -43,12 +45,15 @@ fn completed(ended: i64, keep_alive: Option<bool>) -> Evidence {
         status: Some(Status::Completed),
         created: Some(at(0)),
         started: Some(at(0)),
-        expires: Some(at(QUARTER)),
+        expires: Some(at(TIMEOUT)),
         ended: Some(at(ended)),
         keep_alive,
         proxy_bytes: Some(0),
-        observed_between: Some(TimeInterval { earliest: Some(at(ended - 3 * S)), latest: at(ended + 200) }),
-        ended_by: Some(at(ended + 200)),
+        observed_between: Some(TimeInterval {
+            earliest: Some(at(ended - 3 * SECOND)),
+            latest: at(ended + 200),
+        }),
+        latest_possible_end: Some(at(ended + 200)),
         default_timeout: Some(secs(300)),
         ..Evidence::default()
     }
@@ -62,14 +67,14 @@ fn name_and_confidence(evidence: &Evidence) -> (&'static str, Confidence) {
 #[test]
 fn upper_bound_alone_cannot_prove_timeout() {
     let end = |latest| EndEstimate { earliest: None, latest: at(latest), fact: Fact::EndedAt };
-    let time_before = |latest| match end(latest).relative_to(at(QUARTER)) {
+    let time_before = |latest| match end(latest).relative_to(at(TIMEOUT)) {
         RelativeToExpiry::Before(left) => Some(left),
-        RelativeToExpiry::Either => None,
+        RelativeToExpiry::Uncertain => None,
         other => panic!("{other:?}"),
     };
-    assert_eq!(time_before(QUARTER - 60 * S), Some(secs(60)));
-    assert_eq!(time_before(QUARTER - 5 * S - 1), Some(Duration::from_millis(5001)));
-    for latest in [QUARTER - 5 * S, QUARTER, QUARTER + 60 * S] {
+    assert_eq!(time_before(TIMEOUT - 60 * SECOND), Some(secs(60)));
+    assert_eq!(time_before(TIMEOUT - 5 * SECOND - 1), Some(Duration::from_millis(5001)));
+    for latest in [TIMEOUT - 5 * SECOND, TIMEOUT, TIMEOUT + 60 * SECOND] {
         assert_eq!(time_before(latest), None);
     }
 }
@@ -77,17 +82,17 @@ fn upper_bound_alone_cannot_prove_timeout() {
 #[test]
 fn five_seconds_around_expiry_count_as_timeout() {
     for (ended, name) in [
-        (QUARTER - 5001, "keep_alive_ended_early"),
-        (QUARTER - 5000, "completed_at_expiry"),
-        (QUARTER, "completed_at_expiry"),
-        (QUARTER + 5000, "completed_at_expiry"),
-        (QUARTER + 5001, "ended_past_expiry"),
+        (TIMEOUT - 5001, "keep_alive_ended_early"),
+        (TIMEOUT - 5000, "completed_at_expiry"),
+        (TIMEOUT, "completed_at_expiry"),
+        (TIMEOUT + 5000, "completed_at_expiry"),
+        (TIMEOUT + 5001, "ended_past_expiry"),
     ] {
         assert_eq!(name_and_confidence(&completed(ended, Some(true))).0, name, "{ended} ms");
     }
-    assert_eq!(name_and_confidence(&completed(QUARTER - 5001, Some(false))).0, "disconnected_or_closed");
-    assert_eq!(name_and_confidence(&completed(QUARTER - 5000, Some(false))).0, "completed_at_expiry");
-    assert_eq!(name_and_confidence(&completed(QUARTER, None)).0, "completed_at_expiry");
+    assert_eq!(name_and_confidence(&completed(TIMEOUT - 5001, Some(false))).0, "disconnected_or_closed");
+    assert_eq!(name_and_confidence(&completed(TIMEOUT - 5000, Some(false))).0, "completed_at_expiry");
+    assert_eq!(name_and_confidence(&completed(TIMEOUT, None)).0, "completed_at_expiry");
 }
 
 #[test]
@@ -102,30 +107,34 @@ fn never_connected_tolerates_fifteen_seconds() {
         assert_eq!(name_and_confidence(&completed(age, Some(false))).0, name, "{age} ms");
         assert_eq!(name_and_confidence(&completed(age, Some(true))).0, "keep_alive_ended_early", "{age} ms");
     }
-    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * S, Some(false)) };
+    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(false)) };
     assert_eq!(name_and_confidence(&used).0, "disconnected_or_closed", "proxy bytes exclude it");
-    let short = Evidence { expires: Some(at(300 * S)), ..completed(300 * S, Some(false)) };
+    let short = Evidence { expires: Some(at(300 * SECOND)), ..completed(300 * SECOND, Some(false)) };
     assert_eq!(name_and_confidence(&short).0, "completed_at_expiry", "the expiry takes precedence");
 }
 
 #[test]
 fn error_and_timeout_status_are_reported() {
-    let failed = Evidence { status: Some(Status::Error), ..completed(QUARTER, Some(true)) };
+    let failed = Evidence { status: Some(Status::Error), ..completed(TIMEOUT, Some(true)) };
     assert_eq!(name_and_confidence(&failed), ("error", Confidence::Reported), "however near to the expiry");
-    let timed_out = Evidence { status: Some(Status::TimedOut), ..completed(QUARTER, Some(true)) };
+    let timed_out = Evidence { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) };
     let verdict = timed_out.verdict().unwrap();
     assert_eq!(verdict.confidence, Confidence::Reported);
     assert_eq!(
         verdict.cause,
-        Cause::TimedOut { timeout: Some(secs(900)), default: Some(secs(300)), early: None }
+        Cause::TimedOut { timeout: Some(secs(900)), default_timeout: Some(secs(300)), unused: None }
     );
 }
 
 #[test]
 fn local_release_takes_precedence() {
-    let released = Evidence { release_requested_at: Some(at(6 * S)), ..completed(9 * S, Some(true)) };
+    let released =
+        Evidence { release_requested_at: Some(at(6 * SECOND)), ..completed(9 * SECOND, Some(true)) };
     let verdict = released.verdict().unwrap();
-    assert_eq!(verdict.cause, Cause::ReleasedHere { requested_at: at(6 * S), after: Some(secs(3)) });
+    assert_eq!(
+        verdict.cause,
+        Cause::ReleasedHere { requested_at: at(6 * SECOND), time_to_end: Some(secs(3)) }
+    );
     assert!(!released.can_join_cluster());
 }
 
@@ -133,43 +142,50 @@ fn local_release_takes_precedence() {
 fn missing_ended_at_uses_observed_interval() {
     let observed = |earliest: i64, latest: i64| Evidence {
         ended: None,
-        ended_by: Some(at(latest)),
+        latest_possible_end: Some(at(latest)),
         observed_between: Some(TimeInterval { earliest: Some(at(earliest)), latest: at(latest) }),
         ..completed(0, Some(true))
     };
     for (earliest, latest, verdict) in [
-        (9 * S, 12 * S, ("keep_alive_ended_early", Confidence::Possible)),
-        (QUARTER - 9 * S, QUARTER - 5001, ("keep_alive_ended_early", Confidence::Possible)),
-        (QUARTER - 3 * S, QUARTER + S, ("completed_at_expiry", Confidence::Possible)),
-        (QUARTER + 6 * S, QUARTER + 9 * S, ("ended_past_expiry", Confidence::Possible)),
+        (9 * SECOND, 12 * SECOND, ("keep_alive_ended_early", Confidence::Possible)),
+        (TIMEOUT - 9 * SECOND, TIMEOUT - 5001, ("keep_alive_ended_early", Confidence::Possible)),
+        (TIMEOUT - 3 * SECOND, TIMEOUT + SECOND, ("completed_at_expiry", Confidence::Possible)),
+        (TIMEOUT + 6 * SECOND, TIMEOUT + 9 * SECOND, ("ended_past_expiry", Confidence::Possible)),
     ] {
         assert_eq!(name_and_confidence(&observed(earliest, latest)), verdict, "{earliest} to {latest}");
     }
-    let gap = observed(9 * S, 609 * S).verdict().unwrap();
+    let gap = observed(9 * SECOND, 609 * SECOND).verdict().unwrap();
     assert_eq!(
         gap.summary_line(&Status::Completed, crate::clock::Zone::Utc, at(0)),
         "COMPLETED after at most 10m 09s, at least 4m 51s unused, keep-alive on: by the rules no disconnect and no \
          timeout"
     );
     // The gap between the polls spans the expiry, so a timeout is possible.
-    let verdict = observed(QUARTER - 60 * S, QUARTER + 60 * S).verdict().unwrap();
-    assert_eq!(verdict.cause, Cause::KeepAliveEnded { unused: None, maybe_never_connected: false });
+    let verdict = observed(TIMEOUT - 60 * SECOND, TIMEOUT + 60 * SECOND).verdict().unwrap();
+    assert_eq!(verdict.cause, Cause::KeepAliveEnded { unused: None, matches_never_connected: false });
     let text = verdict.text(crate::clock::Zone::Utc, at(0));
     assert!(text.explanation.contains("or its timeout") && !text.headline.contains("timeout"), "{text:?}");
 }
 
 #[test]
 fn impossible_ended_at_is_ignored() {
-    let consistent = completed(10 * S, Some(true));
+    let consistent = completed(10 * SECOND, Some(true));
     assert_eq!(name_and_confidence(&consistent), ("keep_alive_ended_early", Confidence::Likely));
-    let observed = || Some(TimeInterval { earliest: Some(at(20 * S)), latest: at(23 * S) });
+    let observed = || Some(TimeInterval { earliest: Some(at(20 * SECOND)), latest: at(23 * SECOND) });
     let with_ended_at = |ended: i64| Evidence {
         ended: Some(at(ended)),
         observed_between: observed(),
-        ended_by: Some(at(23 * S)),
-        ..completed(10 * S, Some(true))
+        latest_possible_end: Some(at(23 * SECOND)),
+        ..completed(10 * SECOND, Some(true))
     };
-    for ended in [10 * S, 20 * S - 1, 23 * S + 1, -5 * S, QUARTER + 3600 * S, -90 * 365 * 86_400 * S] {
+    for ended in [
+        10 * SECOND,
+        20 * SECOND - 1,
+        23 * SECOND + 1,
+        -5 * SECOND,
+        TIMEOUT + 3600 * SECOND,
+        -90 * 365 * 86_400 * SECOND,
+    ] {
         let verdict = with_ended_at(ended).verdict().unwrap();
         // The responses alone prove an early end.
         assert_eq!(
@@ -184,24 +200,24 @@ fn impossible_ended_at_is_ignored() {
         assert_eq!(verdict.duration, Some(secs(23)), "upper bound from the responses");
         assert!(!with_ended_at(ended).can_join_cluster(), "{ended}");
     }
-    assert!(!with_ended_at(21 * S).verdict().unwrap().is_ended_at_contradicted);
+    assert!(!with_ended_at(21 * SECOND).verdict().unwrap().is_ended_at_contradicted);
 }
 
 #[test]
 fn session_first_seen_ended_uses_its_fields() {
-    let late = Evidence { observed_between: None, ..completed(10 * S, Some(true)) };
+    let late = Evidence { observed_between: None, ..completed(10 * SECOND, Some(true)) };
     assert_eq!(name_and_confidence(&late), ("keep_alive_ended_early", Confidence::Likely));
     // Without endedAt, the first response bounds the end.
     let bare = |by: i64| Evidence {
         observed_between: None,
         ended: None,
-        ended_by: Some(at(by)),
-        ..completed(10 * S, Some(true))
+        latest_possible_end: Some(at(by)),
+        ..completed(10 * SECOND, Some(true))
     };
-    assert_eq!(name_and_confidence(&bare(60 * S)), ("keep_alive_ended_early", Confidence::Possible));
-    assert_eq!(name_and_confidence(&bare(QUARTER + 60 * S)), ("keep_alive_ended", Confidence::Possible));
-    for ended in [-1, 61 * S] {
-        let absurd = Evidence { ended: Some(at(ended)), ..bare(60 * S) };
+    assert_eq!(name_and_confidence(&bare(60 * SECOND)), ("keep_alive_ended_early", Confidence::Possible));
+    assert_eq!(name_and_confidence(&bare(TIMEOUT + 60 * SECOND)), ("keep_alive_ended", Confidence::Possible));
+    for ended in [-1, 61 * SECOND] {
+        let absurd = Evidence { ended: Some(at(ended)), ..bare(60 * SECOND) };
         let verdict = absurd.verdict().unwrap();
         assert!(
             verdict.is_ended_at_contradicted && verdict.confidence == Confidence::Possible,
@@ -215,9 +231,9 @@ fn session_first_seen_ended_uses_its_fields() {
 fn early_timeout_is_only_possible() {
     let early = |ended| Evidence { status: Some(Status::TimedOut), ..completed(ended, Some(true)) };
     for (ended, confidence) in [
-        (10 * S, Confidence::Possible),
-        (QUARTER - 5001, Confidence::Possible),
-        (QUARTER - 5000, Confidence::Reported),
+        (10 * SECOND, Confidence::Possible),
+        (TIMEOUT - 5001, Confidence::Possible),
+        (TIMEOUT - 5000, Confidence::Reported),
     ] {
         assert_eq!(name_and_confidence(&early(ended)), ("timed_out", confidence), "{ended}");
     }
@@ -225,10 +241,10 @@ fn early_timeout_is_only_possible() {
 
 #[test]
 fn keep_alive_at_five_minutes_is_only_possible() {
-    let verdict = completed(300 * S, Some(true)).verdict().unwrap();
+    let verdict = completed(300 * SECOND, Some(true)).verdict().unwrap();
     assert_eq!((verdict.name(), verdict.confidence), ("keep_alive_ended_early", Confidence::Possible));
     assert!(verdict.text(crate::clock::Zone::Utc, at(0)).explanation.contains("nobody connected"));
-    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * S, Some(true)) };
+    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(true)) };
     assert_eq!(name_and_confidence(&used).1, Confidence::Likely);
 }
 
@@ -238,16 +254,16 @@ fn gone_and_overdue_need_evidence() {
         status: Some(Status::Running),
         ended: None,
         observed_between: None,
-        ended_by: None,
+        latest_possible_end: None,
         ..completed(0, Some(true))
     };
     assert_eq!(alive.verdict(), None);
-    let late = |ms| Evidence { last_alive: Some(at(QUARTER + ms)), ..alive.clone() };
+    let late = |ms| Evidence { last_alive: Some(at(TIMEOUT + ms)), ..alive.clone() };
     assert_eq!(late(0).verdict(), None);
-    assert_eq!(late(1).verdict().unwrap().cause, Cause::Overdue { by: Duration::from_millis(1) });
+    assert_eq!(late(1).verdict().unwrap().cause, Cause::Overdue { overrun: Duration::from_millis(1) });
     let gone = Evidence { not_found: Some(ApiErrorKind::NotFound.into()), ..alive };
     assert_eq!(gone.verdict().unwrap().name(), "gone");
-    let ended = Evidence { not_found: Some(ApiErrorKind::Gone.into()), ..completed(10 * S, Some(true)) };
+    let ended = Evidence { not_found: Some(ApiErrorKind::Gone.into()), ..completed(10 * SECOND, Some(true)) };
     assert_eq!(name_and_confidence(&ended).0, "keep_alive_ended_early", "its end was observed");
     let never =
         Evidence { status: None, not_found: Some(ApiErrorKind::NotFound.into()), ..Evidence::default() };
@@ -256,35 +272,39 @@ fn gone_and_overdue_need_evidence() {
 
 #[test]
 fn timeouts_and_releases_join_no_cluster() {
-    assert!(completed(10 * S, Some(true)).can_join_cluster());
-    assert!(!completed(QUARTER - 5000, Some(true)).can_join_cluster());
-    assert!(completed(QUARTER - 5001, Some(true)).can_join_cluster());
-    let failed = Evidence { status: Some(Status::Error), ..completed(10 * S, Some(true)) };
+    assert!(completed(10 * SECOND, Some(true)).can_join_cluster());
+    assert!(!completed(TIMEOUT - 5000, Some(true)).can_join_cluster());
+    assert!(completed(TIMEOUT - 5001, Some(true)).can_join_cluster());
+    let failed = Evidence { status: Some(Status::Error), ..completed(10 * SECOND, Some(true)) };
     assert!(!failed.can_join_cluster());
-    let without_ended_at = Evidence { ended: None, ..completed(10 * S, Some(true)) };
+    let without_ended_at = Evidence { ended: None, ..completed(10 * SECOND, Some(true)) };
     assert!(!without_ended_at.can_join_cluster(), "clusters need endedAt");
 }
 
 /// Returns each verdict's name, with evidence that has all facts.
 fn every_verdict() -> Vec<(&'static str, Evidence)> {
-    let with_status = |status| Evidence { status: Some(status), ..completed(10 * S, Some(true)) };
-    let alive =
-        || Evidence { ended: None, observed_between: None, ended_by: None, ..with_status(Status::Running) };
+    let with_status = |status| Evidence { status: Some(status), ..completed(10 * SECOND, Some(true)) };
+    let alive = || Evidence {
+        ended: None,
+        observed_between: None,
+        latest_possible_end: None,
+        ..with_status(Status::Running)
+    };
     vec![
         ("error", with_status(Status::Error)),
-        ("timed_out", Evidence { status: Some(Status::TimedOut), ..completed(QUARTER, Some(true)) }),
+        ("timed_out", Evidence { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) }),
         (
             "released_here",
-            Evidence { release_requested_at: Some(at(6 * S)), ..with_status(Status::Completed) },
+            Evidence { release_requested_at: Some(at(6 * SECOND)), ..with_status(Status::Completed) },
         ),
-        ("completed_at_expiry", completed(QUARTER, Some(false))),
-        ("keep_alive_ended_early", completed(10 * S, Some(true))),
-        ("never_connected", completed(300 * S, Some(false))),
-        ("disconnected_or_closed", completed(10 * S, Some(false))),
-        ("ended_past_expiry", completed(QUARTER + 60 * S, Some(true))),
-        ("unexplained", completed(10 * S, None)),
+        ("completed_at_expiry", completed(TIMEOUT, Some(false))),
+        ("keep_alive_ended_early", completed(10 * SECOND, Some(true))),
+        ("never_connected", completed(300 * SECOND, Some(false))),
+        ("disconnected_or_closed", completed(10 * SECOND, Some(false))),
+        ("ended_past_expiry", completed(TIMEOUT + 60 * SECOND, Some(true))),
+        ("unexplained", completed(10 * SECOND, None)),
         ("gone", Evidence { not_found: Some(ApiErrorKind::Gone.into()), ..alive() }),
-        ("overdue", Evidence { last_alive: Some(at(QUARTER + S)), ..alive() }),
+        ("overdue", Evidence { last_alive: Some(at(TIMEOUT + SECOND)), ..alive() }),
     ]
 }
 
@@ -293,7 +313,7 @@ type Removal = (Fact, fn(Evidence) -> Evidence);
 
 const REMOVALS: [Removal; 11] = [
     (Fact::Status, |it| Evidence { status: None, ..it }),
-    (Fact::EndedAt, |it| Evidence { ended: None, observed_between: None, ended_by: None, ..it }),
+    (Fact::EndedAt, |it| Evidence { ended: None, observed_between: None, latest_possible_end: None, ..it }),
     (Fact::ExpiresAt, |it| Evidence { expires: None, ..it }),
     (Fact::StartedAt, |it| Evidence { started: None, ..it }),
     (Fact::CreatedAt, |it| Evidence { created: None, ..it }),

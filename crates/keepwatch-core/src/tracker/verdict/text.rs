@@ -1,4 +1,4 @@
-//! The text of a verdict: cause, excluded causes, confidence and advice. All sentences about verdicts are written here.
+//! The text of a verdict: cause, excluded causes, confidence and advice. All sentences about verdicts are in this file.
 
 use super::{Cause, Confidence, Fact, Verdict};
 use crate::clock::{Timestamp, Zone};
@@ -18,7 +18,7 @@ pub struct VerdictText {
     pub confidence: &'static str,
     /// Advice to the user.
     pub advice: &'static str,
-    /// The sessions that ended at about the same time.
+    /// The number of sessions that ended at about the same time, if there is a cluster.
     pub end_cluster: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the text. Times are in `zone`, with a date unless they are on the day of `today`.
+    /// Returns the text. Times are in `zone`. Those that are not on the day of `today` have a date.
     #[must_use]
     pub fn text(&self, zone: Zone, today: Timestamp) -> VerdictText {
         VerdictText {
@@ -62,9 +62,9 @@ impl Verdict {
     /// Returns one self-contained line: status, running time, unused time and headline.
     #[must_use]
     pub fn summary_line(&self, status: &Status, zone: Zone, today: Timestamp) -> String {
-        // Without a valid endedAt, only the responses bound the end, so durations are bounds.
-        let is_by_responses = self.facts.contains(&Fact::ResponsesAroundEnd);
-        let (at_most, at_least) = if is_by_responses { ("at most ", "at least ") } else { ("", "") };
+        // Without a valid endedAt, only the responses bound the end. The durations are then bounds, too.
+        let is_end_estimated = self.facts.contains(&Fact::ResponsesAroundEnd);
+        let (at_most, at_least) = if is_end_estimated { ("at most ", "at least ") } else { ("", "") };
         let ran = self
             .duration
             .map(|ran| format!(" after {at_most}{}", text::format_elapsed(ran)))
@@ -81,10 +81,10 @@ impl Verdict {
             Cause::NeverConnected { .. } | Cause::Disconnected { .. } => ", keep-alive off",
             _ => "",
         };
-        if let Cause::Overdue { by } = self.cause {
-            let after = text::format_elapsed(by);
+        if let Cause::Overdue { overrun } = self.cause {
+            let overrun = text::format_elapsed(overrun);
             return format!(
-                "{0}: overdue, the API still says {0} {after} after its expiry",
+                "{0}: overdue, the API still says {0} {overrun} after its expiry",
                 status.sanitise(24)
             );
         }
@@ -95,15 +95,15 @@ impl Verdict {
     fn headline(&self, zone: Zone, today: Timestamp) -> String {
         match &self.cause {
             Cause::Failed => "browser or platform error".into(),
-            Cause::TimedOut { early: Some(early), .. } => {
+            Cause::TimedOut { unused: Some(unused), .. } => {
                 format!(
                     "its timeout, as the status says, yet {} before its expiry",
-                    text::format_elapsed(*early)
+                    text::format_elapsed(*unused)
                 )
             }
-            Cause::TimedOut { timeout: Some(timeout), default, .. } => {
+            Cause::TimedOut { timeout: Some(timeout), default_timeout, .. } => {
                 let own = text::format_duration(*timeout);
-                match default {
+                match default_timeout {
                     Some(default) if is_default_timeout(*timeout, *default) => {
                         format!("ran into its timeout of {own}, equal to the project's current default")
                     }
@@ -115,11 +115,11 @@ impl Verdict {
                 }
             }
             Cause::TimedOut { timeout: None, .. } => "ran into its own timeout".into(),
-            Cause::ReleasedHere { requested_at, after } => {
-                let after = after
-                    .map(|after| format!(", ended {} later", text::format_elapsed(after)))
+            Cause::ReleasedHere { requested_at, time_to_end } => {
+                let end = time_to_end
+                    .map(|time_to_end| format!(", ended {} later", text::format_elapsed(time_to_end)))
                     .unwrap_or_default();
-                format!("release asked from here at {}{after}", zone.short_date_time(*requested_at, today))
+                format!("release asked from here at {}{end}", zone.short_date_time(*requested_at, today))
             }
             Cause::AtExpiry { .. } => "probably its timeout, though the status says COMPLETED".into(),
             Cause::KeepAliveEnded { unused: Some(_), .. } => {
@@ -130,7 +130,9 @@ impl Verdict {
             Cause::Disconnected { .. } => {
                 "the client disconnected or closed the browser, or someone released it".into()
             }
-            Cause::PastExpiry { by } => format!("ended {} after its expiry", text::format_elapsed(*by)),
+            Cause::EndedPastExpiry { overrun } => {
+                format!("ended {} after its expiry", text::format_elapsed(*overrun))
+            }
             Cause::Unexplained => "an orderly end; the reply does not say enough for more".into(),
             Cause::Gone { error } if error.kind == ApiErrorKind::Gone => {
                 "aged out: the API no longer keeps it".into()
@@ -143,13 +145,17 @@ impl Verdict {
     fn explanation(&self) -> String {
         match &self.cause {
             Cause::Failed => "the session failed: the browser crashed, or the platform did".into(),
-            Cause::TimedOut { early: Some(_), .. } => "its times and its status contradict each other".into(),
+            Cause::TimedOut { unused: Some(_), .. } => {
+                "its times and its status contradict each other".into()
+            }
             Cause::TimedOut { .. } => "its time was up; keep-alive does not extend it".into(),
             Cause::ReleasedHere { .. } => "the asking is certain, that it was the cause is not".into(),
-            Cause::AtExpiry { off } => format!("it ended {} from its expiry", text::format_tenths(*off)),
-            Cause::KeepAliveEnded { unused, maybe_never_connected } => {
+            Cause::AtExpiry { distance } => {
+                format!("it ended {} from its expiry", text::format_tenths(*distance))
+            }
+            Cause::KeepAliveEnded { unused, matches_never_connected } => {
                 let timeout = if unused.is_some() { "" } else { ", or its timeout" };
-                let unconnected = if *maybe_never_connected {
+                let unconnected = if *matches_never_connected {
                     "; or nobody connected within 5 min, if that ends keep-alive sessions too (not documented)"
                 } else {
                     ""
@@ -168,7 +174,7 @@ impl Verdict {
                      10 min is closed, and then it looks the same{timeout}"
                 )
             }
-            Cause::PastExpiry { .. } => {
+            Cause::EndedPastExpiry { .. } => {
                 "its timeout, noticed late by the platform, or something is wrong".into()
             }
             Cause::Unexplained => {
@@ -182,7 +188,7 @@ impl Verdict {
     fn ruled_out(&self) -> Option<&'static str> {
         match &self.cause {
             Cause::Failed => Some("a timeout, a release or a disconnect, by its status"),
-            Cause::TimedOut { early: None, .. } => Some("a release, a disconnect or a crash, by its status"),
+            Cause::TimedOut { unused: None, .. } => Some("a release, a disconnect or a crash, by its status"),
             Cause::KeepAliveEnded { unused: Some(_), .. } => {
                 Some("a client's disconnect, which keep-alive survives, nor its timeout, which had not come")
             }
@@ -197,7 +203,7 @@ impl Verdict {
             | Cause::AtExpiry { .. }
             | Cause::ReleasedHere { .. }
             | Cause::Disconnected { unused: None }
-            | Cause::PastExpiry { .. }
+            | Cause::EndedPastExpiry { .. }
             | Cause::Unexplained
             | Cause::Gone { .. }
             | Cause::Overdue { .. } => None,
@@ -222,7 +228,7 @@ impl Verdict {
     fn advice(&self) -> &'static str {
         match self.cause {
             Cause::Failed => "try again; if it recurs, send this evidence to Browserbase's support",
-            Cause::TimedOut { early: Some(_), .. } => {
+            Cause::TimedOut { unused: Some(_), .. } => {
                 "if it recurs, send this evidence to Browserbase's support"
             }
             Cause::TimedOut { .. } | Cause::AtExpiry { .. } => {
@@ -239,7 +245,7 @@ impl Verdict {
             Cause::Disconnected { .. } => {
                 "look at the client's log for this time; keep-alive would let the session outlive a disconnect"
             }
-            Cause::PastExpiry { .. } | Cause::Overdue { .. } => {
+            Cause::EndedPastExpiry { .. } | Cause::Overdue { .. } => {
                 "if it recurs, send this evidence to Browserbase's support"
             }
             Cause::Unexplained => "look at the client's log for this time",

@@ -1,19 +1,20 @@
 use super::*;
 use crate::session::Status;
-use crate::testing::{at as t, id};
+use crate::testing::{at, id};
 use crate::text::Untrusted;
 use crate::tracker::server_clock::TimeInterval;
 
 fn sentence(kind: &EventKind) -> String {
-    kind.sentence(Zone::Utc, t(0))
+    kind.sentence(Zone::Utc, at(0))
 }
 
+/// Returns the sentence of an end. The times are in seconds after noon.
 fn ended(ended_at: Option<i32>, ended_at_fits: bool, last_alive: Option<i32>) -> String {
     sentence(&EventKind::Ended {
         status: Status::Completed,
-        ended_at: ended_at.map(t),
+        ended_at: ended_at.map(at),
         ended_at_fits,
-        last_alive: last_alive.map(|at| (t(at), Status::Running)),
+        last_alive: last_alive.map(|seconds| (at(seconds), Status::Running)),
     })
 }
 
@@ -39,8 +40,8 @@ fn end_explains_doubtful_ended_at() {
 #[test]
 fn wide_interval_states_earliest_time() {
     let event_sentence = |kind: EventKind, earliest: Option<i32>| {
-        let when = TimeInterval { earliest: earliest.map(t), latest: t(60) };
-        Event { id: None, when, learned_at: t(60), kind }.sentence(Zone::Utc, t(60))
+        let when = TimeInterval { earliest: earliest.map(at), latest: at(60) };
+        Event { id: None, when, learned_at: at(60), kind }.sentence(Zone::Utc, at(60))
     };
     assert_eq!(event_sentence(EventKind::TrafficStarted, Some(49)), "proxy traffic started (after 12:00:49)");
     assert_eq!(event_sentence(EventKind::TrafficStarted, Some(50)), "proxy traffic started");
@@ -59,7 +60,7 @@ fn rate_limit_has_its_own_name() {
 
 #[test]
 fn end_cluster_names_four_sessions() {
-    let names: Vec<String> = (0..MAX_NAMED_SESSIONS + 2).map(|at| format!("session-{at}")).collect();
+    let names: Vec<String> = (0..MAX_NAMED_SESSIONS + 2).map(|number| format!("session-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let all = sentence(&together(&names[..MAX_NAMED_SESSIONS]));
     assert!(
@@ -80,7 +81,7 @@ fn cluster_concerns_members_sleep_concerns_all() {
 
 #[test]
 fn clock_step_states_size_and_direction() {
-    for (by_ms, ours, theirs) in [
+    for (step_ms, ours, theirs) in [
         (
             7_200_000,
             "this machine's clock was set forward by 2h 00m",
@@ -88,9 +89,9 @@ fn clock_step_states_size_and_direction() {
         ),
         (-90_000, "this machine's clock was set back by 1m 30s", "the API's clock went back by 1m 30s"),
     ] {
-        let local = sentence(&EventKind::ClockSet { by_ms });
+        let local = sentence(&EventKind::ClockSet { step_ms });
         assert!(local.starts_with(ours), "{local}");
-        let server = sentence(&EventKind::ServerClockSet { by_ms });
+        let server = sentence(&EventKind::ServerClockSet { step_ms });
         assert!(server.starts_with(theirs), "{server}");
     }
 }

@@ -47,7 +47,7 @@ fn time_left_alert_is_raised_on_time() {
 fn ended_session_raises_no_time_alert() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
-    tracker.apply(session_response(3.5, 4.0, ended_at("a", Status::Completed, 3.7)));
+    tracker.apply(session_response(3.5, 4.0, ended_session("a", Status::Completed, 3.7)));
     assert_eq!((seconds_until_deadline(&tracker, 4.0), alerts_after(&mut tracker, 600.0)), (None, vec![]));
 }
 
@@ -56,7 +56,7 @@ fn extension_rearms_time_left_alert() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
     assert_eq!(alerts_after(&mut tracker, 600.0), [FIVE_MINUTES_LEFT]);
-    let extended = Session { expires: Some(t(1800.0)), ..session("a", Status::Running) };
+    let extended = Session { expires: Some(at(1800.0)), ..session("a", Status::Running) };
     assert_eq!(raised_alerts(apply(&mut tracker, session_response(601.0, 601.1, extended))), []);
     assert_eq!(tracker.get(&id("a")).unwrap().alerts, []);
     assert_eq!(alerts_after(&mut tracker, 1500.0), [FIVE_MINUTES_LEFT]);
@@ -79,7 +79,7 @@ fn release_without_end_raises_alert() {
         (alerts_after(&mut tracker, 39.9), alerts_after(&mut tracker, 40.0)),
         (vec![], vec![still_running])
     );
-    tracker.apply(session_response(41.0, 41.1, ended_at("a", Status::Completed, 40.5)));
+    tracker.apply(session_response(41.0, 41.1, ended_session("a", Status::Completed, 40.5)));
     assert_eq!(tracker.get(&id("a")).unwrap().alerts, [], "the release succeeded");
 
     let release_failed = |next: Option<Moment>| Input::ReleaseFailed {

@@ -1,14 +1,14 @@
 //! A simulated day with a thousand sessions: measures CPU time and memory, and checks that the tracker misses no end.
 //!
-//! The ordinary test polls every [`TEST_INTERVAL`], which a debug build simulates in seconds. This runs the whole day
-//! at the program's default interval, with 28.8 million observations:
+//! The ordinary test polls every [`TEST_INTERVAL`], so a debug build simulates the day in seconds. This command
+//! simulates the day at the program's default interval, with 28.8 million observations:
 //!
 //! ```text
 //! cargo test --release --lib day_at_default_interval -- --ignored --nocapture
 //! ```
 //!
-//! Memory is the sum of the sizes of the tracker's parts and the lengths of their texts. It does not include the
-//! overhead of the allocator and of trees. The test also prints the growth of the process.
+//! The memory of the tracker is the sum of the sizes of its parts and the lengths of their texts, without the overhead
+//! of the allocator and of trees. The test also prints the growth of the process's memory.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::session::{ApiErrorKind, List, Metadata, Session, Status};
 use crate::testing::{moment_since, running_session};
 use crate::tracker::{Alert, timeline};
 
-/// Number of sessions that are alive at a time.
-const ALIVE: usize = 1_000;
+/// The number of sessions that are alive at any time.
+const ALIVE_SESSIONS: usize = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Poll interval of the ordinary test.
 const TEST_INTERVAL: Duration = Duration::from_secs(120);
@@ -28,7 +28,7 @@ const TEST_INTERVAL: Duration = Duration::from_secs(120);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(3);
 /// Time from a request to its response.
 const LATENCY: Duration = Duration::from_millis(90);
-/// Most bytes of state per session on record, including its events.
+/// The maximum number of bytes per record, including the session's events.
 const MAX_BYTES_PER_SESSION: usize = 3_000;
 
 /// The way in which a session leaves the lists.
@@ -46,16 +46,23 @@ struct ScriptedSession {
     /// The time of its end, since midnight.
     ends: Duration,
     end_kind: EndKind,
+    /// The growth of its `proxyBytes`.
     bytes_per_second: i64,
+    /// The time of its creation, since midnight.
     created: Duration,
 }
 
+/// The tracker, the sessions of the simulated API, and the totals.
 struct SimulatedDay {
     rng: fastrand::Rng,
+    /// The sessions that are alive.
     sessions: Vec<ScriptedSession>,
-    number: usize,
+    /// The number of sessions created so far.
+    session_count: usize,
     tracker: SessionTracker,
+    /// The number of sessions in all list responses.
     observations: usize,
+    /// The number of events of each name.
     events: HashMap<&'static str, usize>,
     /// The peak length of the timeline, and the peak number of records.
     peaks: (usize, usize),
@@ -65,6 +72,7 @@ fn midnight() -> Timestamp {
     "2026-11-22T00:00:00Z".parse().unwrap()
 }
 
+/// Returns the timing of a request sent at this time since midnight.
 fn timing_at(since: Duration) -> RequestTiming {
     let moment = |since: Duration| moment_since(midnight(), since.as_secs_f64());
     let date = Timestamp::from_timestamp(saturating_add(midnight(), since).timestamp(), 0);
@@ -76,13 +84,13 @@ impl SimulatedDay {
         let mut day = Self {
             rng: fastrand::Rng::with_seed(7),
             sessions: Vec::new(),
-            number: 0,
+            session_count: 0,
             tracker: SessionTracker::new(AlertThresholds::default()),
             observations: 0,
             events: HashMap::new(),
             peaks: (0, 0),
         };
-        for _ in 0..ALIVE {
+        for _ in 0..ALIVE_SESSIONS {
             let mut script = day.new_session(Duration::ZERO);
             script.ends = script.ends.mul_f64(day.rng.f64()); // spread the first ends over the first hour
             day.sessions.push(script);
@@ -102,14 +110,14 @@ impl SimulatedDay {
         };
         let timeout = if end_kind == EndKind::TimedOut { lifetime } else { Duration::from_secs(6 * 3_600) };
         let owner = rng.u8(0..20);
-        let id = format!("{:08x}-d9ca-4e02-9a67-{:012x}", self.number, rng.u32(..));
-        self.number += 1;
+        let id = format!("{:08x}-d9ca-4e02-9a67-{:012x}", self.session_count, rng.u32(..));
+        self.session_count += 1;
         let session = Session {
             project: Some(crate::text::Untrusted::new("b9f4c1f7-2d6e-4c58-9f0e-6a1d0c7ef3a9")),
             keep_alive: Some(rng.bool()),
             metadata: Some(Metadata::new(&format!(
                 r#"{{"owner":"team-{owner}","run":{{"id":"{}"}}}}"#,
-                self.number
+                self.session_count
             ))),
             ..running_session(&id, saturating_add(midnight(), created), timeout)
         };
@@ -125,12 +133,12 @@ impl SimulatedDay {
 
     /// Polls as the program does: first the list, then each session that left it.
     fn poll(&mut self, now: Duration) {
-        let mut left = Vec::new();
+        let mut ended_scripts = Vec::new();
         for index in 0..self.sessions.len() {
             if self.sessions[index].ends <= now {
                 let created = self.sessions[index].ends;
                 let next = self.new_session(created);
-                left.push(std::mem::replace(&mut self.sessions[index], next));
+                ended_scripts.push(std::mem::replace(&mut self.sessions[index], next));
             }
         }
         let sessions: Vec<Session> = self.sessions.iter().map(|script| script.at(now)).collect();
@@ -142,7 +150,7 @@ impl SimulatedDay {
             malformed: 0,
         };
         self.apply(list);
-        for (nth, script) in (1..).zip(left) {
+        for (nth, script) in (1..).zip(ended_scripts) {
             let at = timing_at(now.saturating_add(LATENCY * nth));
             let id = script.session.id.clone();
             let end_name = if script.end_kind == EndKind::NotFound { "not_found" } else { "ended" };
@@ -164,6 +172,7 @@ impl SimulatedDay {
 }
 
 impl ScriptedSession {
+    /// Returns the session at this time, while it is alive.
     fn at(&self, now: Duration) -> Session {
         let ran = i64::try_from(now.saturating_sub(self.created).as_secs()).unwrap();
         Session { proxy_bytes: Some(ran * self.bytes_per_second), ..self.session.clone() }
@@ -185,7 +194,7 @@ impl ScriptedSession {
     }
 }
 
-/// Returns the size of the tracker's state in bytes.
+/// Returns the number of bytes that the tracker's state takes, as the module's documentation defines it.
 fn bytes_held(tracker: &SessionTracker) -> usize {
     let text = |length: usize| length + 2 * size_of::<usize>(); // with its reference counts
     let record_bytes = |record: &Record| {
@@ -239,7 +248,7 @@ fn simulate_day(interval: Duration) {
     println!(
         "every {interval:?}: {} sessions, {} observations in {elapsed:.1?}, {:.2?} each; at most {records} records and {timeline} \
          events on record; {} kB held, {} bytes a session; the process grew by {} kB; {:?}",
-        day.number,
+        day.session_count,
         day.observations,
         elapsed / u32::try_from(day.observations).unwrap(),
         held / 1000,
@@ -247,7 +256,7 @@ fn simulate_day(interval: Duration) {
         growth.unwrap_or(0) / 1000,
         day.events,
     );
-    assert!(records <= ALIVE + MAX_FINAL_SESSIONS, "{records} records");
+    assert!(records <= ALIVE_SESSIONS + MAX_FINAL_SESSIONS, "{records} records");
     assert!(timeline <= timeline::MAX_EVENTS + 2 * records, "{timeline} events");
     assert!(
         held / day.tracker.len() <= MAX_BYTES_PER_SESSION,
