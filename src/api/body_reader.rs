@@ -1,5 +1,5 @@
 //! Readers of response bodies. [`BufferedBody`] decodes a body once it is complete; [`ListReader`] decodes a list
-//! while it arrives. They never touch the network.
+//! while it arrives. They never touch the network. `client` limits the size of a body before it gets here.
 
 use super::client::SessionList;
 use super::key_redaction::redact_key;

@@ -25,8 +25,8 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::ShortSessions;
 use keepwatch_core::tracker::{AlertThresholds, ChangeCounters, Event, Input, Record, Seq, SessionTracker};
 
-/// Identifies one profile of this run. Only [`Profiles::new`] creates ids, so that [`Profiles::get`] has a profile for
-/// each.
+/// Identifies one profile of this run. Only [`Profiles`] creates ids (tests aside), so that [`Profiles::get`] has a
+/// profile for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProfileId(usize);
 
@@ -117,8 +117,8 @@ impl ReadCursors {
 }
 
 impl EventRef {
-    /// Returns true until a walk from the newest event to the oldest reaches `anchor`. Only such a walk may call it:
-    /// for an event of another profile it returns true, even behind `anchor`.
+    /// Returns true for each event that a walk from the newest event to the oldest finds before it reaches `anchor`. Only
+    /// for such a walk: for an event of another profile it returns true even if the event is older than `anchor`.
     pub(super) fn is_newer_than(self, anchor: Self) -> bool {
         self.profile != anchor.profile || self.seq > anchor.seq
     }
@@ -298,7 +298,7 @@ impl Profiles {
         self.states.iter().all(|profile| profile.tracker.is_empty())
     }
 
-    /// Returns the time until the first tracker has something due that depends on time alone, such as an alert.
+    /// Returns the time until the earliest change in any tracker that depends on time alone, such as an alert.
     #[must_use]
     pub fn time_until_deadline(&self, now: Moment) -> Option<Duration> {
         self.states.iter().filter_map(|profile| profile.tracker.time_until_deadline(now)).min()
@@ -316,7 +316,8 @@ impl Profiles {
         )
     }
 
-    /// Returns the number of columns of a session's id that distinguish it from all others of each profile, at least 8.
+    /// Returns the number of characters at the start of a session's id that distinguish it from the other ids of every
+    /// profile. It is at least 8.
     #[must_use]
     pub fn id_prefix_length(&self, id: &SessionId) -> usize {
         self.states.iter().map(|profile| profile.tracker.id_prefix_length(id)).max().unwrap_or(0)
@@ -395,8 +396,8 @@ impl Profiles {
         Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Returns the events of a session, and the events of its whole profile from the time when it ran. They are in
-    /// order, from the newest to the oldest. The iterator is empty if the session is not on record.
+    /// Returns the events of a session, and the events of its profile that concern no single session (such as failing
+    /// polls) from the time when it ran. The newest comes first. The iterator is empty if the session is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,
@@ -407,7 +408,7 @@ impl Profiles {
             .flat_map(|(profile, events)| events.map(move |(seq, event)| (EventRef { profile, seq }, event)))
     }
 
-    /// Returns the number of elements in the newest response to each list that could not be decoded as sessions.
+    /// Returns how many elements of the newest lists of all profiles could not be decoded as sessions.
     #[must_use]
     pub fn malformed(&self) -> u32 {
         self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))

@@ -60,19 +60,19 @@ fn session(id: &str, seed: usize, is_over: bool) -> String {
     }
 }
 
-/// Serves hostile sessions. While `should_fail` is set, serves hostile errors instead.
+/// Serves hostile sessions, which run until `sessions_are_over` is set. While `should_fail` is set, serves hostile errors.
 struct Server {
     url: String,
     should_fail: Arc<AtomicBool>,
-    has_ended: Arc<AtomicBool>,
+    sessions_are_over: Arc<AtomicBool>,
 }
 
 impl Server {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (should_fail, has_ended) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        let (fails, ended) = (Arc::clone(&should_fail), Arc::clone(&has_ended));
+        let (should_fail, sessions_are_over) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (fails, ended) = (Arc::clone(&should_fail), Arc::clone(&sessions_are_over));
         thread::spawn(move || {
             for (turn, stream) in listener.incoming().enumerate() {
                 let error = if fails.load(Ordering::SeqCst) { error(turn) } else { String::new() };
@@ -80,7 +80,7 @@ impl Server {
                 let _ = respond(stream.unwrap(), error, ended.load(Ordering::SeqCst));
             }
         });
-        Self { url, should_fail, has_ended }
+        Self { url, should_fail, sessions_are_over }
     }
 
     fn start_program(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
@@ -166,7 +166,8 @@ fn error(turn: usize) -> String {
     )
 }
 
-/// Returns true if a terminal may do anything with `c` other than display it.
+/// Returns true if `c` is a control or invisible character that the program itself never writes. It writes tabs, line breaks,
+/// ESC, and BEL after a title; the caller allows BEL.
 fn is_hostile(c: char) -> bool {
     matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1a}' | '\u{1c}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
@@ -175,7 +176,7 @@ fn is_hostile(c: char) -> bool {
 /// Asserts that the output consists of text and the program's own escape sequences.
 fn assert_harmless(raw: &[u8], name: &str) {
     let text = String::from_utf8_lossy(raw);
-    // The program's own sequences move, colour, and set modes and the title. A title ends with BEL.
+    // The program's own sequences move the cursor and set colours, modes and the title. None of them looks like these.
     for bad in ["\u{1b}]52", "]0;owned\u{7}", "\u{1b}[2J\u{1b}]", "\u{1b}[1m\u{202e}"] {
         assert!(!text.contains(bad), "{name}: {bad:?}");
     }
@@ -194,21 +195,21 @@ fn hostile_text_on_screen_is_sanitised() {
     let env = [("KEEPWATCH_JOURNAL", journal.as_str())];
     let mut terminal = server.start_program(&["-i", "1s", "--record", &file("run.ndjson")], &env);
     terminal.wait_for("日本語");
-    // A keystroke right after Esc counts as Alt and that key, so this waits until the popup has closed.
-    let close_popup = |terminal: &mut Terminal, text: &str| {
+    // A keystroke right after Esc counts as Alt and that key, so this waits until the pane or popup is gone.
+    let leave_with_esc = |terminal: &mut Terminal, text: &str| {
         terminal.wait_for(text);
         terminal.press("\x1b");
-        terminal.wait_until("the popup closed", |screen| !screen.contents().contains(text));
+        terminal.wait_until("it closed", |screen| !screen.contents().contains(text));
     };
     terminal.press("j\rG\tG");
     terminal.press("e");
-    close_popup(&mut terminal, "Events of all sessions");
+    leave_with_esc(&mut terminal, "Events of all sessions");
     terminal.press("/meta.run.id:bidi\r");
     terminal.wait_for("meta.run.id:bidi");
     terminal.press("sssS");
     terminal.wait_for("reversed");
     terminal.press("R");
-    close_popup(&mut terminal, "ewest");
+    leave_with_esc(&mut terminal, "ewest");
     server.should_fail.store(true, Ordering::SeqCst);
     terminal.press("r");
     terminal.wait_for("rate limited");
@@ -217,12 +218,12 @@ fn hostile_text_on_screen_is_sanitised() {
         terminal.press("cyl");
     }
     terminal.press("!");
-    close_popup(&mut terminal, "┌ Polling");
+    leave_with_esc(&mut terminal, "┌ Polling");
     server.should_fail.store(false, Ordering::SeqCst);
-    server.has_ended.store(true, Ordering::SeqCst);
+    server.sessions_are_over.store(true, Ordering::SeqCst);
     terminal.press("r");
     terminal.wait_for("8 ended");
-    terminal.press("e"); // not Esc, which would turn the q into Alt-q
+    terminal.press("e"); // shows the events, which the filter does not hide
     terminal.wait_for("COMPLETED");
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
@@ -251,7 +252,7 @@ fn hostile_text_on_screen_is_sanitised() {
 #[test]
 fn hostile_text_in_commands_is_sanitised() {
     let server = Server::start();
-    server.has_ended.store(true, Ordering::SeqCst);
+    server.sessions_are_over.store(true, Ordering::SeqCst);
     let commands: [(&[&str], u32); 9] = [
         (&["get", "a", "b", "c", "d", "e", "f", "g", "h", "i"], 0),
         (&["get", "--json", "a", "b", "c", "d", "e", "f", "g", "h", "i"], 0),

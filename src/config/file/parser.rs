@@ -91,8 +91,8 @@ impl<'t> ConfigParser<'t> {
         Ok(file)
     }
 
-    /// Parses one entry of `table` into `values`. For the top, a warning about an unknown name can suggest a command's
-    /// table. `command_tables` has all of these for the top, and none for other tables.
+    /// Parses one entry of `table` into `values`. `command_tables` is only for warnings about unknown names, which may suggest
+    /// a command's table: it has all command tables if `table` is the top of the file, else none.
     fn parse_option(
         &mut self,
         table: &TableSchema,

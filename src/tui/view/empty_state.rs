@@ -94,8 +94,11 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
             let sentence = "paused before the first answer; p goes on".into();
             return ("PAUSED".into(), theme.paused(), vec![sentence]);
         }
-        let title =
-            format!("asking {} for {} sessions…", hosts(model, &healthy), polled_statuses(model, "and"));
+        let title = format!(
+            "asking {} for {} sessions…",
+            host_or_profile_names(model, &healthy),
+            polled_statuses(model, "and")
+        );
         return (title, theme.info(), Vec::new());
     }
     let last_time = header::oldest_last_response(model, &[])
@@ -111,15 +114,18 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     if let Some(query) = &settings.query {
         sentences.insert(0, format!("of those with {}", text::sanitise(query.raw(), 200)));
     }
-    let profiles_text =
-        if failing.is_empty() { String::new() } else { format!(" of {}", hosts(model, &healthy)) };
+    let profiles_text = if failing.is_empty() {
+        String::new()
+    } else {
+        format!(" of {}", host_or_profile_names(model, &healthy))
+    };
     (format!("no session{profiles_text} is {}", polled_statuses(model, "or")), theme.bold(), sentences)
 }
 
 /// Returns the title, its style and the sentences if the only profile has no useful response.
 fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
     let (profile, theme) = (model.profiles.get(id), model.settings.theme);
-    let host = hosts(model, &[id]);
+    let host = host_or_profile_names(model, &[id]);
     let Some(failing) = &profile.tracker.health().failure_streak else { return Default::default() };
     let (sentence, next) =
         (failing.error.description(), header::next_retry_text(model, id, now).unwrap_or_default());
@@ -153,7 +159,7 @@ fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>)
 }
 
 /// Returns the host that the only profile polls or, if there are several profiles, the names of `profiles`.
-fn hosts(model: &Model, profiles: &[ProfileId]) -> String {
+fn host_or_profile_names(model: &Model, profiles: &[ProfileId]) -> String {
     let Some(labels) = model.profiles.labels() else {
         return match &model.profiles.first().info.host {
             _ if model.settings.demo => "the simulated API".into(),

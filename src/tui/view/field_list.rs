@@ -1,4 +1,5 @@
-//! Formats labels and values as lines: aligned, wrapped and truncated to one width. Knows nothing about sessions.
+//! Formats labels and values as lines: aligned, and wrapped to one width. Lines that are still too long are truncated when
+//! they are drawn. Knows nothing about sessions.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -17,7 +18,7 @@ const MIN_PAIR_WIDTH: usize = 54;
 /// Lines of labels and values.
 pub(super) struct FieldList {
     pub(super) lines: Vec<OwnedLine>,
-    /// The width of every line, in columns.
+    /// The width in which the lines will be drawn, in columns.
     pub(super) width: usize,
     /// True if there is room for blank lines between groups.
     pub(super) is_spacious: bool,

@@ -84,7 +84,9 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let has_action = |binding: &Binding, actions: &[Action]| {
         binding.actions.iter().any(|(_, action)| actions.contains(action))
     };
-    let can_go_back =
+    // Esc leaves a pane, and in the table it clears the filter. The table shows a hint for that only if the filter hides all
+    // sessions.
+    let shows_back_hint =
         pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.table.filter().is_empty();
     let is_relevant = |binding: &&Binding| match pane {
         None => has_action(binding, &ALWAYS_SHOWN),
@@ -98,7 +100,7 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
             .filter(is_relevant)
             .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
             .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
-    let back = BINDINGS.iter().filter(|binding| can_go_back && has_action(binding, &[Action::Back]));
+    let back = BINDINGS.iter().filter(|binding| shows_back_hint && has_action(binding, &[Action::Back]));
     let hint = |binding: &Binding| {
         let keystroke = binding.keys.split(' ').next().unwrap_or_default();
         let text = format!(" {}   ", binding.hint.unwrap_or("back"));

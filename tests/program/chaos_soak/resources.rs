@@ -64,19 +64,20 @@ impl ResourceHistory {
         self.0.iter().map(|(_, measure)| field(measure)).max().unwrap_or(0)
     }
 
-    /// Returns the growth of memory after `warm` in kB a minute: the slope of the least-squares line.
-    fn growth(&self, warm: std::time::Duration) -> f64 {
-        let warm: Vec<(f64, f64)> = self
+    /// Returns the growth of memory in kB a minute, after the first `warm_up` of the run: the slope of the least-squares
+    /// line.
+    fn growth(&self, warm_up: std::time::Duration) -> f64 {
+        let points: Vec<(f64, f64)> = self
             .0
             .iter()
-            .filter(|(at, _)| *at >= Offset::from_duration(warm))
+            .filter(|(at, _)| *at >= Offset::from_duration(warm_up))
             .map(|(at, measure)| (at.as_secs_f64() / 60.0, f64::from(u32::try_from(measure.rss_kb).unwrap())))
             .collect();
-        let count = f64::from(u32::try_from(warm.len()).unwrap());
-        let mean = |value: &dyn Fn(&(f64, f64)) -> f64| warm.iter().map(value).sum::<f64>() / count;
+        let count = f64::from(u32::try_from(points.len()).unwrap());
+        let mean = |value: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
         let (minute, kb) = (mean(&|(minute, _)| *minute), mean(&|(_, kb)| *kb));
-        let covariance = warm.iter().map(|(x, y)| (x - minute) * (y - kb)).sum::<f64>();
-        covariance / warm.iter().map(|(x, _)| (x - minute).powi(2)).sum::<f64>()
+        let covariance = points.iter().map(|(x, y)| (x - minute) * (y - kb)).sum::<f64>();
+        covariance / points.iter().map(|(x, _)| (x - minute).powi(2)).sum::<f64>()
     }
 
     /// Asserts that no measurement exceeds `limits`. With `growth`, a time and a rate in kB a minute, also asserts that
@@ -91,8 +92,8 @@ impl ResourceHistory {
         ] {
             assert!(used <= limit, "{used} {unit}, limit {limit}");
         }
-        if let Some((warm, most)) = growth {
-            let growth = self.growth(warm);
+        if let Some((warm_up, most)) = growth {
+            let growth = self.growth(warm_up);
             assert!(growth <= most, "memory grows by {growth:.0} kB a minute, limit {most:.0}");
         }
     }

@@ -1,6 +1,7 @@
 //! Tests of network faults. A server on this machine fails in many ways while the whole program watches it. Each fault
 //! is a row: the error that the program reports, how soon it recovers, and how many requests it sends. The tests
-//! compare the rows with the tables in `docs/faults.md`. Nothing leaves this machine.
+//! compare the faults and errors with the tables in `docs/faults.md`; the times and numbers of requests there are from one
+//! run. Nothing leaves this machine.
 //!
 //! ```text
 //!   rows ──► run ──► test_network ──► server ──► connection     one row: healthy, then the fault, then healthy

@@ -1,5 +1,6 @@
-//! No secret leaves the program except by an action that reveals it, such as copying a connect URL. Each promise in
-//! `SECURITY.md` has a test. The one in this module uses all features and searches all output.
+//! No secret leaves the program except by an action that reveals it, such as copying a connect URL. The test in
+//! this module uses all features and searches all output. [`promises`] has a test for each promise about secrets in
+//! `SECURITY.md`.
 
 mod fixture;
 mod malicious_server;

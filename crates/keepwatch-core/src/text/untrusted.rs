@@ -1,7 +1,8 @@
 //! Text from the network, and the only functions that make it fit for a terminal.
 //!
 //! A terminal obeys some characters (ESC, C1). Others reorder a row (bidi), hide in it (zero width, tags, fillers) or
-//! pile up in one cell (combining marks). This module replaces, drops or limits all of them. Letters of every script
+//! pile up in one cell (combining marks). This module replaces, drops or limits all of them;
+//! `char_class` decides for each character. Letters of every script
 //! stay, including right-to-left ones.
 
 use std::borrow::Cow;

@@ -60,9 +60,9 @@ pub struct Record {
     pub(super) is_from_list: bool,
     /// The number of the newest list that contained it.
     pub(super) last_list_number: u64,
-    /// True if it was counted as a short session. It is counted at most once, even if the API retracts and repeats its
-    /// end.
-    pub(super) is_counted_as_short: bool,
+    /// True if its running time was passed to [`ShortSessions::add`](super::cost::ShortSessions::add), which counts short ones.
+    /// This happens once, even if the API retracts and repeats the end.
+    pub(super) is_checked_for_short: bool,
     /// All alerts that its end ever raised, with their events. If the API retracts and repeats the end, they keep these
     /// events.
     pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
@@ -196,7 +196,7 @@ impl Record {
             owner: None,
             is_from_list: false,
             last_list_number: 0,
-            is_counted_as_short: false,
+            is_checked_for_short: false,
             raised_end_alerts: Vec::new(),
             is_overdue: false,
             deadline: None,

@@ -120,10 +120,10 @@ impl SessionTracker {
     /// Counts a session that ended, if it was short. Links it to its successor, if that is already known.
     fn link_successor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
-        if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_counted_as_short)
+        if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_checked_for_short)
         {
             self.short_sessions.add(ran);
-            record.is_counted_as_short = true;
+            record.is_checked_for_short = true;
         }
         let metadata = record.session.as_ref().and_then(diff::nonempty_metadata);
         let successor = metadata
