@@ -76,7 +76,7 @@ fn events_of_other_crates_are_dropped() {
 
 #[test]
 fn full_queue_drops_and_counts_lines() {
-    let (sender, receiver) = LogSender::channel();
+    let (sender, receiver) = LogSender::channel(Box::new(|_| {}));
     for number in 0..1003 {
         sender.send_line(format!("{number}\n"));
     }
@@ -106,4 +106,21 @@ fn write_error_is_reported_once() {
     });
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains(" WARN  log: 2 lines are missing here") && text.ends_with(": three\n"), "{text}");
+}
+
+#[test]
+fn error_of_queued_line_goes_to_new_handler() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let file = LogFile::open(&path, MAX_FILE_BYTES).unwrap();
+    let (sender, receiver) = LogSender::channel(Box::new(|message| panic!("the old handler: {message}")));
+    let writer = sender.writer(file, "log".into(), Clock::system());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    sender.send_line("a line that the thread has not written yet\n".into());
+    let (error_sender, errors) = channel();
+    sender.set_error_handler(Box::new(move |message| drop(error_sender.send(message))));
+    drop(sender);
+    writer.run(&receiver);
+    assert!(errors.recv().unwrap().contains("can not be written"));
 }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::Level;
@@ -23,8 +23,6 @@ type ErrorHandler = Box<dyn Fn(String) + Send>;
 pub(super) enum LogMessage {
     /// A line to write.
     Line(String),
-    /// A new handler for errors.
-    SetErrorHandler(ErrorHandler),
     /// A request to confirm that all earlier lines are written.
     Flush(Sender<()>),
 }
@@ -42,6 +40,8 @@ struct LogCounters {
 pub(super) struct LogSender {
     messages: Sender<LogMessage>,
     counters: Arc<LogCounters>,
+    /// Shared, and not sent as a message: the error of a line that is still queued must already go to a new handler.
+    on_error: Arc<Mutex<ErrorHandler>>,
 }
 
 impl fmt::Debug for LogSender {
@@ -62,24 +62,23 @@ impl LogSender {
         clock: Clock,
         on_error: impl Fn(String) + Send + 'static,
     ) -> io::Result<Self> {
-        let (sender, receiver) = Self::channel();
-        let counters = Arc::clone(&sender.counters);
-        let writer = LogWriter {
-            file,
-            file_name,
-            clock,
-            on_error: Box::new(on_error),
-            has_reported_error: false,
-            counters,
-        };
+        let (sender, receiver) = Self::channel(Box::new(on_error));
+        let writer = sender.writer(file, file_name, clock);
         std::thread::Builder::new().name("log".into()).spawn(move || writer.run(&receiver))?;
         Ok(sender)
     }
 
     /// Returns both ends of a new queue.
-    pub(super) fn channel() -> (Self, Receiver<LogMessage>) {
+    pub(super) fn channel(on_error: ErrorHandler) -> (Self, Receiver<LogMessage>) {
         let (messages, receiver) = channel();
-        (Self { messages, counters: Arc::default() }, receiver)
+        let on_error = Arc::new(Mutex::new(on_error));
+        (Self { messages, counters: Arc::default(), on_error }, receiver)
+    }
+
+    /// Returns the state of the thread that writes this queue to `file`.
+    pub(super) fn writer(&self, file: LogFile, file_name: String, clock: Clock) -> LogWriter {
+        let (counters, on_error) = (Arc::clone(&self.counters), Arc::clone(&self.on_error));
+        LogWriter { file, file_name, clock, on_error, has_reported_error: false, counters }
     }
 
     /// Queues a line. If the queue is full, drops the line and counts it as lost.
@@ -95,8 +94,7 @@ impl LogSender {
     }
 
     pub(super) fn set_error_handler(&self, handler: ErrorHandler) {
-        // Without the thread there are no errors to report.
-        let _ = self.messages.send(LogMessage::SetErrorHandler(handler));
+        *self.on_error.lock().unwrap_or_else(PoisonError::into_inner) = handler;
     }
 
     /// Waits until all queued lines are written, but no longer than `timeout`.
@@ -109,25 +107,24 @@ impl LogSender {
 }
 
 /// The state of the writer thread.
-struct LogWriter {
+pub(super) struct LogWriter {
     file: LogFile,
     file_name: String,
     clock: Clock,
-    on_error: ErrorHandler,
+    on_error: Arc<Mutex<ErrorHandler>>,
     /// True after the first error. Later errors are not reported.
     has_reported_error: bool,
     counters: Arc<LogCounters>,
 }
 
 impl LogWriter {
-    fn run(mut self, receiver: &Receiver<LogMessage>) {
+    pub(super) fn run(mut self, receiver: &Receiver<LogMessage>) {
         while let Ok(message) = receiver.recv() {
             match message {
                 LogMessage::Line(line) => {
                     self.counters.queued.fetch_sub(1, Ordering::Relaxed);
                     self.write(&line, 1);
                 }
-                LogMessage::SetErrorHandler(handler) => self.on_error = handler,
                 LogMessage::Flush(done) => {
                     self.write("", 0);
                     let _ = done.send(()); // the caller may have timed out
@@ -151,7 +148,8 @@ impl LogWriter {
         if let Err(error) = self.file.write(all.as_bytes()) {
             self.counters.lost.fetch_add(lost.saturating_add(line_count), Ordering::Relaxed);
             if !std::mem::replace(&mut self.has_reported_error, true) {
-                (self.on_error)(format!("the log {} can not be written: {error}", self.file_name));
+                let on_error = self.on_error.lock().unwrap_or_else(PoisonError::into_inner);
+                on_error(format!("the log {} can not be written: {error}", self.file_name));
             }
         }
     }
