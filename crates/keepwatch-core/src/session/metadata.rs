@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{MetadataPath, metadata_search};
+use super::{MetadataPath, metadata_match};
 use crate::text::{self, Untrusted};
 
 /// The maximum size of stored metadata, in bytes. Browserbase accepts fewer than 512 characters.
@@ -154,7 +154,7 @@ impl Metadata {
     /// Returns true if a value at or below `path` passes `test`. The path, such as `run.id`, ignores ASCII case. An
     /// empty path means all values.
     pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
-        metadata_search::any_value_at(&self.0, path, &mut test)
+        metadata_match::any_value_at(&self.0, path, &mut test)
     }
 
     /// Returns the entries on one line, as `key value  path.to.key value`, truncated to `columns`.

@@ -10,7 +10,7 @@ mod id;
 mod id_extract;
 mod metadata;
 mod metadata_path;
-mod metadata_search;
+mod metadata_match;
 mod secret;
 mod status;
 mod targets;

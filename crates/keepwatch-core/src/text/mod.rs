@@ -13,7 +13,7 @@
 //! ligatures. ratatui places clusters the same way.
 
 mod ascii;
-mod char_class;
+mod char_action;
 mod format;
 mod redact;
 mod substring;

@@ -2,7 +2,7 @@
 //!
 //! A terminal obeys some characters (ESC, C1). Others reorder a row (bidi), hide in it (zero width, tags, fillers) or
 //! pile up in one cell (combining marks). This module replaces, drops or limits all of them;
-//! `char_class` decides for each character. Letters of every script
+//! `char_action` decides for each character. Letters of every script
 //! stay, including right-to-left ones.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::char_class::{CharAction, classify};
+use super::char_action::{CharAction, classify};
 use super::redact::redact;
 use super::width::truncate_prefix;
 
