@@ -13,6 +13,7 @@ use url::Url;
 use super::body_reader::{BodyReader, BufferedBody};
 use super::request_log::RequestLog;
 use super::response_headers::{self, RateLimit};
+use super::response_limits::{BodyLimits, ResponseLimits};
 use super::wire::{InternCache, ListReader};
 use super::{Endpoint, Query};
 use super::{error_mapping, key_redaction, wire};
@@ -71,40 +72,6 @@ pub struct SessionWithUrls {
     pub urls: ConnectUrls,
 }
 
-/// Time and size limits for responses.
-#[derive(Clone, Copy, Debug)]
-struct ResponseLimits {
-    /// The maximum time to connect.
-    connect_timeout: Duration,
-    /// The maximum time for a complete response about one session. For a list, the maximum time to its first byte, and
-    /// between two chunks.
-    response_timeout: Duration,
-    /// The maximum time for a complete list. It stops a server that sends a list slowly and endlessly.
-    list_timeout: Duration,
-    /// The maximum time for the body of an error response.
-    error_body_timeout: Duration,
-    /// The maximum size of a response about one session, in bytes after decompression.
-    session_bytes: u64,
-    /// The maximum size of a list, in bytes after decompression.
-    list_bytes: u64,
-    /// The number of bytes to read from the body of an error response, after decompression.
-    error_body_bytes: u64,
-}
-
-impl Default for ResponseLimits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(10),
-            list_timeout: Duration::from_secs(60),
-            error_body_timeout: Duration::from_secs(2),
-            session_bytes: 1024 * 1024,
-            list_bytes: 32 * 1024 * 1024,
-            error_body_bytes: 64 * 1024,
-        }
-    }
-}
-
 /// A client for one API endpoint and one API key. It builds its HTTP client with the first request, because reading
 /// the system's certificates takes longer than drawing the first screen.
 #[derive(Debug)]
@@ -158,7 +125,7 @@ impl Client {
         self.get(
             &["sessions", id.raw()],
             &[],
-            self.session_body_limits(),
+            self.limits.session_body(),
             self.buffer_and_decode(move |body| wire::session(body, &requested_id)),
         )
         .await
@@ -172,13 +139,13 @@ impl Client {
             wire::session_with_urls(body, &requested_id)
                 .map(|(session, urls)| SessionWithUrls { session, urls })
         });
-        self.get(&["sessions", id.raw()], &[], self.session_body_limits(), reader).await
+        self.get(&["sessions", id.raw()], &[], self.limits.session_body(), reader).await
     }
 
     /// Sends `GET /v1/sessions/{id}/debug` and keeps only the URL of the live view.
     pub async fn live_view(&self, id: &SessionId) -> ApiResponse<ConnectUrls> {
         let reader = BufferedBody::new(None, wire::live_view);
-        self.get(&["sessions", id.raw(), "debug"], &[], self.session_body_limits(), reader).await
+        self.get(&["sessions", id.raw(), "debug"], &[], self.limits.session_body(), reader).await
     }
 
     /// Sends `GET /v1/sessions?status=…`, with `q` if the client has a query.
@@ -204,7 +171,7 @@ impl Client {
         intern_cache: InternCache,
     ) -> ApiResponse<(SessionList, InternCache)> {
         let reader = ListReader::new(intern_cache, self.api_key.clone());
-        let mut response = self.get(&["sessions"], query, self.list_body_limits(), reader).await;
+        let mut response = self.get(&["sessions"], query, self.limits.list_body(), reader).await;
         response.result = response.result.map_err(|error| match error.kind {
             ApiErrorKind::NotFound | ApiErrorKind::Status(405) => {
                 ApiError { kind: ApiErrorKind::ListUnsupported, ..error }
@@ -225,12 +192,12 @@ impl Client {
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
         let url = self.endpoint.url(&["sessions", id.raw()]);
         let reader = self.buffer_and_decode(move |body| wire::session(body, &requested_id));
-        self.send_and_read(Method::POST, url, body, self.session_body_limits(), reader).await
+        self.send_and_read(Method::POST, url, body, self.limits.session_body(), reader).await
     }
 
     /// Sends `GET /v1/projects`.
     pub async fn projects(&self) -> ApiResponse<Vec<Project>> {
-        self.get(&["projects"], &[], self.session_body_limits(), self.buffer_and_decode(wire::projects)).await
+        self.get(&["projects"], &[], self.limits.session_body(), self.buffer_and_decode(wire::projects)).await
     }
 
     /// Returns a reader that buffers the whole body, redacts the API key in it, and decodes it with `decode`.
@@ -397,18 +364,6 @@ impl Client {
         ApiError { message, ..error }
     }
 
-    fn session_body_limits(&self) -> BodyLimits {
-        BodyLimits {
-            max_bytes: self.limits.session_bytes,
-            timeout: self.limits.response_timeout,
-            allows_gzip: false,
-        }
-    }
-
-    fn list_body_limits(&self) -> BodyLimits {
-        BodyLimits { max_bytes: self.limits.list_bytes, timeout: self.limits.list_timeout, allows_gzip: true }
-    }
-
     fn http(&self) -> Result<&reqwest::Client, ApiError> {
         if let Some(http) = self.http.get() {
             return Ok(http);
@@ -457,17 +412,6 @@ impl ReleasePermission {
     pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<Session> {
         client.release(id).await
     }
-}
-
-/// Limits for one response body.
-#[derive(Clone, Copy)]
-struct BodyLimits {
-    /// The maximum size in bytes, after decompression.
-    max_bytes: u64,
-    /// The maximum time for the request and its complete response.
-    timeout: Duration,
-    /// True if the server may send gzip.
-    allows_gzip: bool,
 }
 
 fn size(chunk: &[u8]) -> u64 {

@@ -16,6 +16,7 @@ mod key_redaction;
 mod query;
 mod request_log;
 mod response_headers;
+mod response_limits;
 mod tls_error;
 mod wire;
 

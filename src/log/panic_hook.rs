@@ -1,4 +1,5 @@
-//! The panic hook: reports panics, which are always bugs, on standard error and in the log.
+//! The panic hook: reports panics, which are always bugs, on standard error and in the log. While the screen is open,
+//! `terminal::panics` wraps it and restores the terminal first.
 //!
 //! A panic message may quote network text: slicing a string within a character quotes the string. So the message is
 //! sanitised and redacted before it reaches a terminal or a file.

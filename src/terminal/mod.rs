@@ -22,6 +22,7 @@
 mod browser;
 mod clipboard;
 mod input;
+mod panics;
 mod screen;
 mod signals;
 mod subprocess;

@@ -7,24 +7,23 @@
 //! |                          | without waiting for the event loop                                 |         |
 //! | HUP                      | restores the terminal, if it still exists, and exits               | 129     |
 //! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
-//! | a panic, in any thread   | restores the terminal, reports the panic, exits                    | 101     |
+//! | a panic, in any thread   | restores the terminal, reports the panic, exits (see `panics`)     | 101     |
 //! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; opens it again at CONT    |         |
 //!
 //! Only the report of a panic is printed, and only if standard error accepts it. Printing to a terminal that hung up
 //! panics, a panic inside a panic aborts, and an abort leaves a core file.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{io, panic, thread};
+use std::{io, thread};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::process::{Signal, getpgrp, getpid, getsid, kill_current_process_group, kill_process};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 
-use super::TermEvent;
 use super::tty_writer::Tty;
+use super::{TermEvent, panics};
 use crate::log;
 
 /// The time that the event loop has to exit after a signal.
@@ -45,7 +44,7 @@ pub(super) fn exit_on_hangup() -> ! {
 /// Installs the panic hook, and starts the signals thread and the watchdog.
 pub(super) fn install_handlers(tty: &Arc<Tty>) -> io::Result<()> {
     // promise: panic-hook
-    make_panics_fatal(Arc::clone(tty));
+    panics::make_panics_fatal(Arc::clone(tty));
     // promise: exit-signals, mutant: SIGTERM, SIGINT, SIGQUIT, SIGTSTP -> SIGTSTP
     let signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
     let (signals_tty, watchdog_tty) = (Arc::clone(tty), Arc::clone(tty));
@@ -150,49 +149,4 @@ fn exit_when_tty_hangs_up(tty: &Tty) {
         tty.wait(PollFlags::empty(), None);
     }
     exit_on_hangup();
-}
-
-/// Makes a panic in any thread end the program. Otherwise a panic in a task would freeze the screen, and a panic in one
-/// of the terminal's threads would disable keystrokes or signals.
-fn make_panics_fatal(tty: Arc<Tty>) {
-    let report = panic::take_hook();
-    let is_first = AtomicBool::new(true);
-    panic::set_hook(Box::new(move |info| {
-        while !is_first.swap(false, Ordering::SeqCst) {
-            thread::park(); // the thread of the first panic exits
-        }
-        tty.close();
-        if accepts_output(&rustix::stdio::stderr()) {
-            report(info);
-        } else {
-            log::log_panic(info);
-        }
-        exit_now(101);
-    }));
-}
-
-/// True if `fd` accepts a write within 200 ms.
-fn accepts_output(fd: &impl rustix::fd::AsFd) -> bool {
-    let mut fds = [PollFd::new(fd, PollFlags::OUT)];
-    let timeout = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
-    poll(&mut fds, Some(&timeout)).is_ok() && fds.iter().all(|fd| fd.revents() == PollFlags::OUT)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    #[test]
-    fn closed_or_full_socket_accepts_no_output() {
-        use std::io::Write;
-        let (mut ours, theirs) = UnixStream::pair().unwrap();
-        assert!(accepts_output(&ours));
-        ours.set_nonblocking(true).unwrap();
-        while ours.write(&[0; 4096]).is_ok() {}
-        assert!(!accepts_output(&ours), "the buffer is full");
-        drop(theirs);
-        assert!(!accepts_output(&ours), "the other end is closed");
-    }
 }

@@ -1,7 +1,7 @@
 //! A session's metadata: a JSON object that its creator attached to it.
 //!
 //! It is stored as JSON text, which is compact, comparable and can have any depth. The text is parsed into a tree only
-//! where the tree is needed: to show entries, to find the owner and to redact secrets.
+//! where the tree is needed: to show entries, to find the [owner](super::owner) and to redact secrets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{MetadataPath, metadata_match};
+use super::metadata_match;
 use crate::text::{self, Untrusted};
 
 /// The maximum size of stored metadata, in bytes. Browserbase accepts fewer than 512 characters.
@@ -17,13 +17,6 @@ const MAX_BYTES: usize = 16 * 1024;
 
 /// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this text.
 const OMITTED: &str = "\"(left out)\"";
-
-/// Keys whose value names the owner of a session, in order of precedence.
-const OWNER_KEYS: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
-
-/// Prefixes of the keys and values that known tools add. The prefix is the name of the tool, which then counts as the
-/// owner.
-const TOOL_STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
 /// A placeholder for text in which redaction would miss secrets.
 const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
@@ -129,28 +122,6 @@ impl Metadata {
         entries
     }
 
-    /// Returns the owner: the value at the path `key`, else the value of a common key such as `owner`, else the name of
-    /// a known tool. Returns `None` if all of these are missing.
-    #[must_use]
-    pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
-        let tree = self.to_value()?;
-        let at_key = key.and_then(|path| path.value_in(&tree)).and_then(scalar_text);
-        let Value::Object(map) = &tree else { return None };
-        let is_filled = |owner: &Untrusted| !owner.is_empty();
-        let by_common_key =
-            || OWNER_KEYS.iter().find_map(|key| map.get(*key).and_then(scalar_text).filter(is_filled));
-        let by_tool = || {
-            TOOL_STAMPS.iter().find_map(|stamp| {
-                map.iter()
-                    .find(|(key, value)| {
-                        key.starts_with(stamp) || value.as_str().is_some_and(|text| text.starts_with(stamp))
-                    })
-                    .map(|_| Untrusted::new(*stamp))
-            })
-        };
-        at_key.filter(is_filled).or_else(by_common_key).or_else(by_tool)
-    }
-
     /// Returns true if a value at or below `path` passes `test`. The path, such as `run.id`, ignores ASCII case. An
     /// empty path means all values.
     pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
@@ -175,14 +146,6 @@ impl Metadata {
             }
         }
         text::truncate(&line, columns)
-    }
-}
-
-fn scalar_text(value: &Value) -> Option<Untrusted> {
-    match value {
-        Value::String(text) => Some(Untrusted::new(text.as_str())),
-        Value::Number(number) => Some(Untrusted::new(number.to_string())),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
@@ -240,30 +203,6 @@ mod tests {
         let metadata = Metadata::new(r#"{"env":"staging","run":{"id":"c-881","tags":["a"]},"n":1}"#);
         assert_eq!(metadata.one_line(80), "env staging  run.id c-881  run.tags.0 a  n 1");
         assert_eq!(metadata.one_line(12), "env staging…");
-    }
-
-    #[test]
-    fn owner_lookup_order() {
-        let key = MetadataPath::parse("run.id").unwrap();
-        let owner_at = |json, key| Metadata::new(json).owner(key).map(|owner| owner.sanitise_line());
-        let owner = |json| owner_at(json, None);
-        assert_eq!(owner(r#"{"env":"prod","name":"checkout"}"#).as_deref(), Some("checkout"));
-        assert_eq!(owner(r#"{"name":"checkout","owner":"growth"}"#).as_deref(), Some("growth"));
-        assert_eq!(owner(r#"{"owner":"","name":"checkout"}"#).as_deref(), Some("checkout"));
-        assert_eq!(owner(r#"{"env":"prod","mcp":"true"}"#).as_deref(), Some("mcp"));
-        assert_eq!(owner(r#"{"env":"prod","by":"stagehand-3"}"#).as_deref(), Some("stagehand"));
-        for ownerless in [r#"{"env":"prod","n":7}"#, r#"{"n":true}"#, "{}", "[1]", "{"] {
-            assert_eq!(owner(ownerless), None, "{ownerless}");
-        }
-        for (json, expected) in [
-            (r#"{"owner":"growth","run":{"id":"c-881"}}"#, "c-881"),
-            (r#"{"owner":"growth","run":{"id":881}}"#, "881"),
-            (r#"{"owner":"growth","run":{"id":""}}"#, "growth"),
-            (r#"{"owner":"growth","run":{"id":{"a":1}}}"#, "growth"),
-            (r#"{"mcp":true,"run":{}}"#, "mcp"),
-        ] {
-            assert_eq!(owner_at(json, Some(&key)).as_deref(), Some(expected), "{json}");
-        }
     }
 
     #[test]
