@@ -1,91 +1,136 @@
-//! The input thread: reads keystrokes, pastes and resizes from crossterm.
+//! The input thread: reads the terminal and reports keystrokes, pastes and new sizes.
 //!
-//! crossterm reads standard input if that is a terminal, else `/dev/tty`. No other thread may call it, because a second
-//! reader would steal bytes.
+//! It reads standard input if that is a terminal, else `/dev/tty`. No other code may read from the terminal: a second reader
+//! would steal bytes. The bytes are decoded by [`KeyDecoder`], so that no reply of the terminal counts as keystrokes.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::Duration;
-use std::{io, thread};
 
-use crossterm::event::{self, Event, KeyEventKind};
+use filedescriptor::{POLLERR, POLLHUP, POLLIN, pollfd};
+use rustix::termios::{isatty, tcgetwinsize};
+use signal_hook::consts::SIGWINCH;
 
+use super::key_decoder::{DecodedInput, KeyDecoder};
 use super::{TermEvent, TermEventSender};
 
-/// The minimum time between two resizes. Dragging a window causes hundreds per second.
+/// The least time between two sizes. A window that is dragged has hundreds a second.
 const RESIZE_DEBOUNCE: Duration = Duration::from_millis(20);
-/// The timeout to poll for pending input. With less, crossterm does not look for input at all.
-const PENDING_INPUT_TIMEOUT: Duration = Duration::from_millis(1);
-/// The maximum number of characters kept of a paste, more than any filter needs.
+/// The longest text that a paste reports, in characters. No filter and no line of a log needs more.
 const MAX_PASTE_CHARS: usize = 4096;
+/// The bytes that one read returns at most.
+const READ_BUFFER_BYTES: usize = 4096;
 
-/// Starts the input thread. It ends when the receiver of the events is dropped.
+/// The terminal as a source of bytes, and the signal that its size changed.
+struct InputReader {
+    tty: File,
+    resize_signals: UnixStream,
+    decoder: KeyDecoder,
+    events: TermEventSender,
+}
+
+/// Starts the input thread. It ends when nobody receives its events any more, or when the terminal fails.
 pub(super) fn start(events: TermEventSender) -> io::Result<()> {
-    thread::Builder::new().name("input".into()).spawn(move || {
-        while let Ok(event) = event::read() {
-            if forward_event(event, &events).is_none() {
-                break;
-            }
-        }
-    })?;
+    let (resize_signals, sender) = UnixStream::pair()?;
+    resize_signals.set_nonblocking(true)?;
+    sender.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(SIGWINCH, sender)?;
+    let mut reader = InputReader { tty: open_tty()?, resize_signals, decoder: KeyDecoder::new(), events };
+    thread::Builder::new().name("input".into()).spawn(move || while reader.forward_next().is_some() {})?;
     Ok(())
 }
 
-/// Sends an event, and waits while the channel is full. Merges successive resizes into one event. Returns `None` if the
-/// channel is closed or the terminal fails.
-fn forward_event(event: Event, events: &TermEventSender) -> Option<()> {
-    let Event::Resize(columns, rows) = event else {
-        return translate(event).map_or(Some(()), |event| events.blocking_send(event).ok());
-    };
-    debounce_resize();
-    let (mut columns, mut rows, mut next) = (columns, rows, None);
-    while next.is_none() && event::poll(PENDING_INPUT_TIMEOUT).ok()? {
-        match event::read().ok()? {
-            Event::Resize(newer_columns, newer_rows) => (columns, rows) = (newer_columns, newer_rows),
-            other => next = translate(other),
-        }
-    }
-    events.blocking_send(TermEvent::Resize { columns, rows }).ok()?;
-    next.map_or(Some(()), |event| events.blocking_send(event).ok())
+fn open_tty() -> io::Result<File> {
+    let stdin = rustix::stdio::stdin();
+    if isatty(stdin) { Ok(OwnedFd::from(stdin.try_clone_to_owned()?).into()) } else { File::open("/dev/tty") }
 }
 
-fn translate(event: Event) -> Option<TermEvent> {
-    match event {
-        Event::Key(key) if key.kind == KeyEventKind::Press => Some(TermEvent::Key(key)),
-        Event::Paste(text) => {
+impl InputReader {
+    /// Waits for what comes next and reports it. Returns `None` if there will be nothing more.
+    fn forward_next(&mut self) -> Option<()> {
+        let readable = |fd: &dyn AsRawFd| pollfd { fd: fd.as_raw_fd(), events: POLLIN, revents: 0 };
+        let mut fds = [readable(&self.tty), readable(&self.resize_signals)];
+        // This crate's poll works for terminals on macOS, where the system's does not.
+        let count = match filedescriptor::poll(&mut fds, self.decoder.silence_limit()) {
+            Ok(count) => count,
+            Err(filedescriptor::Error::Poll(error) | filedescriptor::Error::Io(error)) => {
+                return (error.kind() == io::ErrorKind::Interrupted).then_some(());
+            }
+            Err(_) => return None,
+        };
+        if count == 0 {
+            let input = self.decoder.on_silence();
+            return self.report_inputs(input);
+        }
+        let [tty, resize] = fds.map(|fd| fd.revents & (POLLIN | POLLHUP | POLLERR) != 0);
+        if resize {
+            self.report_size()?;
+        }
+        if tty { self.read_tty() } else { Some(()) }
+    }
+
+    fn read_tty(&mut self) -> Option<()> {
+        let mut buffer = [0; READ_BUFFER_BYTES];
+        let inputs = match self.tty.read(&mut buffer) {
+            Ok(0) => return None,
+            Ok(count) => self.decoder.decode(buffer.get(..count)?),
+            Err(error) => {
+                let is_transient =
+                    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
+                return is_transient.then_some(());
+            }
+        };
+        self.report_inputs(inputs)
+    }
+
+    /// Waits while the channel is full. Returns `None` if it is closed.
+    fn report_inputs(&self, inputs: impl IntoIterator<Item = DecodedInput>) -> Option<()> {
+        for input in inputs {
+            self.events.blocking_send(event(input)).ok()?;
+        }
+        Some(())
+    }
+
+    fn report_size(&mut self) -> Option<()> {
+        debounce_resize();
+        let mut drained = [0; 256];
+        while self.resize_signals.read(&mut drained).is_ok_and(|count| count > 0) {}
+        let size = tcgetwinsize(self.tty.as_fd()).ok()?;
+        self.events.blocking_send(TermEvent::Resize { columns: size.ws_col, rows: size.ws_row }).ok()
+    }
+}
+
+/// Returns the event of `input`. A paste becomes one line of bounded length.
+fn event(input: DecodedInput) -> TermEvent {
+    match input {
+        DecodedInput::Key(key) => TermEvent::Key(key),
+        DecodedInput::Paste(text) => {
             let line = text.chars().take(MAX_PASTE_CHARS).map(|c| if c.is_control() { ' ' } else { c });
-            Some(TermEvent::Paste(line.collect()))
+            TermEvent::Paste(line.collect())
         }
-        Event::Resize(columns, rows) => Some(TermEvent::Resize { columns, rows }),
-        Event::Key(_) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "limits the rate of resizes, and waits for no condition")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is how long a person drags a window, not how long a condition takes"
+)]
 fn debounce_resize() {
     thread::sleep(RESIZE_DEBOUNCE);
 }
 
 #[cfg(test)]
 mod tests {
-    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
     use super::*;
 
     #[test]
-    fn paste_is_one_bounded_line() {
-        let Some(TermEvent::Paste(text)) =
-            translate(Event::Paste("a\r\nb\x1b".to_owned() + &"é".repeat(1 << 20)))
-        else {
-            panic!("no paste");
-        };
+    fn paste_becomes_one_bounded_line() {
+        let pasted = "a\r\nb\x1b".to_owned() + &"é".repeat(1 << 20);
+        let TermEvent::Paste(text) = event(DecodedInput::Paste(pasted)) else { panic!("no paste") };
         assert!(text.starts_with("a  b é"));
         assert_eq!(text.chars().count(), MAX_PASTE_CHARS);
-    }
-
-    #[test]
-    fn key_release_is_ignored() {
-        let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
-        assert!(matches!(translate(Event::Key(key)), Some(TermEvent::Key(_))));
-        key.kind = KeyEventKind::Release;
-        assert!(translate(Event::Key(key)).is_none());
     }
 }

@@ -22,6 +22,7 @@
 mod browser;
 mod clipboard;
 mod input;
+mod key_decoder;
 mod panics;
 mod screen;
 mod signals;
@@ -43,7 +44,7 @@ pub use subprocess::Env;
 pub enum TermEvent {
     /// A keystroke. Key releases are filtered out.
     Key(KeyEvent),
-    /// A paste while [`Screen::set_bracketed_paste`] was on, truncated and on one line. The text is untrusted.
+    /// A paste, truncated and on one line. The text is untrusted.
     Paste(String),
     /// A new size of the terminal. The content of the screen is undefined now: call [`Screen::repaint`].
     Resize {

@@ -122,12 +122,6 @@ impl Screen {
         self.tty.set_title(title);
     }
 
-    /// Turns bracketed paste on or off. Pasted text arrives as [`TermEvent::Paste`](super::TermEvent::Paste) if it is
-    /// on, else as keystrokes.
-    pub fn set_bracketed_paste(&self, on: bool) {
-        self.tty.set_bracketed_paste(on);
-    }
-
     /// Restores the terminal and stops the program, as Ctrl-Z does. After `fg`,
     /// [`TermEvent::Resumed`](super::TermEvent::Resumed) follows. Returns false and does nothing if there is no shell
     /// that could continue the program.

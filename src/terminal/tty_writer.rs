@@ -63,7 +63,6 @@ struct Outbox {
     notify_when_ready: bool,
     /// True if the terminal possibly no longer shows the last frame.
     needs_full_redraw: bool,
-    bracketed_paste: bool,
     title: String,
 }
 
@@ -111,16 +110,13 @@ impl Tty {
             let _ = disable_raw_mode();
         }
         enable_raw_mode()?;
-        let Outbox { bytes, is_open, needs_full_redraw, bracketed_paste, title, .. } = &mut *outbox;
+        let Outbox { bytes, is_open, needs_full_redraw, title, .. } = &mut *outbox;
         if !*is_open {
             queue!(bytes, EnterAlternateScreen)?; // the first frame clears the screen
             bytes.extend_from_slice(b"\x1b[22;0t"); // saves the title, which 23;0t restores
             queue!(bytes, SetTitle(&*title))?;
         }
-        queue!(bytes, Hide)?;
-        if *bracketed_paste {
-            queue!(bytes, EnableBracketedPaste)?;
-        }
+        queue!(bytes, Hide, EnableBracketedPaste)?;
         (*is_open, *needs_full_redraw) = (true, true);
         self.changed.notify_all();
         Ok(())
@@ -192,19 +188,6 @@ impl Tty {
             self.changed.notify_all();
         }
         is_accepted
-    }
-
-    /// Turns bracketed paste on or off, now and after every stop.
-    pub(super) fn set_bracketed_paste(&self, on: bool) {
-        let mut outbox = self.lock();
-        if outbox.bracketed_paste != on {
-            outbox.bracketed_paste = on;
-            drop(outbox);
-            let mut bytes = Vec::new();
-            let _ =
-                if on { queue!(bytes, EnableBracketedPaste) } else { queue!(bytes, DisableBracketedPaste) };
-            self.send(&bytes);
-        }
     }
 
     /// Sets the window's title, now and after every stop.

@@ -30,8 +30,6 @@ pub enum Effect {
     RingBell,
     /// Sets the window's title.
     SetTitle(String),
-    /// Turns bracketed paste on (while a line is edited) or off.
-    SetBracketedPaste(bool),
     /// Draws the whole screen again.
     Repaint,
     /// Suspends the program until the shell continues it.

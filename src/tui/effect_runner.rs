@@ -87,7 +87,6 @@ impl EffectRunner {
             Effect::OpenInBrowser(url) => terminal::open_in_browser(&url, &self.env, &self.event_sender),
             Effect::RingBell => self.screen.ring(),
             Effect::SetTitle(title) => self.screen.set_title(&title),
-            Effect::SetBracketedPaste(on) => self.screen.set_bracketed_paste(on),
             Effect::Repaint => self.screen.repaint(),
             Effect::Suspend => {
                 if let Some(persistence) = &mut self.persistence {

@@ -34,20 +34,28 @@ impl Model {
         self.table.mark_interacted();
         self.read_cursors = self.profiles.cursors_at_end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            // These actions work in every focus.
-            match keymap::action_for(&key) {
+            // These work wherever the focus is.
+            match keymap::action_for(&keymap::with_latin_letter(key)) {
                 Some(Action::Quit) => return vec![Effect::Quit],
                 Some(Action::Repaint) => return vec![Effect::Repaint],
                 Some(Action::Suspend) => return vec![Effect::Suspend],
                 _ => {}
             }
         }
+        let is_text = matches!(
+            self.focus,
+            Focus::Filter { .. } | Focus::AddSession { .. } | Focus::ConfirmRelease { .. }
+        );
+        let key = if is_text { key } else { keymap::with_latin_letter(key) };
         match &self.focus {
             Focus::Pane(pane) => match keymap::action_for(&key) {
                 Some(action) => self.on_action(action, *pane, now),
                 None => Vec::new(),
             },
-            Focus::Filter { .. } => self.on_filter_key(key),
+            Focus::Filter { .. } => {
+                self.on_filter_key(key);
+                Vec::new()
+            }
             Focus::AddSession { .. } => self.on_session_input_key(key, now),
             Focus::CopyMenu { .. } => self.on_copy_menu_key(key, now),
             Focus::ConfirmRelease { .. } => self.on_release_key(key, now),
@@ -177,8 +185,8 @@ impl Model {
                 self.notify(now, NoticeLevel::Info, text.into());
                 return vec![Effect::SendToAllPollers(PollerCommand::PollNow)];
             }
-            Action::Filter => return self.open_filter_input(),
-            Action::AddSession => return self.open_session_input(pane),
+            Action::Filter => self.open_filter_input(),
+            Action::AddSession => self.open_session_input(pane),
             Action::Mute => return self.mute_selected(now),
             Action::Unmute => return self.unmute_all(now),
             Action::Recent => return self.request_recent(),

@@ -5,6 +5,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use super::keyboard_layout::latin_letter;
+
 /// An action that a keystroke triggers in a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -279,6 +281,17 @@ pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
     let has_release =
         |binding: &Binding| binding.actions.iter().any(|(_, action)| *action == Action::Release);
     BINDINGS.iter().filter(move |binding| may_release || !has_release(binding))
+}
+
+/// Returns the keystroke with the Latin letter that is on its key, if it typed a letter of another alphabet. Input lines use
+/// the letter as it was typed.
+pub(super) fn with_latin_letter(event: KeyEvent) -> KeyEvent {
+    match event.code {
+        KeyCode::Char(letter) => {
+            KeyEvent { code: KeyCode::Char(latin_letter(letter).unwrap_or(letter)), ..event }
+        }
+        _ => event,
+    }
 }
 
 /// Returns the action of a keystroke, or `None` if it has none.

@@ -21,55 +21,35 @@ use keepwatch_core::tracker::Input;
 /// The maximum length of a filter, in characters.
 pub(super) const MAX_FILTER_CHARS: usize = 200;
 /// The maximum length of a text that contains a session id, in characters. It has room for a line of a log.
-const MAX_SESSION_INPUT_CHARS: usize = 1000;
+pub(super) const MAX_SESSION_INPUT_CHARS: usize = 1000;
 
 impl Model {
     /// Opens the input line of the filter.
-    pub(super) fn open_filter_input(&mut self) -> Vec<Effect> {
+    pub(super) fn open_filter_input(&mut self) {
         let before = self.table.filter().clone();
         self.focus = Focus::Filter { input: TextInput::new(before.text().to_owned()), before, error: None };
-        vec![Effect::SetBracketedPaste(true)]
     }
 
     /// Edits the filter. Enter keeps it unless it is invalid, and Esc restores the filter from before.
-    pub(super) fn on_filter_key(&mut self, key: KeyEvent) -> Vec<Effect> {
-        let Focus::Filter { input, before, error } = &mut self.focus else { return Vec::new() };
+    pub(super) fn on_filter_key(&mut self, key: KeyEvent) {
+        let Focus::Filter { input, before, error } = &mut self.focus else { return };
         match key.code {
-            KeyCode::Enter if error.is_some() => return Vec::new(), // an invalid filter stays open
+            KeyCode::Enter if error.is_some() => return, // an invalid filter stays open
             KeyCode::Enter => {}
             KeyCode::Esc => drop(self.table.set_filter(std::mem::take(before))),
             _ => {
                 edit_input(input, key, MAX_FILTER_CHARS);
                 self.apply_filter_input();
-                return Vec::new();
+                return;
             }
         }
         self.focus = Focus::Pane(Pane::Table);
         self.rebuild_rows();
-        vec![Effect::SetBracketedPaste(false)]
-    }
-
-    /// Inserts pasted text into the open input line. Elsewhere a paste is ignored: its letters would act as commands.
-    pub(super) fn on_paste(&mut self, text: &str) {
-        match &mut self.focus {
-            Focus::Filter { input, .. } => {
-                insert_text(input, text, MAX_FILTER_CHARS);
-                self.apply_filter_input();
-            }
-            Focus::AddSession { input, invalid, .. } => {
-                // A pasted page of a log is reduced to its id, which the user can then check.
-                let id = SessionId::find_in(text);
-                insert_text(input, id.as_ref().map_or(text, SessionId::raw), MAX_SESSION_INPUT_CHARS);
-                *invalid = None;
-            }
-            _ => {}
-        }
     }
 
     /// Opens the input line for the id of a session to watch.
-    pub(super) fn open_session_input(&mut self, back: Pane) -> Vec<Effect> {
+    pub(super) fn open_session_input(&mut self, back: Pane) {
         self.focus = Focus::AddSession { input: TextInput::default(), invalid: None, back };
-        vec![Effect::SetBracketedPaste(true)]
     }
 
     /// Edits the id of a session to watch. Enter watches the session, and Esc closes the input line.
@@ -80,15 +60,12 @@ impl Model {
             KeyCode::Enter => match SessionId::find_in(input.value()) {
                 Ok(id) => {
                     self.focus = Focus::Pane(back);
-                    let mut effects = vec![Effect::SetBracketedPaste(false)];
-                    effects.extend(self.add_session(id, None, now));
-                    return effects;
+                    return self.add_session(id, None, now);
                 }
                 Err(error) => *invalid = Some(error.to_string()),
             },
             KeyCode::Esc => {
                 self.focus = Focus::Pane(back);
-                return vec![Effect::SetBracketedPaste(false)];
             }
             _ => {
                 edit_input(input, key, MAX_SESSION_INPUT_CHARS);
@@ -136,7 +113,7 @@ impl Model {
         effects
     }
 
-    fn apply_filter_input(&mut self) {
+    pub(super) fn apply_filter_input(&mut self) {
         let Focus::Filter { input, error, .. } = &mut self.focus else { return };
         match Filter::parse_for_profiles(input.value(), self.profiles.is_multi_profile()) {
             Ok(filter) => {
@@ -160,7 +137,7 @@ fn edit_input(input: &mut TextInput, key: KeyEvent, max_chars: usize) {
 }
 
 /// Inserts text at the cursor, up to `max_chars` characters in all. Control characters are left out.
-fn insert_text(input: &mut TextInput, text: &str, max_chars: usize) {
+pub(super) fn insert_text(input: &mut TextInput, text: &str, max_chars: usize) {
     let room = max_chars.saturating_sub(input.value().chars().count());
     for letter in text.chars().filter(|letter| !letter.is_control()).take(room) {
         input.handle(InputRequest::InsertChar(letter));

@@ -57,7 +57,7 @@ impl Model {
             Message::Report(profile, report) => self.on_report(profile, *report, now),
             Message::Key(key) => self.on_key(key, now),
             Message::Paste(text) => {
-                self.on_paste(&text);
+                self.on_paste(&text, now);
                 Vec::new()
             }
             Message::Resize(columns, rows) => {

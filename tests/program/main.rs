@@ -38,3 +38,4 @@ mod secrets;
 mod shutdown;
 mod simulate;
 mod slow_terminal;
+mod terminal_input;

@@ -338,35 +338,93 @@ fn control_keystrokes_work_in_every_focus() {
 #[test]
 fn filter_applies_while_it_is_typed() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
-    assert_eq!(world.press("/"), [Effect::SetBracketedPaste(true)]);
+    assert_eq!(world.press("/"), []);
     assert_eq!(world.press("BET"), [], "letters are text, not commands");
     assert_eq!(world.rows(), ["beta"]);
     world.key(KeyCode::Backspace);
     assert_eq!(world.model.table.filter().text(), "BE");
-    assert_eq!(world.key(KeyCode::Enter), [Effect::SetBracketedPaste(false)]);
+    assert_eq!(world.key(KeyCode::Enter), []);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     // The next edit starts from this filter, and Esc restores it.
     world.press("/");
     world.ctrl('u');
     world.press("alp");
     assert_eq!(world.rows(), ["alpha"]);
-    assert_eq!(world.key(KeyCode::Esc), [Effect::SetBracketedPaste(false)]);
+    assert_eq!(world.key(KeyCode::Esc), []);
     assert_eq!((world.model.table.filter().text(), world.rows()), ("BE", vec!["beta"]));
     world.key(KeyCode::Esc);
     assert_eq!((world.model.table.filter().text(), world.rows()), ("", vec!["alpha", "beta"]));
 }
 
 #[test]
-fn paste_is_ignored_outside_input_lines() {
+fn paste_is_inserted_into_the_filter() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
-    assert_eq!(world.send(Message::Paste("q\n".into())), []);
-    assert_eq!((world.pane(), world.model.table.filter().text()), (Some(Pane::Table), ""));
     world.press("/a");
     world.send(Message::Paste("l\u{1b}p\r\nha\t".into()));
     assert_eq!((world.model.table.filter().text(), world.rows()), ("alpha", vec!["alpha"]));
     world.key(KeyCode::Left);
     world.send(Message::Paste("🙂".into()));
     assert_eq!(world.model.table.filter().text(), "alph🙂a", "the text is inserted at the cursor");
+}
+
+#[test]
+fn keys_of_other_layouts_act_by_their_place() {
+    let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
+    world.press("о"); // the J key of a Russian keyboard
+    assert_eq!(world.selected(), Some("beta"));
+    world.press("κ"); // the K key of a Greek one
+    assert_eq!(world.selected(), Some("alpha"));
+    world.press("/сё");
+    assert_eq!(world.model.table.filter().text(), "сё", "text stays as it is typed");
+    world.key(KeyCode::Esc);
+    assert_eq!(world.press("й"), [Effect::Quit]);
+    assert_eq!(World::with_running(&[]).ctrl('с'), [Effect::Quit], "the kitty protocol reports Ctrl-С");
+}
+
+#[test]
+fn pasted_words_are_ignored_with_a_notice() {
+    let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
+    for text in ["checkout-qa", "q\n", "c", "two words", "", "\u{1b}[A", "x\rabcd\r"] {
+        assert_eq!(world.send(Message::Paste(text.into())), [], "{text:?}");
+        assert_eq!((world.pane(), world.selected()), (Some(Pane::Table), Some("alpha")), "{text:?}");
+        assert!(world.notice().contains("pasted text"), "{text:?}");
+    }
+    for keys in ["?", "!", "y", "x"] {
+        world.press(keys);
+        assert_eq!(world.send(Message::Paste("lpha\r".into())), [], "{keys}");
+        assert_eq!(world.notice(), "pasted text is ignored here", "{keys}");
+        world.key(KeyCode::Esc);
+    }
+}
+
+#[test]
+fn pasted_id_selects_its_session() {
+    let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
+    world.send(Message::Paste(" beta\n".into()));
+    assert_eq!((world.selected(), world.pane()), (Some("beta"), Some(Pane::Table)));
+    world.press("e");
+    world.send(Message::Paste("https://www.browserbase.com/sessions/alpha".into()));
+    assert_eq!(world.selected(), Some("beta"), "only a UUID is found in a URL");
+    world.send(Message::Paste("alpha".into()));
+    assert_eq!((world.selected(), world.pane()), (Some("alpha"), Some(Pane::Table)));
+    world.press("/beta");
+    world.key(KeyCode::Enter);
+    world.send(Message::Paste("alpha".into()));
+    assert_eq!(world.selected(), Some("beta"));
+    assert!(world.notice().contains("a filter hides it"));
+}
+
+#[test]
+fn pasted_unknown_uuid_is_offered_to_be_watched() {
+    let uuid = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+    let mut world = World::with_running(&[("alpha", 100)]);
+    let log_line = format!("21:04:02 INFO session={uuid} project: started");
+    assert_eq!(world.send(Message::Paste(log_line)), [], "nothing happens without a keystroke");
+    assert!(matches!(&world.model.focus, Focus::AddSession { input, .. } if input.value() == uuid));
+    assert_eq!(world.key(KeyCode::Enter), [Effect::SendToAllPollers(PollerCommand::Watch(id(uuid)))]);
+    assert_eq!(world.selected(), Some(uuid));
+    world.send(Message::Paste(format!("{uuid} 45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff")));
+    assert!(world.notice().contains("2 ids"));
 }
 
 #[test]
@@ -413,13 +471,10 @@ fn invalid_filter_stays_open() {
 fn pasted_log_line_adds_its_session() {
     let uuid = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let mut world = World::with_running(&[("alpha", 100)]);
-    assert_eq!(world.press("a"), [Effect::SetBracketedPaste(true)]);
+    assert_eq!(world.press("a"), []);
     world.send(Message::Paste(format!("x\nGET /v1/sessions/{uuid} 200\ny {}", "z".repeat(5000))));
     let effects = world.key(KeyCode::Enter);
-    assert_eq!(
-        effects,
-        [Effect::SetBracketedPaste(false), Effect::SendToAllPollers(PollerCommand::Watch(id(uuid)))]
-    );
+    assert_eq!(effects, [Effect::SendToAllPollers(PollerCommand::Watch(id(uuid)))]);
     assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
     assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "the session counts as named");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
@@ -447,7 +502,7 @@ fn text_without_id_stays_open() {
     assert_eq!(input(&world), Some(("no id here".into(), true)));
     world.press("!");
     assert_eq!(input(&world), Some(("no id here!".into(), false)), "the next letter removes the error");
-    assert_eq!(world.key(KeyCode::Esc), [Effect::SetBracketedPaste(false)]);
+    assert_eq!(world.key(KeyCode::Esc), []);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["alpha"]));
 }
 

@@ -38,6 +38,12 @@ impl SessionId {
             many => Err(SessionIdError::Ambiguous(many.len())),
         }
     }
+
+    /// Returns true if the id is a UUID, as those of Browserbase are.
+    #[must_use]
+    pub fn is_uuid(&self) -> bool {
+        uuid_at(self.raw()).is_some_and(|uuid| uuid.len() == self.raw().len())
+    }
 }
 
 fn unique_ignoring_case<'t>(ids: impl Iterator<Item = &'t str>) -> Vec<&'t str> {

@@ -150,10 +150,7 @@ fn profile_that_finds_session_owns_it() {
         world.press("a");
         world.press("new-one");
         let effects = world.key(KeyCode::Enter);
-        assert_eq!(
-            effects,
-            [Effect::SetBracketedPaste(false), Effect::SendToAllPollers(PollerCommand::Watch(id("new-one")))]
-        );
+        assert_eq!(effects, [Effect::SendToAllPollers(PollerCommand::Watch(id("new-one")))]);
         let unwatch = [Effect::SendToPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
         if first == ACME {
             let effects = world.report_not_found_from(ACME, "new-one");

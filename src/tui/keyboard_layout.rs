@@ -1,0 +1,67 @@
+//! Keyboard layouts whose letters are not Latin: which Latin letter is on the same key. So the bindings work without
+//! switching the layout. Text that is typed into an input line stays as it is.
+//!
+//! Only letters are in the tables. A symbol such as `;`, which a Greek keyboard has on the Q key, means itself.
+
+/// The letters of each layout, and the letters on the same keys of an American keyboard.
+const LAYOUTS: [(&str, &str); 4] = [
+    // Russian
+    ("йцукенгшщзхъфывапролджэячсмитьбю", "qwertyuiop[]asdfghjkl;'zxcvbnm,."),
+    // Ukrainian and Belarusian letters that the Russian layout lacks
+    ("іїєў", "s]'o"),
+    // Greek
+    ("ςερτυθιοπασδφγηξκλζχψωβνμ", "wertyuiopasdfghjklzxcvbnm"),
+    // Hebrew
+    ("קראטוןםפשדגכעיחלךזסבהנמצ", "ertyuiopasdfghjklzxcvbnm"),
+];
+
+/// Returns what the key of `letter` types on an American keyboard, in the same case; `None` if `letter` is in no table.
+pub(super) fn latin_letter(letter: char) -> Option<char> {
+    if letter.is_ascii() {
+        return None;
+    }
+    let mut lower_case = letter.to_lowercase();
+    let (Some(lower), None) = (lower_case.next(), lower_case.next()) else { return None };
+    let mut pairs = LAYOUTS.iter().flat_map(|(letters, latin)| letters.chars().zip(latin.chars()));
+    let latin = pairs.find(|(own, _)| *own == lower).map(|(_, latin)| latin)?;
+    Some(if letter.is_uppercase() { latin.to_ascii_uppercase() } else { latin })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn letters_map_to_the_same_key() {
+        for (letter, latin) in [
+            ('с', 'c'),
+            ('С', 'C'),
+            ('й', 'q'),
+            ('ч', 'x'),
+            ('н', 'y'),
+            ('П', 'G'),
+            ('і', 's'),
+            ('ψ', 'c'),
+            ('χ', 'x'),
+            ('Γ', 'G'),
+            ('ב', 'c'),
+            ('ס', 'x'),
+        ] {
+            assert_eq!(latin_letter(letter), Some(latin), "{letter}");
+        }
+        for letter in ['c', ';', '/', 'é', 'ß', '日', '\u{301}'] {
+            assert_eq!(latin_letter(letter), None, "{letter}");
+        }
+    }
+
+    #[test]
+    fn tables_are_complete_and_without_duplicates() {
+        let mut seen = HashSet::new();
+        for (letters, latin) in LAYOUTS {
+            assert_eq!(letters.chars().count(), latin.chars().count(), "{letters}");
+            assert!(letters.chars().all(|letter| seen.insert(letter)), "{letters}");
+        }
+    }
+}

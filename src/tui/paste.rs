@@ -1,0 +1,75 @@
+//! Pasted text: inserted into the open input line, or searched for a session id. A paste never acts as keystrokes.
+//!
+//! | focus | a paste |
+//! | --- | --- |
+//! | filter | is inserted at the cursor |
+//! | id of a session to watch | is reduced to the id that it contains, and inserted |
+//! | a pane | selects the session whose id it contains, or offers to watch it |
+//! | a popup | is ignored, with a notice |
+
+use super::focus::{Focus, Pane};
+use super::model::Model;
+use super::notice::NoticeLevel;
+use super::text_input::{MAX_FILTER_CHARS, MAX_SESSION_INPUT_CHARS, insert_text};
+use keepwatch_core::clock::Moment;
+use keepwatch_core::session::SessionId;
+use tui_input::Input as TextInput;
+
+impl Model {
+    /// Handles pasted text, which is untrusted.
+    pub(super) fn on_paste(&mut self, text: &str, now: Moment) {
+        match &mut self.focus {
+            Focus::Filter { input, .. } => {
+                insert_text(input, text, MAX_FILTER_CHARS);
+                self.apply_filter_input();
+            }
+            Focus::AddSession { input, invalid, .. } => {
+                // A pasted page of a log is reduced to its id, which the user can then check.
+                let id = SessionId::find_in(text);
+                insert_text(input, id.as_ref().map_or(text, SessionId::raw), MAX_SESSION_INPUT_CHARS);
+                *invalid = None;
+            }
+            Focus::Pane(pane) => {
+                let pane = *pane;
+                self.paste_into_pane(text, pane, now);
+            }
+            Focus::CopyMenu { .. }
+            | Focus::Reveal { .. }
+            | Focus::ConfirmRelease { .. }
+            | Focus::Help { .. }
+            | Focus::Failures { .. } => {
+                self.notify(now, NoticeLevel::Info, "pasted text is ignored here".into());
+            }
+        }
+    }
+
+    fn paste_into_pane(&mut self, text: &str, pane: Pane, now: Moment) {
+        match SessionId::find_in(text) {
+            Ok(id) if self.profiles.find(&id).is_some() => self.select_pasted(id, pane, now),
+            // Any other single word could be an id, too. Only a UUID is sure to be meant as one.
+            Ok(id) if id.is_uuid() && self.replay.is_none() => {
+                self.focus = Focus::AddSession {
+                    input: TextInput::new(id.raw().to_owned()),
+                    invalid: None,
+                    back: pane,
+                };
+            }
+            Ok(_) => {
+                self.notify(now, NoticeLevel::Info, "the pasted text has no session id of this list".into())
+            }
+            Err(error) => self.notify(now, NoticeLevel::Info, format!("pasted text ignored: {error}")),
+        }
+    }
+
+    fn select_pasted(&mut self, id: SessionId, pane: Pane, now: Moment) {
+        if self.table.rows().row_of(&id).is_none() {
+            let text = format!("{} is watched, but a filter hides it", id.prefix(8));
+            return self.notify(now, NoticeLevel::Info, text);
+        }
+        if matches!(pane, Pane::Events | Pane::Recent) {
+            self.focus = Focus::Pane(Pane::Table);
+        }
+        self.table.select(id);
+        self.scroll.reset();
+    }
+}
