@@ -1,12 +1,14 @@
 //! The HTTP client: one method for each API request. It limits the time and size of each response and redacts the API
-//! key if the server quotes it. It never retries. Only a [`ReleasePermission`] can send a POST.
+//! key if the server quotes it. It repeats a request only if a kept connection turns out to be closed; `poll` decides about all
+//! other retries. Only a [`ReleasePermission`] can send a POST.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use tokio::time::timeout;
 use url::Url;
 
@@ -83,6 +85,10 @@ pub struct Client {
     /// The texts of the newest response to each list. The next response shares the texts that did not change.
     intern_caches: Mutex<HashMap<List, InternCache>>,
     http: OnceLock<reqwest::Client>,
+    /// A client that uses a new connection for each request.
+    unpooled_http: OnceLock<reqwest::Client>,
+    /// True if `http` may have kept a connection open, because its newest request got a response.
+    may_reuse_connection: AtomicBool,
 }
 
 impl Client {
@@ -96,6 +102,8 @@ impl Client {
             query: None,
             intern_caches: Mutex::default(),
             http: OnceLock::new(),
+            unpooled_http: OnceLock::new(),
+            may_reuse_connection: AtomicBool::new(false),
         }
     }
 
@@ -243,8 +251,35 @@ impl Client {
         api_response
     }
 
+    /// Sends a request, and returns the response without its body.
+    ///
+    /// A server may close a kept connection at any time, also while a request is on its way. So a GET that gets no response
+    /// on a connection that may be a kept one is sent once more, on a new connection. A POST is not, because the server may
+    /// have read it.
     async fn send(
         &self,
+        method: Method,
+        url: Url,
+        body: Option<&'static str>,
+        body_limits: BodyLimits,
+    ) -> Result<Response, ApiError> {
+        let may_be_kept = self.may_reuse_connection.load(Ordering::Relaxed);
+        let first = self.send_once(self.http()?, method.clone(), url.clone(), body, body_limits).await;
+        self.may_reuse_connection.store(first.is_ok(), Ordering::Relaxed);
+        let has_no_response = match &first {
+            Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT, // the server waited for a next request
+            Err(error) => error.kind == ApiErrorKind::ConnectionClosed,
+        };
+        // promise: kept-connection
+        if has_no_response && may_be_kept && method == Method::GET {
+            return self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
+        }
+        first
+    }
+
+    async fn send_once(
+        &self,
+        http: &reqwest::Client,
         method: Method,
         url: Url,
         body: Option<&'static str>,
@@ -253,8 +288,7 @@ impl Client {
         let mut header_value = HeaderValue::from_str(self.api_key.expose())
             .map_err(|_| ApiError::from(ApiErrorKind::ApiKeyMalformed))?;
         header_value.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
-        let mut request: RequestBuilder =
-            self.http()?.request(method, url).header("X-BB-API-Key", header_value);
+        let mut request: RequestBuilder = http.request(method, url).header("X-BB-API-Key", header_value);
         // reqwest accepts gzip by default. A single session is too small to need it, and its response may hold a
         // signing key: compressing a secret together with text that others control can leak it (BREACH).
         if !body_limits.allows_gzip {
@@ -368,6 +402,20 @@ impl Client {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
+        let http = self.http_builder().build().map_err(error_mapping::from_build_error)?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    fn unpooled_http(&self) -> Result<&reqwest::Client, ApiError> {
+        if let Some(http) = self.unpooled_http.get() {
+            return Ok(http);
+        }
+        let builder = self.http_builder().pool_max_idle_per_host(0);
+        let http = builder.build().map_err(error_mapping::from_build_error)?;
+        Ok(self.unpooled_http.get_or_init(|| http))
+    }
+
+    fn http_builder(&self) -> reqwest::ClientBuilder {
         // Only the first call installs a provider. Later calls return an error, which does not matter.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plain = self.endpoint.is_plain();
@@ -392,8 +440,7 @@ impl Client {
             // promise: no-proxy
             builder = builder.no_proxy();
         }
-        let http = builder.build().map_err(error_mapping::from_build_error)?;
-        Ok(self.http.get_or_init(|| http))
+        builder
     }
 }
 

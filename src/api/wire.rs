@@ -33,12 +33,17 @@ const MAX_EXTRA_FIELD_BYTES: usize = 1024;
 /// The maximum length of a text in a known field, in bytes. Real texts are shorter than 64 bytes.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// Decodes the response to `GET /v1/sessions/{id}`. A session without an `id` gets `requested_id`.
+/// Decodes the response to `GET /v1/sessions/{id}`. A session without an `id` gets `requested_id`. A response about
+/// another session, for example from a misconfigured cache, is an error.
 pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, ApiError> {
     let mut builder: SessionBuilder = parse_json(&utf8_lossy(body))?;
     let connect = builder.connect;
     builder.id.get_or_insert_with(|| requested_id.clone());
     let mut session = builder.build().map_err(unexpected_response)?;
+    // promise: matching-id, mutant: !session.id.raw().eq_ignore_ascii_case(requested_id.raw()) -> false
+    if !session.id.raw().eq_ignore_ascii_case(requested_id.raw()) {
+        return Err(unexpected_response("the reply is about another session"));
+    }
     session.connect = Some(connect);
     Ok(session)
 }

@@ -143,7 +143,9 @@ fn session_list(is_over: bool) -> String {
 
 /// Decodes the percent-encoding of a path segment.
 fn decoded(segment: &str) -> String {
-    url::Url::parse(&format!("x://h/?{segment}")).unwrap().query_pairs().next().unwrap().0.into_owned()
+    // These stand for themselves in a path, but not in a query.
+    let query = segment.replace('+', "%2B").replace('=', "%3D").replace('&', "%26");
+    url::Url::parse(&format!("x://h/?{query}")).unwrap().query_pairs().next().unwrap().0.into_owned()
 }
 
 /// Returns an error response. `turn` selects one of seven ways in which a server's text reaches an error, and the text.

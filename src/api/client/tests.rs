@@ -7,6 +7,7 @@ use super::*;
 use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
+mod kept_connections;
 mod tls;
 
 const API_KEY: &str = "bb_test_cAnArY-key";
@@ -161,7 +162,7 @@ async fn api_key_is_only_credential_sent() {
 
 #[tokio::test]
 async fn any_id_is_one_path_segment() {
-    let server = serve(http_response("200 OK", "", SESSION), AfterResponse::Close);
+    let server = serve(http_response("200 OK", "", r#"{"status":"RUNNING"}"#), AfterResponse::Close);
     for base in ["/prefix", "/prefix/"] {
         let client = client_for(&format!("http://127.0.0.1:{}{base}", server.port));
         for (text, encoded) in [

@@ -13,7 +13,7 @@ fn decode_list(body: &[u8]) -> Result<SessionList, ApiError> {
 }
 
 fn requested_id() -> SessionId {
-    SessionId::parse("asked-for").unwrap()
+    SessionId::parse("6512bd43").unwrap()
 }
 
 fn full_session_json() -> Value {
@@ -106,6 +106,21 @@ fn any_rfc3339_time_is_decoded() {
 }
 
 #[test]
+fn response_about_another_session_is_an_error() {
+    let mut json = full_session_json();
+    json["id"] = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff".into();
+    let body = json.to_string();
+    let error = session(body.as_bytes(), &requested_id()).unwrap_err();
+    assert!(error.description().contains("the reply is about another session"), "{}", error.description());
+    assert!(
+        session_with_urls(body.as_bytes(), &requested_id()).is_err(),
+        "no connect URL of another session"
+    );
+    json["id"] = requested_id().raw().to_ascii_uppercase().into();
+    assert!(session(json.to_string().as_bytes(), &requested_id()).is_ok(), "a UUID has no case");
+}
+
+#[test]
 fn missing_or_null_field_is_none() {
     for name in [
         "projectId",
@@ -191,7 +206,9 @@ fn odd_values_are_kept() {
     assert_eq!(session_with_field("status", Some("\"HIBERNATING\"")).status.phase(), Phase::Unknown);
     assert_eq!(session_with_field("status", Some("\"\"")).status.raw(), "");
     assert_eq!(session_with_field("region", Some("\"mars-north-1\"")).region.unwrap().raw(), "mars-north-1");
-    assert_eq!(session_with_field("id", Some("\" two words \"")).id.raw(), " two words ");
+    let spaced = SessionId::from_api(Untrusted::new(" two words "));
+    let body = br#"{"id":" two words ","status":"RUNNING"}"#;
+    assert_eq!(session(body, &spaced).unwrap().id.raw(), " two words ");
     assert_eq!(session_with_field("projectId", Some("\"\"")).project.unwrap().raw(), "");
     assert_eq!(session_with_field("userMetadata", Some("{ }")).metadata.unwrap().json(), "{ }");
     let reversed = session_with_field("expiresAt", Some("\"1926-01-01T00:00:00Z\""));
@@ -200,9 +217,9 @@ fn odd_values_are_kept() {
 
 #[test]
 fn escaped_names_and_values_are_decoded() {
-    let body = r#"{"\u0069d":"\u0061\"b","st\u0061tus":"RUNN\u0049NG","connect\u0055rl":"cAnArY"}"#;
+    let body = r#"{"\u0069d":"\u0036512bd43","st\u0061tus":"RUNN\u0049NG","connect\u0055rl":"cAnArY"}"#;
     let session = session(body.as_bytes(), &requested_id()).unwrap();
-    assert_eq!((session.id.raw(), &session.status), ("a\"b", &Status::Running));
+    assert_eq!((session.id.raw(), &session.status), ("6512bd43", &Status::Running));
     assert!(session.connect.unwrap().connect_url);
     assert!(!format!("{session:?}").contains(CANARY));
     let (_, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
@@ -211,7 +228,7 @@ fn escaped_names_and_values_are_decoded() {
 
 #[test]
 fn last_of_duplicate_fields_counts() {
-    let body = r#"{"id":"a","status":"PENDING","status":"RUNNING","connectUrl":"x","connectUrl":"y","proxyBytes":1,"proxyBytes":"?"}"#;
+    let body = r#"{"id":"6512bd43","status":"PENDING","status":"RUNNING","connectUrl":"x","connectUrl":"y","proxyBytes":1,"proxyBytes":"?"}"#;
     let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!(session.status, Status::Running);
     assert_eq!(urls.connect.unwrap().expose(), "y");
@@ -255,7 +272,7 @@ fn deep_or_long_values_are_harmless() {
             <= MAX_TEXT_BYTES
     );
     let many: String = (0..10_000).map(|number| format!("\"f{number}\":{number},")).collect();
-    let body = format!("{{{many}\"id\":\"a\",\"status\":\"RUNNING\"}}");
+    let body = format!("{{{many}\"id\":\"6512bd43\",\"status\":\"RUNNING\"}}");
     assert_eq!(
         super::session(body.as_bytes(), &requested_id()).unwrap().extra_fields.len(),
         MAX_EXTRA_FIELDS
@@ -399,9 +416,11 @@ proptest! {
         context.iter().for_each(|value| { map.insert("contextId".into(), json!(value)); });
         ended.iter().for_each(|value| { map.insert("endedAt".into(), json!(value)); });
         metadata.iter().for_each(|value| { map.insert("userMetadata".into(), json!(value)); });
-        let session = session(fields.to_string().as_bytes(), &requested_id()).unwrap();
+        let is_valid_id = !matches!(id.as_str(), "" | "." | "..");
+        let requested = if is_valid_id { SessionId::from_api(Untrusted::new(id.as_str())) } else { requested_id() };
+        let session = session(fields.to_string().as_bytes(), &requested).unwrap();
         let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
-        if matches!(id.as_str(), "" | "." | "..") {
+        if !is_valid_id {
             prop_assert_eq!(&session.id, &requested_id());
         } else {
             prop_assert_eq!(session.id.raw(), &id);

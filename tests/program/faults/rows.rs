@@ -118,6 +118,11 @@ impl Row {
         if self.target == WatchTarget::One { 1 } else { IDS.len() }
     }
 
+    /// Returns true if the fault closes the connection without a complete response.
+    pub(crate) fn closes_connection(&self) -> bool {
+        self.message.starts_with("the connection was cut")
+    }
+
     /// Returns true if the error is about the session itself. The program reports it as an event of the session.
     pub(crate) fn is_not_found(&self) -> bool {
         self.message.starts_with("not found") || self.message.starts_with("gone")
