@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(super) fn start(events: TermEventSender) -> io::Result<()> {
 
 fn open_tty() -> io::Result<File> {
     let stdin = rustix::stdio::stdin();
-    if isatty(stdin) { Ok(OwnedFd::from(stdin.try_clone_to_owned()?).into()) } else { File::open("/dev/tty") }
+    if isatty(stdin) { Ok(stdin.try_clone_to_owned()?.into()) } else { File::open("/dev/tty") }
 }
 
 impl InputReader {
