@@ -90,7 +90,8 @@ fn odd_sessions() -> Vec<Value> {
         .collect()
 }
 
-/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next session. Returns the URL.
+/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next
+/// session, with the id that it asks for in place of an id that is not empty. Returns the URL.
 fn mock(sessions: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -105,11 +106,16 @@ fn mock(sessions: Vec<Value>) -> String {
             while lines.read_line(&mut header).unwrap() > 2 {
                 header.clear();
             }
-            let is_session = request.starts_with("GET /v1/sessions/");
-            let (status, body) = if is_session {
-                ("200 OK", next.next().unwrap().to_string())
-            } else {
-                ("404 Not Found", "{}".to_owned())
+            let id = request.strip_prefix("GET /v1/sessions/").and_then(|path| path.split(' ').next());
+            let (status, body) = match id {
+                Some(id) => {
+                    let mut session = next.next().unwrap().clone();
+                    if session["id"] != "" {
+                        session["id"] = id.replace("%20", " ").into();
+                    }
+                    ("200 OK", session.to_string())
+                }
+                None => ("404 Not Found", "{}".to_owned()),
             };
             let length = body.len();
             // The client may have closed the connection.

@@ -151,7 +151,8 @@ fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, e
         }
         _ if is_session(ID) => (200, String::new(), session(ID, context)),
         _ if is_session(FLAKY) && is_first => (503, String::new(), error()),
-        _ if is_session(ENDED_ID) || is_session(FLAKY) => (200, String::new(), session(ENDED_ID, context)),
+        _ if is_session(ENDED_ID) => (200, String::new(), session(ENDED_ID, context)),
+        _ if is_session(FLAKY) => (200, String::new(), session(FLAKY, context)),
         _ => (404, String::new(), error()),
     };
     let date = httpdate();
@@ -190,7 +191,7 @@ fn session(id: &str, context: ResponseContext) -> String {
     let ResponseContext { number, started, is_over, .. } = context;
     let (created, expires) =
         (started.to_rfc3339(), saturating_add(started, Duration::from_secs(900)).to_rfc3339());
-    let status = if id == ENDED_ID || is_over {
+    let status = if [ENDED_ID, FLAKY].contains(&id) || is_over {
         format!(r#""ERROR","endedAt":"{created}""#)
     } else {
         r#""RUNNING""#.to_owned()
