@@ -70,6 +70,9 @@ pub struct SessionTracker {
     list_count: u64,
     /// The moment of the input applied last.
     last_input_moment: Option<Moment>,
+    /// The moment that the clocks of the next input are compared with: that of the newest input that a recording contains.
+    /// Ticks without an event are not recorded, and must not hide a part of a step from a replay.
+    clock_reference: Option<Moment>,
 }
 
 impl Default for SessionTracker {
@@ -100,6 +103,7 @@ impl SessionTracker {
             short_sessions: ShortSessions::default(),
             list_count: 0,
             last_input_moment: None,
+            clock_reference: None,
         }
     }
 
@@ -113,6 +117,8 @@ impl SessionTracker {
     pub fn apply(&mut self, input: Input) -> AppliedChanges {
         let mut applied = AppliedChanges::default();
         let now = input.moment();
+        let is_tick = matches!(input, Input::TimePassed { .. });
+        self.last_input_moment = Some(now);
         self.detect_clock_step(now, &mut applied);
         match input {
             Input::SessionsNamed { ids, .. } => {
@@ -155,6 +161,9 @@ impl SessionTracker {
         }
         self.advance_time(now, &mut applied);
         self.evict();
+        if !is_tick || !applied.events.is_empty() {
+            self.clock_reference = Some(now);
+        }
         if !applied.events.is_empty() {
             self.changes.count_session_change();
         }
@@ -190,10 +199,10 @@ impl SessionTracker {
         }
     }
 
-    /// Records an event if our wall clock and our clock since boot advanced by different amounts since the previous
-    /// input. The wall clock was set in between.
+    /// Records an event if our wall clock and our clock since boot advanced by different amounts since
+    /// `clock_reference`. The wall clock was set in between.
     fn detect_clock_step(&mut self, now: Moment, applied: &mut AppliedChanges) {
-        let Some(previous) = self.last_input_moment.replace(now) else { return };
+        let Some(previous) = self.clock_reference else { return };
         let wall_minus_boot = |moment: Moment| {
             let boot = i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX);
             moment.wall.timestamp_millis().saturating_sub(boot)
