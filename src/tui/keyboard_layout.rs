@@ -1,9 +1,9 @@
 //! Keyboard layouts whose letters are not Latin: which Latin letter is on the same key. So the bindings work without
 //! switching the layout. Text that is typed into an input line stays as it is.
 //!
-//! Only letters are in the tables. A symbol such as `;`, which a Greek keyboard has on the Q key, means itself.
+//! The tables translate only letters. A symbol such as `;`, which a Greek keyboard has on the Q key, means itself.
 
-/// The letters of each layout, and the letters on the same keys of an American keyboard.
+/// The letters of each layout, and the characters on the same keys of an American keyboard.
 const LAYOUTS: [(&str, &str); 4] = [
     // Russian
     ("йцукенгшщзхъфывапролджэячсмитьбю", "qwertyuiop[]asdfghjkl;'zxcvbnm,."),
@@ -16,7 +16,7 @@ const LAYOUTS: [(&str, &str); 4] = [
 ];
 
 /// Returns what the key of `letter` types on an American keyboard, in the same case; `None` if `letter` is in no table.
-pub(super) fn latin_letter(letter: char) -> Option<char> {
+pub(super) fn american_key(letter: char) -> Option<char> {
     if letter.is_ascii() {
         return None;
     }
@@ -49,10 +49,10 @@ mod tests {
             ('ב', 'c'),
             ('ס', 'x'),
         ] {
-            assert_eq!(latin_letter(letter), Some(latin), "{letter}");
+            assert_eq!(american_key(letter), Some(latin), "{letter}");
         }
         for letter in ['c', ';', '/', 'é', 'ß', '日', '\u{301}'] {
-            assert_eq!(latin_letter(letter), None, "{letter}");
+            assert_eq!(american_key(letter), None, "{letter}");
         }
     }
 

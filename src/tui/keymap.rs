@@ -5,7 +5,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::keyboard_layout::latin_letter;
+use super::keyboard_layout::american_key;
 
 /// An action that a keystroke triggers in a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,7 +288,7 @@ pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
 pub(super) fn with_latin_letter(event: KeyEvent) -> KeyEvent {
     match event.code {
         KeyCode::Char(letter) => {
-            KeyEvent { code: KeyCode::Char(latin_letter(letter).unwrap_or(letter)), ..event }
+            KeyEvent { code: KeyCode::Char(american_key(letter).unwrap_or(letter)), ..event }
         }
         _ => event,
     }

@@ -137,7 +137,8 @@ pub(super) fn random_session_id() -> String {
 /// A body that sends `remaining` and then fails, which closes the connection.
 struct TruncatedBody {
     remaining: Option<Bytes>,
-    /// True if hyper had a turn to send its buffer. It would discard the buffer when the body fails.
+    /// True if hyper had a turn to send its buffer. The body fails only then, because hyper discards what it has not sent
+    /// when the body fails.
     is_flushed: bool,
 }
 

@@ -8,7 +8,8 @@ use super::behaviour::Behaviour;
 use super::rows::{Row, WatchTarget};
 use super::server::ReceivedRequest;
 
-/// Longest delay of a request on a busy machine. The next request follows it that much sooner.
+/// Longest delay of a request on a busy machine. If the next request is punctual, the gap between the two is shorter by
+/// this delay.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Returns the number of requests that polling at an interval of 1 s sends to a healthy server in `time`. The list of
@@ -48,7 +49,7 @@ pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
 
 /// Asserts the delay from each failed request to the next one for the same path: at least the server's `Retry-After`,
 /// or else a backoff that starts at twice the interval and doubles, less at most a quarter. For a session that is not
-/// found, the backoff starts at the interval. If the connection was closed without a response, and may have been a kept
+/// found, the backoff starts at the interval. If the connection was closed without a response, and may have been a reused
 /// one, the client may repeat the request at once, over a new connection.
 fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedRequest]) {
     let mut by_path: BTreeMap<&str, Vec<&ReceivedRequest>> = BTreeMap::new();
@@ -86,8 +87,8 @@ fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedReq
     }
 }
 
-/// Returns the longest recovery time: the backoff after that many failures or the `Retry-After`, plus the delays of a
-/// busy machine. The client detects a dead HTTP/2 connection by a ping after 10 s and a timeout of 5 s.
+/// Returns the longest recovery time: the backoff after the row's failures or the `Retry-After`, whichever is longer, plus the
+/// delays of a busy machine. The client detects a dead HTTP/2 connection by a ping after 10 s and a timeout of 5 s.
 pub(crate) fn max_recovery_time(row: &Row) -> Duration {
     if let Behaviour::StopsResponding = (row.behaviour)() {
         return Duration::from_secs(40);

@@ -177,7 +177,7 @@ impl ApiError {
         }
     }
 
-    /// Returns a label of two or three words for narrow places.
+    /// Returns a label of at most three words for narrow places.
     #[must_use]
     pub fn short_label(&self) -> &'static str {
         match self.kind {

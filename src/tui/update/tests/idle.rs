@@ -33,7 +33,7 @@ fn sessions(count: usize, timeout: u64) -> Vec<Session> {
     (0..count).map(|number| session(&format!("s-{number}"), timeout)).collect()
 }
 
-/// A world with `count` running sessions, listed at 10 s, after the startup notice has expired.
+/// A world with `count` running sessions, listed at 10.25 s, after the startup notice has expired.
 fn world_with_running(count: usize, timeout: u64) -> World {
     let mut world = World::watching(Targets::All);
     world.now = 10.25;
