@@ -1,8 +1,8 @@
 //! Opens files that only this user may access: the log, the journal, recordings.
 //!
 //! These files describe the use of an account. Other users must not read them, and must not make keepwatch overwrite a
-//! file that they choose. So a file is created with mode 0600, symbolic links are not followed, and only regular files
-//! of this user are used. Each caller has its own error message for a refused file.
+//! file that they choose. So a file is created with mode 0600, symbolic links are not followed, only regular files are
+//! used, and only those of this user are written. Each caller has its own error message for a refused file.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -92,7 +92,7 @@ pub fn open_read(path: &Path) -> Result<File, OpenError> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(OpenError::Refused(FileRefusal::NotRegular)) }
 }
 
-/// Opens a file without following links. `NONBLOCK` is set, because opening a pipe that nobody reads would block.
+/// Opens a file without following links. `NONBLOCK` is set, because opening a pipe whose other end is not open would block.
 fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
     // promise: private-link, mutant: OFlags::NOFOLLOW -> OFlags::empty()
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;

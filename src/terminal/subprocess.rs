@@ -1,7 +1,7 @@
 //! Runs child processes with a timeout, and sets their environment.
 //!
-//! The arguments and the environment of a child never contain a secret, because `ps` shows both. Each child has its own
-//! process group, so that Ctrl-Z does not stop a clipboard helper.
+//! keepwatch puts no secret of its own into the arguments or the environment of a child, because `ps` shows both. Each child
+//! has its own process group, so that Ctrl-Z does not stop a clipboard helper.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -29,8 +29,8 @@ impl Env {
     /// Creates an environment from variables such as `std::env::vars_os()`, without those named `BROWSERBASE_*`.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
         let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
-        // promise: clean-environment, mutant: !is_keepwatch_variable(name) -> true
-        let vars = vars.filter(|(name, _)| !is_keepwatch_variable(name)).collect();
+        // promise: clean-environment, mutant: !is_browserbase_variable(name) -> true
+        let vars = vars.filter(|(name, _)| !is_browserbase_variable(name)).collect();
         Self { vars, macos: cfg!(target_os = "macos") }
     }
 
@@ -105,14 +105,14 @@ pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &s
     assert!(child.wait().unwrap().success());
 }
 
-/// Shows only the number of variables, because values can be secrets.
+/// Shows only the number of variables, because values can be secrets of other programs.
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Env({} variables)", self.vars.len())
     }
 }
 
-fn is_keepwatch_variable(name: &OsStr) -> bool {
+fn is_browserbase_variable(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"BROWSERBASE_")
 }
 

@@ -46,7 +46,7 @@ impl Model {
     fn paste_into_pane(&mut self, text: &str, pane: Pane, now: Moment) {
         match SessionId::find_in(text) {
             Ok(id) if self.profiles.find(&id).is_some() => self.select_pasted(id, pane, now),
-            // Any other single word could be an id, too. Only a UUID is sure to be meant as one.
+            // `find_in` also returns a single word that is no UUID. Only a UUID is sure to be meant as an id.
             Ok(id) if id.is_uuid() && self.replay.is_none() => {
                 self.focus = Focus::AddSession {
                     input: TextInput::new(id.raw().to_owned()),

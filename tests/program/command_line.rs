@@ -111,7 +111,7 @@ fn exit_codes_distinguish_errors() {
         keyless.err
     );
 
-    // A port that was bound a moment ago, so nothing listens there now.
+    // The listener is dropped at once, so nothing listens on its port.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let unreachable = run_with(
         &["get", "s-1", "--base-url", &format!("http://{free}")],

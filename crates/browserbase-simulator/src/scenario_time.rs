@@ -1,4 +1,5 @@
-//! Times of a scenario: an [`Offset`] is a point on its timeline, and a [`HumanDuration`] is a length of time.
+//! Times of a scenario: an [`Offset`] is a point on its timeline, or the signed distance of two points. A
+//! [`HumanDuration`] is a length of time.
 //!
 //! Both parse text such as `90s`, `1m 30s` or `40ms`. An offset may lie before the simulator's start (`-12m`).
 //! Arithmetic saturates.
@@ -10,7 +11,8 @@ use serde::Deserialize;
 
 use keepwatch_core::clock::Timestamp;
 
-/// A point on the timeline, in microseconds since the simulator's start. Negative before the start. Microseconds are
+/// A point on the timeline, in microseconds since the simulator's start, or a signed distance of two points. Negative before
+/// the start. Microseconds are
 /// the resolution of the API's times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
@@ -67,7 +69,7 @@ impl Offset {
     #[must_use]
     #[expect(
         clippy::cast_precision_loss,
-        reason = "traffic lasts for hours, a range in which an f64 is exact to the microsecond"
+        reason = "a scenario lasts for hours, a range in which an f64 is exact to the microsecond"
     )]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6

@@ -104,9 +104,9 @@ fn match_labelled_secret(remaining: &str) -> Option<(usize, usize)> {
 fn match_url_password(remaining: &str) -> Option<(usize, usize)> {
     let ends_authority = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
     let authority = remaining.get(..remaining.find(ends_authority).unwrap_or(remaining.len()))?;
-    let (user, _) = authority.rsplit_once('@')?;
-    let (name, password) = user.split_once(':')?;
-    Some((name.len().saturating_add(1), password.len()))
+    let (user_info, _) = authority.rsplit_once('@')?;
+    let (user, password) = user_info.split_once(':')?;
+    Some((user.len().saturating_add(1), password.len()))
 }
 
 /// Returns the length of the secret at the start of `text`, in bytes.

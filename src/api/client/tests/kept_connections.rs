@@ -1,4 +1,5 @@
-//! Connections that the server closes while they are idle: normal behaviour of nginx, haproxy and caddy, and no error.
+//! Connections that the server closes. To close an idle one is normal for nginx, haproxy and caddy: a GET is sent again on a
+//! new connection, a release is not.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
