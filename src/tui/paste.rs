@@ -12,7 +12,7 @@ use super::model::Model;
 use super::notice::NoticeLevel;
 use super::text_input::{MAX_FILTER_CHARS, MAX_SESSION_INPUT_CHARS, insert_text};
 use keepwatch_core::clock::Moment;
-use keepwatch_core::session::SessionId;
+use keepwatch_core::session::{SessionId, SessionIdError};
 use tui_input::Input as TextInput;
 
 impl Model {
@@ -54,10 +54,12 @@ impl Model {
                     back: pane,
                 };
             }
-            Ok(_) => {
-                self.notify(now, NoticeLevel::Info, "the pasted text has no session id of this list".into())
+            Err(error @ SessionIdError::Ambiguous(_)) => {
+                self.notify(now, NoticeLevel::Info, format!("pasted text ignored: {error}"));
             }
-            Err(error) => self.notify(now, NoticeLevel::Info, format!("pasted text ignored: {error}")),
+            Ok(_) | Err(_) => {
+                self.notify(now, NoticeLevel::Info, "no session id in the pasted text".into());
+            }
         }
     }
 
