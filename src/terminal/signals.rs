@@ -115,8 +115,9 @@ fn stop_job() {
 /// Opens the terminal again after a stop, or stops again in the background.
 fn reacquire_tty(tty: &Tty) {
     if tty.in_background() {
-        // `bg` continued the program. The terminal still belongs to the shell.
-        return stop_job();
+        // `bg` continued the program. The terminal still belongs to the shell. `stop_job` could stop a job that `fg` has
+        // continued since the line above; the kernel checks again and stops the job in one step.
+        return tty.stop_if_in_background();
     }
     // The shell may not have made this job the foreground job yet, so try for 200 ms.
     for _ in 0..10 {

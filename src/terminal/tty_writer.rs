@@ -31,7 +31,7 @@ use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{QueueSelector, tcflush, tcgetpgrp, tcgetsid, tcgetwinsize, ttyname};
+use rustix::termios::{QueueSelector, tcdrain, tcflush, tcgetpgrp, tcgetsid, tcgetwinsize, ttyname};
 
 use super::{TermEvent, TermEventSender, send_nonblocking, signals};
 
@@ -222,6 +222,12 @@ impl Tty {
     /// True if another job is in the foreground of the terminal.
     pub(super) fn in_background(&self) -> bool {
         tcgetpgrp(&self.fd).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
+    }
+
+    /// Stops the process group with SIGTTOU if it is in the background; otherwise does nothing. The kernel does so for any
+    /// process in the background that drains the terminal's output.
+    pub(super) fn stop_if_in_background(&self) {
+        let _ = tcdrain(&self.fd);
     }
 
     /// Waits for `events`, a hangup or an error. Returns false if `timeout` passes first.
