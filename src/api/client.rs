@@ -12,13 +12,15 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use tokio::time::timeout;
 use url::Url;
 
+use super::body_chunks::{BodyChunks, ContentEncoding};
 use super::body_reader::{BodyReader, BufferedBody};
+use super::dns::Resolver;
 use super::request_log::RequestLog;
 use super::response_headers::{self, RateLimit};
 use super::response_limits::{BodyLimits, ResponseLimits};
 use super::wire::{InternCache, ListReader};
 use super::{Endpoint, Query};
-use super::{error_mapping, key_redaction, wire};
+use super::{error_mapping, key_redaction, proxy, wire};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
@@ -89,6 +91,7 @@ pub struct Client {
     unpooled_http: OnceLock<reqwest::Client>,
     /// True if `http` may have kept a connection open, because its newest request got a response.
     may_reuse_connection: AtomicBool,
+    resolver: Resolver,
 }
 
 impl Client {
@@ -104,6 +107,7 @@ impl Client {
             http: OnceLock::new(),
             unpooled_http: OnceLock::new(),
             may_reuse_connection: AtomicBool::new(false),
+            resolver: Resolver::default(),
         }
     }
 
@@ -268,7 +272,7 @@ impl Client {
         self.may_reuse_connection.store(first.is_ok(), Ordering::Relaxed);
         let has_no_response = match &first {
             Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT, // the server waited for a next request
-            Err(error) => error.kind == ApiErrorKind::ConnectionClosed,
+            Err(error) => matches!(error.kind, ApiErrorKind::NoResponse | ApiErrorKind::Http2(_)),
         };
         // promise: kept-connection
         if has_no_response && may_be_kept && method == Method::GET {
@@ -289,11 +293,10 @@ impl Client {
             .map_err(|_| ApiError::from(ApiErrorKind::ApiKeyMalformed))?;
         header_value.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
         let mut request: RequestBuilder = http.request(method, url).header("X-BB-API-Key", header_value);
-        // reqwest accepts gzip by default. A single session is too small to need it, and its response may hold a
-        // signing key: compressing a secret together with text that others control can leak it (BREACH).
-        if !body_limits.allows_gzip {
-            request = request.header(ACCEPT_ENCODING, "identity");
-        }
+        // A single session is too small to need gzip, and its response may hold a signing key: compressing a secret together
+        // with text that others control can leak it (BREACH).
+        let encoding = if body_limits.allows_gzip { "gzip" } else { "identity" };
+        request = request.header(ACCEPT_ENCODING, encoding);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
@@ -301,12 +304,20 @@ impl Client {
             .timeout(body_limits.timeout)
             .send()
             .await
-            .map_err(|error| error_mapping::from_request_error(error, &self.endpoint.host()))
+            .map_err(|error| error_mapping::from_request_error(error, &self.route()))
+    }
+
+    fn route(&self) -> error_mapping::Route {
+        error_mapping::Route {
+            host: self.endpoint.host(),
+            uses_proxy: proxy::uses_proxy(&self.endpoint, |name| std::env::var(name).ok()),
+            is_lookup_pending: self.resolver.is_lookup_pending(),
+        }
     }
 
     async fn read_body<R: BodyReader>(
         &self,
-        mut response: Response,
+        response: Response,
         body_limits: BodyLimits,
         api_response: &mut ApiResponse<R::Value>,
         mut reader: R,
@@ -318,8 +329,11 @@ impl Client {
             return Err(ApiErrorKind::TooLarge(body_limits.max_bytes).into());
         }
         let request_id = response_headers::request_id(response.headers());
+        let encoding = ContentEncoding::from_headers(response.headers())
+            .map_err(|kind| ApiError { request_id: request_id.clone(), ..kind.into() })?;
+        let mut chunks = BodyChunks::new(response, encoding);
         // A list may take long, but must start soon. This stops a server that sends only whitespace, or an HTML page.
-        let read_start = self.read_chunks(&mut response, body_limits, api_response, &mut reader, |reader| {
+        let read_start = self.read_chunks(&mut chunks, body_limits, api_response, &mut reader, |reader| {
             reader.first_byte().is_some()
         });
         // promise: list-start-timeout, mutant: self.limits.response_timeout -> self.limits.list_timeout
@@ -328,9 +342,9 @@ impl Client {
             .unwrap_or(Err(ApiErrorKind::Timeout.into()));
         let outcome = match start {
             // promise: html
-            Ok(_) if is_html(&response, reader.first_byte()) => return Err(ApiErrorKind::Html.into()),
+            Ok(_) if is_html(chunks.response(), reader.first_byte()) => return Err(ApiErrorKind::Html.into()),
             Ok(true) => {
-                self.read_chunks(&mut response, body_limits, api_response, &mut reader, |_| false).await
+                self.read_chunks(&mut chunks, body_limits, api_response, &mut reader, |_| false).await
             }
             Ok(false) | Err(_) => start,
         };
@@ -340,14 +354,13 @@ impl Client {
     /// Passes chunks of the body to `reader` until `has_enough` or the end. Returns true if the body may have more.
     async fn read_chunks<R: BodyReader>(
         &self,
-        response: &mut Response,
+        chunks: &mut BodyChunks,
         body_limits: BodyLimits,
         api_response: &mut ApiResponse<R::Value>,
         reader: &mut R,
         has_enough: impl Fn(&R) -> bool,
     ) -> Result<bool, ApiError> {
-        let to_api_error = |error| error_mapping::from_request_error(error, &self.endpoint.host());
-        while let Some(chunk) = response.chunk().await.map_err(to_api_error)? {
+        while let Some(chunk) = chunks.next().await? {
             api_response.bytes = api_response.bytes.saturating_add(size(&chunk));
             // promise: body-limit
             if api_response.bytes > body_limits.max_bytes {
@@ -367,12 +380,16 @@ impl Client {
     /// Returns the error of a response whose status is not 2xx. Adds the message of the body if it arrives in time.
     async fn read_error_response<T>(
         &self,
-        mut response: Response,
+        response: Response,
         api_response: &mut ApiResponse<T>,
     ) -> ApiError {
         let mut error_body = Vec::new();
+        let (status, url, headers) = (response.status(), response.url().clone(), response.headers().clone());
+        let encoding = ContentEncoding::from_headers(&headers);
         let read_error_body = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
+            let Ok(encoding) = encoding else { return };
+            let mut chunks = BodyChunks::new(response, encoding);
+            while let Ok(Some(chunk)) = chunks.next().await {
                 api_response.bytes = api_response.bytes.saturating_add(size(&chunk));
                 error_body.extend_from_slice(&chunk);
                 // promise: message-limit
@@ -384,14 +401,7 @@ impl Client {
         // promise: message-timeout, mutant: self.limits.error_body_timeout -> self.limits.list_timeout
         let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // part of the body is enough
         let safe_body = key_redaction::redact_key(error_body, &self.api_key);
-        let status = response.status();
-        let error = error_mapping::from_status(
-            response.url(),
-            status,
-            response.headers(),
-            &safe_body,
-            api_response.date,
-        );
+        let error = error_mapping::from_status(&url, status, &headers, &safe_body, api_response.date);
         // The body may have quoted the API key with JSON escapes, which only the decoded text shows.
         // promise: escaped-key, mutant: key_redaction::redact_key_in_text(message, &self.api_key) -> message
         let message = error.message.map(|message| key_redaction::redact_key_in_text(message, &self.api_key));
@@ -402,7 +412,7 @@ impl Client {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let http = self.http_builder().build().map_err(error_mapping::from_build_error)?;
+        let http = self.http_builder().build().map_err(build_error)?;
         Ok(self.http.get_or_init(|| http))
     }
 
@@ -411,7 +421,7 @@ impl Client {
             return Ok(http);
         }
         let builder = self.http_builder().pool_max_idle_per_host(0);
-        let http = builder.build().map_err(error_mapping::from_build_error)?;
+        let http = builder.build().map_err(build_error)?;
         Ok(self.unpooled_http.get_or_init(|| http))
     }
 
@@ -425,6 +435,7 @@ impl Client {
             .redirect(redirect::Policy::none()) // reqwest would send X-BB-API-Key to the target of a redirect
             .referer(false)
             .connect_timeout(self.limits.connect_timeout)
+            .dns_resolver(self.resolver.clone())
             // promise: read-timeout
             .read_timeout(self.limits.response_timeout)
             .http2_keep_alive_interval(Duration::from_secs(10)) // reqwest would keep using a dead connection
@@ -459,6 +470,10 @@ impl ReleasePermission {
     pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<Session> {
         client.release(id).await
     }
+}
+
+fn build_error(error: reqwest::Error) -> ApiError {
+    error_mapping::from_build_error(error, |name| std::env::var(name).ok())
 }
 
 fn size(chunk: &[u8]) -> u64 {

@@ -13,52 +13,101 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{ApiError, ApiErrorKind};
 use keepwatch_core::text::{Untrusted, redact};
 
-/// Parts of the error texts of hyper and h2 for a response that the server cut off. For a violation of the protocol by
-/// the server, h2 says “detected” instead of “received”.
-const CONNECTION_CLOSED_MESSAGES: [&str; 3] =
-    ["before message completed", "stream error received", "connection error received"];
+/// The route of a request, for errors of its connection.
+pub(super) struct Route {
+    /// The host, with its port.
+    pub(super) host: String,
+    /// True if the request goes through a proxy.
+    pub(super) uses_proxy: bool,
+    /// True if the lookup of the host's address (or the proxy's) is still running.
+    pub(super) is_lookup_pending: bool,
+}
 
-/// Maps the error of a request that got no complete response from `host`. The message never contains the URL.
-pub(super) fn from_request_error(error: reqwest::Error, host: &str) -> ApiError {
+/// Maps the error of a request that got no response. The message never contains the URL.
+pub(super) fn from_request_error(error: reqwest::Error, route: &Route) -> ApiError {
     let error = error.without_url();
-    let host = || Untrusted::new(host);
-    let chain = chain(&error);
-    let root = || Untrusted::new(strip_os_error_number(chain.last().map(String::as_str).unwrap_or_default()));
-    let mentions = |word: &str| chain.iter().any(|link| link.contains(word));
-    let io = io_kind(&error);
     let kind = if error.is_connect() {
-        if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
-            ApiErrorKind::ConnectTimeout(host())
-        } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
-            // This comes before the DNS check, because a DNS error here concerns the proxy's own name.
-            // promise: proxy-fault, mutant: Proxy( -> Unreachable(
-            ApiErrorKind::Proxy(Untrusted::new(proxy_message(tunnel, &chain)))
-        } else if error.is_dns() || mentions("dns error") {
-            ApiErrorKind::Dns(host())
-        } else if let Some(error) = find_tls_error(&error) {
-            ApiErrorKind::Tls(Untrusted::new(tls_error::message(error)))
-        } else if io == Some(io::ErrorKind::ConnectionRefused) {
-            ApiErrorKind::ConnectionRefused(host())
-        } else {
-            ApiErrorKind::Unreachable(root())
-        }
+        from_connect_error(&error, route)
     } else if error.is_timeout() {
         ApiErrorKind::Timeout
-    } else if matches!(io, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
-        ApiErrorKind::Protocol(root()) // invalid chunked encoding or gzip
-    } else if error.is_body()
-        || error.is_decode()
-        || CONNECTION_CLOSED_MESSAGES.iter().any(|cut| mentions(cut))
-        || is_connection_closed(io)
-    {
-        // promise: cut-body, mutant: ApiErrorKind::ConnectionClosed -> ApiErrorKind::Timeout
-        ApiErrorKind::ConnectionClosed
+    } else if let Some(code) = http2_code(&error) {
+        ApiErrorKind::Http2(Untrusted::new(code))
+    } else if is_connection_closed(&error) {
+        ApiErrorKind::NoResponse
     } else if error.is_builder() {
-        ApiErrorKind::Unreachable(root())
+        ApiErrorKind::Unreachable(root_message(&error))
     } else {
-        ApiErrorKind::Protocol(root())
+        ApiErrorKind::Protocol(root_message(&error))
     };
     kind.into()
+}
+
+fn from_connect_error(error: &reqwest::Error, route: &Route) -> ApiErrorKind {
+    let (chain, io) = (chain(error), io_kind(error));
+    let host = || Untrusted::new(route.host.clone());
+    if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
+        if route.uses_proxy {
+            let problem = if route.is_lookup_pending {
+                "its name was not resolved within 5 s"
+            } else {
+                "no connection within 5 s"
+            };
+            ApiErrorKind::Proxy(Untrusted::new(problem))
+        } else if route.is_lookup_pending {
+            // promise: dns-timeout, mutant: DnsTimeout -> ConnectTimeout
+            ApiErrorKind::DnsTimeout(host())
+        } else {
+            ApiErrorKind::ConnectTimeout(host())
+        }
+    } else if let Some(tunnel) = chain.iter().find_map(|link| link.strip_prefix("tunnel error: ")) {
+        // This comes before the DNS check, because a DNS error here concerns the proxy's own name.
+        // promise: proxy-fault, mutant: Proxy( -> Unreachable(
+        ApiErrorKind::Proxy(Untrusted::new(proxy_message(tunnel, &chain)))
+    } else if error.is_dns() {
+        ApiErrorKind::Dns(host())
+    } else if let Some(error) = find_source::<rustls::Error>(error) {
+        ApiErrorKind::Tls(Untrusted::new(tls_error::message(error)))
+    } else if io == Some(io::ErrorKind::ConnectionRefused) {
+        ApiErrorKind::ConnectionRefused(host())
+    } else {
+        ApiErrorKind::Unreachable(root_message(error))
+    }
+}
+
+/// Maps the error of a body that could not be read to its end.
+pub(super) fn from_body_error(error: reqwest::Error) -> ApiError {
+    let error = error.without_url();
+    let kind = if error.is_timeout() {
+        ApiErrorKind::Timeout
+    } else if http2_code(&error).is_some() || is_connection_closed(&error) {
+        // promise: cut-body, mutant: ApiErrorKind::ConnectionClosed -> ApiErrorKind::Timeout
+        ApiErrorKind::ConnectionClosed
+    } else {
+        ApiErrorKind::Protocol(root_message(&error)) // such as invalid chunked encoding
+    };
+    kind.into()
+}
+
+/// Returns the error code with which an HTTP/2 server ended a request or its connection; `None` if keepwatch ended it, because
+/// the server violated the protocol.
+fn http2_code(error: &reqwest::Error) -> Option<String> {
+    let error = find_source::<h2::Error>(error).filter(|error| error.is_remote())?;
+    Some(format!("{:?}", error.reason()?))
+}
+
+/// Returns true if the server closed or reset the connection.
+fn is_connection_closed(error: &reqwest::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(io_kind(error), Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
+        // hyper has no public type for these errors.
+        || chain(error).iter().any(|link| {
+            link.contains("before message completed") || link.contains("end of file before message length reached")
+        })
+}
+
+/// Returns the message of the root cause, without the error number of the operating system.
+fn root_message(error: &reqwest::Error) -> Untrusted {
+    Untrusted::new(strip_os_error_number(chain(error).last().map(String::as_str).unwrap_or_default()))
 }
 
 /// Describes a failed proxy tunnel. `tunnel` is hyper's message and `chain` the chain of source errors.
@@ -81,13 +130,20 @@ fn strip_os_error_number(text: &str) -> &str {
     text.split_once(" (os error ").map_or(text, |(text, _)| text)
 }
 
-/// Maps the error of an HTTP client that could not be built. In practice, the machine has no certificate store.
-pub(super) fn from_build_error(error: reqwest::Error) -> ApiError {
+/// Maps the error of an HTTP client that could not be built: there are no usable root certificates. `env` returns the value of
+/// an environment variable.
+pub(super) fn from_build_error(error: reqwest::Error, env: impl Fn(&str) -> Option<String>) -> ApiError {
     let chain = chain(&error.without_url());
-    if chain.iter().any(|link| link.contains("certificates")) {
-        ApiErrorKind::NoCertificates.into()
-    } else {
-        ApiErrorKind::Tls(Untrusted::new(chain.last().cloned().unwrap_or_default())).into()
+    if !chain.iter().any(|link| link.contains("certificates")) {
+        return ApiErrorKind::Tls(Untrusted::new(chain.last().cloned().unwrap_or_default())).into();
+    }
+    let variable = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| Some((name, env(name)?)));
+    match variable {
+        // promise: certificate-variable
+        Some((name, value)) => {
+            ApiErrorKind::CertificateVariable(Untrusted::new(format!("{name}={value}"))).into()
+        }
+        None => ApiErrorKind::NoCertificates.into(),
     }
 }
 
@@ -154,10 +210,11 @@ fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     found
 }
 
-fn find_tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+/// Returns the first error of type `E` in the chain of sources, also inside any number of nested IO errors.
+fn find_source<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut source = error.source();
     while let Some(link) = source {
-        if let Some(found) = unwrap_tls_error(link) {
+        if let Some(found) = unwrap_io_error(link) {
             return Some(found);
         }
         source = link.source();
@@ -165,15 +222,11 @@ fn find_tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     None
 }
 
-/// Returns the rustls error inside any number of nested IO errors.
-fn unwrap_tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+fn unwrap_io_error<'e, E: std::error::Error + 'static>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> Option<&'e E> {
     let inner = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.downcast_ref::<rustls::Error>().or_else(|| inner().and_then(|inner| unwrap_tls_error(inner)))
-}
-
-fn is_connection_closed(io: Option<io::ErrorKind>) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(io, Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
+    error.downcast_ref::<E>().or_else(|| inner().and_then(|inner| unwrap_io_error(inner)))
 }
 
 #[cfg(test)]

@@ -8,11 +8,14 @@
 //! The JSON shapes are private to this module; callers see only domain types. The client never retries and never
 //! follows a redirect, because the poller decides when to send a request. It reads a clock only for the log.
 
+mod body_chunks;
 mod body_reader;
 mod client;
+mod dns;
 mod endpoint;
 mod error_mapping;
 mod key_redaction;
+mod proxy;
 mod query;
 mod request_log;
 mod response_headers;
@@ -23,5 +26,6 @@ mod wire;
 pub use body_reader::{read_list, read_session};
 pub use client::{ApiResponse, Client, ReleasePermission, SessionList, SessionWithUrls, key_tail};
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_URL};
+pub use proxy::{ProxyError, check_proxy};
 pub use query::{Query, QueryError};
 pub use response_headers::RateLimit;

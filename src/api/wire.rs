@@ -138,7 +138,7 @@ fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         let text = text.trim();
         let kind = match text.chars().next() {
-            Some(_) if error.is_eof() => return ApiErrorKind::ConnectionClosed.into(),
+            Some(_) if error.is_eof() => return ApiErrorKind::IncompleteJson.into(),
             Some('{') if error.is_data() => "an object",
             Some('[') if error.is_data() => "a list",
             Some('"') if error.is_data() => "a text",

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::api_key::KeyError;
-use crate::api::EndpointError;
+use crate::api::{EndpointError, ProxyError};
 use crate::exit_code::ExitCode;
 use keepwatch_core::session::SessionIdError;
 use keepwatch_core::text;
@@ -61,6 +61,8 @@ pub enum ConfigError {
     SeveralProfiles { command: String },
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error(transparent)]
     Key(#[from] KeyError),
 }

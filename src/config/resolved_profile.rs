@@ -10,7 +10,7 @@
 use super::api_key::ApiKeyLookup;
 use super::api_options::{ApiOptions, KeySource};
 use super::{ConfigError, ConfigFile, Environment, KeyError, api_key};
-use crate::api::{Endpoint, PUBLIC_URL};
+use crate::api::{self, Endpoint, PUBLIC_URL};
 use crate::cli::ApiArgs;
 use keepwatch_core::session::Secret;
 
@@ -83,6 +83,7 @@ impl ResolveContext<'_> {
         };
         let fallback = self.file.api_options(self.command);
         let endpoint = resolve_endpoint(name, api, &profile, &fallback, self.env)?;
+        api::check_proxy(&endpoint, |name| self.env.get(name))?;
         let ApiKeyLookup { key, warning } = match api.api_key_file.as_deref() {
             Some(path) => api_key::read_key_file(path),
             None => find_api_key(profile.key_source.as_ref(), fallback.key_source.as_ref(), self.env),

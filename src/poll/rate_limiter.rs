@@ -2,13 +2,14 @@
 //! It is pure.
 //!
 //! ```text
-//!   --max-rps 4                    one poll every 250 ms, and a burst of up to four after a quiet time
+//!   --max-rps 4                    one poll every 250 ms, and a burst of up to four after a quiet second
 //!   12 requests left for 48 s      one poll every 48 s / (12 - 1): the last is reserved for the user
 //!    1 request left for 48 s       no poll for 48 s
 //! ```
 //!
 //! Requests that the user triggers are not throttled.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::api::RateLimit;
@@ -16,20 +17,23 @@ use keepwatch_core::session::ApiError;
 
 /// The number of remaining requests to reserve for the user.
 const RESERVE: u32 = 1;
+/// The time in which at most `--max-rps` polls are sent. It is longer than a second because a poll that opens a connection
+/// takes some milliseconds longer to arrive than the next one, and the server must not see more than the limit either.
+const WINDOW: Duration = Duration::from_millis(1025);
 /// The tolerance within which two reset times belong to the same window. Servers round resets to whole seconds.
 const SAME_WINDOW: Duration = Duration::from_secs(2);
 
 /// The limiter's state. Times are those of the monotonic clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RateLimiter {
     /// The time between evenly spaced polls.
     poll_interval: Duration,
-    /// The maximum time by which a poll may precede its even slot.
-    burst_allowance: Duration,
-    /// The time of the next poll if polls were evenly spaced.
-    next_even_slot: Duration,
-    /// The time of the newest poll.
-    last_poll: Option<Duration>,
+    /// The maximum number of polls in each [`WINDOW`].
+    per_second: usize,
+    /// The times of the newest polls, the oldest first: at most `per_second` of them.
+    newest_polls: VecDeque<Duration>,
+    /// True if polls are evenly spaced, because a burst has used up the limit. A quiet second ends this.
+    is_evenly_spaced: bool,
     /// `None` if the server has reported no rate limit for the current window.
     server_pace: Option<ServerPace>,
 }
@@ -46,33 +50,50 @@ struct ServerPace {
 }
 
 impl RateLimiter {
-    /// Creates a limiter that allows `per_second` polls per second, and a burst of as many after a quiet time. Treats 0
-    /// as 1.
+    /// Creates a limiter that allows `per_second` polls in any second, all at once after a quiet second. Treats 0 as 1.
     #[must_use]
-    pub fn new(per_second: u32, now: Duration) -> Self {
-        let poll_interval =
-            Duration::from_secs(1).checked_div(per_second.max(1)).unwrap_or(Duration::from_secs(1));
-        let burst_allowance = poll_interval.saturating_mul(per_second.max(1).saturating_sub(1));
-        Self { poll_interval, burst_allowance, next_even_slot: now, last_poll: None, server_pace: None }
+    pub fn new(per_second: u32) -> Self {
+        let per_second = per_second.max(1);
+        Self {
+            poll_interval: WINDOW.checked_div(per_second).unwrap_or(WINDOW),
+            per_second: usize::try_from(per_second).unwrap_or(usize::MAX),
+            newest_polls: VecDeque::new(),
+            is_evenly_spaced: false,
+            server_pace: None,
+        }
     }
 
     /// Returns the time at which the next poll may be sent, which may be in the past.
     #[must_use]
     pub fn next_slot(&self) -> Duration {
-        let own_slot = self.next_even_slot.saturating_sub(self.burst_allowance);
-        let server_slot = self.server_pace.and_then(|pace| {
+        let last_poll = self.newest_polls.back().copied();
+        let even_slot =
+            last_poll.filter(|_| self.is_evenly_spaced).map(|last| last.saturating_add(self.poll_interval));
+        let server_slot = self.server_pace.filter(|pace| !pace.poll_interval.is_zero()).map(|pace| {
             // A new window lifts the limit, so there is no need to wait past its start.
-            let spaced =
-                self.last_poll.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
-            (!pace.poll_interval.is_zero()).then(|| spaced.min(pace.resets_at))
+            let spaced = last_poll.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
+            spaced.min(pace.resets_at)
         });
-        server_slot.map_or(own_slot, |server_slot| own_slot.max(server_slot))
+        [self.window_slot(), even_slot, server_slot].into_iter().flatten().max().unwrap_or_default()
+    }
+
+    /// Returns the time at which the oldest of the newest polls leaves the window; `None` if the window has room.
+    fn window_slot(&self) -> Option<Duration> {
+        let oldest = self.newest_polls.front().filter(|_| self.newest_polls.len() >= self.per_second)?;
+        Some(oldest.saturating_add(WINDOW))
     }
 
     /// Records that a poll is sent at `now`.
     pub fn acquire(&mut self, now: Duration) {
-        self.next_even_slot = self.next_even_slot.max(now).saturating_add(self.poll_interval);
-        self.last_poll = Some(now);
+        let quiet_time = WINDOW.saturating_add(self.poll_interval);
+        let is_quiet = self.newest_polls.back().is_none_or(|last| now >= last.saturating_add(quiet_time));
+        self.is_evenly_spaced = !is_quiet
+            && (self.is_evenly_spaced
+                || self.window_slot().is_some_and(|slot| now < slot.saturating_add(self.poll_interval)));
+        if self.newest_polls.len() >= self.per_second {
+            self.newest_polls.pop_front();
+        }
+        self.newest_polls.push_back(now);
         self.server_pace = self.server_pace.filter(|pace| now < pace.resets_at);
     }
 
@@ -135,30 +156,44 @@ mod tests {
 
     #[test]
     fn burst_is_followed_by_even_spacing() {
-        let mut limiter = RateLimiter::new(4, secs(10.0));
+        let mut limiter = RateLimiter::new(4);
         assert_eq!(
-            send_times(&mut limiter, 10.0, 11.1),
-            [10_000, 10_000, 10_000, 10_000, 10_250, 10_500, 10_750, 11_000]
+            send_times(&mut limiter, 10.0, 11.6),
+            [10_000, 10_000, 10_000, 10_000, 11_025, 11_281, 11_537]
         );
-        assert_eq!(send_times(&mut limiter, 99.0, 99.3), [99_000, 99_000, 99_000, 99_000, 99_250]);
+        assert_eq!(send_times(&mut limiter, 99.0, 100.1), [99_000, 99_000, 99_000, 99_000, 100_025]);
     }
 
     #[test]
-    fn rate_limit_is_never_exceeded() {
+    fn no_second_has_more_polls_than_limit() {
         for rate in [1, 3, 4, 7, 100] {
-            let count = send_times(&mut RateLimiter::new(rate, secs(0.0)), 0.0, 60.0).len();
-            assert!(count <= usize::try_from(rate * 61).unwrap(), "{rate}: {count}");
-            assert!(count >= usize::try_from(rate * 60).unwrap(), "the full rate is used: {rate}: {count}");
+            let mut limiter = RateLimiter::new(rate);
+            // Bursts of different lengths, with pauses between them.
+            let bursts = [(0.0, 2.5), (2.6, 2.9), (3.5, 3.6), (3.7, 9.0), (11.0, 11.1), (11.9, 14.0)];
+            let sent: Vec<u128> =
+                bursts.into_iter().flat_map(|(start, end)| send_times(&mut limiter, start, end)).collect();
+            for first in &sent {
+                let count = sent.iter().filter(|time| (*first..first + 1000).contains(*time)).count();
+                assert!(count <= usize::try_from(rate).unwrap(), "{rate}: {count} polls from {first} ms");
+            }
         }
-        assert_eq!(send_times(&mut RateLimiter::new(0, secs(0.0)), 0.0, 2.5).len(), 3, "0 is treated as 1");
+    }
+
+    #[test]
+    fn full_rate_is_used() {
+        for rate in [1, 3, 4, 7, 100] {
+            let count = send_times(&mut RateLimiter::new(rate), 0.0, 60.0).len();
+            assert!(count >= usize::try_from(rate * 58).unwrap(), "{rate}: {count}");
+        }
+        assert_eq!(send_times(&mut RateLimiter::new(0), 0.0, 2.5).len(), 3, "0 is treated as 1");
     }
 
     #[test]
     fn remaining_requests_spread_over_window() {
         // remaining, reset in seconds → the time between polls in milliseconds
         for (remaining, reset, expected) in [
-            (1000, 60.0, 250), // plenty: only the user's limit applies
-            (241, 60.0, 250),
+            (1000, 60.0, 1025), // plenty: only the user's limit applies
+            (61, 60.0, 1025),
             (25, 48.0, 2000),
             (13, 48.0, 4000),
             (2, 48.0, 48_000),
@@ -166,7 +201,7 @@ mod tests {
             (0, 48.0, 48_000),
             (2, 3600.0, 300_000), // capped at the longest retry delay
         ] {
-            let mut limiter = RateLimiter::new(4, secs(0.0));
+            let mut limiter = RateLimiter::new(4);
             (0..4).for_each(|_| limiter.acquire(secs(0.0)));
             limiter.update_from_headers(rate_limit(remaining, reset), secs(0.0));
             assert_eq!(limiter.next_slot().as_millis(), expected, "{remaining} for {reset} s");
@@ -175,7 +210,7 @@ mod tests {
 
     #[test]
     fn polls_slow_down_until_reset() {
-        let mut limiter = RateLimiter::new(4, secs(0.0));
+        let mut limiter = RateLimiter::new(4);
         let (mut now, mut used) = (secs(0.0), 0);
         let mut gaps = Vec::new();
         // The server allows 10 requests per minute, and another client uses as many as this one.
@@ -196,7 +231,7 @@ mod tests {
 
     #[test]
     fn late_response_never_raises_limit() {
-        let mut limiter = RateLimiter::new(4, secs(0.0));
+        let mut limiter = RateLimiter::new(4);
         limiter.acquire(secs(0.0));
         limiter.update_from_headers(rate_limit(3, 30.0), secs(0.0));
         limiter.update_from_headers(rate_limit(20, 29.0), secs(0.3));

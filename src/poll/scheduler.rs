@@ -148,7 +148,7 @@ impl Scheduler {
             targets: HashMap::new(),
             added_sessions: HashSet::new(),
             lists,
-            rate_limiter: RateLimiter::new(limits.max_rps, now),
+            rate_limiter: RateLimiter::new(limits.max_rps),
             last_poll_was_list: false,
             in_flight: 0,
             ignored_in_flight: 0,

@@ -295,7 +295,7 @@ async fn non_json_body_is_classified() {
         (" \n<Error/>", ApiErrorKind::Html),
         ("upstream error", ApiErrorKind::NotJson(Untrusted::new("upstream error"))),
         ("", ApiErrorKind::NotJson(Untrusted::new(""))),
-        ("{\"id\":\"s\"", ApiErrorKind::ConnectionClosed),
+        ("{\"id\":\"s\"", ApiErrorKind::IncompleteJson),
         ("[]", ApiErrorKind::Unexpected(Untrusted::new("it is a list"))),
     ] {
         let server = serve(http_response("200 OK", "x-request-id: r-1\r\n", body), AfterResponse::Close);
@@ -341,20 +341,17 @@ async fn endless_list_times_out() {
 }
 
 #[tokio::test]
-async fn truncated_response_is_connection_closed() {
-    for partial in [
-        "",
-        "HTTP/1.1 200",
-        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"a",
+async fn truncated_response_is_described() {
+    let cut_short = ApiErrorKind::CutShort { received: 1, expected: 100 };
+    for (partial, kind) in [
+        ("", ApiErrorKind::NoResponse),
+        ("HTTP/1.1 200", ApiErrorKind::NoResponse),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", cut_short),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"a", ApiErrorKind::ConnectionClosed),
     ] {
-        assert_eq!(
-            serve(partial, AfterResponse::Close).error_kind().await,
-            ApiErrorKind::ConnectionClosed,
-            "{partial:?}"
-        );
+        assert_eq!(serve(partial, AfterResponse::Close).error_kind().await, kind, "{partial:?}");
     }
-    assert_eq!(serve("", AfterResponse::Reset).error_kind().await, ApiErrorKind::ConnectionClosed);
+    assert_eq!(serve("", AfterResponse::Reset).error_kind().await, ApiErrorKind::NoResponse);
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ impl BodyReader for ListReader {
                 let next_cache = InternCache::from_list(&self.listing, self.cache.project_ids);
                 Ok((self.listing, next_cache))
             }
-            ArrayEnd::Truncated => Err(ApiErrorKind::ConnectionClosed.into()),
+            ArrayEnd::Truncated => Err(ApiErrorKind::IncompleteJson.into()),
             ArrayEnd::NotAnArray(body) => {
                 let body = redact_key(body, &self.key_to_redact);
                 let error = parse_json::<Vec<&RawValue>>(&utf8_lossy(&body)).err();

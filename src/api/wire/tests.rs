@@ -303,7 +303,7 @@ fn invalid_body_errors_never_quote_json() {
         ("[]", format!("{documents}it is a list")),
         ("\"cAnArY\"", format!("{documents}it is a text")),
         ("null", format!("{documents}it is a plain value")),
-        ("{\"status\":\"RUNNING\"", "the connection was cut in the middle of the answer".to_owned()),
+        ("{\"status\":\"RUNNING\"", "the JSON of the response is incomplete".to_owned()),
         ("{\"connectUrl\":\"cAnArY\"} garbage", format!("{documents}broken JSON at line 1 column 25")),
         ("{\"signingKey\":\"cAnArY\",}", format!("{documents}broken JSON at line 1 column 24")),
         ("\"cAnArY\" \"", format!("{documents}it is a text")),

@@ -30,12 +30,14 @@ pub struct ApiError {
 pub enum ApiErrorKind {
     /// The host's name does not resolve.
     Dns(Untrusted),
+    /// The DNS server did not resolve the name of this host within 5 s.
+    DnsTimeout(Untrusted),
     /// This host refuses connections.
     #[serde(rename = "Refused")]
     ConnectionRefused(Untrusted),
     /// The host cannot be reached for another reason. Holds the reason.
     Unreachable(Untrusted),
-    /// The connection to this host timed out after 5 s.
+    /// No connection to this host within 5 s: the host is silent, or it does not answer the TLS handshake.
     ConnectTimeout(Untrusted),
     /// The proxy refused or failed.
     Proxy(Untrusted),
@@ -43,11 +45,24 @@ pub enum ApiErrorKind {
     Tls(Untrusted),
     /// This machine has no root certificates.
     NoCertificates,
+    /// `SSL_CERT_FILE` or `SSL_CERT_DIR` names no certificates. Holds the variable and its value.
+    CertificateVariable(Untrusted),
     /// No data arrived for 10 s, before or during the response.
     Timeout,
+    /// The connection was closed or reset before the response began.
+    NoResponse,
+    /// The server ended the request or the connection with this HTTP/2 error code, such as `REFUSED_STREAM`.
+    Http2(Untrusted),
     /// The connection was closed or reset during the response.
     #[serde(rename = "Cut")]
     ConnectionClosed,
+    /// The connection was closed after `received` bytes of a body of `expected` bytes.
+    #[expect(missing_docs, reason = "the sentence above names the fields")]
+    CutShort { received: u64, expected: u64 },
+    /// The response is complete, but its JSON is not.
+    IncompleteJson,
+    /// The body has this encoding, which keepwatch did not request.
+    UnsupportedEncoding(Untrusted),
     /// The response is not valid HTTP.
     Protocol(Untrusted),
     /// The response is larger than this many bytes.
@@ -119,10 +134,13 @@ impl ApiError {
             ApiErrorKind::Dns(host) => {
                 format!("the name {} has no address: no network, or a wrong base URL", host.sanitise_line())
             }
+            ApiErrorKind::DnsTimeout(host) => {
+                format!("the name {} was not resolved within 5 s: the DNS server does not answer", host.sanitise_line())
+            }
             ApiErrorKind::ConnectionRefused(host) => format!("{} refuses connections: nothing listens there", host.sanitise_line()),
             ApiErrorKind::Unreachable(detail) => format!("the API can not be reached: {}", detail.sanitise_line()),
             ApiErrorKind::ConnectTimeout(host) => {
-                format!("{} did not take the connection within 5 s", host.sanitise_line())
+                format!("no connection to {} within 5 s", host.sanitise_line())
             }
             ApiErrorKind::Proxy(detail) => format!("the proxy did not let the request through: {}", detail.sanitise_line()),
             ApiErrorKind::Tls(detail) => format!("TLS failed: {}; the key was not sent", detail.sanitise_line()),
@@ -130,8 +148,24 @@ impl ApiError {
                 "this machine has no certificate store, so no server can be trusted; install ca-certificates"
                     .into()
             }
+            ApiErrorKind::CertificateVariable(variable) => format!(
+                "{} has no certificates, so no server can be trusted; correct or unset it",
+                variable.sanitise(200)
+            ),
+            ApiErrorKind::NoResponse => "the connection was closed before a response arrived".into(),
+            ApiErrorKind::Http2(code) => {
+                format!("the server ended the request without a response (HTTP/2 {})", code.sanitise(40))
+            }
+            ApiErrorKind::CutShort { received, expected } => {
+                format!("the connection was closed after {received} of the {expected} bytes of the response")
+            }
+            ApiErrorKind::IncompleteJson => "the JSON of the response is incomplete".into(),
+            ApiErrorKind::UnsupportedEncoding(name) => format!(
+                "the response is encoded as “{}”, which was not requested; a proxy or a cache may have done it",
+                name.sanitise(40)
+            ),
             ApiErrorKind::Timeout => "the API did not answer in time".into(),
-            ApiErrorKind::ConnectionClosed => "the connection was cut in the middle of the answer".into(),
+            ApiErrorKind::ConnectionClosed => "the connection was closed in the middle of the response".into(),
             ApiErrorKind::Protocol(detail) => {
                 format!("what answers there does not speak HTTP properly: {}", detail.sanitise_line())
             }
@@ -185,13 +219,18 @@ impl ApiError {
             ApiErrorKind::ConnectionRefused(_) => "refused",
             ApiErrorKind::Unreachable(_) => "unreachable",
             ApiErrorKind::ConnectTimeout(_) | ApiErrorKind::Timeout => "no answer",
+            ApiErrorKind::DnsTimeout(_) => "no DNS answer",
             ApiErrorKind::Proxy(_) => "proxy failed",
             ApiErrorKind::Tls(_) => "TLS failed",
-            ApiErrorKind::NoCertificates => "no certificates",
-            ApiErrorKind::ConnectionClosed => "cut off",
-            ApiErrorKind::Protocol(_) | ApiErrorKind::NotJson(_) | ApiErrorKind::Unexpected(_) => {
-                "odd answer"
-            }
+            ApiErrorKind::NoCertificates | ApiErrorKind::CertificateVariable(_) => "no certificates",
+            ApiErrorKind::NoResponse => "no response",
+            ApiErrorKind::Http2(_) => "request refused",
+            ApiErrorKind::ConnectionClosed | ApiErrorKind::CutShort { .. } => "cut off",
+            ApiErrorKind::Protocol(_)
+            | ApiErrorKind::NotJson(_)
+            | ApiErrorKind::Unexpected(_)
+            | ApiErrorKind::IncompleteJson
+            | ApiErrorKind::UnsupportedEncoding(_) => "odd answer",
             ApiErrorKind::TooLarge(_) => "answer too large",
             ApiErrorKind::Html => "HTML answer",
             ApiErrorKind::Redirect(_) => "redirected",
@@ -222,14 +261,21 @@ impl ApiError {
     pub fn is_network_error(&self) -> bool {
         match self.kind {
             ApiErrorKind::Dns(_)
+            | ApiErrorKind::DnsTimeout(_)
             | ApiErrorKind::ConnectionRefused(_)
             | ApiErrorKind::Unreachable(_)
             | ApiErrorKind::ConnectTimeout(_)
             | ApiErrorKind::Proxy(_)
             | ApiErrorKind::Tls(_)
-            | ApiErrorKind::NoCertificates => true,
+            | ApiErrorKind::NoCertificates
+            | ApiErrorKind::CertificateVariable(_) => true,
             ApiErrorKind::Timeout
+            | ApiErrorKind::NoResponse
+            | ApiErrorKind::Http2(_)
             | ApiErrorKind::ConnectionClosed
+            | ApiErrorKind::CutShort { .. }
+            | ApiErrorKind::IncompleteJson
+            | ApiErrorKind::UnsupportedEncoding(_)
             | ApiErrorKind::Protocol(_)
             | ApiErrorKind::TooLarge(_)
             | ApiErrorKind::Html

@@ -84,5 +84,5 @@ fn truncated_list_differs_from_broken() {
     assert!(message.ends_with("broken JSON at line 2 column 21"), "{message}");
     let mut reader = ListReader::new(InternCache::default(), api_key());
     reader.push(b"[7,{\"id\"").unwrap();
-    assert_eq!(reader.finish().unwrap_err(), ApiErrorKind::ConnectionClosed.into());
+    assert_eq!(reader.finish().unwrap_err(), ApiErrorKind::IncompleteJson.into());
 }

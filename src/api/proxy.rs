@@ -1,0 +1,139 @@
+//! Checks the proxy variables (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`). reqwest reads them, too, but ignores a value that it
+//! cannot parse and connects directly; a user who set a proxy does not want that. `hyper-util` parses them here, as it does
+//! for reqwest.
+
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+
+use super::Endpoint;
+use keepwatch_core::text;
+
+/// The proxy variables of an `https` request, the first one that is set counts. reqwest looks for them in the same order.
+const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+/// An error in a proxy variable. The value is redacted and sanitised.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages document the variants")]
+pub enum ProxyError {
+    #[error(
+        "{variable}=“{value}” is not the URL of a proxy, so no request is sent; it looks like http://proxy.example:3128, or unset it"
+    )]
+    Malformed { variable: &'static str, value: String },
+    #[error(
+        "{variable}=“{value}” is a SOCKS proxy, which keepwatch cannot use; use an http proxy, or add {host} to NO_PROXY"
+    )]
+    Socks { variable: &'static str, value: String, host: String },
+}
+
+/// Checks the proxy variable that applies to `endpoint`. `env` returns the value of a variable. An endpoint on this machine or
+/// without TLS uses no proxy.
+///
+/// # Errors
+/// The value is neither empty nor the URL of an HTTP proxy, and `NO_PROXY` does not list the endpoint's host.
+pub fn check_proxy(endpoint: &Endpoint, env: impl Fn(&str) -> Option<String>) -> Result<(), ProxyError> {
+    let Some((variable, value)) = proxy_variable(endpoint, &env) else { return Ok(()) };
+    let display = || text::sanitise(&text::redact(&without_password(&value)), 80);
+    let proxy =
+        endpoint_uri(endpoint).and_then(|uri| Matcher::builder().all(value.clone()).build().intercept(&uri));
+    match proxy {
+        // promise: proxy-variable
+        None => Err(ProxyError::Malformed { variable, value: display() }),
+        Some(proxy) if proxy.uri().scheme_str().is_some_and(|scheme| scheme.starts_with("socks")) => {
+            Err(ProxyError::Socks { variable, value: display(), host: endpoint.host() })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Returns true if requests to `endpoint` go through the proxy of a variable.
+pub(super) fn uses_proxy(endpoint: &Endpoint, env: impl Fn(&str) -> Option<String>) -> bool {
+    proxy_variable(endpoint, env).is_some()
+}
+
+/// Returns the name and the value of the proxy variable that applies to `endpoint`.
+fn proxy_variable(
+    endpoint: &Endpoint,
+    env: impl Fn(&str) -> Option<String>,
+) -> Option<(&'static str, String)> {
+    if endpoint.is_plain() || endpoint.is_loopback() {
+        return None;
+    }
+    // An empty variable unsets the proxy, but a blank one is a mistake.
+    let variable =
+        VARIABLES.into_iter().find_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)))?;
+    let exceptions = env("NO_PROXY").or_else(|| env("no_proxy")).unwrap_or_default();
+    let matcher = Matcher::builder().all("http://proxy.invalid").no(exceptions).build();
+    endpoint_uri(endpoint).and_then(|uri| matcher.intercept(&uri)).map(|_| variable)
+}
+
+fn endpoint_uri(endpoint: &Endpoint) -> Option<Uri> {
+    endpoint.base.as_str().parse().ok()
+}
+
+/// Removes the user and the password from the URL of a proxy.
+fn without_password(value: &str) -> String {
+    let (scheme, rest) = value.split_once("://").map_or(("", value), |(scheme, rest)| (scheme, rest));
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(base_url: &str, variables: &[(&str, &str)]) -> Result<(), ProxyError> {
+        let endpoint = Endpoint::new(base_url, "--base-url", true).unwrap();
+        check_proxy(&endpoint, |name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const API: &str = "https://api.example";
+
+    #[test]
+    fn http_proxies_are_accepted() {
+        for value in
+            ["http://proxy:3128", "https://user:secret@proxy", "proxy.example:3128", "http://[::1]:3128/", ""]
+        {
+            assert_eq!(check(API, &[("HTTPS_PROXY", value)]), Ok(()), "{value}");
+        }
+    }
+
+    #[test]
+    fn unusable_proxies_are_refused() {
+        for value in
+            [" ", "http://proxy :3128", "ftp://proxy", "pac+http://proxy/x.pac", "://", "http://", "a b"]
+        {
+            for variable in VARIABLES {
+                let error = check(API, &[(variable, value)]).unwrap_err();
+                assert!(matches!(error, ProxyError::Malformed { .. }), "{variable}={value}: {error}");
+            }
+        }
+        for value in ["socks5://proxy:1080", "socks5h://proxy", "socks4://proxy"] {
+            let error = check(API, &[("ALL_PROXY", value)]).unwrap_err();
+            assert!(matches!(error, ProxyError::Socks { .. }), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn unused_proxy_variable_is_not_checked() {
+        let bad = ("HTTPS_PROXY", "ftp://proxy");
+        assert_eq!(check("http://127.0.0.1:1", &[bad]), Ok(()));
+        assert_eq!(check("https://localhost:1", &[bad]), Ok(()));
+        assert_eq!(check("http://api.example", &[bad]), Ok(()));
+        for exceptions in ["api.example", "other,.example", "*"] {
+            assert_eq!(check(API, &[bad, ("NO_PROXY", exceptions)]), Ok(()), "{exceptions}");
+        }
+        assert!(check(API, &[bad, ("no_proxy", "other.example")]).is_err());
+        assert_eq!(check(API, &[("HTTP_PROXY", "ftp://proxy")]), Ok(()), "it is not for https");
+        assert_eq!(check(API, &[("HTTPS_PROXY", "http://proxy"), ("ALL_PROXY", "ftp://proxy")]), Ok(()));
+    }
+
+    #[test]
+    fn proxy_error_hides_password() {
+        for value in ["ftp://user:hunter2@proxy", "user:hunter2@a b"] {
+            let error = check(API, &[("HTTPS_PROXY", value)]).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}
