@@ -19,7 +19,7 @@ pub enum ExitCode {
     EndedBadly,
     /// 7: `keepwatch wait` timed out.
     TimedOut,
-    /// 128 and the number of the signal that ended the program.
+    /// 128 plus the number of the signal that ended the program.
     Signal(u8),
 }
 

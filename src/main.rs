@@ -26,14 +26,15 @@ fn main() -> process::ExitCode {
     code.into()
 }
 
-/// Starts the log, if there is one, and runs the command.
+/// Starts the log, if the user asked for one, and runs the command. Dropping `log_guard` at the end writes the rest of
+/// the log.
 fn run(raw_args: &RawArgs) -> Result<ExitCode, CliError> {
     let env = Environment::new(std::env::vars_os());
     let file = ConfigFile::find(raw_args, &env)?;
-    let log_guard = config::log_file(raw_args, &env, &file)
+    let started_log = config::log_file(raw_args, &env, &file)
         .map(|path| log::start(&path, |message| print_error(&message)));
     // promise: log-refusal, mutant: ?; -> .unwrap_or(None);
-    let log_guard = log_guard.transpose().map_err(CliError::Log)?;
+    let log_guard = started_log.transpose().map_err(CliError::Log)?;
     if log_guard.is_some() {
         commands::log_start(&raw_args.option_names(), &env);
     }
@@ -42,6 +43,8 @@ fn run(raw_args: &RawArgs) -> Result<ExitCode, CliError> {
     outcome
 }
 
+/// Runs the command in a tokio runtime of one thread. Programs that the screen starts, such as a browser, get the
+/// variables of [`Env`], which leaves out the API key.
 fn run_command(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<ExitCode, CliError> {
     let config = Config::new(raw_args, env, file)?;
     let warnings = [file.warnings(), &config.warnings()].concat();

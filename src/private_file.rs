@@ -1,8 +1,8 @@
 //! Opens files that only this user may access: the log, the journal, recordings.
 //!
-//! These files describe the use of an account. Other users must not read them, and must not make keepwatch overwrite a
-//! file that they choose. So a file is created with mode 0600, symbolic links are not followed, only regular files are
-//! used, and only those of this user are written. Each caller has its own error message for a refused file.
+//! These files describe the use of an account. Other users must not read them, and must not trick keepwatch
+//! into overwriting another file. So keepwatch creates the files with mode 0600, follows no symbolic link, uses only
+//! regular files, and writes only to files of this user. Each caller has its own error message for a refused file.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 /// The permission bits of a private file: the owner can read and write.
 const OWNER_ONLY: u32 = 0o600;
-/// The permission bits of all other users.
+/// The permission bits of all users except the owner.
 const OTHERS_MASK: u32 = 0o077;
 
 /// The reason to refuse a file.
@@ -52,7 +52,8 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// Returns the identity of the file at `path`, or `None` if no file is there. Does not follow a link.
+    /// Returns the identity of the file at `path`, or `None` if there is no file or its metadata
+    /// cannot be read. A symbolic link has its own identity.
     #[must_use]
     pub fn at(path: &Path) -> Option<Self> {
         fs::symlink_metadata(path).ok().map(|metadata| Self::from_metadata(&metadata))
@@ -92,13 +93,15 @@ pub fn open_read(path: &Path) -> Result<File, OpenError> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(OpenError::Refused(FileRefusal::NotRegular)) }
 }
 
-/// Opens a file without following links. `NONBLOCK` is set, because opening a pipe whose other end is not open would block.
+/// Opens a file without following links. Sets `NONBLOCK`, because `open` would otherwise wait for the other end of a
+/// pipe.
 fn open(path: &Path, flags: OFlags) -> Result<File, OpenError> {
     // promise: private-link, mutant: OFlags::NOFOLLOW -> OFlags::empty()
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
     opened.map(File::from).map_err(|error| match error {
         Errno::LOOP => OpenError::Refused(FileRefusal::SymbolicLink),
+        // NXIO: a pipe that nobody reads, or a socket.
         Errno::NXIO | Errno::ISDIR => OpenError::Refused(FileRefusal::NotRegular),
         other => OpenError::Io(other.into()),
     })
@@ -112,6 +115,7 @@ pub fn check_type_and_owner(metadata: &Metadata) -> Result<(), FileRefusal> {
     check_type_and_owner_id(metadata, rustix::process::geteuid().as_raw())
 }
 
+/// Checks the file type, and that the file belongs to the user with the number `user_id`.
 fn check_type_and_owner_id(metadata: &Metadata, user_id: u32) -> Result<(), FileRefusal> {
     match metadata.file_type() {
         file_type if file_type.is_symlink() => Err(FileRefusal::SymbolicLink),
@@ -128,7 +132,7 @@ pub fn is_accessible_to_others(metadata: &Metadata) -> bool {
     metadata.mode() & OTHERS_MASK != 0
 }
 
-/// Returns permissions for the owner only, for a file that was accessible to others.
+/// Returns the permissions of a private file, to set them on a file that was accessible to others.
 #[must_use]
 pub fn owner_only() -> Permissions {
     Permissions::from_mode(OWNER_ONLY)
@@ -146,7 +150,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// Returns the refusal of the file at `path`, which must be the same with and without opening the file.
+    /// Returns the refusal of the file at `path`. `open_append` and `check_type_and_owner` must agree on it.
     fn refusal(path: &Path) -> FileRefusal {
         let opened = open_append(path);
         let refusal_by_path = check_type_and_owner(&fs::symlink_metadata(path).unwrap()).unwrap_err();
@@ -163,7 +167,7 @@ mod tests {
         let [target, link, pipe] = ["target", "link", "pipe"].map(|name| folder.path().join(name));
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert_eq!(refusal(&link), FileRefusal::SymbolicLink);
-        assert!(!target.exists());
+        assert!(!target.exists(), "keepwatch followed the link and created its target");
         let mode = Mode::RUSR | Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         assert_eq!(refusal(&pipe), FileRefusal::NotRegular);

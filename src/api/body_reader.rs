@@ -1,5 +1,5 @@
 //! Readers of response bodies. [`BufferedBody`] decodes a body once it is complete; [`ListReader`] decodes a list
-//! while it arrives. They never touch the network. `client` limits the size of a body before it gets here.
+//! while it arrives. They never touch the network. `client` limits the size of the bodies.
 
 use super::client::SessionList;
 use super::key_redaction::redact_key;
@@ -7,7 +7,7 @@ use super::wire::{self, InternCache, ListReader};
 use keepwatch_core::session::{ApiError, Secret, Session, SessionId};
 
 /// Decodes the body of `GET /v1/sessions/{id}` as a [`Client`](super::Client) does. A session without an `id` gets
-/// `requested_id`.
+/// `requested_id`. For benchmarks.
 ///
 /// # Errors
 /// The body is not a session.
@@ -15,12 +15,14 @@ pub fn read_session(body: &[u8], requested_id: &SessionId) -> Result<Session, Ap
     wire::session(body, requested_id)
 }
 
-/// Decodes the body of `GET /v1/sessions` from its chunks, as a [`Client`](super::Client) does.
+/// Decodes the body of `GET /v1/sessions` from its chunks, as a [`Client`](super::Client) does. For benchmarks and
+/// tests.
 ///
 /// # Errors
 /// The body is not a list, is not valid JSON, or is incomplete.
 pub fn read_list<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> Result<SessionList, ApiError> {
-    let mut reader = ListReader::new(InternCache::default(), Secret::new(String::new()));
+    let no_key = Secret::new(String::new()); // there is no API key to redact
+    let mut reader = ListReader::new(InternCache::default(), no_key);
     chunks.into_iter().try_for_each(|chunk| reader.push(chunk))?;
     reader.finish().map(|(listing, _)| listing)
 }
@@ -44,8 +46,8 @@ pub(super) trait BodyReader {
 pub(super) struct BufferedBody<D> {
     body: Vec<u8>,
     decode: D,
-    /// The API key to redact before decoding. `None` for connect URLs: they may contain the API key and must stay
-    /// intact.
+    /// The API key to redact before decoding. `None` for a response with connect URLs, which may contain the API key
+    /// and must stay intact.
     key_to_redact: Option<Secret>,
 }
 

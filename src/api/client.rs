@@ -1,6 +1,7 @@
-//! The HTTP client: one method for each API request. It limits the time and size of each response and redacts the API
-//! key if the server quotes it. It repeats a request only if a kept connection turns out to be closed; `poll` decides about all
-//! other retries. Only a [`ReleasePermission`] can send a POST.
+//! The HTTP client: one method for each API request. It limits the time and size of each response, and redacts the API
+//! key if the server quotes it. If the server closes a kept connection, which is one that stayed open after an earlier
+//! request, the client repeats a GET once. `poll` decides about all other retries. Only a [`ReleasePermission`] can
+//! send a POST.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,8 +85,9 @@ pub struct Client {
     api_key: Secret,
     limits: ResponseLimits,
     query: Option<Query>,
-    /// The texts of the newest response to each list. The next response shares the texts that did not change.
+    /// The texts of the newest response for each list. The next response shares the texts that did not change.
     intern_caches: Mutex<HashMap<List, InternCache>>,
+    /// The usual client, which keeps connections.
     http: OnceLock<reqwest::Client>,
     /// A client that uses a new connection for each request.
     unpooled_http: OnceLock<reqwest::Client>,
@@ -163,10 +165,11 @@ impl Client {
     /// Sends `GET /v1/sessions?status=…`, with `q` if the client has a query.
     pub async fn sessions(&self, list: List) -> ApiResponse<SessionList> {
         let status = list.status();
-        let mut query = vec![("status", status.raw())];
-        query.extend(self.query.as_ref().map(|query| ("q", query.raw())));
+        let mut parameters = vec![("status", status.raw())];
+        parameters.extend(self.query.as_ref().map(|query| ("q", query.raw())));
+        // If the request fails, the cache is lost, and the next list shares no texts.
         let intern_cache = self.intern_caches().remove(&list).unwrap_or_default();
-        self.fetch_list(&query, intern_cache).await.map(|(listing, cache)| {
+        self.fetch_list(&parameters, intern_cache).await.map(|(listing, cache)| {
             self.intern_caches().insert(list, cache);
             listing
         })
@@ -177,13 +180,15 @@ impl Client {
         self.fetch_list(&[], InternCache::default()).await.map(|(listing, _)| listing)
     }
 
+    /// Sends `GET /v1/sessions` with these names and values as URL parameters. Returns the list, and the cache for the
+    /// next one.
     async fn fetch_list(
         &self,
-        query: &[(&str, &str)],
+        parameters: &[(&str, &str)],
         intern_cache: InternCache,
     ) -> ApiResponse<(SessionList, InternCache)> {
         let reader = ListReader::new(intern_cache, self.api_key.clone());
-        let mut response = self.get(&["sessions"], query, self.limits.list_body(), reader).await;
+        let mut response = self.get(&["sessions"], parameters, self.limits.list_body(), reader).await;
         response.result = response.result.map_err(|error| match error.kind {
             ApiErrorKind::NotFound | ApiErrorKind::Status(405) => {
                 ApiError { kind: ApiErrorKind::ListUnsupported, ..error }
@@ -217,20 +222,22 @@ impl Client {
         BufferedBody::new(Some(self.api_key.clone()), decode)
     }
 
+    /// Sends a GET. `path` has the path segments after `/v1`, and `parameters` the names and values after `?`.
     async fn get<R: BodyReader>(
         &self,
         path: &[&str],
-        query: &[(&str, &str)],
+        parameters: &[(&str, &str)],
         body_limits: BodyLimits,
         reader: R,
     ) -> ApiResponse<R::Value> {
         let mut url = self.endpoint.url(path);
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
+        if !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
         }
         self.send_and_read(Method::GET, url, None, body_limits, reader).await
     }
 
+    /// Sends a request, reads the response with `reader`, and logs both.
     async fn send_and_read<R: BodyReader>(
         &self,
         method: Method,
@@ -239,7 +246,7 @@ impl Client {
         body_limits: BodyLimits,
         reader: R,
     ) -> ApiResponse<R::Value> {
-        let mut api_response = ApiResponse::failed(ApiErrorKind::Timeout.into());
+        let mut api_response = ApiResponse::failed(ApiErrorKind::Timeout.into()); // a placeholder: replaced below
         let (request_log, mut status) = (RequestLog::start(&method, &url), None);
         api_response.result = match self.send(method, url, body, body_limits).await {
             Err(error) => Err(error),
@@ -257,9 +264,9 @@ impl Client {
 
     /// Sends a request, and returns the response without its body.
     ///
-    /// A server may close a kept connection at any time, also while a request is on its way. So a GET that gets no response
-    /// on a connection that may be a kept one is sent once more, on a new connection. A POST is not, because the server may
-    /// have read it.
+    /// A server may close a kept connection at any time, even while a request is on its way. So if a GET gets no
+    /// response, and its connection may have been a kept one, the client sends it once more on a new connection. It
+    /// never repeats a POST, because the server may have read the first one.
     async fn send(
         &self,
         method: Method,
@@ -271,7 +278,8 @@ impl Client {
         let first = self.send_once(self.http()?, method.clone(), url.clone(), body, body_limits).await;
         self.may_reuse_connection.store(first.is_ok(), Ordering::Relaxed);
         let has_no_response = match &first {
-            Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT, // the server waited for a next request
+            // 408 on a kept connection: the server stopped waiting for a request before ours arrived.
+            Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
             Err(error) => matches!(error.kind, ApiErrorKind::NoResponse | ApiErrorKind::Http2(_)),
         };
         // promise: kept-connection
@@ -281,6 +289,7 @@ impl Client {
         first
     }
 
+    /// Sends a request with the client `http`.
     async fn send_once(
         &self,
         http: &reqwest::Client,
@@ -315,6 +324,8 @@ impl Client {
         }
     }
 
+    /// Reads the body of a response with `reader`, or returns an error if its status is not 2xx. Counts the bytes in
+    /// `api_response`.
     async fn read_body<R: BodyReader>(
         &self,
         response: Response,
@@ -332,7 +343,8 @@ impl Client {
         let encoding = ContentEncoding::from_headers(response.headers())
             .map_err(|kind| ApiError { request_id: request_id.clone(), ..kind.into() })?;
         let mut chunks = BodyChunks::new(response, encoding);
-        // A list may take long, but must start soon. This stops a server that sends only whitespace, or an HTML page.
+        // A complete list may take long, but its first byte must arrive soon. This stops a server that sends only
+        // whitespace, or that sends an HTML page slowly.
         let read_start = self.read_chunks(&mut chunks, body_limits, api_response, &mut reader, |reader| {
             reader.first_byte().is_some()
         });
@@ -340,6 +352,7 @@ impl Client {
         let start = timeout(self.limits.response_timeout, read_start)
             .await
             .unwrap_or(Err(ApiErrorKind::Timeout.into()));
+        // `Ok(true)` means that the body may have more.
         let outcome = match start {
             // promise: html
             Ok(_) if is_html(chunks.response(), reader.first_byte()) => return Err(ApiErrorKind::Html.into()),
@@ -351,7 +364,8 @@ impl Client {
         outcome.and_then(|_| reader.finish()).map_err(|error| ApiError { request_id, ..error })
     }
 
-    /// Passes chunks of the body to `reader` until `has_enough` or the end. Returns true if the body may have more.
+    /// Passes chunks of the body to `reader`, until `has_enough` returns true for the reader or the body ends. Returns
+    /// true if the body may have more.
     async fn read_chunks<R: BodyReader>(
         &self,
         chunks: &mut BodyChunks,
@@ -408,6 +422,7 @@ impl Client {
         ApiError { message, ..error }
     }
 
+    /// Returns `http`. Builds it with the first call.
     fn http(&self) -> Result<&reqwest::Client, ApiError> {
         if let Some(http) = self.http.get() {
             return Ok(http);
@@ -416,6 +431,7 @@ impl Client {
         Ok(self.http.get_or_init(|| http))
     }
 
+    /// Returns `unpooled_http`, as [`http`](Self::http) does.
     fn unpooled_http(&self) -> Result<&reqwest::Client, ApiError> {
         if let Some(http) = self.unpooled_http.get() {
             return Ok(http);
@@ -438,16 +454,17 @@ impl Client {
             .dns_resolver(self.resolver.clone())
             // promise: read-timeout
             .read_timeout(self.limits.response_timeout)
-            .http2_keep_alive_interval(Duration::from_secs(10)) // reqwest would keep using a dead connection
+            // Without pings, reqwest would keep using a dead connection.
+            .http2_keep_alive_interval(Duration::from_secs(10))
             // promise: http2-ping
             .http2_keep_alive_timeout(Duration::from_secs(5))
             // promise: https-only, mutant: !plain -> false
             .https_only(!plain);
         if plain {
-            builder = builder.tls_certs_only([]); // works without installed certificates
+            builder = builder.tls_certs_only([]); // so that no installed certificates are needed
         }
         if plain || self.endpoint.is_loopback() {
-            // A proxy would see the API key in plain HTTP.
+            // A proxy would see the API key in plain HTTP, and cannot reach this machine's loopback address.
             // promise: no-proxy
             builder = builder.no_proxy();
         }
@@ -476,6 +493,7 @@ fn build_error(error: reqwest::Error) -> ApiError {
     error_mapping::from_build_error(error, |name| std::env::var(name).ok())
 }
 
+/// Returns the length of a chunk, in bytes.
 fn size(chunk: &[u8]) -> u64 {
     u64::try_from(chunk.len()).unwrap_or(u64::MAX)
 }

@@ -6,14 +6,18 @@ use url::{Host, Url};
 /// The base URL of the public API.
 pub const PUBLIC_URL: &str = "https://api.browserbase.com";
 
-/// The base URL of the API. It is `https`. It can be `http` for this machine, or if the user allowed it.
+/// The maximum width of a URL in a message, in columns.
+const MAX_URL_COLUMNS: usize = 80;
+
+/// The base URL of the API. Its scheme is `https`, or `http` for this machine or if the user allows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The URL, without a trailing slash.
     pub base: Url,
 }
 
-/// An error in a base URL. `setting` is the option or variable with the URL; `url` is sanitised and redacted.
+/// An error in a base URL. `setting` names the source of the URL, such as `--base-url` or a variable; `url` is
+/// sanitised and redacted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum EndpointError {
@@ -29,14 +33,14 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Parses a base URL that came from the option or variable `setting`.
+    /// Parses a base URL. Error messages call its source `setting`.
     ///
     /// # Errors
     /// The text is not the URL of an API, or it is plain HTTP to another machine and `insecure_http` is false.
     pub fn new(text: &str, setting: &str, insecure_http: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
         let setting = || setting.to_owned();
-        let url = || text::sanitise(&text::redact(text), 80);
+        let url = || text::sanitise(&text::redact(text), MAX_URL_COLUMNS);
         let malformed = |problem| EndpointError::Malformed { setting: setting(), url: url(), problem };
         let mut base = Url::parse(text).map_err(|_| malformed("is not a URL"))?;
         if !base.username().is_empty() || base.password().is_some() {
@@ -81,7 +85,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the host, with its port unless that is the scheme's default.
+    /// Returns the host and the port, without the port if it is the default of the scheme.
     #[must_use]
     pub fn host(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_url_error_hides_password() {
+    fn invalid_url_is_rejected() {
         for bad in [
             "api.example",
             "ftp://api.example",
@@ -137,6 +141,10 @@ mod tests {
         ] {
             assert!(new(bad, false).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn invalid_url_error_hides_password() {
         let error = new("https://u:hunter2@api.example", false).unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }

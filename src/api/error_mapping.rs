@@ -35,6 +35,7 @@ pub(super) fn from_request_error(error: reqwest::Error, route: &Route) -> ApiErr
     } else if is_connection_closed(&error) {
         ApiErrorKind::NoResponse
     } else if error.is_builder() {
+        // reqwest refused to send the request, for example because of `https_only`.
         ApiErrorKind::Unreachable(root_message(&error))
     } else {
         ApiErrorKind::Protocol(root_message(&error))
@@ -43,7 +44,7 @@ pub(super) fn from_request_error(error: reqwest::Error, route: &Route) -> ApiErr
 }
 
 fn from_connect_error(error: &reqwest::Error, route: &Route) -> ApiErrorKind {
-    let (chain, io) = (chain(error), io_kind(error));
+    let (chain, io) = (chain(error), io_error_kind(error));
     let host = || Untrusted::new(route.host.clone());
     if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
         if route.uses_proxy {
@@ -98,7 +99,7 @@ fn http2_code(error: &reqwest::Error) -> Option<String> {
 /// Returns true if the server closed or reset the connection.
 fn is_connection_closed(error: &reqwest::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(io_kind(error), Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
+    matches!(io_error_kind(error), Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
         // hyper has no public type for these errors.
         || chain(error).iter().any(|link| {
             link.contains("before message completed") || link.contains("end of file before message length reached")
@@ -110,7 +111,8 @@ fn root_message(error: &reqwest::Error) -> Untrusted {
     Untrusted::new(strip_os_error_number(chain(error).last().map(String::as_str).unwrap_or_default()))
 }
 
-/// Describes a failed proxy tunnel. `tunnel` is hyper's message and `chain` the chain of source errors.
+/// Describes a failed proxy tunnel. `tunnel` is hyper's message without its prefix, and `chain` the result of
+/// [`chain`].
 fn proxy_message(tunnel: &str, chain: &[String]) -> String {
     match (tunnel, chain.last()) {
         ("proxy authorization required", _) => "it asks for a user and a password (407)".into(),
@@ -121,11 +123,11 @@ fn proxy_message(tunnel: &str, chain: &[String]) -> String {
         ("failed to create underlying connection", Some(root)) => {
             format!("it can not be reached, {}", strip_os_error_number(root))
         }
-        _ => tunnel.into(),
+        _ => tunnel.into(), // hyper's own words
     }
 }
 
-/// Strips the operating system's error number.
+/// Strips the operating system's error number, as in `Connection refused (os error 111)`.
 fn strip_os_error_number(text: &str) -> &str {
     text.split_once(" (os error ").map_or(text, |(text, _)| text)
 }
@@ -171,11 +173,12 @@ pub(super) fn from_status(
         message: wire::error_message(body),
         request_id: request_id(headers),
         retry_after: retry_after(headers, date),
+        // Without the server's own time, a date in `retry-after` gives no delay yet: see `ApiError::retry_at`.
         retry_at: if date.is_none() { retry_date(headers) } else { None },
     }
 }
 
-/// Returns the origin that a redirect points to. Its path is left out, because it may contain secrets.
+/// Describes the target of a redirect. Names only the origin of another server, because its path may contain secrets.
 fn redirect_target(url: &Url, headers: &HeaderMap) -> String {
     let Some(location) = headers.get(LOCATION) else { return "nowhere".into() };
     let target = String::from_utf8_lossy(location.as_bytes());
@@ -198,12 +201,12 @@ fn chain(error: &reqwest::Error) -> Vec<String> {
 }
 
 /// Returns the kind of the last IO error in the chain of sources.
-fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
+fn io_error_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     let mut source = error.source();
     let mut found = None;
     while let Some(link) = source {
-        if let Some(io) = link.downcast_ref::<io::Error>() {
-            found = Some(io.kind());
+        if let Some(io_error) = link.downcast_ref::<io::Error>() {
+            found = Some(io_error.kind());
         }
         source = link.source();
     }

@@ -18,8 +18,9 @@ pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
     }
 }
 
-/// Redacts the API key in a response that quotes it. The pattern-based redaction may miss it, because an API key can
-/// have any form. Does not find an API key that is spelled differently, for example with escapes.
+/// Redacts the API key in a response that quotes it. `text::redact`, which searches for patterns, may miss the API key,
+/// because an API key can have any form. Does not find an API key that is spelled differently, for example with
+/// escapes.
 pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
     // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX
@@ -28,10 +29,10 @@ pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     }
     let mut remaining = bytes.as_slice();
     let mut safe = Vec::new();
-    while let Some(at) = memchr::memmem::find(remaining, key) {
-        safe.extend_from_slice(remaining.get(..at).unwrap_or_default());
+    while let Some(key_start) = memchr::memmem::find(remaining, key) {
+        safe.extend_from_slice(remaining.get(..key_start).unwrap_or_default());
         safe.extend_from_slice("••••".as_bytes());
-        remaining = remaining.get(at.saturating_add(key.len())..).unwrap_or_default();
+        remaining = remaining.get(key_start.saturating_add(key.len())..).unwrap_or_default();
     }
     if remaining.len() == bytes.len() {
         return bytes;
@@ -43,10 +44,10 @@ pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
 /// Masks the headers that contain the API key.
 pub(super) fn redact_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
     let key = key.expose().as_bytes();
-    let quotes = |value: &HeaderValue| {
+    let contains_key = |value: &HeaderValue| {
         key.len() >= MIN_REDACTED_KEY_BYTES && memchr::memmem::find(value.as_bytes(), key).is_some()
     };
-    for value in headers.values_mut().filter(|value| quotes(value)) {
+    for value in headers.values_mut().filter(|value| contains_key(value)) {
         *value = HeaderValue::from_static("masked");
     }
 }

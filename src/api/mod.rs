@@ -5,8 +5,8 @@
 //!                                    body, capped    ──► BodyReader ──► wire ──► Session, SessionList
 //! ```
 //!
-//! The JSON shapes are private to this module; callers see only domain types. The client never retries and never
-//! follows a redirect, because the poller decides when to send a request. It reads a clock only for the log.
+//! The JSON shapes are private to this module; callers see only domain types. The client follows no redirect, and
+//! leaves retries to the poller, except for one: see the header of `client`. It reads a clock only for the log.
 
 mod body_chunks;
 mod body_reader;

@@ -1,9 +1,13 @@
-//! The API's `q` parameter, which narrows lists by metadata. This module checks only its form; the API evaluates it.
+//! The API's `q` parameter, which narrows lists by metadata. This module checks only the form of a query; the API
+//! evaluates it.
 
 use keepwatch_core::text;
 
-/// The maximum length of a query, in bytes. The metadata that it is compared with has fewer than 512 characters.
+/// The maximum length of a query, in bytes. A useful query is shorter: the API compares it with metadata of fewer than
+/// 512 characters.
 const MAX_BYTES: usize = 2000;
+/// The maximum width of a query in a message, in columns.
+const MAX_SHOWN_COLUMNS: usize = 60;
 /// The example that errors show.
 const EXAMPLE: &str = "user_metadata['run']['id']:'c-881'";
 
@@ -34,7 +38,7 @@ impl Query {
     /// The text does not have the form that the API documents.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let query = text.trim();
-        let shown = || text::sanitise(query, 60);
+        let shown = || text::sanitise(query, MAX_SHOWN_COLUMNS);
         if query.is_empty() {
             return Err(QueryError::Empty);
         }

@@ -1,5 +1,6 @@
-//! Log lines about requests: URL, status or error, duration, and size of the response. Of headers and bodies, a line
-//! contains only the redacted error message and the request id. Every query value except that of `status` is masked.
+//! Log lines about requests: URL, status or error, duration, and size of the response. From headers and bodies, a line
+//! contains only the redacted error message and the request id. It masks the value of every URL parameter except
+//! `status`.
 
 use reqwest::{Method, StatusCode};
 use tracing::Level;
@@ -8,9 +9,9 @@ use url::Url;
 use super::client::ApiResponse;
 use keepwatch_core::clock::Clock;
 
-/// The only query parameter whose value is logged. Its value is not private.
+/// The only URL parameter whose value is logged. Its value is not private.
 const UNMASKED_PARAMETER: &str = "status";
-/// The replacement for other values.
+/// The replacement for the values of other parameters.
 const MASK: &str = "••••";
 
 /// The log entry of a request in flight: the method and URL, and a clock that started with the request. `None` if
@@ -43,16 +44,16 @@ impl RequestLog {
     }
 }
 
-/// Returns host, port, path and parameters, with private values masked.
+/// Returns host, port, path and parameters, with the values of parameters masked.
 fn loggable_url(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let value = |(name, value): (_, std::borrow::Cow<'_, str>)| match name {
+    let loggable_parameter = |(name, value): (_, std::borrow::Cow<'_, str>)| match name {
         name if name == UNMASKED_PARAMETER => format!("{name}={value}"),
         // promise: masked-query, mutant: {MASK} -> {value}
         name => format!("{name}={MASK}"),
     };
-    let parameters: Vec<String> = url.query_pairs().map(value).collect();
+    let parameters: Vec<String> = url.query_pairs().map(loggable_parameter).collect();
     let question_mark = if parameters.is_empty() { "" } else { "?" };
     format!("{host}{port}{}{question_mark}{}", url.path(), parameters.join("&"))
 }

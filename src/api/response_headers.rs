@@ -9,8 +9,11 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::ApiError;
 use keepwatch_core::text::{Untrusted, redact};
 
-/// The maximum accepted `x-ratelimit-reset`. A larger number is not a number of seconds: it is a date, or invalid.
+/// The maximum accepted `x-ratelimit-reset`. A larger number does not count seconds from now: it is a date, or invalid.
 const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The maximum length of a request id, in bytes. A hostile server may send a longer one.
+const MAX_REQUEST_ID_BYTES: usize = 200;
 
 /// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents these headers for requests
 /// that create sessions; keepwatch honours them on every response.
@@ -43,24 +46,26 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }
 
-/// Returns the date in `retry-after`; `None` if the header has no date.
+/// Returns the date in `retry-after`; `None` if the header is missing or is not a date.
 pub(super) fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = header(headers, RETRY_AFTER.as_str())?;
     httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
 }
 
-/// Returns the delay in `retry-after-ms`, or else in `retry-after`. The latter has seconds, or a date that counts from
-/// `date`, the time of the response. Ignores negative numbers, and caps the delay.
+/// Returns the delay in `retry-after-ms`, or else in `retry-after`, which has a number of seconds or a date. For a
+/// date, the delay starts at `date`, the time of the response. Ignores negative numbers, and caps the delay at
+/// [`ApiError::MAX_RETRY_AFTER`].
 pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
-    let seconds = |text: &str, scale: f64| {
+    let parse_number = |text: &str, seconds_per_unit: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
-        Some(Duration::try_from_secs_f64(number * scale).unwrap_or(ApiError::MAX_RETRY_AFTER))
+        Some(Duration::try_from_secs_f64(number * seconds_per_unit).unwrap_or(ApiError::MAX_RETRY_AFTER))
     };
-    let in_ms = header(headers, "retry-after-ms").and_then(|text| seconds(text, 0.001));
+    let in_ms = header(headers, "retry-after-ms").and_then(|text| parse_number(text, 0.001));
     let in_seconds_or_date = || {
         let text = header(headers, RETRY_AFTER.as_str())?;
-        seconds(text, 1.0).or_else(|| {
+        parse_number(text, 1.0).or_else(|| {
             let retry_at = retry_date(headers)?;
+            // A date in the past gives no delay.
             Some(retry_at.signed_duration_since(date?).to_std().unwrap_or_default())
         })
     };
@@ -68,11 +73,11 @@ pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Optio
     in_ms.or_else(in_seconds_or_date).map(|delay| delay.min(ApiError::MAX_RETRY_AFTER))
 }
 
-/// Returns `x-request-id`, for a support ticket. It is stored, so anything that looks like a secret is redacted first.
+/// Returns `x-request-id`, for a support ticket. Redacts anything that looks like a secret, because the id is stored.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
     // promise: masked-request-id, mutant: redact( -> String::from(
     let id = redact(header(headers, "x-request-id")?);
-    let end = id.floor_char_boundary(200); // in bytes, because a hostile server may send a long one
+    let end = id.floor_char_boundary(MAX_REQUEST_ID_BYTES);
     id.get(..end).map(Untrusted::new)
 }
 
@@ -138,9 +143,10 @@ mod tests {
 
     #[test]
     fn request_id_is_redacted() {
+        // The limit of 200 bytes would cut the secret to `bb_li`, which no longer looks like one.
         let long = format!("{}bb_live_canary0123456789", "r".repeat(195));
-        let mut quoted = HeaderMap::new();
-        quoted.insert("x-request-id", long.parse().unwrap());
-        assert!(!request_id(&quoted).unwrap().raw().contains("bb_li"));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", long.parse().unwrap());
+        assert!(!request_id(&headers).unwrap().raw().contains("bb_li"));
     }
 }

@@ -7,28 +7,28 @@ use std::time::Duration;
 pub(super) struct ResponseLimits {
     /// The maximum time to connect.
     pub(super) connect_timeout: Duration,
-    /// The maximum time for a complete response about one session. For a list, the maximum time to its first byte, and
-    /// between two chunks.
+    /// The maximum time for a complete response that is not a list of sessions. For a list of sessions, the maximum
+    /// time to its first byte, and between two chunks.
     pub(super) response_timeout: Duration,
-    /// The maximum time for a complete list. It stops a server that sends a list slowly and endlessly.
+    /// The maximum time for a complete list of sessions. It stops a server that sends a list slowly and endlessly.
     pub(super) list_timeout: Duration,
     /// The maximum time for the body of an error response.
     pub(super) error_body_timeout: Duration,
-    /// The maximum size of a response about one session, in bytes after decompression.
+    /// The maximum size of a response that is not a list of sessions, in bytes after decompression.
     pub(super) session_bytes: u64,
-    /// The maximum size of a list, in bytes after decompression.
+    /// The maximum size of a list of sessions, in bytes after decompression.
     pub(super) list_bytes: u64,
     /// The number of bytes to read from the body of an error response, after decompression.
     pub(super) error_body_bytes: u64,
 }
 
 impl ResponseLimits {
-    /// Returns the limits for a response about one session.
+    /// Returns the limits for a response that is not a list of sessions: mostly about one session.
     pub(super) fn session_body(&self) -> BodyLimits {
         BodyLimits { max_bytes: self.session_bytes, timeout: self.response_timeout, allows_gzip: false }
     }
 
-    /// Returns the limits for a list.
+    /// Returns the limits for a list of sessions.
     pub(super) fn list_body(&self) -> BodyLimits {
         BodyLimits { max_bytes: self.list_bytes, timeout: self.list_timeout, allows_gzip: true }
     }
@@ -55,6 +55,6 @@ pub(super) struct BodyLimits {
     pub(super) max_bytes: u64,
     /// The maximum time for the request and its complete response.
     pub(super) timeout: Duration,
-    /// True if the server may send gzip.
+    /// True if the server may compress the body with gzip.
     pub(super) allows_gzip: bool,
 }

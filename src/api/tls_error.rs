@@ -2,7 +2,7 @@
 
 use rustls::{CertificateError, Error, InvalidMessage};
 
-/// Returns the message for a TLS error, or rustls' own text if this module has no clearer one.
+/// Returns a message for a TLS error. It is rustls' own text for errors that have no clearer message here.
 pub(super) fn message(error: &Error) -> String {
     use CertificateError as Cert;
     let message = match error {

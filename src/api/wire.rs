@@ -1,7 +1,7 @@
 //! Decoders for the API's JSON. They are tolerant: they drop an invalid field but keep the session, and drop an invalid
 //! list element but keep the list. They never copy JSON into an error, because it may hold connect fields.
 //!
-//! The three connect fields are secrets. [`session`] only notes which of them are present; [`session_with_urls`]
+//! The three connect fields are secrets. [`session`] only notes which connect fields are present; [`session_with_urls`]
 //! extracts them. [`live_view`] extracts the URL of the live view, which is a secret, too.
 
 mod json_array;
@@ -28,10 +28,14 @@ pub(super) use list::{InternCache, ListReader};
 
 /// The maximum number of undocumented fields to keep of a session.
 const MAX_EXTRA_FIELDS: usize = 32;
-/// The maximum number of bytes to keep of an undocumented field.
+/// The maximum number of bytes to keep of the name of an undocumented field.
+const MAX_EXTRA_NAME_BYTES: usize = 256;
+/// The maximum number of bytes to keep of the value of an undocumented field.
 const MAX_EXTRA_FIELD_BYTES: usize = 1024;
 /// The maximum length of a text in a known field, in bytes. Real texts are shorter than 64 bytes.
 const MAX_TEXT_BYTES: usize = 4096;
+/// The maximum number of bytes of a body without JSON that an error quotes.
+const MAX_QUOTED_BYTES: usize = 200;
 
 /// Decodes the response to `GET /v1/sessions/{id}`. A session without an `id` gets `requested_id`. A response about
 /// another session, for example from a misconfigured cache, is an error.
@@ -48,8 +52,7 @@ pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, 
     Ok(session)
 }
 
-/// Decodes the response to `GET /v1/sessions/{id}`, with its connect fields. A session without an `id` gets
-/// `requested_id`.
+/// Decodes the response to `GET /v1/sessions/{id}` as [`session`] does, and extracts its connect fields.
 pub(super) fn session_with_urls(
     body: &[u8],
     requested_id: &SessionId,
@@ -87,6 +90,7 @@ pub(super) fn projects(body: &[u8]) -> Result<Vec<Project>, ApiError> {
     Ok(elements.into_iter().filter_map(|element| project(element.get())).collect())
 }
 
+/// Decodes one project. Returns `None` if the element has no `id`.
 fn project(element: &str) -> Option<Project> {
     let fields: RawFields<'_> = serde_json::from_str(element).ok()?;
     let field = |name| fields.get(name).map(|raw| raw.get());
@@ -101,7 +105,8 @@ fn project(element: &str) -> Option<Project> {
     })
 }
 
-/// Returns the message in the body of an error response, if it has one. The message need not be a string.
+/// Returns the message in the body of an error response, if the body has one. A message that is not a string is
+/// returned as JSON.
 pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let body = utf8_lossy(body);
     let fields: RawFields<'_> = serde_json::from_str(&body).ok()?;
@@ -133,7 +138,8 @@ fn utf8_lossy(body: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Parses JSON. The error quotes the text only if it does not look like JSON, because JSON may hold connect fields.
+/// Parses JSON. The error quotes the text only if the text does not look like JSON, because JSON may hold connect
+/// fields.
 fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         let text = text.trim();
@@ -151,7 +157,8 @@ fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
                 ));
             }
             Some(_) | None => {
-                return ApiErrorKind::NotJson(Untrusted::new(redact(truncate(text, 200)))).into();
+                return ApiErrorKind::NotJson(Untrusted::new(redact(truncate(text, MAX_QUOTED_BYTES))))
+                    .into();
             }
         };
         unexpected_response(&format!("it is {kind}"))
@@ -182,15 +189,16 @@ struct SessionBuilder {
     context: Option<Untrusted>,
     region: Option<Region>,
     metadata: Option<Metadata>,
+    /// The connect fields that are present.
     connect: ConnectFields,
     /// The names and JSON values of undocumented and mistyped fields.
     extra_fields: Vec<(Untrusted, Untrusted)>,
-    /// The number of such fields beyond [`MAX_EXTRA_FIELDS`].
+    /// The number of undocumented and mistyped fields beyond [`MAX_EXTRA_FIELDS`].
     extra_fields_dropped: u32,
 }
 
 impl SessionBuilder {
-    /// Returns the session, or the reason why it is not one.
+    /// Returns the session, or an error message if a required field is missing.
     fn build(self) -> Result<Session, &'static str> {
         Ok(Session {
             id: self.id.ok_or("`id` is missing")?,
@@ -206,7 +214,7 @@ impl SessionBuilder {
             context: self.context,
             region: self.region,
             metadata: self.metadata,
-            connect: None,
+            connect: None, // lists have no connect fields; `session` sets this
             extra_fields: self.extra_fields,
             extra_fields_dropped: self.extra_fields_dropped,
         })
@@ -234,13 +242,14 @@ impl SessionBuilder {
             "userMetadata" => {
                 set_if_some(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw)))
             }
-            _ => false,
+            _ => false, // an undocumented field
         };
         if !is_set && self.extra_fields.len() >= MAX_EXTRA_FIELDS {
             self.extra_fields_dropped = self.extra_fields_dropped.saturating_add(1);
         } else if !is_set {
             let value = extra_field_text(name, raw);
-            self.extra_fields.push((Untrusted::new(truncate(name, 256)), Untrusted::new(value)));
+            self.extra_fields
+                .push((Untrusted::new(truncate(name, MAX_EXTRA_NAME_BYTES)), Untrusted::new(value)));
         }
     }
 }
@@ -266,7 +275,7 @@ fn extra_field_text(name: &str, raw: &str) -> String {
     }
 }
 
-/// Sets `field` unless `value` is `None`. Returns true if it did.
+/// Sets `field` to `value`, unless `value` is `None`. Returns true if `value` is not `None`.
 fn set_if_some<T>(field: &mut Option<T>, value: Option<T>) -> bool {
     let is_some = value.is_some();
     if is_some {
@@ -292,11 +301,12 @@ fn id(raw: &str) -> Option<SessionId> {
     is_valid.then(|| SessionId::from_api(id))
 }
 
-/// Decodes a text. Redacts secrets in it, because the text is stored.
+/// Decodes and truncates a text. Redacts secrets in it, because the text is stored.
 fn redacted_text(raw: &str) -> Option<Untrusted> {
     redacted_str(raw).map(Untrusted::new)
 }
 
+/// Decodes a text as [`redacted_text`] does, but borrows it if it has no escapes and no secrets.
 fn redacted_str(raw: &str) -> Option<Cow<'_, str>> {
     Some(match string(raw)? {
         Cow::Borrowed(text) => redact(truncate(text, MAX_TEXT_BYTES)),
@@ -304,15 +314,16 @@ fn redacted_str(raw: &str) -> Option<Cow<'_, str>> {
     })
 }
 
+/// Decodes and truncates a text, and redacts nothing: only for [`id`], which rejects secrets.
 fn text(raw: &str) -> Option<Untrusted> {
     string(raw).map(|text| Untrusted::new(truncate(&text, MAX_TEXT_BYTES)))
 }
 
 /// Decodes a JSON string. Borrows the text, except if it has escapes, which are rare.
 fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let unescaped = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match memchr::memchr(b'\\', unescaped.as_bytes()) {
-        None => Some(unescaped.into()),
+    let inside_quotes = raw.strip_prefix('"')?.strip_suffix('"')?;
+    match memchr::memchr(b'\\', inside_quotes.as_bytes()) {
+        None => Some(inside_quotes.into()),
         Some(_) => decode(raw).map(String::into),
     }
 }
@@ -322,13 +333,13 @@ fn time(raw: &str) -> Option<Timestamp> {
     chrono::DateTime::parse_from_rfc3339(string(raw)?.trim()).ok().map(|time| time.to_utc())
 }
 
-/// Decodes an integer. Some JSON writers spell it with a point or an exponent.
+/// Decodes an integer. Some JSON writers spell integers with a point or an exponent, such as `2.0e3`.
 fn integer(raw: &str) -> Option<i64> {
     decode(raw).or_else(|| {
         let number: f64 = decode(raw)?;
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "checked to be whole and far inside i64 on the line before"
+            reason = "the condition checks that the number is whole and far inside i64"
         )]
         (number.fract() == 0.0 && number.abs() < 9.0e15).then_some(number as i64)
     })
@@ -373,6 +384,7 @@ impl<'de> Deserialize<'de> for SessionBuilder {
                 let mut builder = SessionBuilder::default();
                 while let Some(FieldName(name)) = map.next_key()? {
                     let raw = map.next_value::<&RawValue>()?.get();
+                    // For a connect field, which counts as present if it is a string that is not empty.
                     let is_present = raw.starts_with('"') && raw != "\"\"";
                     match name.as_ref() {
                         // promise: connect-fields, mutant: builder.connect.connect_url = is_present -> { builder.connect.connect_url = is_present; builder.set_field(&name, raw); }

@@ -6,8 +6,8 @@
 //!                       └───────────parse_with_defaults─────────────┴──► Cli
 //! ```
 //!
-//! The same parsers therefore validate values from the config file and typed values. Typed values take precedence. This
-//! module reads no file.
+//! So the same parsers validate the values from the config file and the typed values. Typed values take precedence.
+//! This module reads no file.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -81,8 +81,9 @@ impl RawArgs {
         self.command_matches().try_get_one::<PathBuf>(option).ok().flatten().map(PathBuf::as_path)
     }
 
-    /// Returns the subcommand and the names of the typed options: `events --interval SESSION_ID`. Values are left out,
-    /// because they may be private.
+    /// Returns the subcommand and the names of the typed options, in the order of their definitions:
+    /// `events SESSION_ID --interval`. Leaves out values, because they may be private. For `journal clear --yes`,
+    /// returns only `journal`.
     #[must_use]
     pub fn option_names(&self) -> String {
         let cli = Cli::command();
@@ -92,6 +93,7 @@ impl RawArgs {
             self.command_matches().try_contains_id(id).is_ok()
                 && self.command_matches().value_source(id) == Some(ValueSource::CommandLine)
         };
+        // The long name of an option, or the placeholder of an argument without a name, such as SESSION_ID.
         let name = |arg: &Arg| match (arg.get_long(), arg.get_value_names()) {
             (Some(long), _) => format!("--{long}"),
             (None, Some([name, ..])) => name.to_string(),
@@ -113,7 +115,8 @@ impl RawArgs {
         self.words.iter().any(|word| word == "--")
     }
 
-    /// Parses the command line again. `defaults` has long names and values for options that were not typed.
+    /// Parses the command line again. `defaults` has the long names of options and the values to use for options that
+    /// were not typed.
     ///
     /// # Errors
     /// Returns clap's error if a default is not a valid value of its option.
@@ -141,13 +144,13 @@ impl RawArgs {
     }
 }
 
-/// Returns clap's error for the sanitised words, because `error` quotes them as they were typed.
+/// Returns clap's error for the sanitised words. The original `error` quotes the words as they were typed.
 fn sanitised_error(error: Error, words: &[OsString]) -> Error {
     let safe: Vec<OsString> = words.iter().map(|word| sanitised_word(word)).collect();
     if safe == words {
         return error;
     }
-    let sanitised = Cli::command().try_get_matches_from(&safe).err();
+    let sanitised = Cli::command().try_get_matches_from(&safe).err(); // `None` if the sanitised words are valid
     sanitised.unwrap_or_else(|| Error::raw(error.kind(), "a word has characters that can not be shown\n"))
 }
 
@@ -210,6 +213,7 @@ mod tests {
             let words = [OsStr::new("keepwatch"), OsStr::from_bytes(word)];
             RawArgs::parse(words).unwrap_err().to_string()
         };
+        // The first word is an unknown option, the second one a session id.
         assert!(error(b"--\xff").contains("--\u{fffd}"), "{}", error(b"--\xff"));
         assert!(error(b"s-\xff").starts_with("error: "), "{}", error(b"s-\xff"));
     }

@@ -19,7 +19,8 @@ const MAX_ORIGIN_COLUMNS: usize = 200;
 const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a source in the config file \
                       (`keepwatch config`); `keepwatch demo` needs none";
 
-/// An error that leaves keepwatch without an API key. `origin` names the file, program or variable that should have it.
+/// An error that leaves keepwatch without an API key. `origin` names the file, program or variable that should have the
+/// API key.
 /// No message contains any part of an API key.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
@@ -75,7 +76,7 @@ pub(super) fn read_key_file(path: &Path) -> ApiKeyLookup {
     let is_stdin = path == Path::new("-");
     let name = if is_stdin { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
     let mut warning = None;
-    let mut read = || {
+    let mut read_text = || {
         let mut key = String::new();
         if is_stdin {
             io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut key)?;
@@ -87,18 +88,18 @@ pub(super) fn read_key_file(path: &Path) -> ApiKeyLookup {
         }
         Ok(key)
     };
-    let read = read().map_err(|error: io::Error| KeyError::Unreadable { origin: name.clone(), error });
-    ApiKeyLookup { key: read.and_then(|key| parse_key(&key, &name)), warning }
+    let text = read_text().map_err(|error: io::Error| KeyError::Unreadable { origin: name.clone(), error });
+    ApiKeyLookup { key: text.and_then(|key| parse_key(&key, &name)), warning }
 }
 
-/// Returns the name of a file or program for messages. The name is redacted, because a user may have put the API key
-/// itself in its place.
+/// Returns the name of a file or program for messages. Redacts the name, because a user may have written the API key
+/// instead of a name.
 fn sanitised_origin(name: &str) -> String {
     text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
-/// Returns a warning if other users can read or write the key file. Pipes and other special files need no
-/// warning, because they do not store the API key.
+/// Returns a warning if other users have any permission for the key file, whose name in the warning is `name`. Pipes
+/// and other special files need no warning, because they do not store the API key.
 fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     let mode = metadata.mode() & 0o777;
     (metadata.is_file() && mode & 0o077 != 0).then(|| {
@@ -106,13 +107,13 @@ fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     })
 }
 
-/// Runs a program and returns the API key that it prints. The program inherits standard error and the terminal, so that
-/// it can ask for a password, but not `BROWSERBASE_API_KEY`. Ctrl-C ends the program and keepwatch, because keepwatch
-/// installs its signal handlers later.
+/// Runs a program and returns the API key that the program prints. The program inherits standard error and the
+/// terminal, so that it can ask for a password. It does not inherit `BROWSERBASE_API_KEY`. Ctrl-C ends both the program
+/// and keepwatch, because keepwatch installs its signal handlers later.
 fn run_key_command(words: &[String]) -> Result<Secret, KeyError> {
     let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
     let origin = format!("api-key-command “{}”", sanitised_origin(program));
-    let failed = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
+    let not_run = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
     let mut child = Command::new(program)
         .args(arguments)
         // promise: no-key-for-command
@@ -120,18 +121,18 @@ fn run_key_command(words: &[String]) -> Result<Secret, KeyError> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(failed)?;
+        .map_err(not_run)?;
     let mut printed = Vec::new();
     let read = match child.stdout.take() {
-        Some(out) => out.take(MAX_KEY_BYTES + 1).read_to_end(&mut printed),
+        Some(stdout) => stdout.take(MAX_KEY_BYTES + 1).read_to_end(&mut printed),
         None => Ok(0),
     };
     let is_too_long = u64::try_from(printed.len()).is_ok_and(|length| length > MAX_KEY_BYTES);
     if is_too_long || read.is_err() {
         let _ = child.kill(); // the program might print forever
     }
-    let status = child.wait().map_err(failed)?;
-    read.map_err(failed)?;
+    let status = child.wait().map_err(not_run)?;
+    read.map_err(not_run)?;
     if is_too_long {
         return Err(KeyError::TooLong { origin });
     }
@@ -194,6 +195,7 @@ mod tests {
                     .is_none_or(|warning| warning.ends_with(&end) && !warning.contains("bb_test_1"))
             );
         }
+        // A pipe causes no warning, as in `--api-key-file <(pass show key)`.
         let (reader, mut writer) = io::pipe().unwrap();
         io::Write::write_all(&mut writer, b"bb_test_2").unwrap();
         drop(writer);
@@ -209,7 +211,7 @@ mod tests {
             ("true", "holds no key"),
             ("echo cAnArY; echo login: me", "holds characters"),
             ("yes cAnArY", "more than 4096 bytes"),
-            ("read line && echo cAnArY", "exit status"),
+            ("read line && echo cAnArY", "exit status"), // fails, because standard input is empty
         ] {
             let message = run_key_script(script).unwrap_err();
             assert!(message.contains(expected) && !message.contains("cAnArY"), "{message}");

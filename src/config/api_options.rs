@@ -1,6 +1,6 @@
 //! The options that define access to the API: endpoint and API key. A profile, a command's table and the top of the
 //! config file can each set some of them. An option that a profile leaves out comes from the command's table, else from
-//! the top.
+//! the top. `resolved_profile` has the complete order, with the command line and the environment.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub struct ApiOptions {
     pub base_url: Option<String>,
     /// The source of the API key.
     pub key_source: Option<KeySource>,
-    /// True if the API key may be sent over plain http to another machine.
+    /// True if the API key may be sent over plain http to another machine. `None` if the option is not set.
     pub insecure_http: Option<bool>,
 }
 
@@ -42,7 +42,7 @@ impl ApiOptions {
     }
 }
 
-/// Resolves a path that the config file contains: `~/` is the home directory, and relative paths start at `folder`, the
+/// Resolves a path that the config file contains. `~/` means `home`, and relative paths start at `folder`, the
 /// config file's folder. `-`, which is standard input, stays as it is.
 pub(super) fn resolve_path(written: &str, folder: &Path, home: Option<&Path>) -> Result<PathBuf, String> {
     if written == "-" {

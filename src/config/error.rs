@@ -78,7 +78,7 @@ impl ConfigError {
     }
 }
 
-/// Returns the end of a message that suggests `suggestion`. Empty if there is nothing to suggest.
+/// Returns the end of a message, which suggests `suggestion`, or an empty string without a suggestion.
 pub(super) fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|suggestion| format!("; did you mean {suggestion}?")).unwrap_or_default()
 }

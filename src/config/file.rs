@@ -41,9 +41,10 @@ const MAX_NAME_COLUMNS: usize = 40;
 /// The parsed config file. Empty if there is no file.
 #[derive(Debug, Default)]
 pub struct ConfigFile {
-    /// The path of the file, sanitised, whether it exists or not.
+    /// The path of the file, sanitised, whether the file exists or not. `None` if the command reads no config file, or
+    /// if neither a variable nor `HOME` gives a path.
     display_path: Option<String>,
-    /// The allowed options and the values of each table. The top comes first.
+    /// The allowed options and the values of each table. The top of the file comes first.
     tables: Vec<(TableSchema, TableValues)>,
     /// The profiles, by name.
     profiles: BTreeMap<String, ApiOptions>,
@@ -83,8 +84,9 @@ impl ConfigFile {
         }
     }
 
-    /// Returns the long names and the values of the options for a command. Those from its own table come first, then
-    /// the shared ones from the top that the table does not override.
+    /// Returns the long names and the values of the options for a command, or for `keepwatch` without a command: those
+    /// at the top. For a command, the options of its own table come first, and then those at the top that the command
+    /// shares and its table does not override.
     pub(super) fn options(&self, command: Option<&str>) -> Vec<(&str, &str)> {
         let (Some((schema, values)), Some((_, top))) = (self.table(command), self.tables.first()) else {
             return Vec::new();
@@ -96,7 +98,7 @@ impl ConfigFile {
         values.options.iter().chain(shared).map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
-    /// Returns the API options for a command without a profile.
+    /// Returns the API options of a command's table and the top. Profiles have their own: see [`Self::profile`].
     pub(super) fn api_options(&self, command: Option<&str>) -> ApiOptions {
         let table_options =
             |command| self.table(command).map(|(_, values)| values.api_options.clone()).unwrap_or_default();
@@ -132,6 +134,7 @@ impl ConfigFile {
         &self.warnings
     }
 
+    /// Returns the table of a command, or the top if `command` is `None`.
     fn table(&self, command: Option<&str>) -> Option<&(TableSchema, TableValues)> {
         self.tables.iter().find(|(table, _)| table.command.as_deref() == command)
     }
@@ -145,7 +148,7 @@ fn default_path(env: &Environment) -> Option<PathBuf> {
     Some(folder.join("keepwatch").join("config.toml"))
 }
 
-/// Returns true if a file could not be opened because it does not exist.
+/// Returns true if a file could not be opened because it does not exist, also if a folder of its path is a file.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   an option of `keepwatch` itself      at the top: applies to each command that has an option of this name
 //!   an option of `keepwatch get`, …      in [get], …: the command's own options, and the shared ones again
-//!   an option of a single run            not allowed: `CLI_ONLY` has the reasons
+//!   an option that fits only one run     not allowed: `CLI_ONLY` has the reasons
 //! ```
 //!
 //! Serde structs would repeat the clap definition of every option, with its type and parser. They would still need a
@@ -20,7 +20,8 @@ use crate::api::Query;
 use crate::cli::Cli;
 use keepwatch_core::session::MetadataPath;
 
-/// Options that the file cannot set: the command (or `None` for all), the option, and the reason, which warnings show.
+/// Options that the file cannot set: the command (or `None` for all commands), the option, and the reason, which
+/// warnings show.
 const CLI_ONLY: [(Option<&str>, &str, &str); 11] = [
     (None, "help", "it is asked for on the command line"),
     (None, "version", "it is asked for on the command line"),
@@ -36,8 +37,8 @@ const CLI_ONLY: [(Option<&str>, &str, &str); 11] = [
     (Some("release"), "confirm", "it answers for one session, on the command line"),
 ];
 
-/// Pairs of a command and a shared option that this command reads only from its own table, not from the top. The demo
-/// polls its own simulator, so limits for the real API do not apply.
+/// Pairs of a command and an option. The command reads the option only from its own table, although the option is also
+/// allowed at the top. The demo polls its own simulator, so limits for the real API do not apply.
 const NOT_SHARED: [(&str, &str); 2] = [("demo", "interval"), ("demo", "max-rps")];
 
 /// The options allowed in one table of the file, or at its top.
@@ -54,6 +55,7 @@ pub struct TableSchema {
 /// An option that a table may set.
 #[derive(Debug)]
 pub struct FileOption {
+    /// clap's definition of the option.
     arg: Arg,
     /// The name in the file, and after `--` on the command line.
     pub name: String,
@@ -79,24 +81,26 @@ pub enum OptionKind {
 pub fn tables() -> Vec<TableSchema> {
     let cli = Cli::command();
     let top = table_schema(&cli, None, &[]);
-    let shared: Vec<String> = top.options.iter().map(|option| option.name.clone()).collect();
+    let top_options: Vec<String> = top.options.iter().map(|option| option.name.clone()).collect();
     let command_tables: Vec<TableSchema> = cli
         .get_subcommands()
         .filter(|command| has_option(command, "config"))
-        .map(|command| table_schema(command, Some(command.get_name()), &shared))
+        .map(|command| table_schema(command, Some(command.get_name()), &top_options))
         .collect();
     std::iter::once(top).chain(command_tables).collect()
 }
 
-fn table_schema(command: &Command, name: Option<&str>, shared: &[String]) -> TableSchema {
+/// Returns the schema of the table for `command`, which is named `command_name`, or `None` for the top. `top_options`
+/// has the names of the options at the top.
+fn table_schema(command: &Command, command_name: Option<&str>, top_options: &[String]) -> TableSchema {
     let is_shared = |key: &str| {
-        shared.iter().any(|name| name == key)
-            && !NOT_SHARED.iter().any(|(command, option)| (Some(*command), *option) == (name, key))
+        let is_excluded = |(command, option): &(&str, &str)| (Some(*command), *option) == (command_name, key);
+        top_options.iter().any(|option| option == key) && !NOT_SHARED.iter().any(is_excluded)
     };
     let options = command
         .get_arguments()
         .filter_map(|arg| arg.get_long().map(|key| (arg, key)))
-        .filter(|(_, key)| cli_only_reason(name, key).is_none())
+        .filter(|(_, key)| cli_only_reason(command_name, key).is_none())
         .map(|(arg, key)| FileOption {
             arg: arg.clone(),
             name: key.to_owned(),
@@ -109,7 +113,7 @@ fn table_schema(command: &Command, name: Option<&str>, shared: &[String]) -> Tab
         })
         .collect();
     TableSchema {
-        command: name.map(str::to_owned),
+        command: command_name.map(str::to_owned),
         options,
         has_api_options: has_option(command, "base-url"),
     }
@@ -119,7 +123,7 @@ fn has_option(command: &Command, key: &str) -> bool {
     command.get_arguments().any(|arg| arg.get_long() == Some(key))
 }
 
-/// Returns the reason why the file cannot set this option, or `None` if it can or the option is unknown.
+/// Returns the reason why the file cannot set this option, or `None` if the file can set it or the option is unknown.
 #[must_use]
 pub fn cli_only_reason(command: Option<&str>, key: &str) -> Option<&'static str> {
     let applies = |scope: &Option<&str>| scope.is_none() || *scope == command;
@@ -161,6 +165,7 @@ impl FileOption {
                 .try_get_matches_from([format!("--{}={value}", self.name)])
                 .map_err(|error| describe_value_error(&error, value))?;
         }
+        // clap takes any text for these options. `resolve` parses them for the command line.
         match self.name.as_str() {
             "query" => Query::parse(value).map(|_| ()).map_err(|error| error.to_string()),
             "status" => parse_list_status(value).map(|_| ()),
@@ -241,7 +246,7 @@ mod tests {
                 }
             }
         }
-        // `CLI_ONLY` has the reasons for these.
+        // `CLI_ONLY` has the reasons. These options are removed by name, because several commands have them.
         not_allowed.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
         not_allowed.retain(|(_, key)| !matches!(key.as_str(), "record" | "truth" | "seed"));
         let cli_only = [("get", "reveal"), ("explain", "from"), ("release", "confirm"), ("export", "to")];

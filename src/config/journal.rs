@@ -22,7 +22,7 @@ pub(super) fn journal_file(env: &Environment) -> JournalFile {
     Some(folder.join("keepwatch").join("journal.sqlite"))
 }
 
-/// Returns the path and the retention time of the journal, or `None` if it is disabled or has no path.
+/// Returns the path and the retention time of the journal, or `None` if the journal is disabled or has no path.
 pub(super) fn journal_config(args: cli::JournalArgs, env: &Environment) -> Option<JournalConfig> {
     let path = journal_file(env).filter(|_| !args.no_journal)?;
     Some(JournalConfig { path, retention: args.journal_keep })

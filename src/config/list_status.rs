@@ -3,7 +3,7 @@
 use keepwatch_core::session::List;
 use keepwatch_core::text;
 
-/// Returns the list that has the sessions with this status, ignoring case.
+/// Returns the list of the sessions with this status, ignoring case.
 ///
 /// # Errors
 /// Returns an error if keepwatch polls no list of sessions with this status.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{ConfigFile, Environment};
 use crate::cli::RawArgs;
 
-/// Returns `--log`, else `KEEPWATCH_LOG`, else the option `log` of the config file, or `None` if the command
-/// has no option `--log`. Needs no valid [`Config`](super::Config), so that errors in other options are logged, too.
+/// Returns `--log`, else `KEEPWATCH_LOG`, else the option `log` of the config file. Returns `None` if none of them is
+/// set, or if the command has no option `--log`. Needs no valid [`Config`](super::Config), so that errors in other
+/// options are logged, too.
 #[must_use]
 pub fn log_file(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Option<PathBuf> {
     let from_config = || {

@@ -73,7 +73,7 @@ pub enum Config {
     Journal(JournalAction, JournalFile),
     /// `keepwatch simulate`
     Simulate(SimulateConfig),
-    /// `keepwatch config`
+    /// `keepwatch config`, which prints a config file with the defaults
     DefaultFile,
     /// `keepwatch completions`
     Completions(Shell),
@@ -114,7 +114,7 @@ pub struct WatchConfig {
     pub query: Option<Query>,
     /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
-    /// The endpoint and API key of the first profile. At least one of all profiles has an API key.
+    /// The endpoint and API key of the first profile. At least one profile, this one or another, has an API key.
     pub first_profile: MaybeKeyedProfile,
     /// The endpoints and API keys of the other profiles.
     pub other_profiles: Vec<MaybeKeyedProfile>,
@@ -251,7 +251,7 @@ pub struct WaitConfig {
     pub ids: Vec<SessionId>,
     /// The state to wait for.
     pub goal: Goal,
-    /// True if one session in that state is enough, false if all must reach it.
+    /// True if the wait ends when one session reaches the state, false if all sessions must reach it.
     pub any: bool,
     /// The maximum time to wait, or `None` for no limit.
     pub timeout: Option<Duration>,
@@ -400,8 +400,8 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// Returns the candidate that is most similar to `word`, ignoring the case of `word`. The number of typing errors
-/// between the two may be a third of the candidate's length, or one if the candidate is short.
+/// Returns the candidate that is most similar to `word`, ignoring the case of `word`. Ignores candidates that differ by
+/// more typing errors than a third of their length, but always allows one error.
 fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let lower = word.to_lowercase();
     candidates

@@ -24,8 +24,8 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{AlertThresholds, evidence};
 
-/// The subcommands of keepwatch, and words that users may mistake for one. The screen rejects a session id that
-/// resembles such a word.
+/// The subcommands of keepwatch, and words that users may mistake for subcommands. `keepwatch SESSION_ID` rejects a
+/// session id that resembles such a word, because the user probably meant a subcommand.
 const COMMAND_WORDS: [&str; 17] = [
     "get",
     "demo",
@@ -45,6 +45,9 @@ const COMMAND_WORDS: [&str; 17] = [
     "config",
     "completions",
 ];
+
+/// The maximum width of a typed word in a message, in columns.
+const MAX_WORD_COLUMNS: usize = 40;
 
 impl Config {
     /// Resolves the options of a run. Reads API key files and runs API key commands.
@@ -77,8 +80,8 @@ impl Config {
     }
 }
 
-/// Returns true if keepwatch must ignore the file's value of an option. Either the environment overrides the option, or
-/// the option restricts the lists and the command line names sessions.
+/// Returns true if keepwatch must ignore the file's value of an option. There are two reasons: a variable overrides the
+/// option, or the option restricts the lists and the command line names sessions.
 fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     match key {
         "color" => env.get("NO_COLOR").is_some(),
@@ -89,6 +92,7 @@ fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     }
 }
 
+/// Resolves the options of the screen. `accepts_any_word` is explained at [`session_ids`].
 fn watch_config(
     watch: &WatchArgs,
     accepts_any_word: bool,
@@ -258,12 +262,13 @@ fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
 }
 
 /// Parses session ids. Returns each id once, in the given order. Rejects words that resemble a command, unless
-/// `accepts_any_word` is true.
+/// `accepts_any_word` is true: after a subcommand or `--`, a word can only be a session id.
 fn session_ids(words: &[String], accepts_any_word: bool) -> Result<Vec<SessionId>, ConfigError> {
     let mut ids = Vec::with_capacity(words.len());
     for word in words {
         if let Some(near) = near_command(word).filter(|_| !accepts_any_word) {
             let names = cli::command_names();
+            // `near` may also be a word that is no subcommand, such as `list`.
             let hint = if names.iter().any(|name| name == word) {
                 format!("a command comes first, and its options after it: `keepwatch {near} …`.")
             } else if names.iter().any(|name| name == near) {
@@ -271,7 +276,10 @@ fn session_ids(words: &[String], accepts_any_word: bool) -> Result<Vec<SessionId
             } else {
                 format!("keepwatch has the commands {}.", names.join(", "))
             };
-            return Err(ConfigError::CommandAsSessionId { word: text::sanitise(word, 40), hint });
+            return Err(ConfigError::CommandAsSessionId {
+                word: text::sanitise(word, MAX_WORD_COLUMNS),
+                hint,
+            });
         }
         let id = SessionId::parse(word)?;
         if !ids.contains(&id) {
@@ -281,8 +289,8 @@ fn session_ids(words: &[String], accepts_any_word: bool) -> Result<Vec<SessionId
     Ok(ids)
 }
 
-/// Returns the command that a word resembles, if any. A word with a digit resembles none, because most session ids have
-/// a digit.
+/// Returns the entry of [`COMMAND_WORDS`] that a word resembles, if any. A word with a digit resembles no entry,
+/// because most session ids have a digit.
 fn near_command(word: &str) -> Option<&'static str> {
     if word.chars().any(|letter| letter.is_ascii_digit()) {
         return None;
@@ -326,6 +334,7 @@ fn is_read_only(env: &Environment) -> bool {
 }
 
 fn thresholds(alerts: &cli::AlertArgs) -> AlertThresholds {
+    // `--warn 0s` means never.
     AlertThresholds::new(alerts.warn.iter().copied().filter(|left| !left.is_zero()).collect(), alerts.idle)
 }
 

@@ -4,8 +4,8 @@
 //!   command line ─► the profile's table ─► environment ─► the command's table ─► top of the file ─► the public API
 //! ```
 //!
-//! A profile on the command line takes precedence over the environment: a user who types `--profile staging` with a
-//! production API key exported means staging.
+//! A profile takes precedence over the environment, because the command line names it: a user who types
+//! `--profile staging` while a production API key is exported means staging.
 
 use super::api_key::ApiKeyLookup;
 use super::api_options::{ApiOptions, KeySource};
@@ -14,7 +14,7 @@ use crate::api::{self, Endpoint, PUBLIC_URL};
 use crate::cli::ApiArgs;
 use keepwatch_core::session::Secret;
 
-/// The endpoint and API key of one project.
+/// The endpoint and API key of one project. `Key` is the type of the API key: see [`MaybeKeyedProfile`].
 #[derive(Debug)]
 pub struct ResolvedProfile<Key = Secret> {
     /// The profile's name, or `None` without `--profile`.
@@ -40,12 +40,12 @@ pub(super) struct ResolveContext<'a> {
 }
 
 impl ResolveContext<'_> {
-    /// Resolves the profiles that `--profile` names, each once: the first profile, and all others. Without `--profile`,
-    /// the first profile has no name. Reads API key files and runs API key commands.
+    /// Resolves the profiles that `--profile` names, each once. Returns the first profile and the other profiles.
+    /// Without `--profile`, there is one profile without a name. Reads API key files and runs API key commands.
     ///
     /// # Errors
     /// Returns an error if a profile or an endpoint is invalid, or if no profile has an API key. If at least
-    /// one profile has an API key, the `key` of the others is their error.
+    /// one profile has an API key, each profile without an API key has the error as its `key`.
     pub(super) fn resolve_profiles(
         &self,
         api: &ApiArgs,
@@ -76,6 +76,7 @@ impl ResolveContext<'_> {
         Ok(ResolvedProfile { name, label, endpoint, key: key?, warning })
     }
 
+    /// Resolves the profile with this name, or without a name.
     fn resolve_profile(&self, name: Option<&str>, api: &ApiArgs) -> Result<MaybeKeyedProfile, ConfigError> {
         let profile = match name {
             Some(name) => self.file.profile(name)?.clone(),
@@ -112,8 +113,8 @@ fn profile_names(api: &ApiArgs) -> Vec<&str> {
     names
 }
 
-/// Returns the endpoint with the first base URL that is set. `profile` has the options of the profile with this name,
-/// and `fallback` those of the config file outside of profiles. Messages name the source of an invalid URL.
+/// Returns the endpoint with the first base URL that is set. `profile` has the options of the profile `name`, and
+/// `fallback` the options of the config file outside of profiles. Messages name the source of an invalid URL.
 fn resolve_endpoint(
     name: Option<&str>,
     api: &ApiArgs,
@@ -135,7 +136,7 @@ fn resolve_endpoint(
     Ok(Endpoint::new(url, source, insecure)?)
 }
 
-/// Returns the API key from the profile's source, else the environment, else the `fallback` source.
+/// Returns the API key from the source in `profile`, else the environment, else the source in `fallback`.
 fn find_api_key(
     profile: Option<&KeySource>,
     fallback: Option<&KeySource>,

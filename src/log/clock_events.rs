@@ -10,6 +10,7 @@ const MAX_CLOCK_DRIFT_MS: i64 = 2000;
 /// Logs if the machine slept between two readings of the clocks, and if its wall clock was set.
 pub fn log_clock_changes(previous: Moment, now: Moment) {
     if now.slept_since(previous) {
+        // `since` counts the time asleep, `mono` does not.
         let slept = now.since(previous).saturating_sub(now.mono.saturating_sub(previous.mono));
         tracing::warn!("this machine slept for {}", text::format_duration(slept));
     }
@@ -39,6 +40,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let awake = start.plus(hour);
         assert_eq!(wall_clock_step(start, awake), None);
+        // An hour passed, and the machine was awake for one second of it.
         let slept = Moment { mono: Duration::from_secs(1), ..awake };
         assert!(slept.slept_since(start) && wall_clock_step(start, slept).is_none());
         assert_eq!(

@@ -1,9 +1,9 @@
 //! The log's file: private to the user, append-only, and rotated to `FILE.1` before it becomes too large.
 //!
-//! The log describes the use of an account, so no other user may redirect it: links, other users' files and special
-//! files are refused. A file that does not start like a log is neither written nor replaced, so a mistyped path cannot
-//! destroy a config file or an API key. Several processes may write the same log. Each process notices if another one
-//! has rotated the file.
+//! The log describes the use of an account, so no other user may redirect it: keepwatch refuses links, other users'
+//! files and special files. A file that does not start like a log is neither written nor replaced, so a mistyped path
+//! cannot destroy a config file or an API key. Several processes may write the same log. Each process notices if
+//! another one has rotated the file.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -24,7 +24,7 @@ pub(super) struct LogFile {
     file: File,
     /// The maximum size, in bytes.
     max_bytes: u64,
-    /// True if the last line may be incomplete.
+    /// True if the last line may be incomplete, because a write failed.
     has_partial_line: bool,
 }
 
@@ -40,6 +40,7 @@ impl LogFile {
     /// Appends whole lines in one write, so that lines of other processes do not interleave.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.rotate_if_needed(lines.len())?;
+        // Stays true if one of the writes below fails.
         let had_partial_line = std::mem::replace(&mut self.has_partial_line, true);
         if had_partial_line {
             self.file.write_all(b"\n")?;
@@ -49,8 +50,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Opens the path again if it leads to another file now, and rotates a file that `added_bytes` would make too
-    /// large.
+    /// Rotates the file if `added_bytes` would make it too large. If the path leads to another file now, because
+    /// another process has rotated the file, opens the path again instead.
     fn rotate_if_needed(&mut self, added_bytes: usize) -> io::Result<()> {
         let metadata = self.file.metadata()?;
         if FileId::at(&self.path) != Some(FileId::from_metadata(&metadata)) {
@@ -64,7 +65,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Renames the file, unless another process has already done so or is doing so, and opens a new file.
+    /// Renames the file and opens a new one. Does not rename the file if another process has done so already. Does
+    /// nothing if another process is rotating the file right now.
     fn rotate(&mut self, file_id: FileId) -> io::Result<()> {
         if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(()); // another process is rotating the file; this write may still go into the old one
@@ -76,6 +78,7 @@ impl LogFile {
         self.reopen()
     }
 
+    /// Opens the path again. This closes the old file and thereby releases its lock.
     fn reopen(&mut self) -> io::Result<()> {
         self.file = open(&self.path)?;
         self.has_partial_line = false;
@@ -98,9 +101,10 @@ fn ensure_is_log(path: &Path) -> io::Result<()> {
     Err(io::Error::other(format!("{} is there, and is no log", text::sanitise(&name, MAX_NAME_COLUMNS))))
 }
 
-/// Returns true if a file starts with the time of a log line, which may be incomplete. Also returns true if the file is
-/// missing or empty.
+/// Returns true if a file starts with the time of a log line. The time may be cut off, as after a failed write. Also
+/// returns true if the file is missing or empty.
 fn is_log(path: &Path) -> io::Result<bool> {
+    /// The form of the time. `0` matches any digit.
     const TIME_TEMPLATE: &[u8] = b"0000-00-00T00:00:00.000Z ";
     let file = match private_file::open_read(path) {
         Ok(file) => file,
@@ -188,7 +192,7 @@ mod tests {
                 assert_eq!(error, format!("{name} is there, and is no log"));
                 assert_eq!((read(&target).as_str(), mode(&target)), (text, 0o644));
                 fs::remove_file(&target).unwrap();
-                let _ = fs::remove_file(&path);
+                let _ = fs::remove_file(&path); // `open` creates the log before it refuses `log.1`
             }
         }
         // A file that appears later is not replaced, either.
@@ -224,6 +228,7 @@ mod tests {
         assert_eq!(error(&pipe), "what is there is no file");
         assert_eq!(error(folder.path()), "what is there is no file");
         fs::write(&target, log_line("another's")).unwrap();
+        // Only root can give a file to another user.
         if std::os::unix::fs::chown(&target, Some(12345), None).is_ok() {
             assert_eq!(error(&target), "it is another user's file");
         }
@@ -233,7 +238,8 @@ mod tests {
     fn rotation_keeps_two_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut log = LogFile::open(&path, 2 * log_line("1234").len() as u64).unwrap();
+        let max_bytes = 2 * log_line("1234").len() as u64; // two lines per file
+        let mut log = LogFile::open(&path, max_bytes).unwrap();
         for text in ["1234", "5678", "abcd", "efgh", "last"] {
             write(&mut log, text);
         }
@@ -249,7 +255,7 @@ mod tests {
     fn second_process_follows_rotation() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let max_bytes = 2 * log_line("1234").len() as u64;
+        let max_bytes = 2 * log_line("1234").len() as u64; // two lines per file
         let (mut first, mut second) =
             (LogFile::open(&path, max_bytes).unwrap(), LogFile::open(&path, max_bytes).unwrap());
         write(&mut first, "1234");

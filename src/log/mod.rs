@@ -36,7 +36,7 @@ pub use panic_hook::{install_panic_hook, log_panic};
 use subscriber::LogSubscriber;
 use writer::LogSender;
 
-/// The maximum size of the file, in bytes. A file of this size holds a few days of a project that is polled every 3 s.
+/// The maximum size of the file, in bytes. It holds a few days of a project that is polled every 3 s.
 const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
 /// The maximum time that a normal exit waits for the writer thread.
 const EXIT_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -75,7 +75,8 @@ pub fn set_error_handler(handler: impl Fn(String) + Send + 'static) {
     with_sender(|sender| sender.set_error_handler(Box::new(handler)));
 }
 
-/// Waits until the log is written, but at most 100 ms. Call this before the process ends without running destructors.
+/// Waits until the log is written, but at most `ABRUPT_EXIT_FLUSH_TIMEOUT`. Call this before the process ends without
+/// running destructors.
 pub fn flush_before_exit() {
     flush(ABRUPT_EXIT_FLUSH_TIMEOUT);
 }
@@ -84,6 +85,7 @@ fn flush(timeout: Duration) {
     with_sender(|sender| sender.flush(timeout));
 }
 
+/// Calls `action` with the sender of the running log. Does nothing without a log.
 fn with_sender(action: impl FnOnce(&LogSender)) {
     let dispatch = get_default(Clone::clone);
     if let Some(subscriber) = dispatch.downcast_ref::<LogSubscriber>() {

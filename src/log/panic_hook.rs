@@ -1,8 +1,8 @@
 //! The panic hook: reports panics, which are always bugs, on standard error and in the log. While the screen is open,
-//! `terminal::panics` wraps it and restores the terminal first.
+//! `terminal::panics` wraps this hook and restores the terminal first.
 //!
-//! A panic message may quote network text: slicing a string within a character quotes the string. So the message is
-//! sanitised and redacted before it reaches a terminal or a file.
+//! A panic message may quote network text: a slice that starts inside a character panics with the whole string. So the
+//! message is sanitised and redacted before it reaches a terminal or a file.
 
 use std::fmt;
 use std::panic::{self, PanicHookInfo};
@@ -13,14 +13,14 @@ use color_eyre::section::PanicMessage;
 use super::flush_before_exit;
 use keepwatch_core::text::Untrusted;
 
-/// Installs the hook, which logs panics, if there is a log, and reports them on standard error.
+/// Installs the hook. It reports panics on standard error and, if the log runs, in the log.
 pub fn install_panic_hook() {
     // `install` fails only on a second call, and `main` calls this function once.
     let _ = HookBuilder::default().panic_message(SanitisedPanicMessage).install();
-    let report = panic::take_hook();
+    let report_panic = panic::take_hook(); // the hook of color_eyre
     panic::set_hook(Box::new(move |info| {
         log_panic(info);
-        report(info);
+        report_panic(info);
     }));
 }
 

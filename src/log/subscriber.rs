@@ -26,12 +26,13 @@ impl LogSubscriber {
 }
 
 /// Returns true for events of this crate at level INFO or above. Events of other crates can contain secrets: h2 logs
-/// request headers, and one of them has the API key.
+/// request headers, and one header has the API key.
 fn is_ours(metadata: &Metadata<'_>) -> bool {
     let module_path = metadata.target().strip_prefix(CRATE_NAME);
-    let is_target = module_path.is_some_and(|path| path.is_empty() || path.starts_with("::"));
-    // promise: log-targets, mutant: is_target -> true
-    is_target && !metadata.is_span() && *metadata.level() <= Level::INFO
+    let is_our_target = module_path.is_some_and(|path| path.is_empty() || path.starts_with("::"));
+    // `tracing` orders the levels from ERROR, the smallest, to TRACE.
+    // promise: log-targets, mutant: is_our_target -> true
+    is_our_target && !metadata.is_span() && *metadata.level() <= Level::INFO
 }
 
 impl tracing::Subscriber for LogSubscriber {

@@ -40,7 +40,8 @@ struct LogCounters {
 pub(super) struct LogSender {
     messages: Sender<LogMessage>,
     counters: Arc<LogCounters>,
-    /// Shared, and not sent as a message: the error of a line that is still queued must already go to a new handler.
+    /// The handler of write errors. It is shared, not sent through the queue, so that a new handler also gets the
+    /// errors of lines that are queued already.
     on_error: Arc<Mutex<ErrorHandler>>,
 }
 
@@ -51,8 +52,8 @@ impl fmt::Debug for LogSender {
 }
 
 impl LogSender {
-    /// Starts the thread that writes to `file`. The first write error goes to `on_error`, in a message with
-    /// `file_name`.
+    /// Starts the thread that writes to `file`. The first write error goes to `on_error`, in a message that
+    /// calls the file `file_name`.
     ///
     /// # Errors
     /// Returns an error if the thread cannot be started.
@@ -93,6 +94,7 @@ impl LogSender {
         self.counters.lost.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Replaces the handler of write errors.
     pub(super) fn set_error_handler(&self, handler: ErrorHandler) {
         *self.on_error.lock().unwrap_or_else(PoisonError::into_inner) = handler;
     }
@@ -118,6 +120,7 @@ pub(super) struct LogWriter {
 }
 
 impl LogWriter {
+    /// Handles messages until all senders are dropped.
     pub(super) fn run(mut self, receiver: &Receiver<LogMessage>) {
         while let Ok(message) = receiver.recv() {
             match message {
@@ -126,7 +129,7 @@ impl LogWriter {
                     self.write(&line, 1);
                 }
                 LogMessage::Flush(done) => {
-                    self.write("", 0);
+                    self.write("", 0); // writes the warning, if lines were lost
                     let _ = done.send(()); // the caller may have timed out
                 }
             }
@@ -136,16 +139,16 @@ impl LogWriter {
     /// Writes `text`, which has `line_count` lines. If lines were lost, writes a warning before them.
     fn write(&mut self, text: &str, line_count: usize) {
         let lost = self.counters.lost.swap(0, Ordering::Relaxed);
-        let mut all = String::new();
+        let mut output = String::new();
         if lost > 0 {
             let warning = format!("{lost} lines are missing here: the disk was too slow, or full");
-            all = line_format::format_line(self.clock.now().wall, Level::WARN, "log", &warning);
+            output = line_format::format_line(self.clock.now().wall, Level::WARN, "log", &warning);
         }
-        all.push_str(text);
-        if all.is_empty() {
+        output.push_str(text);
+        if output.is_empty() {
             return;
         }
-        if let Err(error) = self.file.write(all.as_bytes()) {
+        if let Err(error) = self.file.write(output.as_bytes()) {
             self.counters.lost.fetch_add(lost.saturating_add(line_count), Ordering::Relaxed);
             if !std::mem::replace(&mut self.has_reported_error, true) {
                 let on_error = self.on_error.lock().unwrap_or_else(PoisonError::into_inner);

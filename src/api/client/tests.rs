@@ -10,6 +10,7 @@ use keepwatch_core::text::Untrusted;
 mod kept_connections;
 mod tls;
 
+/// Tests search output for `cAnArY`, which marks secrets.
 const API_KEY: &str = "bb_test_cAnArY-key";
 const SESSION: &str =
     r#"{"id":"s","status":"RUNNING","connectUrl":"wss://connect.example/?signingKey=cAnArY-url"}"#;
@@ -21,6 +22,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// The server's behaviour after its response.
 #[derive(Clone, Copy)]
 enum AfterResponse {
+    /// Closes the connection.
     Close,
     /// Sends nothing more until the client disconnects.
     Hang,
@@ -38,6 +40,7 @@ struct Server {
     request_heads: mpsc::Receiver<String>,
 }
 
+/// Starts a server on a free port, on a thread of its own.
 fn serve(response: impl Into<Vec<u8>>, after_response: AfterResponse) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -51,6 +54,7 @@ fn serve(response: impl Into<Vec<u8>>, after_response: AfterResponse) -> Server 
     Server { port, request_heads }
 }
 
+/// Reads the head of one request, passes the head to `heads`, and responds.
 fn respond(
     mut stream: TcpStream,
     response: &[u8],
@@ -83,6 +87,7 @@ fn respond(
     }
 }
 
+/// Returns an HTTP response. `headers` has complete lines.
 fn http_response(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
 }
@@ -101,11 +106,13 @@ impl Server {
         self.client().session(&id("s")).await.result.unwrap_err().kind
     }
 
+    /// Requests a session with a client that has these limits, and returns the kind of its error.
     async fn error_kind_with_limits(&self, limits: ResponseLimits) -> ApiErrorKind {
         Client { limits, ..self.client() }.session(&id("s")).await.result.unwrap_err().kind
     }
 }
 
+/// Returns limits with a short response timeout.
 fn short_limits() -> ResponseLimits {
     ResponseLimits { response_timeout: SHORT_TIMEOUT, ..ResponseLimits::default() }
 }
@@ -132,7 +139,7 @@ async fn cached_or_invalid_date_is_ignored() {
 }
 
 #[tokio::test]
-async fn connect_url_is_never_shown() {
+async fn debug_output_hides_connect_url() {
     let server = serve(http_response("200 OK", "", SESSION), AfterResponse::Close);
     let client = server.client();
     let session = client.session_with_urls(&id("s")).await.result.unwrap();
@@ -162,6 +169,7 @@ async fn api_key_is_only_credential_sent() {
 
 #[tokio::test]
 async fn any_id_is_one_path_segment() {
+    // A session without an id gets the requested id, so one response fits all requests.
     let server = serve(http_response("200 OK", "", r#"{"status":"RUNNING"}"#), AfterResponse::Close);
     for base in ["/prefix", "/prefix/"] {
         let client = client_for(&format!("http://127.0.0.1:{}{base}", server.port));
@@ -194,6 +202,7 @@ async fn malformed_api_key_is_never_sent() {
     assert_no_connection(&listener);
 }
 
+/// Asserts that nobody has connected to `listener`.
 fn assert_no_connection(listener: &TcpListener) {
     listener.set_nonblocking(true).unwrap();
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
@@ -443,8 +452,9 @@ async fn gzip_bomb_is_dropped() {
 }
 
 #[tokio::test]
-async fn truncated_and_invalid_gzip_differ() {
+async fn truncated_and_invalid_encodings_differ() {
     let complete = gzip_response(b"[]");
+    // Cuts the trailer of 8 bytes and the last byte of the data.
     let truncated = complete[..complete.len() - 9].to_vec();
     assert_eq!(
         serve(truncated, AfterResponse::Close)
@@ -456,6 +466,7 @@ async fn truncated_and_invalid_gzip_differ() {
             .kind,
         ApiErrorKind::ConnectionClosed
     );
+    // `[]` is not gzip, and it is not the length of a chunk.
     let chunks = "transfer-encoding: chunked\r\n\r\n[]\r\n0\r\n\r\n";
     for invalid in
         [http_response("200 OK", "content-encoding: gzip\r\n", "[]"), format!("HTTP/1.1 200 OK\r\n{chunks}")]
@@ -483,7 +494,7 @@ async fn errors_carry_rate_limit_too() {
     assert_eq!(server.client().session(&id("s")).await.rate_limit, None);
 }
 
-/// Runs itself as a child process with the variables set, because a process cannot safely set its own.
+/// Runs itself as a child process with the proxy variables set, because a process cannot safely set its own variables.
 #[tokio::test]
 async fn loopback_address_bypasses_proxy() {
     const CHILD: &str = "KEEPWATCH_TEST_BEHIND_PROXY";
@@ -498,7 +509,7 @@ async fn loopback_address_bypasses_proxy() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", name]).env(CHILD, "1").env_remove("NO_PROXY").env_remove("no_proxy");
     for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        child.env(variable, "http://127.0.0.1:1");
+        child.env(variable, "http://127.0.0.1:1"); // nothing listens there
     }
     let output = child.output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

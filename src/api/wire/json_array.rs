@@ -6,7 +6,7 @@
 //! sessions is several megabytes, and the program has one thread for the screen and the network. Three ways were
 //! compared at 10,000 sessions (`docs/performance.md`):
 //!
-//! - Buffering the whole body and decoding it at its end: 51 MB resident, and keystrokes wait while it is decoded.
+//! - Buffering the whole body and decoding it at its end: 51 MB resident, and keystrokes wait during the decoding.
 //! - The same on a second thread: keystrokes do not wait, but the heap of that thread alone takes 10 MB.
 //! - Decoding in chunks, and sharing texts in [`list`](super::list): 30 MB resident, no second thread, and the event
 //!   loop is blocked for one network chunk at a time.
@@ -33,7 +33,8 @@ pub(super) struct JsonArraySplitter {
     state: SplitterState,
     /// Text that has arrived and is not passed on yet.
     text: Vec<u8>,
-    /// The number of bytes at the start of `text` that were scanned already.
+    /// The number of bytes at the start of `text` that [`find_element_end`](Self::find_element_end) has scanned. They
+    /// are the start of an element whose end has not arrived. 0 between elements.
     scanned: usize,
     /// The number of open brackets after the scanned bytes.
     depth: usize,
@@ -43,6 +44,7 @@ pub(super) struct JsonArraySplitter {
     text_start: TextPosition,
 }
 
+/// The state of a splitter. The documentation of the module draws the transitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum SplitterState {
     #[default]
@@ -115,25 +117,26 @@ impl JsonArraySplitter {
         let mut consumed = 0;
         let outcome = loop {
             let unread = text.get(consumed..).unwrap_or_default();
-            let blank = if self.scanned > 0 { 0 } else { self.count_leading_whitespace(unread) };
-            let Some(first) = unread.get(blank) else {
+            let blank_count = if self.scanned > 0 { 0 } else { self.count_leading_whitespace(unread) };
+            let Some(first) = unread.get(blank_count) else {
                 consumed = text.len(); // drops whitespace, so that endless whitespace takes no memory
                 break Ok(());
             };
-            let token = unread.get(blank..).unwrap_or_default();
+            let token = unread.get(blank_count..).unwrap_or_default();
             let syntax_error = || {
                 Err(self
                     .text_start
-                    .after(text.get(..consumed.saturating_add(blank)).unwrap_or_default())
+                    .after(text.get(..consumed.saturating_add(blank_count)).unwrap_or_default())
                     .offset_by(1, 1))
             };
+            // The next state and the number of bytes to consume. `None` if more text must arrive first.
             let transition = match (self.state, first) {
                 (SplitterState::NotAnArray, _) => break Ok(()),
                 (SplitterState::Start, b'[') => Some((SplitterState::AfterOpeningBracket, 1)),
                 (SplitterState::Start, _) if token.starts_with(BYTE_ORDER_MARK) => {
                     Some((SplitterState::Start, BYTE_ORDER_MARK.len()))
                 }
-                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(token) => None,
+                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(token) => None, // an incomplete mark
                 (SplitterState::Start, _) => {
                     self.state = SplitterState::NotAnArray;
                     break Ok(());
@@ -151,7 +154,8 @@ impl JsonArraySplitter {
                         None => None,
                         Some(end) => {
                             if let Err((line, column)) = on_element(token.get(..end).unwrap_or_default()) {
-                                let passed = text.get(..consumed.saturating_add(blank)).unwrap_or_default();
+                                let passed =
+                                    text.get(..consumed.saturating_add(blank_count)).unwrap_or_default();
                                 break Err(self.text_start.after(passed).offset_by(line, column));
                             }
                             Some((SplitterState::AfterElement, end))
@@ -159,7 +163,7 @@ impl JsonArraySplitter {
                     }
                 }
             };
-            consumed = consumed.saturating_add(blank);
+            consumed = consumed.saturating_add(blank_count);
             let Some((state, length)) = transition else { break Ok(()) };
             self.state = state;
             consumed = consumed.saturating_add(length);
@@ -174,12 +178,13 @@ impl JsonArraySplitter {
     fn count_leading_whitespace(&self, unread: &[u8]) -> usize {
         let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         match self.state {
-            SplitterState::NotAnArray => 0, // the error message may quote it
+            SplitterState::NotAnArray => 0, // the error message may quote the text with its whitespace
             _ => unread.iter().position(|byte| !is_blank(byte)).unwrap_or(unread.len()),
         }
     }
 
-    /// Returns the end of the element at the start of `text`, or `None` if the element is not complete yet.
+    /// Returns the length of the element at the start of `text`, or `None` if the element is not complete yet. Goes on
+    /// where the previous call for this element stopped.
     fn find_element_end(&mut self, text: &[u8]) -> Option<usize> {
         let mut index = self.scanned;
         let end = loop {
@@ -214,6 +219,7 @@ impl JsonArraySplitter {
                         break Some(index.saturating_add(1));
                     }
                 }
+                // The end of a number, `true`, `false` or `null`.
                 b'}' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => break Some(index),
                 _ => {}
             }

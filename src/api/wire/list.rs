@@ -1,5 +1,5 @@
 //! Decodes the body of `GET /v1/sessions` while it arrives. Each session is decoded as soon as its text is complete,
-//! so a list of ten thousand takes no more memory than the decoded sessions. The documentation of
+//! so a list of ten thousand sessions takes no more memory than the decoded sessions. The documentation of
 //! [`json_array`](super::json_array) compares this with the alternatives.
 
 use memchr::memmem::Finder;
@@ -13,8 +13,8 @@ use crate::api::key_redaction::{MIN_REDACTED_KEY_BYTES, redact_key};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Metadata, Secret, Session, SessionId};
 use keepwatch_core::text::Untrusted;
 
-/// The number of entries of the previous list to search for a session. The search thus skips sessions that left the
-/// list.
+/// The number of entries of the previous list to search for a session, from the expected entry on. The search thus
+/// skips up to 7 sessions that have left the list.
 const LOOK_AHEAD: usize = 8;
 /// The number of project ids to remember.
 const MAX_PROJECT_IDS: usize = 8;
@@ -39,10 +39,10 @@ struct InternedTexts {
 }
 
 impl InternCache {
-    /// Replaces texts of `session` by equal texts of the previous list.
+    /// Replaces texts of `session` by equal texts of the previous list, whose clones share their memory.
     fn intern(&mut self, session: &mut Session) {
-        let ahead = self.texts.get(self.next_index..).unwrap_or_default().iter().take(LOOK_AHEAD);
-        let found = ahead.enumerate().find(|(_, texts)| texts.id == session.id);
+        let candidates = self.texts.get(self.next_index..).unwrap_or_default().iter().take(LOOK_AHEAD);
+        let found = candidates.enumerate().find(|(_, texts)| texts.id == session.id);
         if let Some((skipped, texts)) = found {
             self.next_index = self.next_index.saturating_add(skipped).saturating_add(1);
             session.id = texts.id.clone();
@@ -134,6 +134,7 @@ impl BodyReader for ListReader {
             ArrayEnd::Truncated => Err(ApiErrorKind::IncompleteJson.into()),
             ArrayEnd::NotAnArray(body) => {
                 let body = redact_key(body, &self.key_to_redact);
+                // Only for the error message, which is the same as for other bodies.
                 let error = parse_json::<Vec<&RawValue>>(&utf8_lossy(&body)).err();
                 Err(error.unwrap_or_else(|| unexpected_response("it is no list")))
             }

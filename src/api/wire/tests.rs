@@ -5,6 +5,7 @@ use super::*;
 use crate::api::SessionList;
 use keepwatch_core::session::Phase;
 
+/// A part of every secret in these tests. No output may contain it.
 const CANARY: &str = "cAnArY";
 
 /// Decodes a list that arrives in one chunk.
@@ -95,6 +96,7 @@ fn any_rfc3339_time_is_decoded() {
             assert!(session.extra_fields.is_empty());
         }
     }
+    // A fraction of any number of digits, down to none, whose missing digits are zeros.
     for digits in 0..=9 {
         let text = format!("\"2026-10-03T16:05:34.{}Z\"", "1".repeat(digits));
         let session = session_with_field("endedAt", Some(&text.replace(".Z", "Z")));
@@ -153,6 +155,7 @@ fn missing_or_null_field_is_none() {
                 session.region.is_none(),
                 session.metadata.is_none(),
             ];
+            // Only `name` is missing, and `somethingNew` is not among these fields.
             let expected = usize::from(name != "somethingNew");
             assert_eq!(missing.iter().filter(|is_none| **is_none).count(), expected, "{name}");
         }
@@ -388,7 +391,7 @@ fn time_text() -> impl Strategy<Value = String> {
     let offset = prop_oneof![
         Just("Z".to_owned()),
         (any::<bool>(), 0..24_u32, 0..60_u32)
-            .prop_map(|(west, h, m)| { format!("{}{h:02}:{m:02}", if west { '-' } else { '+' }) })
+            .prop_map(|(is_west, h, m)| { format!("{}{h:02}:{m:02}", if is_west { '-' } else { '+' }) })
     ];
     (date, "[0-9]{0,9}", offset).prop_map(|((year, month, day, h, m, s), digits, offset)| {
         let fraction = if digits.is_empty() { digits } else { format!(".{digits}") };
@@ -421,6 +424,7 @@ proptest! {
         let session = session(fields.to_string().as_bytes(), &requested).unwrap();
         let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
         if !is_valid_id {
+            // The invalid id is an extra field.
             prop_assert_eq!(&session.id, &requested_id());
         } else {
             prop_assert_eq!(session.id.raw(), &id);
@@ -449,6 +453,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(
         noise in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..600_usize, splice in any::<bool>(),
     ) {
+        // The body is only noise, or it is a session in which noise replaces up to 3 bytes.
         let mut body = if splice { full_session_json().to_string().into_bytes() } else { noise.clone() };
         if splice {
             let offset = cut.min(body.len());

@@ -18,7 +18,7 @@ use keepwatch_core::text;
 const MAX_PROBLEM_COLUMNS: usize = 300;
 /// The maximum width of a profile's label, in columns.
 const MAX_LABEL_COLUMNS: usize = 40;
-/// The maximum number of warnings. The parser only counts further ones.
+/// The maximum number of warnings. The parser only counts further warnings.
 const MAX_WARNINGS: usize = 20;
 /// The name of an API option that the command line does not have.
 const API_KEY_COMMAND: &str = "api-key-command";
@@ -64,9 +64,9 @@ impl<'t> ConfigParser<'t> {
         for (key, value) in root.get_ref() {
             let name = key.get_ref().as_ref();
             if name == PROFILES {
-                for (name, value) in self.expect_table(key, value, "[profile.NAME]")? {
-                    let profile = self.parse_profile(name, value)?;
-                    file.profiles.insert(name.get_ref().to_string(), profile);
+                for (profile_name, value) in self.expect_table(key, value, "[profile.NAME]")? {
+                    let profile = self.parse_profile(profile_name, value)?;
+                    file.profiles.insert(profile_name.get_ref().to_string(), profile);
                 }
             } else if command_tables.iter().all(|table| table.command.as_deref() != Some(name)) {
                 self.parse_option(&top, &command_tables, key, value, &mut top_values)?;
@@ -91,8 +91,8 @@ impl<'t> ConfigParser<'t> {
         Ok(file)
     }
 
-    /// Parses one entry of `table` into `values`. `command_tables` is only for warnings about unknown names, which may suggest
-    /// a command's table: it has all command tables if `table` is the top of the file, else none.
+    /// Parses one entry of `table` into `values`. `command_tables` has all command tables if `table` is the top of the
+    /// file, else none. They serve only the warning about an unknown name, which may suggest a command's table.
     fn parse_option(
         &mut self,
         table: &TableSchema,
@@ -172,6 +172,7 @@ impl<'t> ConfigParser<'t> {
         path.into_os_string().into_string().map_err(|_| "it leads to a folder whose name is no text".into())
     }
 
+    /// Sets the source of the API key, or returns an error if there is a source already.
     fn set_key_source(
         &self,
         key: &SpannedKey<'t>,
@@ -184,6 +185,7 @@ impl<'t> ConfigParser<'t> {
         Ok(())
     }
 
+    /// Parses the table of the profile `name`.
     fn parse_profile(
         &mut self,
         name: &SpannedKey<'t>,
@@ -223,6 +225,7 @@ impl<'t> ConfigParser<'t> {
     ) -> Result<(), ConfigError> {
         let name = key.get_ref().as_ref();
         let command = table.command.as_deref();
+        // A name at the top may also be an option that only one command has.
         let commands = command_tables.iter().map(|table| table.command.as_deref()).chain([command]);
         if let Some(reason) =
             commands.filter_map(|command| file_schema::cli_only_reason(command, name)).next()
@@ -231,10 +234,10 @@ impl<'t> ConfigParser<'t> {
             return Ok(());
         }
         self.reject_api_key(key, value)?;
-        let keys = table.options.iter().map(|option| option.name.as_str());
-        let own = keys.chain(table.has_api_options.then_some(API_KEY_COMMAND));
+        let options = table.options.iter().map(|option| option.name.as_str());
+        let options = options.chain(table.has_api_options.then_some(API_KEY_COMMAND));
         let tables = command_tables.iter().filter_map(|table| table.command.as_deref()).chain([PROFILES]);
-        let near = nearest(name, own.chain(tables.filter(|_| command.is_none())));
+        let near = nearest(name, options.chain(tables.filter(|_| command.is_none())));
         let allowed_in: Vec<String> = command_tables
             .iter()
             .filter(|table| table.option(name).is_some())
@@ -269,7 +272,7 @@ impl<'t> ConfigParser<'t> {
         }
     }
 
-    /// Returns the value as a table, or an error that shows the expected `header`.
+    /// Returns the value as a table. The error shows the `header` that a table has here, such as `[get]`.
     fn expect_table<'v>(
         &self,
         key: &SpannedKey<'t>,
@@ -289,6 +292,7 @@ impl<'t> ConfigParser<'t> {
         self.warnings.push(format!("“{name}” {message} (line {line} of {})", self.display_path));
     }
 
+    /// Returns the error for an entry: the name and the line of `key`, and the `problem`, sanitised and redacted.
     fn invalid_entry(&self, key: &SpannedKey<'t>, problem: &str) -> ConfigError {
         let (name, line) = (text::sanitise(key.get_ref(), MAX_NAME_COLUMNS), self.line_number(key.span()));
         let problem = text::sanitise(&text::redact(problem), MAX_PROBLEM_COLUMNS);
@@ -304,6 +308,7 @@ impl<'t> ConfigParser<'t> {
         )
     }
 
+    /// Returns the error for a text that is not TOML, with the position of the error.
     fn invalid_toml(&self, error: &toml::de::Error) -> ConfigError {
         let problem = text::sanitise(&error.message().replace('\n', ", "), MAX_PROBLEM_COLUMNS);
         let span = error.span().unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::exit_code::ExitCode;
 struct Home(tempfile::TempDir);
 
 impl Home {
+    /// Creates a home directory whose config file, at the default path, has this text.
     fn new(text: &str) -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         let folder = home.0.path().join(".config/keepwatch");
@@ -19,17 +20,20 @@ impl Home {
         self.0.path().join(relative).to_str().unwrap().to_owned()
     }
 
+    /// Returns an environment of these variables and `HOME`.
     fn env(&self, vars: &[(&str, &str)]) -> Environment {
         let home = self.path("");
         Environment::new(vars.iter().copied().chain([("HOME", home.as_str())]))
     }
 
+    /// Parses the arguments, and reads the config file.
     fn find(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<(RawArgs, ConfigFile), ConfigError> {
         let raw_args = RawArgs::parse(std::iter::once(&"keepwatch").chain(args)).unwrap();
         let file = ConfigFile::find(&raw_args, &self.env(vars))?;
         Ok((raw_args, file))
     }
 
+    /// Resolves the config of a run. The file must cause no warnings.
     fn config(&self, args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let (raw_args, file) = self.find(args, vars)?;
         assert_eq!(file.warnings(), <[String; 0]>::default());
@@ -37,6 +41,8 @@ impl Home {
     }
 }
 
+/// Returns the error message for a config file with this text. Every command validates the whole file, so any command
+/// will do.
 fn error_message(text: &str) -> String {
     let error = Home::new(text).find(&["demo"], &[]).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Usage);
@@ -50,7 +56,8 @@ fn warnings(text: &str) -> Vec<String> {
     Home::new(text).find(&["demo"], &[]).unwrap().1.warnings().to_vec()
 }
 
-const API_KEY: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
+/// The name and the value of a variable.
+const API_KEY_VAR: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
 
 #[test]
 fn options_override_command_table_overrides_top() {
@@ -64,24 +71,26 @@ fn options_override_command_table_overrides_top() {
         format = "text"
         "#,
     );
-    let max_rps = |args: &[&str]| match home.config(args, &[API_KEY]).unwrap() {
+    let max_rps = |args: &[&str]| match home.config(args, &[API_KEY_VAR]).unwrap() {
         Config::Watch(watch) => watch.poll_limits.max_rps,
         Config::Events(events) => events.poll_limits.max_rps,
         other => panic!("{other:?}"),
     };
     assert_eq!((max_rps(&[]), max_rps(&["events"]), max_rps(&["events", "--max-rps", "9"])), (5, 6, 9));
-    let Config::Events(events) = home.config(&["events"], &[API_KEY, ("LANG", "C.UTF-8")]).unwrap() else {
+    let Config::Events(events) = home.config(&["events"], &[API_KEY_VAR, ("LANG", "C.UTF-8")]).unwrap()
+    else {
         panic!()
     };
     let text = crate::config::EventFormat::Text { zone: keepwatch_core::clock::Zone::Utc, ascii: false };
     assert_eq!(events.format, text);
+    // 180 s is the `3m` at the top of the file. Only the debug output shows the thresholds.
     assert!(format!("{:?}", events.thresholds).contains("180s"), "{:?}", events.thresholds);
 }
 
 #[test]
 fn environment_overrides_file() {
     let home = Home::new("color = \"always\"\nread-only = true\nbase-url = \"https://file.example\"\n");
-    let resolve = |vars: &[(&str, &str)]| match home.config(&[], &[&[API_KEY], vars].concat()).unwrap() {
+    let resolve = |vars: &[(&str, &str)]| match home.config(&[], &[&[API_KEY_VAR], vars].concat()).unwrap() {
         Config::Watch(watch) => {
             let host = watch.first_profile.endpoint.host();
             (watch.screen.appearance.color, watch.screen.read_only, host)
@@ -92,7 +101,7 @@ fn environment_overrides_file() {
     let all =
         [("NO_COLOR", "1"), ("KEEPWATCH_READ_ONLY", "0"), ("BROWSERBASE_BASE_URL", "https://env.example")];
     assert_eq!(resolve(&all), (false, false, "env.example".into()));
-    let error = home.config(&["release", "s-1"], &[API_KEY]).unwrap_err();
+    let error = home.config(&["release", "s-1"], &[API_KEY_VAR]).unwrap_err();
     assert!(error.to_string().contains("read-only in the config file"), "{error}");
 }
 
@@ -101,7 +110,7 @@ fn journal_variable_overrides_no_journal() {
     let home =
         Home::new("journal-keep = \"7d\"\nno-journal = true\nrate-hour = 0.5\n[history]\nsince = \"5d\"\n");
     let journal = |args: &[&str], vars: &[(&str, &str)]| {
-        let vars: Vec<(&str, &str)> = vars.iter().copied().chain([API_KEY]).collect();
+        let vars: Vec<(&str, &str)> = vars.iter().copied().chain([API_KEY_VAR]).collect();
         let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
         watch
             .journal
@@ -114,7 +123,7 @@ fn journal_variable_overrides_no_journal() {
     assert_eq!(journal(&["--journal-keep", "90d"], &[named]), Some(("/j.sqlite".into(), 90)));
     assert_eq!(journal(&["--no-journal"], &[named]), None);
     let empty = Home::new("");
-    let Ok(Config::Watch(watch)) = empty.config(&[], &[API_KEY]) else { panic!() };
+    let Ok(Config::Watch(watch)) = empty.config(&[], &[API_KEY_VAR]) else { panic!() };
     let default = watch.journal.unwrap();
     assert_eq!(default.path.to_str().unwrap(), empty.path(".local/state/keepwatch/journal.sqlite"));
     assert_eq!(default.retention.as_secs(), 30 * 86_400);
@@ -126,7 +135,7 @@ fn journal_variable_overrides_no_journal() {
 #[test]
 fn list_options_ignored_for_named_sessions() {
     let home = Home::new("status = \"running\"\nquery = \"user_metadata['a']:'b'\"\n");
-    let resolve = |args: &[&str]| match home.config(args, &[API_KEY]).unwrap() {
+    let resolve = |args: &[&str]| match home.config(args, &[API_KEY_VAR]).unwrap() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
         other => panic!("{other:?}"),
     };
@@ -136,6 +145,7 @@ fn list_options_ignored_for_named_sessions() {
 
 #[test]
 fn demo_needs_no_key() {
+    // The demo shares `utc` with the top, but not `interval`, whose default is 1 s.
     let home = Home::new("interval = \"9s\"\nutc = true\napi-key-command = [\"/no/such\"]\n");
     let Config::Demo(demo) = home.config(&["demo"], &[]).unwrap() else { panic!() };
     assert_eq!(
@@ -166,11 +176,18 @@ fn only_named_file_must_exist() {
         "--config overrides the variable"
     );
     assert!(find(&["config"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "`keepwatch config` reads no file");
+}
+
+#[test]
+fn unreadable_file_is_an_error() {
+    let home = Home::new("");
+    let error = |path: &str| home.find(&["--config", &home.path(path)], &[]).unwrap_err().to_string();
     std::fs::write(home.path("binary"), [0xff, 0xfe]).unwrap();
-    assert!(find(&["--config", &home.path("binary")], &[]).unwrap_err().to_string().contains("UTF-8"));
+    assert!(error("binary").contains("UTF-8"), "{}", error("binary"));
     std::fs::write(home.path("large"), "#\n".repeat(200_000)).unwrap();
-    assert!(find(&["--config", &home.path("large")], &[]).unwrap_err().to_string().contains("larger"));
-    assert!(find(&["--config", &home.path("")], &[]).is_err());
+    assert!(error("large").contains("larger"), "{}", error("large"));
+    let folder = error("");
+    assert!(folder.contains("can not be read"), "{folder}");
 }
 
 #[test]
@@ -274,6 +291,7 @@ fn unknown_name_warning_has_suggestion() {
     assert_eq!(warnings("a = 1\nb = 2\nutc = true").len(), 2);
     let many: String = (0..100).map(|number| format!("x{number} = 1\n")).collect();
     let capped = warnings(&many);
+    // 20 warnings, and one that counts the other 80 names.
     assert!(capped.len() == 21 && capped[20].starts_with("80 names more in "), "{capped:?}");
     assert!(warnings("\u{feff}utc = true").is_empty(), "a byte order mark is ignored");
 }
@@ -316,7 +334,7 @@ fn options_override_profile_overrides_environment() {
     for (args, vars, host, key) in [
         (&[][..], &[][..], "top.example", "bb_top"),
         (&[], &env, "env.example", "bb_env"),
-        (&[], &[("BROWSERBASE_API_KEY", " ")], "top.example", "bb_top"),
+        (&[], &[("BROWSERBASE_API_KEY", " ")], "top.example", "bb_top"), // a blank variable counts as unset
         (&["get", "s-1"], &[], "get.example", "bb_top"),
         (&["--profile", "staging"], &env, "staging.example", "bb_staging"),
         (&["--profile", "staging", "--profile", "staging"], &[], "staging.example", "bb_staging"),
@@ -348,13 +366,13 @@ fn options_override_profile_overrides_environment() {
         (&["--profile", "a", "--profile", "b", "--api-key-file", "-"], "--api-key-file is for one project"),
         (&["get", "a", "--profile", "staging", "--profile", "plain"], "`keepwatch get` reaches one"),
     ] {
-        let error = home.config(args, &[API_KEY]).unwrap_err();
+        let error = home.config(args, &[API_KEY_VAR]).unwrap_err();
         assert!(
             error.exit_code() == ExitCode::Usage && error.to_string().contains(expected),
             "{args:?}: {error}"
         );
     }
-    let no_profiles = Home::new("").config(&["--profile", "a"], &[API_KEY]).unwrap_err().to_string();
+    let no_profiles = Home::new("").config(&["--profile", "a"], &[API_KEY_VAR]).unwrap_err().to_string();
     assert!(no_profiles.contains("a profile is a table [profile.a]"), "{no_profiles}");
     let missing = Home::new("api-key-file = \"none\"").config(&[], &[]).unwrap_err();
     assert!(
@@ -366,14 +384,14 @@ fn options_override_profile_overrides_environment() {
 #[test]
 fn plain_http_needs_permission() {
     let home = Home::new("base-url = \"http://plain.example\"");
-    let message = home.config(&[], &[API_KEY]).unwrap_err().to_string();
+    let message = home.config(&[], &[API_KEY_VAR]).unwrap_err().to_string();
     assert!(
         message.contains("the base-url of the config file “http://plain.example” is plain http"),
         "{message}"
     );
-    assert!(home.config(&["--insecure-http"], &[API_KEY]).is_ok());
+    assert!(home.config(&["--insecure-http"], &[API_KEY_VAR]).is_ok());
     let home = Home::new("base-url = \"http://plain.example\"\ninsecure-http = true");
-    assert!(home.config(&[], &[API_KEY]).is_ok());
+    assert!(home.config(&[], &[API_KEY_VAR]).is_ok());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Converts TOML values to the syntax of the command line. The option's parser validates them later.
+//! Converts TOML values to the syntax of the command line. The parsers of the options validate the values later.
 
 use toml::de::DeValue;
 
@@ -7,7 +7,7 @@ use crate::config::file_schema::{FileOption, OptionKind};
 /// The error for a switch whose value is not a boolean.
 pub(super) const NOT_A_BOOLEAN: &str = "it is true or false, without quotes";
 
-/// Returns the value of an option, one or a list, in the syntax of the command line.
+/// Returns the value of an option in the syntax of the command line. A list becomes one text with commas.
 pub(super) fn option_text(option: &FileOption, value: &DeValue<'_>) -> Result<String, String> {
     match (option.kind, value) {
         (OptionKind::Switch, DeValue::Boolean(on)) => Ok(on.to_string()),
@@ -38,7 +38,8 @@ fn scalar(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Returns a program and its arguments, or `None` unless `value` is an array of strings and the first one is not blank.
+/// Returns a program and its arguments. Returns `None` if `value` is not an array of strings, or if the first string,
+/// the program, is blank or missing.
 pub(super) fn argv(value: &DeValue<'_>) -> Option<Vec<String>> {
     let words: Option<Vec<String>> =
         value.as_array()?.iter().map(|word| word.get_ref().as_str().map(str::to_owned)).collect();

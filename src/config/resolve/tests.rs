@@ -16,7 +16,8 @@ fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
     }
 }
 
-fn usage_error(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
+/// Returns the exit code and the message of an error.
+fn config_error(args: &[&str], vars: &[(&str, &str)]) -> (u8, String) {
     let error = config(args, vars).unwrap_err();
     (error.exit_code().into(), error.to_string())
 }
@@ -30,10 +31,10 @@ fn duplicate_ids_are_dropped() {
 
 #[test]
 fn missing_key_error_suggests_demo() {
-    let (code, message) = usage_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
+    let (code, message) = config_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
     assert_eq!(code, 3);
     assert!(message.contains("BROWSERBASE_API_KEY") && message.contains("keepwatch demo"), "{message}");
-    assert_eq!(usage_error(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
+    assert_eq!(config_error(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
 }
 
 #[test]
@@ -46,11 +47,12 @@ fn misspelt_command_is_not_an_id() {
         ("wiat", "keepwatch wait"),
         ("explian", "keepwatch explain"),
     ] {
-        let (code, message) = usage_error(&[word], &[("BROWSERBASE_API_KEY", "k")]);
+        let (code, message) = config_error(&[word], &[("BROWSERBASE_API_KEY", "k")]);
         assert_eq!(code, 2);
         assert!(message.contains(meant), "{message}");
     }
-    assert_eq!(usage_error(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
+    assert_eq!(config_error(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
+    // These words are session ids.
     watch(&["--", "histroy"], &[]);
     watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
     watch(&["s-0001"], &[]);
@@ -60,12 +62,21 @@ fn misspelt_command_is_not_an_id() {
 #[test]
 fn headless_commands_accept_any_id() {
     let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
+    for id in ["history", "evnets"] {
+        let Ok(Config::Events(events)) = config(&["events", id], &vars) else { panic!("{id}") };
+        assert_eq!(events.targets, Targets::Ids(vec![SessionId::parse(id).unwrap()]));
+    }
+}
+
+#[test]
+fn headless_options_are_resolved() {
+    let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
     let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
         panic!()
     };
     assert_eq!((events.targets, events.format), (Targets::All, EventFormat::Json));
     assert_eq!(events.thresholds, AlertThresholds::new(vec![MINUTE * 2], MINUTE * 60));
-    let text = config(&["events", "history", "--format", "text", "--utc"], &vars);
+    let text = config(&["events", "--format", "text", "--utc"], &vars);
     let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
     assert_eq!(events.format, EventFormat::Text { zone: Zone::Utc, ascii: false });
     let wait = ["wait", "a", "a", "b", "--for", "running", "--any", "--timeout", "30m", "--grace", "1m"];
@@ -76,7 +87,7 @@ fn headless_commands_accept_any_id() {
         panic!()
     };
     assert!(!explain.options.with_metadata && explain.options.rates.hour < 0.11);
-    assert_eq!(usage_error(&["explain", "a"], &[]).0, 3);
+    assert_eq!(config_error(&["explain", "a"], &[]).0, 3);
 }
 
 #[test]
@@ -111,10 +122,10 @@ fn appearance_options_override_the_environment() {
 fn owner_key_cannot_name_a_secret() {
     let key = watch(&["--owner-key", "run.id"], &[]).screen.owner_key;
     assert_eq!(key.as_ref().map(MetadataPath::raw), Some("run.id"));
-    let (code, message) = usage_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
+    let (code, message) = config_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
     assert_eq!(code, 2);
     assert!(message.contains("--owner-key") && message.contains("run.id"), "{message}");
-    assert_eq!(usage_error(&["demo", "--owner-key", "api_key"], &[]).0, 2);
+    assert_eq!(config_error(&["demo", "--owner-key", "api_key"], &[]).0, 2);
 }
 
 #[test]
@@ -149,7 +160,7 @@ fn query_and_status_narrow_only_lists() {
         (&["--status", "RUNNING", "a-1"], "--status narrows the lists"),
         (&["--query", "user_metadata['env']:'prod'", "a-1"], "--query narrows the lists"),
     ] {
-        let (code, message) = usage_error(args, &[("BROWSERBASE_API_KEY", "k")]);
+        let (code, message) = config_error(args, &[("BROWSERBASE_API_KEY", "k")]);
         assert_eq!(code, 2);
         assert!(message.starts_with(expected), "{message}");
     }

@@ -1,5 +1,5 @@
-//! Connections that the server closes. To close an idle one is normal for nginx, haproxy and caddy: a GET is sent again on a
-//! new connection, a release is not.
+//! Connections that the server closes. It is normal for nginx, haproxy and caddy to close an idle connection. The
+//! client then sends a GET again on a new connection, but not a release.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use super::*;
 
-/// What the server does with the second request of each connection.
+/// The server's behaviour at the second request of each connection.
 #[derive(Clone, Copy)]
 enum SecondRequest {
     /// Closes the connection, as if its idle timeout had passed.
@@ -16,8 +16,8 @@ enum SecondRequest {
     RequestTimeout,
 }
 
-/// Starts a server that answers the first request of each connection. Returns its client, and the first line of each
-/// request that it answered.
+/// Starts a server that answers only the first request of each connection. Returns a client of the server, and the
+/// first lines of the answered requests.
 fn serve_one_per_connection(second: SecondRequest) -> (Client, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
@@ -31,6 +31,7 @@ fn serve_one_per_connection(second: SecondRequest) -> (Client, mpsc::Receiver<St
     (client, requests)
 }
 
+/// Serves one connection. Returns an `Option` only to make `?` possible.
 fn answer_once(stream: &TcpStream, second: SecondRequest, answered: &mpsc::Sender<String>) -> Option<()> {
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
     let line = read_request(&mut reader)?;
@@ -75,7 +76,7 @@ async fn closed_kept_connection_is_replaced() {
         for _ in 0..6 {
             client.session(&SessionId::parse("s").unwrap()).await.result.unwrap();
         }
-        assert_eq!(requests.try_iter().count(), 6);
+        assert_eq!(requests.try_iter().count(), 6, "the server answers each request exactly once");
     }
 }
 
@@ -105,5 +106,5 @@ async fn server_that_closes_every_connection_gets_one_request_each() {
         let error = client.session(&SessionId::parse("s").unwrap()).await.result.unwrap_err();
         assert_eq!(error.kind, ApiErrorKind::NoResponse);
     }
-    assert_eq!(connections.try_iter().count(), 3);
+    assert_eq!(connections.try_iter().count(), 3, "no connection was a kept one, so no request is repeated");
 }

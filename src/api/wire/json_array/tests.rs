@@ -59,7 +59,8 @@ fn non_array_text_is_kept() {
 fn endless_whitespace_takes_no_memory() {
     let mut splitter = JsonArraySplitter::default();
     for chunk in [" ", "[", "\n ", "1", " ", ",", "  "] {
-        for _ in 0..if chunk.trim().is_empty() { 1000 } else { 1 } {
+        let repetitions = if chunk.trim().is_empty() { 1000 } else { 1 };
+        for _ in 0..repetitions {
             splitter.push(chunk.as_bytes(), |_| Ok(())).unwrap();
             assert!(splitter.text.len() <= 1, "{:?}", splitter.text);
         }

@@ -16,6 +16,7 @@ fn read_list_with(cache: InternCache, body: &str) -> (SessionList, InternCache) 
     reader.finish().unwrap()
 }
 
+/// Returns a session as JSON. Its context and metadata contain its id.
 fn element(id: &str, bytes: u32) -> String {
     format!(
         r#"{{"id":"{id}","status":"RUNNING","projectId":"p-1","contextId":"c-{id}","userMetadata":{{"of":"{id}"}},"proxyBytes":{bytes}}}"#
@@ -26,7 +27,7 @@ fn list_of(elements: &[String]) -> String {
     format!("[{}]", elements.join(","))
 }
 
-/// Compares the memory of id, project, context and metadata. Returns true for each that both sessions share.
+/// Returns true for each of id, project, context and metadata, in this order, if both sessions share its memory.
 fn shared_texts(one: &Session, other: &Session) -> [bool; 4] {
     let same = |one: Option<&str>, other: Option<&str>| {
         one.zip(other).is_some_and(|(one, other)| std::ptr::eq(one, other))
@@ -45,11 +46,15 @@ fn lists_share_unchanged_texts() {
     let elements = |ids: &[&str], bytes| ids.iter().map(|id| element(id, bytes)).collect::<Vec<_>>();
     let (first, cache) =
         read_list_with(InternCache::default(), &list_of(&elements(&["a", "b", "c", "d"], 1)));
-    assert!(shared_texts(&first.sessions[0], &first.sessions[1])[1], "they share their project");
+    assert!(
+        shared_texts(&first.sessions[0], &first.sessions[1])[1],
+        "sessions of one list share their project"
+    );
     let (second, cache) = read_list_with(cache, &list_of(&elements(&["new", "a", "d"], 2)));
-    assert_eq!(second.sessions.iter().map(|it| it.proxy_bytes).collect::<Vec<_>>(), [Some(2); 3]);
+    assert_eq!(second.sessions.iter().map(|session| session.proxy_bytes).collect::<Vec<_>>(), [Some(2); 3]);
     assert_eq!(shared_texts(&first.sessions[0], &second.sessions[1]), [true; 4]);
     assert_eq!(shared_texts(&first.sessions[3], &second.sessions[2]), [true; 4]);
+    // The context and the metadata change, but not the id and the project.
     let changed = element("d", 3).replace("\"of\":\"d\"", "\"of\":\"e\"").replace("c-d", "c-e");
     let (third, _) = read_list_with(cache, &list_of(&[changed]));
     assert_eq!(shared_texts(&second.sessions[2], &third.sessions[0]), [true, true, false, false]);
@@ -68,6 +73,7 @@ fn remembered_projects_are_bounded() {
 fn list_quoting_api_key_is_redacted() {
     let quoting = element("a", 1).replace("p-1", &format!("of {API_KEY}"));
     let (listing, _) = read_list_with(InternCache::default(), &list_of(&[quoting, element("b", 2)]));
+    // The pattern-based redaction then runs on the text, too.
     assert_eq!(listing.sessions[0].project.as_ref().unwrap().raw(), redact("of ••••"));
     assert_eq!(listing.sessions[1].id.raw(), "b");
     let mut reader = ListReader::new(InternCache::default(), api_key());
