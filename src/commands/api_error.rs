@@ -33,8 +33,8 @@ pub(super) fn exit_code(error: &ApiError) -> ExitCode {
     }
 }
 
-/// Returns the exit code that explains more. A refused API key or an unreachable API may be the cause of the other
-/// error.
+/// Returns the exit code that explains more, for a command with several results. A refused API key or an unreachable
+/// API may be the cause of the other error.
 pub(super) fn more_specific(a: ExitCode, b: ExitCode) -> ExitCode {
     [ExitCode::ApiKey, ExitCode::Unreachable, ExitCode::NoSuchSession, ExitCode::Failure]
         .into_iter()

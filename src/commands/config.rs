@@ -61,6 +61,7 @@ fn default_file() -> String {
 fn render_table(table: &TableSchema, top: Option<&TableSchema>) -> String {
     let mut text = String::new();
     if let Some(command) = &table.command {
+        // The command has these options too, but does not read their values from the top.
         let is_at_top = |option: &&FileOption| top.is_some_and(|top| top.option(&option.name).is_some());
         let not_shared = table.options.iter().filter(|option| !option.is_shared).filter(is_at_top);
         let not_shared: Vec<&str> = not_shared.map(|option| option.name.as_str()).collect();
@@ -131,18 +132,19 @@ mod tests {
 
     /// Returns the file with each `# name = value` uncommented.
     fn uncommented_file() -> String {
-        let is_name =
-            |word: &str| !word.is_empty() && word.bytes().all(|it| it == b'-' || it.is_ascii_lowercase());
+        let is_name = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())
+        };
         let uncommented = |line: &str| {
             let entry = line
                 .strip_prefix("# ")
-                .filter(|it| it.split_once(" = ").is_some_and(|(name, _)| is_name(name)));
+                .filter(|entry| entry.split_once(" = ").is_some_and(|(name, _)| is_name(name)));
             entry.unwrap_or(line).to_owned()
         };
         default_file().lines().map(uncommented).collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns the config of `args` as debug text, with `text` as the config file.
+    /// Returns the config of the command line `args` as debug text. `text` is the text of the config file.
     fn config(args: &[&str], text: Option<&str>) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
@@ -164,7 +166,10 @@ mod tests {
     fn every_option_appears_once_with_help() {
         let text = default_file();
         for table in tables() {
-            let start = table.command.as_ref().map_or(0, |it| text.find(&format!("\n[{it}]\n")).unwrap() + 1);
+            let start = table
+                .command
+                .as_ref()
+                .map_or(0, |command| text.find(&format!("\n[{command}]\n")).unwrap() + 1);
             let body = text[start..].split("\n[").next().unwrap();
             for option in &table.options {
                 let expected = usize::from(table.command.is_none() || !option.is_shared);
@@ -186,7 +191,7 @@ mod tests {
         for args in [&["get", "s-1"][..], &["events"], &["explain", "s-1"], &["release", "s-1"], &["demo"]] {
             let defaults = config(args, None);
             assert_eq!(config(args, Some(&default_file())), defaults, "{args:?}");
-            // An option without a default has an example, which takes effect.
+            // An option without a default has an example value, which takes effect: here `owner-key`.
             let with_example =
                 defaults.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
             assert_eq!(config(args, Some(&file)), with_example, "{args:?}");

@@ -1,7 +1,7 @@
 //! `keepwatch demo`: the simulator and the screen in one program, over real HTTP on loopback.
 //!
-//! The demo needs no API key and no network, and writes nothing to disk. It ignores the variables `BROWSERBASE_*`, and
-//! proxy variables because its endpoint is a loopback address.
+//! The demo needs no API key and no network, and writes nothing to disk. It ignores the variables `BROWSERBASE_*`. It
+//! also ignores proxy variables, because its endpoint is a loopback address.
 
 use super::CliError;
 use super::recording::RecordingParams;
@@ -24,12 +24,12 @@ const API_KEY: &str = "bb_test_demo_0000000000f3a9";
 /// # Errors
 /// Returns an error if the scenario is unknown or invalid, no loopback port is free, or the terminal cannot be used.
 pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<ExitCode, CliError> {
-    let (scenario, sessions) = load_scenario(&config.scenario)?;
+    let (scenario, extra_sessions) = load_scenario(&config.scenario)?;
     let greeting = format!("scenario {}: {}", scenario.name, scenario.about);
     let clock = Clock::scaled(config.speed);
     let options = SimulatorOptions {
         api_key: Some(Secret::new(API_KEY.into())),
-        extra_sessions: sessions,
+        extra_sessions,
         ..SimulatorOptions::default()
     };
     let simulator = Simulator::start(clock.clone(), scenario, options).map_err(CliError::DemoPort)?;

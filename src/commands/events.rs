@@ -75,7 +75,7 @@ pub(super) async fn stream(
     };
     let to_terminal = stdout().is_terminal();
     let mut watch = HeadlessWatch::start(client, clock, params, recording)?;
-    let mut reader_closed = pin!(stdout_closed());
+    let mut reader_closed = pin!(wait_until_stdout_closes());
     loop {
         let event = tokio::select! {
             event = watch.next(None) => event,
@@ -83,7 +83,7 @@ pub(super) async fn stream(
         };
         let update = match event {
             HeadlessEvent::Update(update) => update,
-            HeadlessEvent::DeadlineReached => continue,
+            HeadlessEvent::DeadlineReached => continue, // there is no deadline
             HeadlessEvent::Interrupted(exit) => return Ok(exit),
         };
         if let Some(error) = watch.auth_error() {
@@ -99,7 +99,8 @@ pub(super) async fn stream(
                 return Ok(ExitCode::Success);
             }
         }
-        // Sessions that ended together are reported a little after their ends, at the tracker's next deadline.
+        // The tracker reports sessions that ended together a little after their ends, at its next deadline. The stream
+        // waits for this report.
         let nothing_due = watch.tracker.time_until_deadline(watch.now()).is_none();
         if nothing_due && all_ended(&watch.tracker, &named_ids) {
             return Ok(ExitCode::Success);
@@ -165,11 +166,11 @@ pub(super) fn text_lines(
 /// Returns once the reader of standard output has closed the pipe, as after `| head -n 1`.
 ///
 /// A stream without events writes nothing and so would not notice. A thread therefore polls the file descriptor.
-async fn stdout_closed() {
+async fn wait_until_stdout_closes() {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {
         let out = stdout();
-        let mut fds = [PollFd::new(&out, PollFlags::empty())];
+        let mut fds = [PollFd::new(&out, PollFlags::empty())]; // ERR and HUP are reported in any case
         while matches!(poll(&mut fds, None), Err(Errno::INTR)) {}
         if fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP)) {
             let _ = sender.send(());

@@ -20,7 +20,8 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
 use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
 
-/// Prints the evidence. For a session that the API does not know, this is the 404, its time and the API's request id.
+/// Prints the evidence. If the API does not know the session, the evidence is the 404, its time and the API's request
+/// id.
 ///
 /// # Errors
 /// Returns an error if the recording cannot be read or standard output cannot be written.
@@ -51,7 +52,7 @@ fn explain_recording(
         }
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
-    // A recording may have several profiles, and each has a tracker.
+    // A recording may have several profiles. Each profile has its own tracker.
     let tracker = best_tracker(&trackers, id);
     let Some(text) = tracker.and_then(|tracker| evidence::render(tracker, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
@@ -123,7 +124,7 @@ mod tests {
     use keepwatch_core::tracker::Scope;
 
     #[test]
-    fn tracker_that_knows_the_id_is_used() {
+    fn tracker_with_the_session_is_preferred() {
         let tracker = |input: Option<Input>| {
             let mut tracker = SessionTracker::new(AlertThresholds::default());
             input.map(|input| tracker.apply(input));
@@ -138,6 +139,7 @@ mod tests {
                 malformed: 0,
             }))
         };
+        // The index of the tracker that `best_tracker` returns.
         let position = |trackers: &[SessionTracker]| {
             let best = best_tracker(trackers, &id("a"))?;
             trackers.iter().position(|tracker| std::ptr::eq(tracker, best))

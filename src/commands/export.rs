@@ -17,7 +17,7 @@ use keepwatch_core::clock::Clock;
 use keepwatch_core::text::escape_json_for_terminal;
 use keepwatch_core::tracker::SessionTracker;
 
-/// The age of the oldest moment that the clock can represent: ten years, which is longer than keepwatch exists.
+/// The age of the oldest moment that the clock can represent: ten years, which is longer than keepwatch has existed.
 pub(super) const CLOCK_REACH: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Writes the recording to the new file or to standard output.
@@ -52,7 +52,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     };
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::WriteRecording(error)),
-        _ => Ok(ExitCode::Success),
+        _ => Ok(ExitCode::Success), // a closed pipe is not an error
     }
 }
 

@@ -20,7 +20,7 @@ use keepwatch_core::text;
 const IN_FLIGHT: usize = 4;
 /// The maximum width of a table cell, in columns.
 const MAX_CELL_COLUMNS: usize = 64;
-/// The maximum width of a status or a region, in columns. Those that the API documents are shorter.
+/// The maximum width of a status or a region, in columns. All values that the API documents are shorter.
 const MAX_WORD_COLUMNS: usize = 24;
 
 /// Prints the sessions in the order of `config.ids`. After a failed request it prints the error and fetches the other
@@ -160,6 +160,7 @@ fn table(sessions: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp)
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {
         out.push_str(&text_table::format_row(row, &widths));
+        // The heading is row 0.
         let fetched = index.checked_sub(1).and_then(|index| sessions.get(index));
         if let Some(fetched) = fetched.filter(|_| reveal) {
             out.push_str(&secret_lines(&fetched.urls));
@@ -199,7 +200,8 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     ]
 }
 
-/// Returns the secrets, one per line. They are never truncated, because the user copies them.
+/// Returns the secrets, one per line. Never truncates them, because the user copies them. 17 columns fit the longest
+/// name.
 fn secret_lines(urls: &ConnectUrls) -> String {
     [("connectUrl", &urls.connect), ("seleniumRemoteUrl", &urls.selenium), ("signingKey", &urls.signing_key)]
         .into_iter()

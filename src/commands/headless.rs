@@ -59,7 +59,7 @@ pub(super) struct HeadlessWatch {
 /// The result of [`HeadlessWatch::next`].
 #[derive(Debug)]
 pub(super) enum HeadlessEvent {
-    /// An input was applied: a response came, or time caused events.
+    /// An input was applied: a poll ended, or the passing of time caused events.
     Update(HeadlessUpdate),
     /// The command's deadline has passed.
     DeadlineReached,
@@ -125,15 +125,15 @@ impl HeadlessWatch {
         self.now
     }
 
-    /// Requests an immediate poll of all targets. Does nothing while polls fail, to keep the delay that the API asked
-    /// for.
+    /// Requests an immediate poll of all targets. Does nothing while polls fail, because the API may have asked for a
+    /// delay.
     pub(super) fn poll_now(&self) {
         if self.tracker.health().failure_streak.is_none() {
             self.poller.send_command(PollerCommand::PollNow);
         }
     }
 
-    /// Waits for the next event, or until `deadline` on the clock since boot.
+    /// Waits for the next event, but no longer than until `deadline`, a time on the clock since boot.
     pub(super) async fn next(&mut self, deadline: Option<Duration>) -> HeadlessEvent {
         loop {
             let time_left = deadline.map(|deadline| deadline.saturating_sub(self.now.boot));
@@ -158,11 +158,11 @@ impl HeadlessWatch {
             if let Some(Input::SessionNotFound { at, id, .. }) = &input {
                 update.not_found = Some((id.clone(), *at));
             }
-            let is_response = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
+            let has_report = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
             if let Some(input) = input {
                 update.events.extend(self.apply(input));
             }
-            if is_response || !update.events.is_empty() {
+            if has_report || !update.events.is_empty() {
                 return HeadlessEvent::Update(update);
             }
             if deadline.is_some_and(|deadline| deadline <= self.now.boot) {

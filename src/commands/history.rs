@@ -78,7 +78,8 @@ pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// Prints the events of one session, from all runs that saw the session.
+/// Prints the events of one session, from all runs that saw the session. If several hosts have a session with this id,
+/// only the events of the host with the newest segment are printed.
 fn print_timeline(
     reader: &JournalReader,
     id: &SessionId,

@@ -61,6 +61,7 @@ pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
 pub(super) fn resolve_session_id(reader: &JournalReader, id: &SessionId) -> Result<SessionId, CliError> {
     let matches = reader.sessions_with_prefix(id)?;
     match matches.as_slice() {
+        // An equal id sorts before all longer ids, so it is among the matches.
         _ if matches.contains(id) => Ok(id.clone()),
         [only] => Ok(only.clone()),
         [] => Ok(id.clone()), // the caller reports that it is missing

@@ -35,8 +35,8 @@ use crate::config::{Config, Environment};
 use crate::exit_code::ExitCode;
 use crate::terminal::Env;
 
-/// Runs the command that `config` describes. Shows `warnings` on the screen if the command has one, else prints them on
-/// standard error.
+/// Runs the command that `config` describes. Passes `warnings` to a command with a screen, which shows them. For other
+/// commands, prints them on standard error.
 ///
 /// # Errors
 /// Returns the error of the command, which has a message and an exit code.

@@ -1,8 +1,8 @@
 //! `keepwatch release SESSION_ID`: requests the release of one session, after the user has typed the end of its id.
 //!
 //! The command fetches the session first, so that the question shows its owner and age. Network errors and the statuses
-//! 408, 429 and 5xx are retried with backoff, as for the screen's keystroke `x`. If the API refuses the release, the
-//! command prints the API's message.
+//! 408, 429 and 5xx are retried with backoff, as after the keystroke `x` on the screen. If the API refuses the release,
+//! the command prints the API's message.
 
 use super::CliError;
 use super::api_error::{self, session_message};
@@ -16,6 +16,11 @@ use keepwatch_core::clock::{Clock, Timestamp};
 use keepwatch_core::session::{ApiError, Session, SessionId};
 use keepwatch_core::text;
 
+/// The maximum width of a status in a message, in columns.
+const MAX_STATUS_COLUMNS: usize = 24;
+/// The maximum width of the owner in the question, in columns.
+const MAX_OWNER_COLUMNS: usize = 40;
+
 /// Asks for confirmation and releases the session.
 ///
 /// # Errors
@@ -28,7 +33,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
         Err(error) => return Ok(print_api_error(&config.id, &error)),
     };
     if session.status.is_final() {
-        let status = session.status.sanitise(24);
+        let status = session.status.sanitise(MAX_STATUS_COLUMNS);
         print_error(&format!(
             "session {} has ended ({status}): there is nothing to release",
             config.id.sanitise_line()
@@ -51,7 +56,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
                 let line = format!(
                     "release of {} asked; the API says {}{}\n",
                     config.id.sanitise_line(),
-                    session.status.sanitise(24),
+                    session.status.sanitise(MAX_STATUS_COLUMNS),
                     if session.status.is_final() { "" } else { ", and may for some seconds" }
                 );
                 print_text(&line, config.ascii)?;
@@ -87,7 +92,7 @@ fn prompt_for_confirmation(
     ascii: bool,
 ) -> Result<String, CliError> {
     let owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(None));
-    let owner = owner.map(|owner| format!(" of {}", owner.sanitise(40))).unwrap_or_default();
+    let owner = owner.map(|owner| format!(" of {}", owner.sanitise(MAX_OWNER_COLUMNS))).unwrap_or_default();
     let age = session.started.and_then(|started| now.signed_duration_since(started).to_std().ok());
     let age = age.map(|age| format!(", running for {}", text::format_age(age))).unwrap_or_default();
     let question = format!(

@@ -20,7 +20,7 @@ use crate::exit_code::ExitCode;
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A receiver of the first SIGINT or SIGTERM. A thread waits for the signal, because tokio's signal handling would add
-/// a driver to its runtime.
+/// a driver to tokio's runtime.
 #[derive(Debug)]
 pub(super) struct ShutdownSignal {
     receiver: oneshot::Receiver<i32>,
@@ -51,7 +51,7 @@ impl ShutdownSignal {
                 if delivered.recv_timeout(DELIVERY_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
                     let _ = emulate_default_handler(first);
                 }
-                handle.close();
+                handle.close(); // ends the wait for a second signal
             });
             if let Some(second) = incoming.next() {
                 let _ = emulate_default_handler(second);

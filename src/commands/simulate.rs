@@ -27,7 +27,7 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 /// created or written.
 pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     let mut shutdown_signal = ShutdownSignal::new()?;
-    let (mut scenario, sessions) = load_scenario(&config.scenario)?;
+    let (mut scenario, extra_sessions) = load_scenario(&config.scenario)?;
     if let Some(concurrency) = config.concurrency {
         scenario.project.concurrency = concurrency;
     }
@@ -42,8 +42,7 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     }
     let project = scenario.project.id.clone();
     let (name, about) = (scenario.name.clone(), scenario.about.clone());
-    let options =
-        SimulatorOptions { port: config.port, extra_sessions: sessions, ..SimulatorOptions::default() };
+    let options = SimulatorOptions { port: config.port, extra_sessions, ..SimulatorOptions::default() };
     let mut ground_truth = config.ground_truth_path.as_deref().map(GroundTruthFile::create).transpose()?;
     let simulator = Simulator::start(Clock::system(), scenario, options)
         .map_err(|error| CliError::SimulatorPort { port: config.port, error })?;
@@ -67,12 +66,13 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// Loads the scenario to play. Returns it with the number of generated sessions to add.
+/// Loads the scenario to play. Returns it with the number of generated sessions to add. This number is 0 for chaos,
+/// which generates all its sessions itself.
 pub(super) fn load_scenario(config: &ScenarioConfig) -> Result<(Scenario, usize), CliError> {
     let ScenarioConfig { scenario: name, seed, sessions } = config;
     if name == chaos::SCENARIO_NAME {
-        let concurrent = if *sessions == 0 { chaos::DEFAULT_LIVE_SESSIONS } else { *sessions };
-        return Ok((chaos::scenario(seed.unwrap_or(chaos::DEFAULT_SEED), concurrent), 0));
+        let live_sessions = if *sessions == 0 { chaos::DEFAULT_LIVE_SESSIONS } else { *sessions };
+        return Ok((chaos::scenario(seed.unwrap_or(chaos::DEFAULT_SEED), live_sessions), 0));
     }
     let scenario = Scenario::find(name)?;
     if seed.is_some() {
@@ -81,7 +81,7 @@ pub(super) fn load_scenario(config: &ScenarioConfig) -> Result<(Scenario, usize)
     Ok((scenario, *sessions))
 }
 
-/// Writes new facts every [`WRITE_INTERVAL`]. Returns only if a write fails, and never without a file.
+/// Writes new facts every [`WRITE_INTERVAL`]. Returns only after a failed write. Without a file, never returns.
 async fn write_ground_truth(
     ground_truth: Option<&mut GroundTruthFile>,
     control: &Control,
@@ -97,7 +97,7 @@ async fn write_ground_truth(
 /// The file for the simulator's ground truth.
 struct GroundTruthFile {
     file: File,
-    /// The simulator's time before which all facts are written.
+    /// The time of the simulator up to which all facts are written.
     written_until: Offset,
 }
 

@@ -24,6 +24,8 @@ use progress::{MissReason, ProgressChange, WaitProgress};
 const MAX_NAMED_SESSIONS: usize = 4;
 /// The maximum width of an id in a message, in columns.
 const MAX_ID_COLUMNS: usize = 40;
+/// The maximum width of a status in a message, in columns.
+const MAX_STATUS_COLUMNS: usize = 24;
 
 /// Waits for the sessions. A failed request does not end the wait, except a refused API key at the start.
 ///
@@ -118,7 +120,7 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
         return "no reply about it yet".into();
     };
     let Some(last_response) = record.last().map(|timing| tracker.clock().at(timing.received)) else {
-        return status.sanitise(24);
+        return status.sanitise(MAX_STATUS_COLUMNS);
     };
     if let Some(verdict) = tracker.verdict(id) {
         let explanation = verdict.text(Zone::Local, last_response).explanation;
@@ -127,7 +129,7 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last_response).to_std().ok());
     let left = left.map(|left| format!(", {} left", text::format_countdown(left))).unwrap_or_default();
-    format!("{}{left}", status.sanitise(24))
+    format!("{}{left}", status.sanitise(MAX_STATUS_COLUMNS))
 }
 
 /// Describes the sessions that have not reached the goal yet.

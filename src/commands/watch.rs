@@ -84,8 +84,8 @@ impl From<Appearance> for Theme {
     }
 }
 
-/// Returns the names to show for the profiles. This is a profile's label, or its own name if it has no label or another
-/// profile has the same label. A single profile gets an empty name.
+/// Returns the names to show for the profiles. A profile is shown by its label, or by its own name if it has no label
+/// or another profile has the same label. A single profile gets an empty name.
 fn profile_names(first: &MaybeKeyedProfile, others: &[MaybeKeyedProfile]) -> Vec<String> {
     let all = || std::iter::once(first).chain(others);
     let label = |profile: &MaybeKeyedProfile| profile.label.clone();
@@ -175,6 +175,7 @@ mod tests {
     use crate::api::Endpoint;
     use keepwatch_core::session::Secret;
 
+    /// `profiles` are pairs of a name and a label.
     fn shown_names(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
         let profile = |(name, label): &(&str, Option<&str>)| ResolvedProfile {
             name: Some((*name).to_owned()),
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_labels_are_not_shown() {
+    fn label_is_shown_unless_shared() {
         assert_eq!(shown_names(&[("a", Some("Acme")), ("b", None)]), ["Acme", "b"]);
         assert_eq!(
             shown_names(&[("a", Some("prod")), ("b", Some("prod")), ("c", Some("C"))]),

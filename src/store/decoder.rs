@@ -12,6 +12,7 @@ use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 #[derive(Clone, Debug, Default)]
 pub struct InputLog {
     steps: Vec<(Moment, LogStep)>,
+    /// See [`InputLog::profiles`].
     profiles: Vec<Option<String>>,
 }
 
@@ -144,7 +145,7 @@ fn ordered_steps(by_seq: BTreeMap<u64, StreamEntry>) -> Vec<(Moment, LogStepKind
     steps.into_iter().map(|(_, at, kind)| (at, kind)).collect()
 }
 
-/// Decodes the steps of one profile. Remembers the newest state of each session and list.
+/// Decodes the steps of one profile, which must come in order. Remembers the newest state of each session and list.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     sessions: HashMap<SessionId, Session>,
@@ -200,7 +201,7 @@ impl Decoder {
         if let Scope::List(list) = response.scope {
             let (members, malformed) = self.lists.entry(list).or_default();
             *malformed = response.malformed;
-            // New and changed sessions move behind the others, in the response's order.
+            // New sessions and changed sessions move behind the others, in the response's order.
             let moved: HashSet<&SessionId> = response.removed.iter().chain(&listed_ids).collect();
             members.retain(|id| !moved.contains(id));
             members.extend(listed_ids);
@@ -213,6 +214,7 @@ impl Decoder {
             Scope::Session(id) => (vec![self.sessions.get(id)?.clone()], 0),
             Scope::List(list) => {
                 let (members, malformed) = self.lists.get(list)?;
+                // The API's response to a request for one session may have another id in the session's body.
                 let session =
                     |id: &SessionId| Some(Session { id: id.clone(), ..self.sessions.get(id)?.clone() });
                 (members.iter().filter_map(session).collect(), *malformed)

@@ -6,6 +6,9 @@
 //!   any other input                 ──► closes all repeats, then a new entry
 //!   tick without an event           ──► nothing
 //! ```
+//!
+//! If an input causes an event without a session, or changes the estimate of the server's clock, all repeats are closed
+//! first.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -27,7 +30,7 @@ const MAX_EXTRA_SESSIONS: usize = 1000;
 pub struct Encoder {
     /// The newest response to each list, indexed by [`list_index`].
     lists: [Option<ListSnapshot>; 2],
-    /// True if a session is in both lists.
+    /// True if any session is in both lists.
     lists_overlap: bool,
     /// The sessions that were encoded in full.
     encoded_sessions: HashSet<SessionId>,
@@ -43,6 +46,7 @@ pub struct Encoder {
 #[derive(Debug)]
 struct ListSnapshot {
     members: Vec<SessionId>,
+    /// Number of list elements that are not valid sessions.
     malformed: u32,
 }
 
@@ -66,11 +70,12 @@ enum SnapshotContent {
     },
     /// The time passed. Encoded only if the tracker derives an event from it.
     Tick(Moment),
+    /// Any other input. Stored completely.
     Other(Box<Input>),
 }
 
 impl InputSnapshot {
-    /// Copies the parts of `input`.
+    /// Copies these parts of `input`.
     #[must_use]
     pub fn new(input: &Input) -> Self {
         Self(match input {
@@ -140,7 +145,8 @@ impl Encoder {
                     self.extend_repeat(at, delta.scope, &mut entries);
                 } else if is_single_session && !is_known && delta.changed.is_empty() {
                     // The tracker ignored the session in this response, because a later request was answered first. The
-                    // session is not encoded yet. The tracker uses the response's times, so only they are encoded.
+                    // session is not encoded yet. The tracker used only the response's times, so only the times are
+                    // encoded.
                     self.close_overlapping(&delta.scope, &mut entries);
                     let scope = delta.scope;
                     let times_only =
@@ -165,7 +171,8 @@ impl Encoder {
         entries
     }
 
-    /// Returns the part of a response that is not encoded yet, and true if an earlier entry already covers its scope.
+    /// Returns the part of a response that is not encoded yet. Also returns true if an earlier entry has the session,
+    /// or the list with the same number of malformed elements.
     fn response_delta(
         &mut self,
         at: RequestTiming,
@@ -217,6 +224,7 @@ impl Encoder {
             let previous_ids: HashSet<&SessionId> = previous_members.iter().collect();
             let current_ids: HashSet<&SessionId> = members.iter().collect();
             let removed = previous_members.iter().filter(|id| !current_ids.contains(id)).cloned().collect();
+            // This list was taken out above, so only the other list is left.
             let mut other_members = self.lists.iter().flatten().flat_map(|other| &other.members);
             self.lists_overlap = other_members.any(|id| current_ids.contains(id));
             let deltas = members.iter().filter_map(|id| {
@@ -263,6 +271,7 @@ impl Encoder {
                 proxy_bytes: session.proxy_bytes,
                 updated: session.updated,
             },
+            // The first entry with the session, or a change of other fields.
             _ => SessionDelta::Full(Box::new(session.clone())),
         };
         Some(if self.hides_metadata { delta.without_metadata() } else { delta })

@@ -95,7 +95,8 @@ pub struct RepeatedResponses {
     pub first: RequestTiming,
     /// Times of the last response. Equal to `first` if there is only one.
     pub last: RequestTiming,
-    /// Sequence number of the next entry after the last response. All responses of the repeat come before that entry.
+    /// The next free sequence number when the last response came. All responses of the repeat come before the entry
+    /// that gets this number.
     #[serde(rename = "before")]
     pub next_seq: u64,
     /// Number of responses.
@@ -106,8 +107,8 @@ pub struct RepeatedResponses {
 }
 
 impl StreamEntry {
-    /// Returns the sessions that the entry contains by id or in full. Omits sessions that it contains only as a change:
-    /// an earlier entry of the segment contains those in full.
+    /// Returns the sessions that the entry may be the first of its segment to mention: those that it names or contains
+    /// in full. Omits changed, unchanged and removed sessions, because an earlier entry has each of them in full.
     pub fn mentioned_sessions(&self) -> impl Iterator<Item = &SessionId> {
         let (ids, deltas): (&[SessionId], &[SessionDelta]) = match &self.content {
             EntryContent::Input(Input::SessionsNamed { ids, .. }) => (ids, &[]),
@@ -127,7 +128,7 @@ impl StreamEntry {
         ids.iter().chain(in_full)
     }
 
-    /// Returns the projects that the entry contains, and those of the sessions that it contains in full.
+    /// Returns the projects that the entry lists, and the projects of the sessions that it contains in full.
     pub fn mentioned_projects(&self) -> impl Iterator<Item = &Untrusted> {
         let deltas = match &self.content {
             EntryContent::Response(delta) => delta.changed.as_slice(),
@@ -144,7 +145,7 @@ impl StreamEntry {
         of_sessions.chain(projects.iter().map(|project| &project.id))
     }
 
-    /// Returns the approximate size, in bytes.
+    /// Returns the approximate size of the entry in the journal's queue, in bytes.
     #[must_use]
     pub fn estimated_size(&self) -> usize {
         /// Size of an entry without sessions.
@@ -153,6 +154,7 @@ impl StreamEntry {
         const SESSION_SIZE: usize = 800;
         /// Size of a session's change.
         const CHANGE_SIZE: usize = 150;
+        /// Size of a session's id.
         const ID_SIZE: usize = 60;
         let EntryContent::Response(response) = &self.content else { return BASE_SIZE };
         let sessions = response.changed.iter().map(|delta| match delta {

@@ -39,8 +39,8 @@ pub struct HistoryQuery<'q> {
     pub host: Option<&'q str>,
     /// A run whose segments are skipped.
     pub excluded_run: Option<&'q RunId>,
-    /// Maximum size of all entries, in bytes. If the segments are larger, only the newest of them are read, and at
-    /// least one.
+    /// Maximum size of all entries, in bytes. If the entries of all segments are larger, only the newest segments are
+    /// read, but at least one segment.
     pub max_bytes: usize,
 }
 
@@ -78,8 +78,8 @@ pub fn newest_header(
     Ok(segments.into_iter().rev().find_map(parse))
 }
 
-/// Calls `on_input` with every input, the oldest first. Converts the moments of the inputs to this run's clocks, which
-/// read `now`.
+/// Calls `on_input` with every input that matches `query`, the oldest first. Converts the moments of the inputs to this
+/// run's clocks. `now` is this run's current moment.
 ///
 /// # Errors
 /// The journal cannot be read.
@@ -99,7 +99,7 @@ pub fn read_inputs(
     Ok(())
 }
 
-/// Returns a cursor for each segment, the oldest segment first.
+/// Returns a cursor for each segment of `query`, the oldest segment first.
 fn open_cursors(
     reader: &JournalReader,
     query: &HistoryQuery<'_>,
@@ -123,7 +123,7 @@ fn open_cursors(
     Ok(cursors)
 }
 
-/// Returns the cursor whose next step is the oldest.
+/// Returns the cursor whose next step is the oldest, or `None` if all cursors are at their end.
 fn oldest_cursor(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
     let next_time =
         |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next_step)?.0).boot);
@@ -136,6 +136,7 @@ struct SegmentCursor {
     decoder: Decoder,
     /// Index of the next step.
     next_step: usize,
+    /// Shift from the clocks of the run that wrote the segment to this run's clocks.
     shift: ClockShift,
 }
 
@@ -168,7 +169,8 @@ struct ClockShift {
 }
 
 impl ClockShift {
-    /// Returns the shift after which `newest` is as long before `now` as the wall times say.
+    /// Returns the shift after which the time from `newest` to `now` equals the difference of their wall times. A
+    /// negative difference counts as zero.
     fn between(newest: Moment, now: Moment) -> Self {
         let age = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
         let age = age.to_std().unwrap_or_default();
@@ -192,8 +194,8 @@ fn nanos(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// Returns the part of an input that is in `scope`. Drops `SessionsNamed`: an earlier run's command line named those
-/// sessions, and this run's did not.
+/// Returns the part of an input that is in `scope`, or `None` if nothing is. Always drops `SessionsNamed`, because it
+/// has the sessions of another run's command line.
 fn restrict_to_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
     let ids = match scope {
         HistoryScope::Projects(_) => return (!matches!(input, Input::SessionsNamed { .. })).then_some(input),

@@ -11,10 +11,11 @@
 //! The encoder, the decoder and the entries are pure. [`recorder`] and [`journal`] own the files and the threads that
 //! write them. Nothing here knows the API or the screen.
 //!
-//! Most responses equal the response before them. The encoder stores such a series as one *repeat*: its first and last
-//! response, their number, and the longest gap. A response that causes an event or changes the estimate of the server's
-//! clock always gets an entry of its own. So the stream keeps every fact that a verdict or an interval rests on, and a
-//! tracker that replays the stream reaches the same state as the recorded one.
+//! Most responses equal the response before them. The encoder stores a series of equal responses as one *repeat*: the
+//! times of the first and the last response, the number of responses, and the longest gap. A response that causes an
+//! event or changes the estimate of the server's clock always gets an entry of its own. So the stream keeps every fact
+//! that a verdict or an interval rests on, and a tracker that replays the stream reaches the same state as the recorded
+//! one.
 //!
 //! For a list, an entry holds only the sessions that changed since they were last encoded, and the ids of the sessions
 //! that left the list.
@@ -40,7 +41,8 @@ pub use recording::{
     FORMAT_VERSION, Recording, RecordingDamage, RecordingError, RecordingWriter, StreamHeader,
 };
 
-/// Applies `input` to `tracker`. Returns the events that it caused, and the entries that `encoder` creates for it.
+/// Applies `input` to `tracker`. Returns the events that the input caused, and the entries that `encoder` creates for
+/// it. Without an encoder there are no entries.
 pub fn apply_and_encode(
     encoder: Option<&mut Encoder>,
     tracker: &mut SessionTracker,

@@ -121,14 +121,14 @@ mod tests {
     #[test]
     fn full_disk_is_reported_once() {
         let full = OpenOptions::new().write(true).open("/dev/full");
-        let Ok(full) = full else { return }; // only Linux has it
-        let (sender, errors) = sync_channel(9);
+        let Ok(full) = full else { return }; // only Linux has this device, which refuses all writes
+        let (sender, errors) = sync_channel(2);
         let on_error = move |message| sender.send(message).unwrap();
         let mut recorder = Recorder::start(full, header(), on_error).unwrap();
         let message = errors.recv().unwrap();
         assert!(message.contains("nothing more is recorded"), "{message}");
-        while recorder.write(vec![entry(1)]) {}
+        while recorder.write(vec![entry(1)]) {} // until the thread has ended
         assert!(recorder.close(TEST_TIMEOUT));
-        assert!(errors.try_recv().is_err());
+        assert!(errors.try_recv().is_err(), "no second report");
     }
 }

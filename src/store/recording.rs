@@ -23,10 +23,12 @@ use keepwatch_core::tracker::cost::Rates;
 pub const FORMAT_VERSION: u32 = 1;
 /// The first bytes of every recording.
 const HEADER_PREFIX: &[u8] = b"{\"keepwatch_recording\"";
-/// Prices are valid below this number of dollars.
+/// A price in the header must be below this number of dollars.
 const MAX_PRICE: f64 = 1e6;
 /// Maximum length of a line, in bytes: enough for a list of a hundred thousand sessions.
 const MAX_LINE_BYTES: u64 = 256 * 1024 * 1024;
+/// Maximum width of the version in the header, in columns.
+const MAX_VERSION_COLUMNS: usize = 20;
 
 /// The settings of a recorded run: everything that the tracker and the evidence depend on, except the inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,18 +55,19 @@ pub struct StreamHeader {
     pub no_metadata: bool,
 }
 
-/// A decoded recording.
+/// A recording that was read. Its inputs are still encoded.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// The settings of the recorded run.
     pub header: StreamHeader,
-    /// The entries before the damage, if there is any.
+    /// The entries, or those before the damage if there is any.
     pub input_log: InputLog,
     /// The line at which reading stopped early; `None` if all lines were read.
     pub damage: Option<RecordingDamage>,
 }
 
-/// The line of a recording at which reading stopped: it is malformed, or the file ends within it.
+/// The line of a recording at which reading stopped: it is malformed, repeats a sequence number, or cannot be read, or
+/// the file ends within it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the recording is damaged from line {line} on ({reason}); what stands before it is shown")]
 pub struct RecordingDamage {
@@ -86,7 +89,7 @@ pub enum RecordingError {
     /// The first line is a header, but a malformed one.
     #[error("the recording can not be read: its header is damaged")]
     DamagedHeader,
-    /// A newer keepwatch wrote it.
+    /// A newer keepwatch wrote the file.
     #[error(
         "the recording has format {format}, made by keepwatch {version}; this one reads up to {FORMAT_VERSION}: a newer keepwatch is needed"
     )]
@@ -133,7 +136,8 @@ impl Recording {
     }
 }
 
-/// Parses an entry. Returns the reason if it is malformed, or if its sequence number is used already.
+/// Parses an entry. Returns the reason if it is malformed, or if its sequence number is used already. `used_seqs` has
+/// the profile and the sequence number of each earlier entry, and gains those of this entry.
 fn parse_entry(line: &[u8], used_seqs: &mut HashSet<(Option<String>, u64)>) -> Result<StreamEntry, String> {
     let entry: StreamEntry = serde_json::from_slice(line).map_err(|error| match error.classify() {
         Category::Eof => "it ends within the line",
@@ -144,13 +148,15 @@ fn parse_entry(line: &[u8], used_seqs: &mut HashSet<(Option<String>, u64)>) -> R
     if is_new { Ok(entry) } else { Err(format!("the place {} is taken by a line before it", entry.seq)) }
 }
 
-/// Reads the next line into `line`. Returns its length in bytes; 0 at the end.
+/// Reads the next line into `line`. Returns its length in bytes; 0 at the end. Splits a line that is longer than
+/// [`MAX_LINE_BYTES`], so that parsing it fails.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
     line.clear();
     let read = io::Read::take(reader, MAX_LINE_BYTES).read_until(b'\n', line)?;
     Ok(u64::try_from(read).unwrap_or(u64::MAX))
 }
 
+/// Parses the first line. Sanitises the version and checks the prices.
 fn parse_header(line: &[u8]) -> Result<StreamHeader, RecordingError> {
     if line.is_empty() {
         return Err(RecordingError::Empty);
@@ -163,12 +169,15 @@ fn parse_header(line: &[u8]) -> Result<StreamHeader, RecordingError> {
     let format = format.ok_or(RecordingError::NotARecording)?;
     if format > u64::from(FORMAT_VERSION) {
         let version = value.get("version").and_then(serde_json::Value::as_str).unwrap_or("?");
-        return Err(RecordingError::NewerFormat { format, version: text::sanitise(version, 20) });
+        return Err(RecordingError::NewerFormat {
+            format,
+            version: text::sanitise(version, MAX_VERSION_COLUMNS),
+        });
     }
     let mut header: StreamHeader =
         serde_json::from_value(value).map_err(|_| RecordingError::DamagedHeader)?;
     // The file may come from anybody, and messages print the version without further checks.
-    header.version = text::sanitise(&header.version, 20);
+    header.version = text::sanitise(&header.version, MAX_VERSION_COLUMNS);
     let Rates { hour, gb } = header.rates;
     let are_prices = [hour, gb].iter().all(|price| (0.0..MAX_PRICE).contains(price));
     if are_prices { Ok(header) } else { Err(RecordingError::DamagedHeader) }

@@ -12,7 +12,7 @@ use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
 
-/// A tracker, and the entries that its inputs were encoded as.
+/// A tracker and its encoder, and the entries of the inputs that were applied so far.
 #[derive(Default)]
 struct EncodedTracker {
     tracker: SessionTracker,
@@ -95,10 +95,10 @@ fn assert_same_state(live: &SessionTracker, replayed: &SessionTracker) {
             tracker.newest_events(&record.id).map(|(_, event)| format!("{event:?}")).collect()
         };
         let (ours, theirs) = (events(live), events(replayed));
-        let difference = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
+        let difference = ours.iter().zip(&theirs).find(|(our, their)| our != their);
         assert!(
             ours == theirs,
-            "{:?}: {} and {} events, {difference:#?}",
+            "{:?}: {} live and {} replayed events, first difference: {difference:#?}",
             record.id,
             ours.len(),
             theirs.len()
@@ -132,6 +132,8 @@ proptest! {
     // Fewer cases than usual, because each takes long. `PROPTEST_CASES=4000` runs more.
     #![proptest_config(keepwatch_core::testing::few_cases())]
 
+    /// Each step is followed by up to four equal responses, `ms` milliseconds apart, which the encoder stores as a
+    /// repeat.
     #[test]
     fn replay_rebuilds_same_tracker(steps in vec((step(), 0_usize..5, 500_u64..20_000), 1..30)) {
         let (mut clocks, mut live) = (StepClocks::start(), EncodedTracker::default());
@@ -175,6 +177,7 @@ fn hour_of_equal_responses_takes_few_entries() {
     }
     live.finish();
     let closed: Vec<&StreamEntry> = live.entries.iter().filter(|entry| !entry.is_open).collect();
+    // The first list, and a repeat for every ten minutes.
     assert!(closed.len() < 12, "{} entries", closed.len());
     let replayed = live.replay();
     assert_same_state(&live.tracker, &replayed);
@@ -203,6 +206,7 @@ fn unchanged_list_members_are_not_rewritten() {
     live.apply(list_response(12, sessions(900)));
     live.finish();
     let added = live.to_recording().len() - old_size;
+    // A list of 1000 full sessions takes far more.
     assert!(added < 3000, "{added} bytes");
     assert_same_state(&live.tracker, &live.replay());
 }
@@ -211,7 +215,7 @@ fn unchanged_list_members_are_not_rewritten() {
 fn restarted_stream_needs_no_earlier_entries() {
     let mut live = EncodedTracker::default();
     live.apply(list_response(0, vec![session("a"), session("b")]));
-    assert!(live.encoder.restart().is_empty());
+    assert!(live.encoder.restart().is_empty(), "no repeat is open");
     live.entries.clear();
     live.apply(list_response(3, vec![session("a"), session("b")]));
     live.apply(session_response(4, Session { proxy_bytes: Some(7), ..session("b") }));
@@ -264,6 +268,7 @@ fn duplicate_sequence_number_is_damage() {
     let duplicated = text.replacen("{\"n\":5,", "{\"n\":4,", 1);
     let recording = Recording::read(&mut duplicated.as_bytes()).unwrap();
     let damage = recording.damage.unwrap();
+    // Line 1 is the header. Lines 2 to 6 have the numbers 0 to 4.
     assert_eq!(damage.line, 7);
     assert!(damage.to_string().contains("place 4"), "{}", damage.to_string());
     assert_eq!(recording.input_log.len(), 5);
@@ -282,6 +287,7 @@ fn damage_hides_parser_messages() {
     ] {
         let recording = Recording::read(&mut format!("{text}{line}\n").as_bytes()).unwrap();
         let sentence = recording.damage.unwrap().to_string();
+        // The parser's own messages name the column.
         assert!(sentence.contains(reason) && !sentence.contains("column"), "{sentence}");
     }
 }

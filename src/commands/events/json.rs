@@ -51,7 +51,7 @@ fn is_end_event(kind: &EventKind) -> bool {
     }
 }
 
-/// Returns the fields that not all kinds of events have.
+/// Returns the fields that only events of this kind have.
 fn kind_fields(kind: &EventKind) -> Value {
     let request_id = kind.request_id().map(Untrusted::raw);
     match kind {

@@ -16,7 +16,7 @@ use keepwatch_core::text::{self, Untrusted};
 /// The version of the schema.
 pub(super) const VERSION: u32 = 1;
 
-/// Returns the JSON object. `since` is the start of the period that it covers.
+/// Returns the JSON object. `since` is the start of the period that the object covers.
 pub(super) fn object(
     sessions: &[MergedSession],
     days: &[DailyTotals],
@@ -57,7 +57,7 @@ fn session_object(merged: &MergedSession, options: HistoryOptions) -> Value {
         "replies": merged.responses,
         "runs": merged.runs,
         "proxy_bytes": newest.proxy_bytes,
-        "est_cost_usd": dollars(merged.cost(options.rates)),
+        "est_cost_usd": round_dollars(merged.cost(options.rates)),
         "verdict": newest.verdict.as_ref().map(|verdict| {
             json!({ "name": verdict.name, "sure": verdict.confidence, "sentence": verdict.sentence.sanitise_line() })
         }),
@@ -72,11 +72,11 @@ fn totals_object(totals: &DailyTotals) -> Value {
         "ran_s": seconds(totals.running_time),
         "watched_s": seconds(totals.watched_time),
         "proxy_bytes": totals.proxy_bytes,
-        "est_cost_usd": dollars(totals.cost),
+        "est_cost_usd": round_dollars(totals.cost),
     })
 }
 
 /// Rounds to a hundredth of a cent. More digits would be noise in an estimate.
-fn dollars(dollars: f64) -> f64 {
+fn round_dollars(dollars: f64) -> f64 {
     (dollars * 10_000.0).round() / 10_000.0
 }

@@ -15,7 +15,7 @@ const MAX_TABLE_COLUMNS: usize = 80;
 const ID_COLUMNS: usize = 8;
 /// The maximum width of an owner or a profile, in columns.
 const MAX_NAME_COLUMNS: usize = 20;
-/// The width to which a column of owners or profiles can shrink.
+/// The width to which a column of owners or profiles can shrink, in columns of the terminal.
 const MIN_NAME_COLUMNS: usize = 5;
 /// The maximum width of a cost, in columns.
 const MAX_COST_COLUMNS: usize = 7;
@@ -52,6 +52,7 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
         columns.remove(PROFILE_COLUMN);
         rows.iter_mut().for_each(|row| drop(row.remove(PROFILE_COLUMN)));
     }
+    // Each note with the condition under which it follows the table.
     let notes = [
         (
             sessions.iter().any(|session| session.was_running() && session.running_time().is_some()),
@@ -104,6 +105,7 @@ fn verdict(session: &MergedSession) -> String {
             .iter()
             .find(|(name, _)| *name == verdict.name)
             .map(|(_, short)| (*short).to_owned());
+        // One column is left for the question mark.
         let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - 1));
         return if verdict.confidence == "perhaps" { short + "?" } else { short };
     }
@@ -152,8 +154,8 @@ fn placeholder() -> String {
     "-".to_owned()
 }
 
-/// Renders the rows below the headings in `columns`. If the table is too wide, the columns at the indices `elastic`
-/// shrink.
+/// Renders the rows below the headings in `columns`. If the table is too wide, the columns at the indices in `elastic`
+/// shrink, the first index first.
 fn render_table(
     columns: &[&str],
     rows: Vec<Vec<String>>,

@@ -17,12 +17,14 @@ fn options(json: bool) -> HistoryOptions {
     HistoryOptions { json, rates: Rates::default(), zone: Zone::Utc, fits_terminal: true }
 }
 
+/// Returns a likely verdict with this name.
 fn verdict(name: &str) -> Option<StoredVerdict> {
     let sentence =
         Untrusted::new("COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the rules no disconnect");
     Some(StoredVerdict { name: name.into(), confidence: "likely".into(), sentence })
 }
 
+/// Returns the summary of a session that ended early, by the run with this number.
 fn nightly(run: u64) -> SessionSummary {
     SessionSummary {
         session: id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"),
@@ -50,6 +52,7 @@ fn nightly(run: u64) -> SessionSummary {
     }
 }
 
+/// Returns the summary of a session that was running when it was last seen.
 fn checkout() -> SessionSummary {
     SessionSummary {
         session: id("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1"),
@@ -157,13 +160,14 @@ fn every_verdict_has_a_short_text() {
     ))
     .unwrap();
     let names = source.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
+    // Every second part is between quotes.
     for name in names.split('"').skip(1).step_by(2) {
         assert!(table::SHORT_VERDICTS.iter().any(|(known, _)| *known == name), "{name}");
     }
 }
 
 #[test]
-fn overlapping_runs_count_once() {
+fn runs_of_one_session_are_merged() {
     let minute = Duration::from_secs(60);
     let run = |number, from: &str, to: &str, watched: Duration| SessionSummary {
         first_seen: november(from),
@@ -172,9 +176,10 @@ fn overlapping_runs_count_once() {
         ..nightly(number)
     };
     let watched = |rows| MergedSession::merge_all(rows)[0].watched_time;
-    // Two runs with a gap between them.
+    // Four times, ten minutes apart. The session ran from the first to the last.
     let (one, two) = ("22T21:04:02", "22T21:14:02");
     let (three, four) = ("22T21:24:02", "22T21:34:02");
+    // Two runs with a gap between them.
     assert_eq!(watched(vec![run(2, three, four, minute * 9), run(1, one, two, minute * 10)]), minute * 19);
     // Two runs at the same time.
     assert_eq!(watched(vec![run(1, one, four, minute * 30), run(2, one, four, minute * 29)]), minute * 30);

@@ -137,6 +137,7 @@ impl WaitProgress {
         let reached = || all().filter(|progress| matches!(progress, SessionProgress::GoalReached(_)));
         let missed = || all().filter(|progress| matches!(progress, SessionProgress::GoalMissed(_)));
         let count = self.sessions.len();
+        // The goal of the command, which is that of one session or of all.
         let (is_reached, is_missed) = if self.any {
             (reached().count() > 0, missed().count() == count)
         } else {
@@ -166,7 +167,8 @@ impl WaitProgress {
         waiting.map(|(id, _)| id).collect()
     }
 
-    /// Returns when the next grace period ends, on the clock since boot. Ignores those whose final poll was requested.
+    /// Returns when the next grace period ends, on the clock since boot. Ignores a grace period whose final poll was
+    /// requested.
     pub(super) fn next_grace_end(&self) -> Option<Duration> {
         let pending = self.not_found.values().filter(|period| !period.is_final_poll_requested);
         pending.map(|period| period.start.boot.saturating_add(self.grace)).min()

@@ -1,5 +1,7 @@
-//! The messages to the writer thread, and the batch that the next transaction writes. If an entry or a summary is
-//! replaced before it is written, the batch keeps only the newest version.
+//! The messages to the writer thread, and the batch that the next transaction writes.
+//!
+//! A summary replaces an earlier one of the same session and run in the batch. An entry replaces the entry directly
+//! before it if both have the same sequence number. The database replaces all other duplicates.
 
 use std::sync::mpsc::Sender;
 
@@ -18,7 +20,8 @@ pub(super) enum JournalMessage<B, H> {
     Entry(JournalEntry<B>),
     /// Inserts or replaces the summary of a session.
     Summary(Box<SessionSummary>),
-    /// Requests a write at once. Its sender receives true after the write, or false after a failure.
+    /// Requests a write at once. The writer thread sends true through this channel after the write, or false after a
+    /// failure.
     Flush(Sender<bool>),
 }
 
@@ -34,8 +37,10 @@ pub(super) enum BatchItem<B, H> {
 pub(super) struct Batch<B, H> {
     /// Segments and entries, in the order in which they were sent.
     pub(super) items: Vec<BatchItem<B, H>>,
+    /// The newest summary of each session and run.
     pub(super) summaries: IndexMap<(SessionId, RunId), Box<SessionSummary>>,
     flush_waiters: Vec<Sender<bool>>,
+    /// Sum of the estimated sizes of items and summaries, in bytes.
     estimated_size: usize,
 }
 

@@ -86,7 +86,7 @@ impl JournalDatabase {
         &self.path
     }
 
-    /// Returns the bytes of the file that are in use, and its size in bytes, both without the WAL file.
+    /// Returns the size of the pages in use, and the size of all pages of the file, both in bytes. Ignores the WAL.
     pub(super) fn used_and_total_bytes(&self) -> Result<(u64, u64), JournalError> {
         let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let (page_size, all, free) = (pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?);
@@ -107,7 +107,7 @@ impl JournalDatabase {
     ) -> Result<bool, JournalError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (mut has_lost_entries, mut newest_at) = (false, None);
-        // `keepwatch journal clear` in another process may have deleted the segment.
+        // Another process may have deleted the segment, with `keepwatch journal clear`.
         if let Some(open) = &current
             && !segment_exists(&transaction, open.id)?
         {

@@ -35,7 +35,7 @@ pub enum JournalError {
     /// The database is damaged.
     #[error("{}", damaged_message(aside.as_deref()))]
     Damaged {
-        /// New path of the damaged file; `None` if it was only read, and so stays in place.
+        /// New path of the damaged file; `None` if the file stays in place, as after an error of a reader.
         aside: Option<PathBuf>,
     },
     /// A newer version of this program wrote the file.

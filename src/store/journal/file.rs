@@ -1,5 +1,5 @@
 //! The file of the journal: creates it, checks its type and owner, makes it private, and moves a damaged one aside.
-//! Never writes its content.
+//! Never writes the file's content.
 //!
 //! The journal lists the sessions of a project. Other users must not read it, and must not make keepwatch overwrite a
 //! file of their choice. So keepwatch does not follow a symbolic link, and refuses a file of another user. SQLite gives
@@ -72,6 +72,7 @@ pub(super) fn find_existing(path: &Path) -> Result<Option<PathBuf>, JournalError
     resolve_folder_links(path).map(Some)
 }
 
+/// Returns an error if the file is a symbolic link, no regular file, or another user's.
 fn check_file(metadata: &Metadata) -> Result<(), JournalError> {
     private_file::check_type_and_owner(metadata).map_err(|refusal| JournalError::FileRejected {
         reason: match refusal {
@@ -115,6 +116,7 @@ pub fn reject_foreign_or_newer_file(path: &Path) -> Result<(), JournalError> {
     reject_foreign_file(path)?;
     let mut start = [0; DB_HEADER_BYTES];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    // Numbers in the header are big-endian and have four bytes.
     let number = |offset: usize| {
         let bytes = start.get(offset..offset.saturating_add(4)).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, |bytes| i64::from(u32::from_be_bytes(bytes)))
@@ -150,8 +152,8 @@ pub(super) fn total_bytes(path: &Path) -> u64 {
     all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Returns true if another process has the file open. The caller must have closed it: the last process that closes the
-/// file removes the companions.
+/// Returns true if another process has the file open, because its companions exist. The caller must have closed the
+/// file first: the last process that closes it removes the companions.
 pub(super) fn is_open_elsewhere(path: &Path) -> bool {
     companion_files(path).any(|companion| companion.exists())
 }
@@ -174,6 +176,7 @@ pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io:
         return Ok(None);
     }
     let stamp = format!("{DAMAGED_SUFFIX}{}", now.format("%Y%m%d-%H%M%S"));
+    // Several files may be moved aside in the same second.
     let candidates = (1..100).map(|number| match number {
         1 => with_suffix(path, &stamp),
         _ => with_suffix(path, &format!("{stamp}-{number}")),
@@ -183,7 +186,7 @@ pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io:
     for suffix in COMPANION_SUFFIXES {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+            _ => {} // moved, or there was none
         }
     }
     fs::rename(path, &aside)?;

@@ -16,7 +16,7 @@ use super::{JournalEntry, JournalError, Segment, SendResult, SessionSummary};
 use crate::store::writer_thread::WriterThread;
 use keepwatch_core::clock::Clock;
 
-/// Maximum number of messages in the queue. A thousand sessions add at most a tenth of it in a second.
+/// Maximum number of messages in the queue. A thousand sessions add at most a tenth of this number in a second.
 pub(super) const MAX_QUEUED: usize = 20_000;
 /// Maximum size of the messages in the queue, in bytes.
 pub(super) const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
@@ -65,9 +65,9 @@ impl JournalOptions {
 pub(super) struct JournalQueueState {
     /// Number of segments, entries and summaries in the queue and in the batch.
     queued: AtomicUsize,
-    /// Their size, in bytes.
+    /// Size of these segments, entries and summaries, in bytes.
     queued_bytes: AtomicUsize,
-    /// True if the open segment was deleted, lost entries, or is long enough.
+    /// True if the open segment was deleted, lost entries, or has reached its maximum size.
     is_segment_closed: AtomicBool,
     /// True if the thread has ended, so that nothing more is queued.
     is_shut_down: AtomicBool,
@@ -108,8 +108,8 @@ impl JournalQueueState {
     }
 }
 
-/// The sender to the thread that writes a journal. `B` is the type of an entry's body, `H` of a segment's header.
-/// Dropping it writes the rest of the queue, but waits no longer than half a second.
+/// The sender to the thread that writes a journal. `B` is the type of an entry's body, `H` that of a segment's header.
+/// Dropping the sender waits until the rest of the queue is written, but no longer than half a second.
 #[derive(Debug)]
 pub struct Journal<B, H = Value> {
     /// `None` once the journal is being closed.
@@ -132,7 +132,7 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         let (sender, inbox) = channel();
         let queue_state = Arc::<JournalQueueState>::default();
         let writer = JournalWriter::new(path, options, on_error, Arc::clone(&queue_state), inbox);
-        // Without a thread, the queue is closed and drops every message.
+        // If the thread cannot start, its end of the queue is dropped. Then every message is dropped, too.
         let thread = WriterThread::spawn("journal", move || writer.run()).ok();
         Self { sender: Some(sender), queue_state, has_intact_segment: false, thread }
     }
@@ -152,8 +152,8 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         if self.has_intact_segment { SendResult::Queued } else { SendResult::Dropped }
     }
 
-    /// Adds an entry to the segment, or replaces the one with its sequence number. Drops it if there is no segment, or
-    /// if the segment has lost an entry.
+    /// Adds an entry to the segment, or replaces the segment's entry with the same sequence number. Drops the new entry
+    /// if no segment is open, or if the segment has lost an entry.
     pub fn write_entry(&mut self, entry: JournalEntry<B>) -> SendResult {
         if !self.has_intact_segment || self.queue_state.is_segment_closed.load(Ordering::Relaxed) {
             self.has_intact_segment = false;
@@ -172,8 +172,8 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         self.send(size, JournalMessage::Summary(Box::new(summary)))
     }
 
-    /// Waits until all messages are written, but no longer than `timeout`. Returns true if they are. Used before the
-    /// program is suspended.
+    /// Waits until all messages are written, but no longer than `timeout`. Returns true if all are written. Used before
+    /// the program is suspended.
     pub fn flush(&mut self, timeout: Duration) -> bool {
         let (result_sender, result_receiver) = channel();
         let sent = self

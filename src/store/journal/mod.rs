@@ -10,7 +10,8 @@
 //!
 //! Sending never blocks: not on a slow disk, a full disk, or another process. A run is written as *segments*. Each
 //! segment can be read by itself, so pruning deletes whole segments. After a dropped entry, the sender starts a new
-//! segment. Several processes can write to one file, each to its own segments, and readers see all of them.
+//! segment. Several processes can write to one file, each to its own segments. Readers see the segments of all
+//! processes.
 //!
 //! The journal never holds an API key or a connect URL: text that looks like one is redacted before it is written.
 

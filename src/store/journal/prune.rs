@@ -10,11 +10,10 @@ use super::reader::to_millis;
 use super::{JournalError, schema};
 use keepwatch_core::clock::Timestamp;
 
-/// Age at which an unfinished segment counts as finished, because its writer was killed. The age is that of the newest
-/// entry.
+/// Age of the newest entry at which an unfinished segment counts as finished, because its writer was probably killed.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Divisor of the maximum size: pruning shrinks a file that is too large until it is a tenth smaller than the maximum.
-/// Otherwise every batch would need a pruning.
+/// Divisor of the maximum size. Pruning shrinks a file that is too large until it is smaller than the maximum by the
+/// maximum divided by this number: a tenth. Otherwise the next batch would already need another pruning.
 pub(super) const SLACK_DIVISOR: u64 = 10;
 /// Number of pages that one transaction frees. It is limited so that other writers can write in between.
 const VACUUM_PAGES: i64 = 1000;
@@ -26,6 +25,7 @@ pub(super) fn prune(
     retention: Duration,
     max_bytes: u64,
 ) -> Result<(), JournalError> {
+    // If the age reaches back beyond all representable times, nothing is old enough.
     let cutoff = |age: Duration| {
         chrono::TimeDelta::from_std(age)
             .ok()
@@ -46,8 +46,8 @@ pub(super) fn prune(
     vacuum(&database.db)
 }
 
-/// Deletes the oldest finished segment that ended before `cutoff`. Returns true if there was one. Deletes one
-/// segment per transaction, so that other writers can write in between.
+/// Deletes the oldest finished segment that ended before `cutoff`, in stored milliseconds. Returns true if there was
+/// one. Deletes one segment per transaction, so that other writers can write in between.
 fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let oldest: Option<i64> = transaction

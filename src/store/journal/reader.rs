@@ -13,7 +13,7 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 
-/// Maximum wait for a lock. With a WAL, readers need none.
+/// Maximum wait for a lock. With a WAL, readers need no lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Number of entries that are read at a time.
 const CHUNK_ENTRIES: i64 = 512;
@@ -34,7 +34,7 @@ pub struct SegmentId(i64);
 pub struct StoredSegment {
     /// The id.
     pub id: SegmentId,
-    /// The run that wrote it.
+    /// The run that wrote the segment.
     pub run: RunId,
     /// Wall time at the start of the segment.
     pub started: Timestamp,
@@ -175,7 +175,7 @@ impl JournalReader {
         Ok(segments)
     }
 
-    /// Returns the segments that `table` links to any of `values`.
+    /// Returns the segments that `table` links to any of `values`, which are in its `column`.
     fn segments_mentioning<'t>(
         &self,
         table: &str,
@@ -200,8 +200,8 @@ impl JournalReader {
     }
 
     /// Returns the summaries of all sessions that any run saw at `since` or later, one for each session and run.
-    /// Includes the summaries of these sessions by earlier runs. Sorted by session; for one session, the run that saw
-    /// it last comes first.
+    /// Includes the summaries of these sessions by earlier runs. Sorted by session. Of a session's summaries, that of
+    /// the run that saw the session last comes first.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -239,8 +239,10 @@ impl JournalReader {
 #[derive(Debug)]
 pub struct StoredEntries<'r> {
     db: &'r Connection,
-    /// First and last `place` that are not read yet; `None` at the end.
+    /// First and last `place` (see [`schema::entry_place`]) that are not read yet; `None` at the end and after an
+    /// error.
     remaining: Option<(i64, i64)>,
+    /// Entries that are read, but not returned yet.
     chunk: std::vec::IntoIter<StoredEntry>,
 }
 
@@ -294,7 +296,8 @@ fn read_segment(row: &Row<'_>) -> rusqlite::Result<StoredSegment> {
     })
 }
 
-/// Converts an error of opening the file for reading. The general conversion would say that it cannot be written.
+/// Converts an error of opening the file for reading. The general conversion would say that the journal cannot be
+/// written.
 fn read_only_error(error: rusqlite::Error) -> JournalError {
     match error.sqlite_error_code() {
         Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {

@@ -14,9 +14,12 @@ pub const SCHEMA_VERSION: i64 = 1;
 pub(super) const APPLICATION_ID: i64 = 0x6b77_6a6c;
 
 /// The SQL that upgrades each version to the next. The first item creates the tables in an empty file.
+///
+/// SQLite stores a comment inside a statement in the file, so these comments keep the words of the version that
+/// shipped: `last` is the time of the segment's newest entry, and the `place` of an entry is `segment << 32 | seq`.
 const MIGRATIONS: [&str; 1] = ["
-    -- A piece of a run's stream that is complete in itself. Ids are not used again: a writer whose segment was deleted by
-    -- another must not find a stranger's in its place.
+    -- A part of a run's stream that can be read by itself. AUTOINCREMENT never uses an id again: if another process
+    -- deletes a segment, its writer must not write to a new segment with the same id.
     CREATE TABLE segment (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         run TEXT NOT NULL,
@@ -27,13 +30,14 @@ const MIGRATIONS: [&str; 1] = ["
         host TEXT NOT NULL,
         header TEXT NOT NULL      -- JSON
     ) STRICT;
-    -- No WITHOUT ROWID where rows are long: in such a table all that is longer than a quarter of a page takes another.
+    -- Not WITHOUT ROWID, because rows are long: such a table moves the part of a row beyond a quarter of a page to
+    -- another page.
     CREATE TABLE entry (
         place INTEGER PRIMARY KEY, -- segment << 32 | its place there
         at INTEGER NOT NULL,
         body TEXT NOT NULL         -- JSON
     ) STRICT;
-    -- Which segments speak of a session, and of a project.
+    -- The segments that mention a session, and below the segments that mention a project.
     CREATE TABLE mention (
         session TEXT NOT NULL,
         segment INTEGER NOT NULL,
@@ -44,7 +48,7 @@ const MIGRATIONS: [&str; 1] = ["
         segment INTEGER NOT NULL,
         PRIMARY KEY (project, segment)
     ) STRICT, WITHOUT ROWID;
-    -- What one run knows of one session.
+    -- The summary of one session in one run.
     CREATE TABLE summary (
         session TEXT NOT NULL,
         run TEXT NOT NULL,

@@ -11,7 +11,8 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Metadata, Region, SessionId, Status};
 use keepwatch_core::text::{Untrusted, redact};
 
-/// One session as one run saw it. A field whose comment is a name in backticks holds the API's field of that name.
+/// One session as one run saw it. If the comment of a field is only a name in backticks, the field holds the newest
+/// value of the API's field with that name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
     /// The session.
@@ -26,7 +27,7 @@ pub struct SessionSummary {
     pub project: Option<Untrusted>,
     /// Owner of the session, from its metadata.
     pub owner: Option<Untrusted>,
-    /// The newest `status`.
+    /// `status`
     pub status: Option<Status>,
     /// `region`
     pub region: Option<Region>,
@@ -71,8 +72,8 @@ pub struct StoredVerdict {
     pub sentence: Untrusted,
 }
 
-/// Lists the columns, in the order of the values in [`INSERT`]. Three have older names than their fields: `end_exact`
-/// (`is_end_exact`), `replies` (`responses`) and `sure` (`confidence`).
+/// Lists the columns, in the order of the values in [`INSERT`]. Three columns keep an old name, while their fields are
+/// called differently: `end_exact` (`is_end_exact`), `replies` (`responses`) and `sure` (`confidence`).
 macro_rules! columns {
     () => {
         "session, run, profile, host, project, owner, status, region, keep_alive, context, created, started, ended, \
@@ -138,8 +139,7 @@ impl SessionSummary {
         Ok(())
     }
 
-    /// Returns the summaries of all sessions that any run saw at `since` or later. Includes the summaries of these
-    /// sessions by earlier runs. Sorted by session; for one session, the run that saw it last comes first.
+    /// Reads the summaries for [`JournalReader::summaries`](super::JournalReader::summaries), in its order.
     pub(super) fn seen_since(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<Self>> {
         let mut statement = db.prepare_cached(SELECT_SINCE)?;
         statement.query_map([to_millis(since)], Self::from_row)?.collect()

@@ -163,9 +163,10 @@ fn entry_with_same_number_replaces_earlier() {
     let mut harness = TestJournal::start(noon_clock());
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     harness.write_entries(7..8, time("12:00:01"));
-    for (second, is_flushed) in [(2, true), (3, false), (4, true)] {
+    // The entry of second 2 replaces one in the batch. That of second 4 replaces one in the batch and one in the file.
+    for (second, flushes) in [(2, true), (3, false), (4, true)] {
         harness.write_entries(7..8, time(&format!("12:00:0{second}")));
-        assert!(!is_flushed || harness.flush());
+        assert!(!flushes || harness.flush());
     }
     let reader = harness.reader();
     let found = reader.segments(time("00:00:00"), SegmentFilter::All).unwrap();
@@ -193,7 +194,7 @@ fn segments_are_found_by_session_or_project() {
     assert!(started(all, SegmentFilter::Projects(&[])).is_empty());
     assert_eq!(started(all, SegmentFilter::Projects(&[Untrusted::new("p-1")])), [one, two]);
     let found = reader.segments(all, SegmentFilter::All).unwrap();
-    assert_eq!(seqs(&reader, found[1].id), (9..1500).collect::<Vec<_>>(), "in chunks");
+    assert_eq!(seqs(&reader, found[1].id), (9..1500).collect::<Vec<_>>(), "more than one chunk");
     assert_eq!((found[0].is_finished, found[1].is_finished), (true, false));
 }
 
@@ -244,13 +245,14 @@ fn files_are_private_to_owner() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folder = harness.path().parent().unwrap().to_owned();
     let files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
-    assert_eq!(files.len(), 3, "{files:?}");
+    assert_eq!(files.len(), 3, "the database, its WAL and its shared memory: {files:?}");
     assert!(files.iter().all(|path| mode(path) == 0o600), "{files:?}");
     assert_eq!((mode(&folder), mode(folder.parent().unwrap())), (0o700, 0o700));
     let db = rusqlite::Connection::open(harness.path()).unwrap();
     let pragma =
         |name| db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    // 2 is INCREMENTAL.
     assert_eq!((pragma("auto_vacuum"), pragma("user_version")), (2.into(), SCHEMA_VERSION.into()));
     drop(db);
     harness.shut_down();
@@ -309,6 +311,7 @@ fn pruning_shrinks_file_below_maximum() {
     assert!(harness.flush() && harness.flush());
     let reader = harness.reader();
     let found = reader.segments(time("00:00:00"), SegmentFilter::All).unwrap();
+    // A segment takes about 40 kB. Pruning stops at nine tenths of the maximum.
     assert!((6..11).contains(&found.len()), "{}", found.len());
     assert_eq!(found.last().unwrap().started, time("12:29:00"), "the newest segments stay");
     drop(reader);
@@ -318,7 +321,8 @@ fn pruning_shrinks_file_below_maximum() {
 
 #[test]
 fn fast_growing_file_is_pruned_early() {
-    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon_clock()) }; // no time passes
+    // The clock stands still, so that only the growth can cause a pruning.
+    let options = JournalOptions { max_bytes: 400_000, ..JournalOptions::new(noon_clock()) };
     let mut harness = TestJournal::open(tempfile::tempdir().unwrap(), options.clone());
     let size = |harness: &TestJournal| std::fs::metadata(harness.path()).unwrap().len();
     let write_segment = |harness: &mut TestJournal, number: u64| {
@@ -350,6 +354,7 @@ fn large_segment_is_closed() {
         JournalOptions { max_bytes: 80_000, ..JournalOptions::new(noon_clock()) },
     );
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    // More than an eighth of the maximum size.
     let large = || JournalEntry { body: json!("x".repeat(11_000)), ..entry(0, time("12:00:00")) };
     assert_eq!(harness.journal().write_entry(large()), SendResult::Queued);
     assert!(harness.flush());
@@ -378,6 +383,6 @@ fn clear_keeps_other_writers_working() {
     assert_eq!(harness.reader().stats().unwrap().entries, 2);
     harness.shut_down();
     assert_eq!(clear(&harness.path()), Ok(ClearOutcome { is_open_elsewhere: false }));
-    assert!(std::fs::metadata(harness.path()).unwrap().len() < 70_000);
+    assert!(std::fs::metadata(harness.path()).unwrap().len() < 70_000, "the entries take no more space");
     assert_eq!(clear(&harness.folder.path().join("none")), Ok(ClearOutcome { is_open_elsewhere: false }));
 }

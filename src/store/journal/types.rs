@@ -1,4 +1,5 @@
-//! The data that a sender gives to the journal: segments and entries. Also the id of a run, and the result of sending.
+//! The data that a sender gives to the journal: segments and entries. Also defines the id of a run, and the result of
+//! sending.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 
-/// The id of one run of the program. Each run has its own, so that several can write at once.
+/// The id of one run of the program. Each run has its own id, so that several runs can write at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(Arc<str>);
 
@@ -32,7 +33,7 @@ impl RunId {
 /// A part of a run's stream that can be read without the parts before it.
 #[derive(Clone, Debug)]
 pub struct Segment<H> {
-    /// The run that writes it.
+    /// The run that writes the segment.
     pub run: RunId,
     /// Wall time at the start of the segment.
     pub started: Timestamp,
@@ -70,7 +71,7 @@ pub struct JournalEntry<B> {
 pub enum SendResult {
     /// The message waits for the writer thread.
     Queued,
-    /// The message was dropped: the queue is full, or the segment is closed. After a dropped entry the segment has a
-    /// gap and accepts no more entries, so the sender must start a new one.
+    /// The message was dropped: the queue is full, the writer thread has ended, or no segment is open for the entry.
+    /// After a dropped entry the segment has a gap and accepts no more entries, so the sender must start a new segment.
     Dropped,
 }

@@ -39,8 +39,8 @@ const SLOW_WRITE: Duration = Duration::from_secs(1);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Minimum interval between prunings of a file that is too large but grows slowly.
 const MIN_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
-/// A segment is closed once it is larger than the maximum size of the file divided by this. Without this limit, pruning
-/// could free no space, because it deletes only finished segments.
+/// A segment is closed once it is larger than the maximum size of the file divided by this number. Without this
+/// limit, pruning could free no space, because it deletes only finished segments.
 const SEGMENT_DIVISOR: u64 = 8;
 
 /// The state of the writer thread.
@@ -62,7 +62,7 @@ pub(super) struct JournalWriter<B, H, F> {
     failures: u32,
     /// Earliest time of the next retry, on the monotonic clock.
     retry_at: Duration,
-    /// Time of the last pruning, on the monotonic clock, and the size of the file after it, in bytes.
+    /// Time of the last pruning on the monotonic clock, and the size of the file after that pruning, in bytes.
     last_prune: Option<(Duration, u64)>,
 }
 
@@ -142,6 +142,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
                 Err(RecvTimeoutError::Disconnected) => return CollectOutcome::Closed,
             }
             if is_idle {
+                // The collecting time begins with the first message.
                 started = self.now();
             }
             let is_due = if is_backing_off {
@@ -192,8 +193,10 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         Ok(())
     }
 
+    /// Writes the batch, if there is one. If `is_closing`, also finishes the open segment.
     fn try_write(&mut self, is_closing: bool) -> Result<(), JournalError> {
         let has_data = !self.batch.is_empty() || is_closing && self.open_segment.is_some();
+        // After a failure, opening the file shows if the problem is over, even if there is nothing to write.
         if has_data || self.failures > 0 {
             self.ensure_open()?;
         }
@@ -223,7 +226,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
         self.database = None;
         self.drop_segment();
-        // Another process may have moved it already. Then the file at this path is a new one.
+        // Another process may have moved the damaged file already. Then the file at this path is a new one.
         if self.file_id.is_some() && FileId::at(&self.path) == self.file_id {
             file::reject_foreign_file(&self.path)?;
             let now = self.options.clock.now().wall;
@@ -250,6 +253,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         if was_slow && was_empty {
             return; // without a write, the disk may still be slow
         }
+        // A slow disk has recovered at half of the limit. So a disk near the limit does not cause one report after
+        // another.
         if took >= SLOW_WRITE {
             self.report(JournalError::Slow { took });
         } else if self.reported_error.is_some() && (!was_slow || took < SLOW_WRITE / 2) {
@@ -275,8 +280,9 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
     }
 
     /// Deletes old data after the first batch, and then once per [`PRUNE_INTERVAL`]. A file that is too large is pruned
-    /// earlier, before it can grow by more than the last pruning freed. Errors are ignored: the next batch meets the
-    /// same error and reports it.
+    /// earlier: [`MIN_PRUNE_INTERVAL`] after the last pruning, or once it has grown by a tenth of the maximum since
+    /// then. At the end, only a file that is too large is pruned. Errors are ignored: the next batch meets the same
+    /// error and reports it.
     fn prune(&mut self, is_closing: bool) {
         let Some(database) = &mut self.database else { return };
         let now = self.options.clock.now();

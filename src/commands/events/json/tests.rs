@@ -34,6 +34,7 @@ fn event(session: Option<&str>, kind: EventKind) -> Event {
     Event { id: session.map(id), when, learned_at: at_ms(12_100), kind }
 }
 
+/// Returns the ending of a session that ran for 9.63 s and ended early.
 fn ended_early() -> (Status, Verdict) {
     let evidence = Evidence {
         status: Some(Status::Completed),
@@ -109,6 +110,7 @@ fn every_kind() -> Vec<Event> {
     session_events.chain(global_kinds.into_iter().map(|kind| event(None, kind))).collect()
 }
 
+/// Returns the JSON of the event, with the verdict of [`ended_early`] if the event is an end.
 fn json_line(event: &Event) -> String {
     object(event, is_end_event(&event.kind).then(ended_early).as_ref()).to_string()
 }

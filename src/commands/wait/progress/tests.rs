@@ -13,18 +13,25 @@ struct Fixture {
     progress: WaitProgress,
 }
 
-/// Returns the fixture before the first response. `grace` is in seconds.
-fn fixture(goal: Goal, any: bool, exit_status: bool, grace: u64) -> Fixture {
+/// Returns the fixture before the first response, without `--any` and `--exit-status`. `grace` is in seconds.
+fn fixture(goal: Goal, grace: u64) -> Fixture {
     let mut tracker = SessionTracker::new(AlertThresholds::none());
     tracker.apply(Input::SessionsNamed { at: moment(0), ids: vec![id("a"), id("b")] });
-    Fixture {
-        tracker,
-        progress: WaitProgress::new(vec![id("a"), id("b")], goal, any, exit_status, secs(grace)),
-    }
+    Fixture { tracker, progress: WaitProgress::new(vec![id("a"), id("b")], goal, false, false, secs(grace)) }
 }
 
 impl Fixture {
-    /// Applies a response about the session `text` at `seconds` after noon.
+    fn with_any(mut self) -> Self {
+        self.progress.any = true;
+        self
+    }
+
+    fn with_exit_status(mut self, exit_status: bool) -> Self {
+        self.progress.exit_status = exit_status;
+        self
+    }
+
+    /// Applies a response about the session with the id `text` at `seconds` after noon.
     fn respond_with_status(&mut self, text: &str, seconds: u32, status: Status) -> Vec<ProgressChange> {
         let session = Session { status, ..running_session(text, noon(), secs(900)) };
         let scope = Scope::Session(id(text));
@@ -37,7 +44,7 @@ impl Fixture {
         self.progress.update(&self.tracker, None)
     }
 
-    /// Applies a 404 about the session `text` at `seconds` after noon.
+    /// Applies a 404 about the session with the id `text` at `seconds` after noon.
     fn respond_not_found(&mut self, text: &str, seconds: u32) -> Vec<ProgressChange> {
         let error = ApiErrorKind::NotFound.into();
         self.tracker.apply(Input::SessionNotFound {
@@ -52,7 +59,7 @@ impl Fixture {
 
 #[test]
 fn all_sessions_must_end() {
-    let mut case = fixture(Goal::Ended, false, false, 0);
+    let mut case = fixture(Goal::Ended, 0);
     assert_eq!(case.respond_with_status("a", 1, Status::Running), []);
     assert_eq!(case.respond_with_status("a", 2, Status::Completed), [ProgressChange::GoalReached(id("a"))]);
     assert_eq!(case.progress.outcome(), None);
@@ -63,7 +70,7 @@ fn all_sessions_must_end() {
 
 #[test]
 fn one_session_is_enough_with_any() {
-    let mut case = fixture(Goal::Ended, true, false, 0);
+    let mut case = fixture(Goal::Ended, 0).with_any();
     case.respond_not_found("a", 1);
     assert_eq!(case.progress.outcome(), None, "the other one may still end");
     case.respond_with_status("b", 2, Status::Completed);
@@ -77,7 +84,7 @@ fn exit_status_reports_error_or_timeout() {
         (Status::Error, ExitCode::EndedBadly),
         (Status::TimedOut, ExitCode::EndedBadly),
     ] {
-        let mut case = fixture(Goal::Ended, false, true, 0);
+        let mut case = fixture(Goal::Ended, 0).with_exit_status(true);
         case.respond_with_status("a", 1, status.clone());
         assert_eq!(case.progress.outcome(), None, "{status:?}");
         case.respond_with_status("b", 1, Status::Completed);
@@ -93,7 +100,7 @@ fn ended_session_misses_running() {
         (true, Status::Completed, ExitCode::Failure),
         (true, Status::TimedOut, ExitCode::EndedBadly),
     ] {
-        let mut case = fixture(Goal::Running, false, exit_status, 0);
+        let mut case = fixture(Goal::Running, 0).with_exit_status(exit_status);
         let reason = MissReason::Ended(status.clone());
         assert_eq!(case.respond_with_status("a", 1, status), [ProgressChange::GoalMissed(id("a"), reason)]);
         assert_eq!(case.progress.outcome(), Some(exit));
@@ -102,7 +109,7 @@ fn ended_session_misses_running() {
 
 #[test]
 fn reached_goal_is_final() {
-    let mut case = fixture(Goal::Running, false, true, 0);
+    let mut case = fixture(Goal::Running, 0).with_exit_status(true);
     assert_eq!(case.respond_with_status("a", 1, Status::Pending), []);
     assert_eq!(case.respond_with_status("a", 2, Status::Running), [ProgressChange::GoalReached(id("a"))]);
     assert_eq!(case.respond_with_status("a", 3, Status::Error), []);
@@ -112,14 +119,14 @@ fn reached_goal_is_final() {
 
 #[test]
 fn unknown_session_ends_wait_without_grace() {
-    let mut case = fixture(Goal::Ended, false, false, 0);
+    let mut case = fixture(Goal::Ended, 0);
     case.respond_not_found("a", 1);
     assert_eq!(case.progress.outcome(), Some(ExitCode::NoSuchSession));
 }
 
 #[test]
 fn grace_ends_with_one_final_poll() {
-    let mut case = fixture(Goal::Ended, false, false, 30);
+    let mut case = fixture(Goal::Ended, 30);
     assert_eq!(case.progress.next_grace_end(), None);
     assert_eq!(case.respond_not_found("a", 1), []);
     assert_eq!(case.progress.next_grace_end(), Some(secs(31)));
@@ -133,7 +140,7 @@ fn grace_ends_with_one_final_poll() {
 
 #[test]
 fn found_session_gets_new_grace_period() {
-    let mut case = fixture(Goal::Ended, false, false, 30);
+    let mut case = fixture(Goal::Ended, 30);
     case.respond_not_found("a", 1);
     assert_eq!(case.respond_with_status("a", 20, Status::Running), []);
     assert_eq!(case.progress.next_grace_end(), None);

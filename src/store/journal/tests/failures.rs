@@ -1,4 +1,4 @@
-//! Failures of the disk, the file, and other processes: none blocks the sender, and each is reported once.
+//! Failures that the disk, the file or other processes cause. No failure blocks the sender, and each is reported once.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -28,7 +28,7 @@ fn journal_bytes() -> Vec<u8> {
     fs::read(harness.path()).unwrap()
 }
 
-/// Returns the bytes of such a journal with another value of a pragma in its header.
+/// Returns the bytes of a journal with 900 entries and another value of a pragma in its header.
 fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
@@ -39,6 +39,7 @@ fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
     fs::read(&path).unwrap()
 }
 
+/// Asserts that a new segment can be written, and that it is the only one in the file.
 fn assert_writes_again(harness: &mut TestJournal) {
     assert_eq!(harness.journal().begin_segment(segment(run_id(9), time("12:00:00"))), SendResult::Queued);
     harness.write_entries(0..3, time("12:00:01"));
@@ -190,6 +191,7 @@ fn journal_in_read_only_folder_is_readable() {
     }
     let reader = JournalReader::open(&path).unwrap().unwrap();
     assert_eq!(reader.stats().unwrap().entries, 900);
+    // Root can write to the folder in spite of its mode, so the test also opens the file as a read-only disk needs it.
     let (db, version) = JournalReader::open_read_only(&path, "mode=ro&immutable=1").unwrap();
     assert_eq!((version, db.is_readonly("main")), (Some(SCHEMA_VERSION), Ok(true)));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -210,6 +212,7 @@ fn writes_without_wal_are_synced() {
                 database.db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
             format!("{:?}", value.unwrap())
         };
+        // `synchronous` 1 is NORMAL, 2 is FULL. `auto_vacuum` 2 is INCREMENTAL.
         let (mode, synchronous) =
             if use_wal { ("Text(\"wal\")", "Integer(1)") } else { ("Text(\"delete\")", "Integer(2)") };
         assert_eq!((pragma("journal_mode").as_str(), pragma("synchronous").as_str()), (mode, synchronous));
@@ -227,6 +230,7 @@ fn writes_without_wal_are_synced() {
     assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().entries, 3);
 }
 
+/// A disk of 40 pages, 160 kB, has space for the first large entry, but not for two more.
 #[test]
 fn full_disk_is_reported_once() {
     let options = JournalOptions { max_pages: Some(40), ..JournalOptions::new(noon_clock()) };
@@ -247,6 +251,7 @@ fn full_disk_is_reported_once() {
     assert_writes_again(&mut harness);
 }
 
+/// The disk is as full as in [`full_disk_is_reported_once`].
 #[test]
 fn write_is_retried_after_backoff() {
     let clock = noon_clock();
@@ -266,7 +271,7 @@ fn write_is_retried_after_backoff() {
     assert_eq!(harness.next_error(), JournalError::Recovered);
 }
 
-/// A body that takes this long to serialise.
+/// A body whose serialisation advances the clock by this time.
 struct SlowBody(Clock, Duration);
 
 impl Serialize for SlowBody {
@@ -286,6 +291,7 @@ fn slow_disk_is_reported_once() {
             sender.send(error).unwrap();
         });
     let _ = journal.begin_segment(segment(run_id(1), time("12:00:00")));
+    // A write of 1 s or more is slow. The disk has recovered once a write takes less than 0.5 s.
     for (seq, ms) in [(0, 2000), (1, 3000), (2, 700), (3, 10)] {
         let body = SlowBody(clock.clone(), Duration::from_millis(ms));
         let entry = entry(seq, time("12:00:01"));
@@ -382,7 +388,7 @@ fn stuck_disk_delays_drop_by_timeout() {
     assert!(!journal.flush(Duration::from_millis(1)));
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        let clock = Clock::system();
+        let clock = Clock::system(); // its monotonic time starts at zero
         drop(journal);
         sender.send(clock.now().mono)
     });
@@ -401,7 +407,7 @@ fn queue_is_bounded_by_bytes() {
     let large = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, time("12:00:01")) };
     let queued =
         (0..100).take_while(|seq| harness.journal().write_entry(large(*seq)) == SendResult::Queued).count();
-    assert_eq!(queued, 6);
+    assert_eq!(queued, 6, "30 MB fit in the queue of 32 MiB");
     other.execute_batch("ROLLBACK").unwrap();
 }
 

@@ -1,5 +1,5 @@
-//! Opens a journal of every schema version that shipped. Their files, such as `tests/fixtures/journal-v1.sqlite`, never
-//! change. This command writes the file of a new version:
+//! Opens a journal of every schema version that shipped. Each version has a file, such as
+//! `tests/fixtures/journal-v1.sqlite`, which never changes. This command writes the file of a new version:
 //!
 //! ```sh
 //! cargo test --locked --lib -- --ignored journal::tests::versions::writes
@@ -45,7 +45,8 @@ fn fill(harness: &mut TestJournal) {
     assert!(harness.flush());
 }
 
-/// Returns everything that a reader can read.
+/// Returns everything that a reader can read: the segments, the entries, the summaries, and the numbers of segments
+/// that mention the session `s-1` and the project `p-1`.
 fn read_all(
     reader: &JournalReader,
 ) -> (Vec<super::super::StoredSegment>, Vec<StoredEntry>, Vec<SessionSummary>, Vec<usize>) {
@@ -74,7 +75,7 @@ fn every_shipped_version_still_opens() {
             fs::write(&path, fs::read(fixture(version)).unwrap()).unwrap();
             (folder, path)
         };
-        // Opening it for reading upgrades it, too.
+        // Opening a file for reading upgrades it, too.
         let (folder, path) = copy();
         assert_eq!(read_all(&JournalReader::open(&path).unwrap().unwrap()), expected, "version {version}");
         drop(folder);
@@ -87,7 +88,7 @@ fn every_shipped_version_still_opens() {
         assert_eq!(harness.journal().begin_segment(segment(run_id(3), time("13:00:00"))), SendResult::Queued);
         harness.write_entries(0..1, time("13:00:00"));
         assert!(harness.flush());
-        assert_eq!(harness.reader().stats().unwrap().entries, 11);
+        assert_eq!(harness.reader().stats().unwrap().entries, 11, "ten old entries and the new one");
     }
     assert!(
         !fixture(SCHEMA_VERSION.saturating_add(1)).exists(),
@@ -102,7 +103,8 @@ fn writes_fixture_of_this_version() {
     fill(&mut harness);
     let _ = harness.journal().begin_segment(segment(run_id(9), time("12:00:01")));
     harness.shut_down();
-    // A killed run leaves its last segment unfinished.
+    // The fixture looks as if a kill had ended the run of segment 2: the segment is unfinished, and segment 3 is
+    // missing.
     let db = rusqlite::Connection::open(harness.path()).unwrap();
     db.execute_batch("DELETE FROM segment WHERE id = 3; UPDATE segment SET finished = 0 WHERE id = 2")
         .unwrap();
