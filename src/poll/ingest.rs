@@ -12,7 +12,7 @@ pub struct IngestedReport {
     pub input: Option<Input>,
     /// The connect URLs or live view that the user requested, or the error, with the id of the session.
     pub connect_urls: Option<(SessionId, Result<ConnectUrls, ApiError>)>,
-    /// True if `connect_urls` holds the live view.
+    /// True if the request was for the live view, false for every other request.
     pub is_live_view: bool,
 }
 
@@ -59,7 +59,8 @@ impl From<Report> for IngestedReport {
             (Request::Projects, Ok(ResponseBody::Projects(projects))) => {
                 Some(Input::ProjectsReceived { at: timing, projects })
             }
-            (Request::Projects, Err(error)) if !error.is_throttled() => None, // optional data
+            // The projects are optional. But throttling delays every poll, so the tracker must know of it.
+            (Request::Projects, Err(error)) if !error.is_throttled() => None,
             (Request::Session(id), Err(error)) if error.is_not_found() => {
                 Some(Input::SessionNotFound { at: timing, id, error, next })
             }
@@ -72,7 +73,8 @@ impl From<Report> for IngestedReport {
             (Request::Projects, Err(error)) => {
                 Some(Input::RequestFailed { at: timing, scope: Scope::Projects, error, next })
             }
-            (Request::RecentSessions, _) => None, // only the screen shows the recent sessions
+            // Only the screen shows the recent sessions. It takes them from the report itself.
+            (Request::RecentSessions, _) => None,
             // Unreachable: the poller pairs each request with its own type of body.
             (_, Ok(_)) => None,
         };

@@ -1,5 +1,5 @@
 //! The poller: a task that sends due polls and the user's requests, and reports the outcome of each. The scheduler
-//! decides when to poll. The poller itself times only the retries of a release. It keeps no state of sessions.
+//! decides when to poll. The poller itself times only the retries of a release. It keeps no data of sessions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,9 +23,11 @@ const COMMAND_QUEUE_SIZE: usize = 64;
 /// [`TrackEarlierSessions`](Self::TrackEarlierSessions) and [`Unwatch`](Self::Unwatch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PollerCommand {
-    /// Ends a pause and every delay: all waiting polls are due now, except that of the projects.
+    /// Ends a pause, the backoff and the server's rate limit: all waiting polls are due now, except that of the
+    /// projects.
     PollNow,
-    /// Opens new connections, because the machine slept. All waiting polls are due now, or when a pause ends.
+    /// Opens new connections, because the machine slept. The polls are due as after [`PollNow`](Self::PollNow), but a
+    /// pause continues.
     Reconnect,
     /// Pauses polling.
     Pause,
@@ -54,7 +56,7 @@ pub struct Report {
     pub request: Request,
     /// The moment just before the request was sent.
     pub sent: Moment,
-    /// The moment just after the last byte of the response arrived.
+    /// The moment just after the last byte of the response arrived, or the request failed.
     pub received: Moment,
     /// The `Date` header of the response.
     pub date: Option<Timestamp>,
@@ -131,7 +133,7 @@ impl Poller {
 struct PollerTask {
     client: Arc<Client>,
     release_permission: Option<ReleasePermission>,
-    /// The number of finished release attempts per session.
+    /// The number of failed attempts of each release that has not finished.
     release_attempts: HashMap<SessionId, u32>,
     scheduler: Scheduler,
     clock: Clock,
@@ -162,6 +164,7 @@ impl PollerTask {
                             return;
                         }
                     }
+                    // The tasks are never cancelled, so this one panicked.
                     Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
                 },
                 () = crate::timer::sleep_until(&self.clock, next_due.unwrap_or_default()), if next_due.is_some() => {}
@@ -221,7 +224,7 @@ impl PollerTask {
             self.scheduler.update_rate_limit(rate_limit, now.mono);
         }
         if let Err(ApiError { kind: ApiErrorKind::Tls(_), .. }) = &report.result {
-            // An HTTP client loads certificates when it is built. A new one finds those that were installed since.
+            // An HTTP client loads certificates only when it is built. A new client finds newly installed certificates.
             // promise: new-client
             self.client = Arc::new(self.client.reconnected());
         }
@@ -235,7 +238,7 @@ impl PollerTask {
             self.log_result(&report, now);
             return Some(report);
         }
-        // Reports contain only watched sessions.
+        // A report of a list contains only watched sessions.
         if let Ok(ResponseBody::List(listing)) = &mut report.result {
             listing.sessions.retain(|session| self.scheduler.is_watched(&session.id));
         }
@@ -282,7 +285,7 @@ impl<'a> From<&'a Result<ResponseBody, ApiError>> for PollOutcome<'a> {
     fn from(result: &'a Result<ResponseBody, ApiError>) -> Self {
         match result {
             Ok(ResponseBody::Session(session)) if session.is_final() => Self::Ended,
-            // The scheduler ignores the outcomes of the user's requests: it never scheduled those.
+            // For the user's requests (all but `Session`) any outcome will do: the scheduler ignores it.
             Ok(
                 ResponseBody::Session(_)
                 | ResponseBody::ConnectUrls(_)

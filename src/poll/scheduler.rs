@@ -11,12 +11,13 @@
 //!                                              response, ended ──► removed, never polled again
 //! ```
 //!
-//! The grid is `start + k·interval`. Polls that are due together are sent together, so the screen changes once.
+//! A target is a request that the scheduler repeats. The grid is `start + k·interval`. Polls that are due together are
+//! sent together, so the screen changes once.
 //!
 //! Up to [`MAX_POLLED_SINGLY`] named sessions are polled singly. If more are named, or if all sessions are watched, the
 //! scheduler polls the lists (running, pending) instead. It then polls a session singly only after the session left the
-//! lists, or if it was named and no list contains it. List polls go before single polls. Of the sessions that left the
-//! lists, the one that left last goes first.
+//! lists, or if the user named the session and no list contains it. List polls go before single polls. Of the sessions
+//! that left the lists, the one that left last goes first.
 //!
 //! A failure that concerns one session delays that session. A failure that concerns all polls (no network, a rejected
 //! API key, a rate limit) delays all of them. After it, the scheduler first sends a single request, so that a server
@@ -38,8 +39,8 @@ use list_membership::ListMembership;
 /// The number of polls that may be in flight at a time.
 // promise: requests-in-flight, mutant: = 4 -> = 64
 pub const MAX_IN_FLIGHT: usize = 4;
-/// The maximum number of named sessions that are polled singly. So few responses are usually smaller than one list,
-/// which may contain a thousand other sessions.
+/// The maximum number of named sessions that are polled singly. Their responses together are usually smaller than one
+/// list, which may contain a thousand other sessions.
 pub const MAX_POLLED_SINGLY: usize = 4;
 /// The number of intervals between polls of the list of pending sessions. A session stays pending only for seconds, so
 /// polling this list more often gains little.
@@ -93,6 +94,7 @@ pub struct Scheduler {
     interval: Duration,
     /// The first point of the grid.
     grid_start: Duration,
+    /// The requests that are repeated, with the state of each.
     targets: HashMap<Request, PollTarget>,
     /// Sessions that the user named after the start. They are polled singly while no list contains them, even if they
     /// do not exist.
@@ -115,6 +117,7 @@ pub struct Scheduler {
     is_paused: bool,
 }
 
+/// The state of a request that is repeated.
 #[derive(Clone, Copy, Debug)]
 struct PollTarget {
     state: PollState,
@@ -230,7 +233,7 @@ impl Scheduler {
         if let Request::List(_) = request
             && !self.polls_lists()
         {
-            self.targets.remove(request); // polling of lists stopped while it was in flight
+            self.targets.remove(request); // polling of lists stopped while this request was in flight
             if let PollOutcome::Failed(error) = outcome
                 && error.affects_all_requests()
             {
@@ -316,7 +319,8 @@ impl Scheduler {
         {
             return None;
         }
-        // `shared_failures` counts the failures that concern all polls. The optional projects count each of their own.
+        // `shared_failures` counts the failures that concern all polls. The projects are optional: most of their
+        // failures delay no other poll, so their target counts them all.
         if !error.affects_all_requests() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
@@ -330,6 +334,7 @@ impl Scheduler {
         {
             let watches_all = self.lists.as_ref().is_some_and(|lists| !lists.watches_only_named());
             if watches_all && !self.added_sessions.contains(id) {
+                // The session left the lists, and the API no longer knows it.
                 self.targets.remove(request);
                 return None;
             }
@@ -364,7 +369,8 @@ impl Scheduler {
             backoff::poll_delay(self.interval, self.shared_failures, jitter)
         };
         let delay = match error.retry_after {
-            // A shorter delay does not replace the backoff: a server may send a very short one again and again.
+            // A `retry-after` within one interval does not shorten the backoff: a server may send a very short delay
+            // again and again.
             // promise: retry-after, mutant: => retry_after -> => own_delay
             Some(retry_after) if retry_after > self.interval && !error.is_auth_error() => retry_after,
             Some(retry_after) => retry_after.max(own_delay),
@@ -374,11 +380,13 @@ impl Scheduler {
         self.backoff_until = self.backoff_until.max(now.saturating_add(delay));
     }
 
-    /// Makes all waiting polls due now, except the projects. While paused, they are due on resume.
+    /// Ends the backoff and the server's rate limit, and makes all waiting polls due now, except that of the projects.
+    /// While paused, none is sent until [`Scheduler::resume`].
     pub fn refresh(&mut self, now: Duration) {
         self.backoff_until = now;
         self.rate_limiter.forget_server_limit();
         self.shared_failures = 0;
+        // A request in flight may hang on a dead connection. It must not keep the new polls from starting.
         self.ignored_in_flight = self.in_flight.min(MAX_IN_FLIGHT);
         for (request, target) in &mut self.targets {
             if let PollState::Waiting(at) = &mut target.state
@@ -399,18 +407,20 @@ impl Scheduler {
         self.is_paused = false;
     }
 
+    /// Returns the number of intervals between two polls of `request`.
     fn rounds_between_polls(&self, request: &Request) -> u32 {
         if *request == Request::List(List::Pending) { PENDING_ROUNDS } else { 1 }
     }
 
-    /// Returns the grid point that is `rounds` intervals after the one nearest to `sent`, or the one nearest to `now`
-    /// if that is later. A slow response thus skips rounds.
+    /// Returns the grid point that is `rounds` intervals after the point nearest to `sent`, or the point nearest to
+    /// `now`, if that is later. So a slow response skips rounds.
     fn next_grid_point(&self, sent: Duration, now: Duration, rounds: u32) -> Duration {
         let step = self.interval.as_nanos().max(1);
-        let nearest =
+        let nearest_round =
             |at: Duration| (at.saturating_sub(self.grid_start).as_nanos().saturating_add(step / 2)) / step;
-        let point = nearest(sent).saturating_add(u128::from(rounds)).max(nearest(now)).saturating_mul(step);
-        self.grid_start.saturating_add(Duration::from_nanos(u64::try_from(point).unwrap_or(u64::MAX)))
+        let round = nearest_round(sent).saturating_add(u128::from(rounds)).max(nearest_round(now));
+        let nanos = u64::try_from(round.saturating_mul(step)).unwrap_or(u64::MAX);
+        self.grid_start.saturating_add(Duration::from_nanos(nanos))
     }
 }
 

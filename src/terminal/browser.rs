@@ -30,7 +30,7 @@ pub fn open_in_browser(url: &str, env: &Env, events: &TermEventSender) {
     }
 }
 
-/// Tries all launchers in turn. Returns an error message if none succeeds.
+/// Tries the system's launchers, such as `xdg-open`, until one succeeds. Returns an error message if none does.
 fn launch(url: &str, env: &Env) -> Result<(), String> {
     if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_control) {
         return Err("only web pages are opened".to_owned());
@@ -66,6 +66,7 @@ mod tests {
     fn next_launcher_is_tried_after_a_failure() {
         let dir = tempfile::tempdir().unwrap();
         subprocess::install_fake_program(dir.path(), "xdg-open", "exit 3");
+        // Records its arguments and its environment.
         subprocess::install_fake_program(dir.path(), "gio", "echo \"$*\" > $d/argv; env > $d/env");
         let path = format!("{}:/usr/bin:/bin", dir.path().display());
         let env = Env::new([("PATH", path.as_str()), ("BROWSERBASE_API_KEY", "bb_canary")]);

@@ -235,8 +235,8 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
     fn copy(&mut self, text: &Secret) -> Result<ClipboardBackend, CopyError> {
         let (mut last_error, mut has_timed_out) = (CopyError::TerminalBlocked, false);
         for backend in self.backends.clone() {
-            // If one backend timed out, the display probably hangs, and the other backends that need it would hang,
-            // too.
+            // If one backend timed out, the display probably hangs. Then the other backends that need the display would
+            // hang, too.
             if has_timed_out && backend.needs_display() {
                 continue;
             }
@@ -285,6 +285,7 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
 /// A connection to the desktop's clipboard. The connection has its own thread, because it can hang.
 struct DesktopClipboard {
     texts: SyncSender<Secret>,
+    /// One result for each text: true if the text was copied.
     results: Receiver<bool>,
 }
 
@@ -306,8 +307,8 @@ impl DesktopClipboard {
         let (sender, results) = sync_channel(1);
         let thread = thread::Builder::new().name("desktop".into()).spawn(move || {
             let Ok(mut clipboard) = arboard::Clipboard::new() else { return };
-            // After the timeout nobody receives this message. Then the queue is also closed, so that no old text is
-            // copied late.
+            // Report that the connection is open. After the timeout this does nothing, and the queue below is closed,
+            // so that no old text is copied late.
             let _ = sender.send(true);
             for text in queue {
                 let is_copied = clipboard.set().exclude_from_history().text(text.expose()).is_ok();
@@ -393,6 +394,7 @@ mod tests {
         let text = "x".repeat(3000);
         let bytes = String::from_utf8(osc52_sequence(&text, ClipboardBackend::Osc52Screen).unwrap()).unwrap();
         let parts: Vec<_> = bytes.strip_suffix("\x1b\\").unwrap().split("\x1b\\").collect();
+        // Each part starts with the two bytes ESC P.
         assert!(parts.iter().all(|part| part.starts_with("\x1bP") && part.len() <= MAX_SCREEN_STRING + 2));
         let joined: String = parts.iter().map(|part| &part[2..]).collect();
         let plain = String::from_utf8(osc52_sequence(&text, ClipboardBackend::Osc52).unwrap()).unwrap();
@@ -440,7 +442,7 @@ mod tests {
         for file in ["argv", "env"] {
             assert!(!fs::read_to_string(dir.path().join(file)).unwrap().contains("canary"), "{file}");
         }
-        assert!(sent.is_empty());
+        assert!(sent.is_empty(), "a helper makes OSC 52 unnecessary");
     }
 
     #[test]
@@ -465,7 +467,7 @@ mod tests {
         assert_eq!(result.result, Ok(ClipboardBackend::Osc52));
         assert_eq!(sent, osc52_sequence(URL, ClipboardBackend::Osc52).unwrap());
         assert!(!dir.path().join("argv").exists(), "xsel was tried on the display that hung");
-        // On a busy machine the helper may have been killed before it wrote this file.
+        // Wait until the hanging helper is killed. On a busy machine it may have been killed before it wrote this file.
         let pid = fs::read_to_string(dir.path().join("pid")).ok().and_then(|pid| pid.trim().parse().ok());
         let group = pid.and_then(rustix::process::Pid::from_raw);
         while group.is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok()) {

@@ -1,7 +1,7 @@
 //! The input thread: reads the terminal and reports keystrokes, pastes and new sizes.
 //!
-//! It reads standard input if that is a terminal, else `/dev/tty`. No other code may read from the terminal: a second reader
-//! would steal bytes. The bytes are decoded by [`KeyDecoder`], so that no reply of the terminal counts as keystrokes.
+//! It reads standard input if that is a terminal, else `/dev/tty`. No other code may read from the terminal: a second
+//! reader would steal bytes. [`KeyDecoder`] decodes the bytes, so that no reply of the terminal counts as keystrokes.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -17,22 +17,25 @@ use signal_hook::consts::SIGWINCH;
 use super::key_decoder::{DecodedInput, KeyDecoder};
 use super::{TermEvent, TermEventSender};
 
-/// The least time between two sizes. A window that is dragged has hundreds a second.
+/// The wait between the signal of a resize and the reading of the new size. While the user drags the edge of a window,
+/// hundreds of signals arrive per second. All signals of one wait become one event.
 const RESIZE_DEBOUNCE: Duration = Duration::from_millis(20);
-/// The longest text that a paste reports, in characters. No filter and no line of a log needs more.
+/// The maximum length of the text of a paste, in characters. The rest is dropped: neither a filter nor a pasted line of
+/// a log needs more.
 const MAX_PASTE_CHARS: usize = 4096;
-/// The bytes that one read returns at most.
+/// The maximum number of bytes of one read.
 const READ_BUFFER_BYTES: usize = 4096;
 
-/// The terminal as a source of bytes, and the signal that its size changed.
+/// The state of the input thread.
 struct InputReader {
     tty: File,
+    /// Receives a byte for each SIGWINCH: the terminal's size changed.
     resize_signals: UnixStream,
     decoder: KeyDecoder,
     events: TermEventSender,
 }
 
-/// Starts the input thread. It ends when nobody receives its events any more, or when the terminal fails.
+/// Starts the input thread. The thread ends when the receiver of its events is dropped, or when the terminal fails.
 pub(super) fn start(events: TermEventSender) -> io::Result<()> {
     let (resize_signals, sender) = UnixStream::pair()?;
     resize_signals.set_nonblocking(true)?;
@@ -49,11 +52,12 @@ fn open_tty() -> io::Result<File> {
 }
 
 impl InputReader {
-    /// Waits for what comes next and reports it. Returns `None` if there will be nothing more.
+    /// Waits for bytes, a resize, or the decoder's timeout, and reports the result. Returns `None` if the thread must
+    /// end.
     fn forward_next(&mut self) -> Option<()> {
         let readable = |fd: &dyn AsRawFd| pollfd { fd: fd.as_raw_fd(), events: POLLIN, revents: 0 };
         let mut fds = [readable(&self.tty), readable(&self.resize_signals)];
-        // This crate's poll works for terminals on macOS, where the system's does not.
+        // On macOS the system's poll() does not work for terminals, but that of this crate does.
         let count = match filedescriptor::poll(&mut fds, self.decoder.silence_limit()) {
             Ok(count) => count,
             Err(filedescriptor::Error::Poll(error) | filedescriptor::Error::Io(error)) => {
@@ -62,20 +66,22 @@ impl InputReader {
             Err(_) => return None,
         };
         if count == 0 {
+            // The timeout passed.
             let input = self.decoder.on_silence();
             return self.report_inputs(input);
         }
-        let [tty, resize] = fds.map(|fd| fd.revents & (POLLIN | POLLHUP | POLLERR) != 0);
-        if resize {
+        let [is_tty_readable, is_resized] = fds.map(|fd| fd.revents & (POLLIN | POLLHUP | POLLERR) != 0);
+        if is_resized {
             self.report_size()?;
         }
-        if tty { self.read_tty() } else { Some(()) }
+        if is_tty_readable { self.read_tty() } else { Some(()) }
     }
 
+    /// Reads bytes from the terminal and reports what they decode to. Returns `None` if the thread must end.
     fn read_tty(&mut self) -> Option<()> {
         let mut buffer = [0; READ_BUFFER_BYTES];
         let inputs = match self.tty.read(&mut buffer) {
-            Ok(0) => return None,
+            Ok(0) => return None, // the terminal hung up
             Ok(count) => self.decoder.decode(buffer.get(..count)?),
             Err(error) => {
                 let is_transient =
@@ -86,14 +92,15 @@ impl InputReader {
         self.report_inputs(inputs)
     }
 
-    /// Waits while the channel is full. Returns `None` if it is closed.
+    /// Sends the events of `inputs`. Waits while the channel is full. Returns `None` if the channel is closed.
     fn report_inputs(&self, inputs: impl IntoIterator<Item = DecodedInput>) -> Option<()> {
         for input in inputs {
-            self.events.blocking_send(event(input)).ok()?;
+            self.events.blocking_send(to_event(input)).ok()?;
         }
         Some(())
     }
 
+    /// Waits for [`RESIZE_DEBOUNCE`], then reports the terminal's size. Returns `None` if the thread must end.
     fn report_size(&mut self) -> Option<()> {
         debounce_resize();
         let mut drained = [0; 256];
@@ -104,7 +111,7 @@ impl InputReader {
 }
 
 /// Returns the event of `input`. A paste becomes one line of bounded length.
-fn event(input: DecodedInput) -> TermEvent {
+fn to_event(input: DecodedInput) -> TermEvent {
     match input {
         DecodedInput::Key(key) => TermEvent::Key(key),
         DecodedInput::Paste(text) => {
@@ -129,7 +136,7 @@ mod tests {
     #[test]
     fn paste_becomes_one_bounded_line() {
         let pasted = "a\r\nb\x1b".to_owned() + &"é".repeat(1 << 20);
-        let TermEvent::Paste(text) = event(DecodedInput::Paste(pasted)) else { panic!("no paste") };
+        let TermEvent::Paste(text) = to_event(DecodedInput::Paste(pasted)) else { panic!("no paste") };
         assert!(text.starts_with("a  b é"));
         assert_eq!(text.chars().count(), MAX_PASTE_CHARS);
     }

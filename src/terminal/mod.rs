@@ -68,7 +68,7 @@ pub enum TermEvent {
 /// The sender for events. Each thread has a clone.
 pub type TermEventSender = mpsc::Sender<TermEvent>;
 
-/// The capacity of the channel for events. Enough for the keystrokes that arrive while the event loop is busy.
+/// The capacity of the channel for events. It has room for the keystrokes that arrive while the event loop is busy.
 const MAX_QUEUED_EVENTS: usize = 256;
 
 /// Creates the channel for all [`TermEvent`]s. The channel is bounded: a slow receiver delays input, but memory does

@@ -1,5 +1,5 @@
-//! Panics while the screen is open: the terminal is restored first, then `log::panic_hook` reports the panic, then the process
-//! ends with 101.
+//! Handles panics while the screen is open: restores the terminal, reports the panic with `log::panic_hook`, and ends
+//! the process with status 101.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -62,21 +62,22 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Returns the terminal's size, in columns and rows.
+    /// Returns the terminal's size, in columns and rows, limited by `tty_writer::drawable_size`.
     #[must_use]
     pub fn size(&self) -> (u16, u16) {
         let size = self.tty.size();
         (size.width, size.height)
     }
 
-    /// True if a frame can be drawn. If false, [`TermEvent::WriterReady`](super::TermEvent::WriterReady) follows.
+    /// True if a frame can be drawn. If false, [`TermEvent::WriterReady`](super::TermEvent::WriterReady) follows, or
+    /// [`TermEvent::Resumed`](super::TermEvent::Resumed) after a stop.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.tty.is_ready()
     }
 
-    /// Draws a frame with `render` and returns true, if the last frame is written. Otherwise returns false, and
-    /// [`TermEvent::WriterReady`](super::TermEvent::WriterReady) follows.
+    /// Draws a frame with `render` and returns true, if [`Screen::is_ready`]. Otherwise returns false, and the event
+    /// that [`Screen::is_ready`] names follows.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> bool {
         // promise: wait-for-writer
         if !self.is_ready() {
@@ -272,7 +273,8 @@ mod tests {
         terminal
     }
 
-    /// Draws `text`, with the cursor at a column and row if it is visible. Returns the bytes of the frame, if any.
+    /// Draws `text`. `cursor` is the column and row of the cursor, or `None` if it is hidden. Returns the bytes of the
+    /// frame, if any.
     fn draw_frame(
         terminal: &mut Terminal<FrameBuffer>,
         text: &str,
@@ -291,6 +293,7 @@ mod tests {
     fn unchanged_frame_writes_nothing() {
         let mut terminal = terminal();
         let first = draw_frame(&mut terminal, "a", None).unwrap();
+        // The mode 2026 (synchronized output) is on within the frame.
         assert!(first.starts_with("\x1b[?2026h") && first.ends_with("\x1b[?2026l"), "{first:?}");
         assert_eq!(first.matches("2026").count(), 2);
         assert_eq!(draw_frame(&mut terminal, "a", None), None);
@@ -299,6 +302,8 @@ mod tests {
 
     #[test]
     fn cursor_is_hidden_while_cells_are_drawn() {
+        // `ESC [ ROW ; COLUMN H` moves the cursor, counted from 1. `?25h` shows and `?25l` hides it. `?2026` is as
+        // above.
         let mut terminal = terminal();
         draw_frame(&mut terminal, "a", None);
         assert_eq!(

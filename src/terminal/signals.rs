@@ -8,7 +8,7 @@
 //! | HUP                      | restores the terminal, if it still exists, and exits               | 129     |
 //! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
 //! | a panic, in any thread   | restores the terminal, reports the panic, exits (see `panics`)     | 101     |
-//! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; opens it again at CONT    |         |
+//! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; CONT reopens the terminal |         |
 //!
 //! Only the report of a panic is printed, and only if standard error accepts it. Printing to a terminal that hung up
 //! panics, a panic inside a panic aborts, and an abort leaves a core file.
@@ -59,8 +59,8 @@ pub(super) fn suspend() -> bool {
     has_shell() && kill_process(getpid(), Signal::TSTP).is_ok()
 }
 
-/// True if a shell with job control started this program. Without one, as in `tmux new-window keepwatch`, a stopped
-/// program would never continue.
+/// True if a shell with job control started this program. Without such a shell, as in `tmux new-window keepwatch`, a
+/// stopped program would never continue. The shell leads the session and gives each job a process group of its own.
 fn has_shell() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
@@ -69,8 +69,8 @@ fn handle_signals(mut signals: Signals, tty: &Arc<Tty>) {
     let mut is_ending = false;
     loop {
         let batch: Vec<i32> = signals.wait().collect();
-        // `kill %1` on a stopped job sends TERM and CONT together. So TERM comes first, and CONT must not open the
-        // terminal again.
+        // `kill %1` on a stopped job sends TERM and CONT together. So this thread handles TERM first, and then ignores
+        // CONT, which would open the terminal again.
         for &signal in batch.iter().filter(|signal| !matches!(**signal, SIGTSTP | SIGCONT)) {
             tracing::info!("signal {signal} asks for the end");
             if signal == SIGHUP {
@@ -137,9 +137,9 @@ fn sleep(duration: Duration) {
     thread::sleep(duration);
 }
 
-/// Waits until the terminal hangs up, then exits. Other threads may not notice a hangup: crossterm 0.29 reads in an
-/// endless loop (crossterm-rs/crossterm#793), the writer may have nothing to write for an hour, and the parent process
-/// may have made keepwatch ignore SIGHUP.
+/// Waits until the terminal hangs up, then exits. Nothing else is certain to end the program: the input thread only
+/// ends itself, the writer may have nothing to write for an hour, and the parent process may have made keepwatch ignore
+/// SIGHUP.
 fn exit_when_tty_hangs_up(tty: &Tty) {
     if cfg!(target_os = "macos") {
         // poll() does not report a hangup of terminals on macOS.

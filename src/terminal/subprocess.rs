@@ -1,7 +1,7 @@
 //! Runs child processes with a timeout, and sets their environment.
 //!
-//! keepwatch puts no secret of its own into the arguments or the environment of a child, because `ps` shows both. Each child
-//! has its own process group, so that Ctrl-Z does not stop a clipboard helper.
+//! keepwatch puts no secret of its own into the arguments or the environment of a child, because `ps` shows both. Each
+//! child has its own process group, so that Ctrl-Z does not stop a clipboard helper.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -22,7 +22,7 @@ use keepwatch_core::session::Secret;
 #[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
-    macos: bool,
+    is_macos: bool,
 }
 
 impl Env {
@@ -31,7 +31,7 @@ impl Env {
         let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
         // promise: clean-environment, mutant: !is_browserbase_variable(name) -> true
         let vars = vars.filter(|(name, _)| !is_browserbase_variable(name)).collect();
-        Self { vars, macos: cfg!(target_os = "macos") }
+        Self { vars, is_macos: cfg!(target_os = "macos") }
     }
 
     /// Returns the variable `name`, or `None` if it is unset or empty.
@@ -61,13 +61,13 @@ impl Env {
     /// True on macOS.
     #[must_use]
     pub fn is_macos(&self) -> bool {
-        self.macos
+        self.is_macos
     }
 
     /// True if the variables describe a desktop, which has a clipboard and a browser.
     #[must_use]
     pub fn has_display(&self) -> bool {
-        self.macos || self.is_wsl() || self.has("WAYLAND_DISPLAY") || self.has("DISPLAY")
+        self.is_macos || self.is_wsl() || self.has("WAYLAND_DISPLAY") || self.has("DISPLAY")
     }
 
     /// Sets the environment of `command`. Variables that `command` already sets or removes take precedence.
@@ -86,15 +86,15 @@ impl Env {
 
 #[cfg(test)]
 impl Env {
-    /// Returns the same environment, on macOS.
+    /// Returns the same environment, as if on macOS.
     pub(super) fn on_macos(self) -> Self {
-        Self { macos: true, ..self }
+        Self { is_macos: true, ..self }
     }
 }
 
 /// Creates a program `name` in `dir` that runs `script`. In `script`, `$d` is `dir`. A separate process writes the
-/// file. If this process did, a child of another test could inherit the open file, and a program that is open for
-/// writing cannot start.
+/// file. If this process wrote it, a child of another test could inherit the open file, and no system starts a program
+/// whose file is open for writing.
 #[cfg(test)]
 pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &str) {
     let mut install = Command::new("install");
@@ -142,7 +142,7 @@ pub(super) fn run(
     let (sender, exit_status) = mpsc::sync_channel(1);
     thread::Builder::new().name("child".into()).spawn(move || {
         if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // This fails if the child does not read its input. The exit status then shows whether the child failed.
+            // Ignore an error: a child may succeed without reading its input. Only its exit status counts.
             let _ = stdin.write_all(input.expose().as_bytes());
         }
         let _ = sender.send(child.wait());
@@ -169,8 +169,8 @@ mod tests {
         let mut command = Command::new("true");
         env.apply_to(command.env("OWN", "1"));
         let vars: Vec<_> = command.get_envs().collect();
-        let (own, home) = ((OsStr::new("OWN"), OsStr::new("1")), (OsStr::new("HOME"), OsStr::new("/h")));
-        assert_eq!(vars, [(home.0, Some(home.1)), (own.0, Some(own.1))]);
+        let expected = [("HOME", "/h"), ("OWN", "1")];
+        assert_eq!(vars, expected.map(|(name, value)| (OsStr::new(name), Some(OsStr::new(value)))));
         assert_eq!(format!("{env:?}"), "Env(1 variables)");
     }
 }

@@ -39,8 +39,8 @@ use super::{TermEvent, TermEventSender, send_nonblocking, signals};
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 /// The maximum time that closing waits for the terminal to accept the sequences that restore it.
 const RESTORE_TIMEOUT: Duration = Duration::from_millis(200);
-/// The queue length, in bytes, at which the queue rejects further bytes. Frames are sent only while the queue is empty.
-/// Of everything else, OSC 52 sequences are the longest, with 75 kB.
+/// The queue length, in bytes, at which the queue rejects further bytes. A frame of any length is accepted, because
+/// frames are sent only while the queue is empty. The longest other item is an OSC 52 sequence of 75 kB.
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
 /// The terminal, shared by all threads that write to it or restore it.
@@ -63,6 +63,7 @@ struct Outbox {
     notify_when_ready: bool,
     /// True if the terminal possibly no longer shows the last frame.
     needs_full_redraw: bool,
+    /// The window's title, without control characters.
     title: String,
 }
 
@@ -170,13 +171,13 @@ impl Tty {
         }
     }
 
-    /// True if the terminal is open and the queue is empty. If the queue is not empty, [`TermEvent::WriterReady`]
-    /// follows when the queue becomes empty.
+    /// True if the terminal is open and the queue is empty. If the terminal is open and the queue is not empty,
+    /// [`TermEvent::WriterReady`] follows when the queue becomes empty.
     pub(super) fn is_ready(&self) -> bool {
         let mut outbox = self.lock();
-        let ready = outbox.is_open && outbox.bytes.is_empty();
-        outbox.notify_when_ready |= outbox.is_open && !ready;
-        ready
+        let is_ready = outbox.is_open && outbox.bytes.is_empty();
+        outbox.notify_when_ready |= outbox.is_open && !is_ready;
+        is_ready
     }
 
     /// Queues `bytes`. Returns false if the terminal is closed or the queue is full.
@@ -297,8 +298,9 @@ mod tests {
 
     use super::*;
 
-    /// Returns an open [`Tty`] on one end of a socket pair, the other end as its terminal, and its events. Writes block
-    /// when the socket's buffer is full.
+    /// Returns a [`Tty`] on one end of a socket pair, the other end as its terminal, and its events. The terminal
+    /// accepts nothing while the socket's buffer is full. [`Tty::open`] would change the terminal of the test runner,
+    /// so this function sets `is_open` itself.
     fn tty_on_socket() -> (Arc<Tty>, UnixStream, tokio::sync::mpsc::Receiver<TermEvent>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -336,9 +338,9 @@ mod tests {
     fn close_gives_up_on_blocked_terminal() {
         let (tty, _terminal, _events) = tty_on_socket();
         fill_queue(&tty);
-        tty.close();
+        tty.close(); // returns although nobody reads from the terminal
         assert!(!tty.send(b"x"), "a closed terminal accepts nothing");
-        tty.close();
+        tty.close(); // does nothing
     }
 
     #[test]
@@ -347,7 +349,7 @@ mod tests {
         assert!(tty.send(b"last words"));
         tty.close_within(Duration::from_secs(60)); // a busy machine may not run the writer for a while
         drop(tty);
-        let mut received = vec![0; b"last words".len() + 8];
+        let mut received = vec![0; b"last words\x1b[?2026l".len()];
         terminal.read_exact(&mut received).unwrap();
         assert_eq!(received, b"last words\x1b[?2026l");
     }

@@ -35,13 +35,14 @@ impl Model {
         effects
     }
 
-    /// Returns the first input of each profile: the named sessions, or the reason why there is no API key. A profile
-    /// that lists its sessions has no such input.
+    /// Returns the first input of each profile: the named sessions, or a failure if the profile has no API key. A
+    /// profile that has an API key and lists its sessions has no such input.
     fn initial_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
         let input_for =
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
                 (Some(reason), _) => {
                     let at = RequestTiming { sent: now, received: now, date: None };
+                    // Without an API key every request fails. The tracker gets one failure for all.
                     let error = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(reason.as_str())).into();
                     Some(Input::RequestFailed { at, scope: Scope::List(List::Running), error, next: None })
                 }
@@ -142,8 +143,8 @@ impl Model {
         effects
     }
 
-    /// Applies an input to the tracker of a profile, and rings the bell if the input raises an alert of a shown
-    /// session. All live inputs pass through here; replayed inputs do not.
+    /// Applies an input to the tracker of a profile, and rings the bell if the input raises an alert that is shown and
+    /// not muted. All live inputs pass through here; replayed inputs do not.
     pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let not_found_id = match &input {
             Input::SessionNotFound { id, .. } => Some(id.clone()),
@@ -160,7 +161,8 @@ impl Model {
                 && matches!(event.kind, EventKind::AlertRaised(_))
         };
         let rings_bell = self.settings.bell && events.iter().any(is_audible);
-        // If this profile does not find a session that another profile has received, it stops polling that session.
+        // The API does not know this session under this profile's API key. If another profile has received the session,
+        // it belongs to that profile's project, and this profile stops polling it.
         let found_elsewhere = not_found_id.filter(|id| {
             self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });
@@ -177,6 +179,7 @@ impl Model {
         }
         self.has_notified_skew = true;
         let amount = text::format_duration(Duration::from_secs(skew.num_seconds().unsigned_abs()));
+        // The skew is the server clock minus our clock.
         let direction = if skew.num_seconds() > 0 { "behind" } else { "ahead of" };
         let text =
             format!("this machine's clock is {amount} {direction} the API's; times are shown by the API's");

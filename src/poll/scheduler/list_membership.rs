@@ -32,7 +32,7 @@ impl ListMembership {
         self.named.as_ref().is_none_or(|named| named.contains(id))
     }
 
-    /// Watches one more session, unless all are watched.
+    /// Watches one more session. Does nothing if all sessions are watched.
     pub(super) fn add_named(&mut self, id: &SessionId) {
         if let Some(named) = &mut self.named {
             named.insert(id.clone());
@@ -103,7 +103,8 @@ impl Scheduler {
         self.lists.is_some()
     }
 
-    /// Forgets a session that has ended or is no longer watched. Stops polling the lists after the last named session.
+    /// Forgets the session of `request`, which has ended or is no longer watched. Stops polling the lists after the
+    /// last named session. Does nothing for other requests.
     pub(super) fn forget_session(&mut self, request: &Request) {
         let (Request::Session(id), Some(lists)) = (request, &mut self.lists) else { return };
         lists.forget(id);
@@ -153,13 +154,13 @@ impl Scheduler {
         if self.targets.len() <= List::MAX_UNLISTED {
             return;
         }
-        let waiting = |(request, target): (&Request, &PollTarget)| match request {
+        let evictable = |(request, target): (&Request, &PollTarget)| match request {
             Request::Session(id) if !self.is_named(id) && matches!(target.state, PollState::Waiting(_)) => {
                 Some((target.left_lists_at, request.clone()))
             }
-            _ => None,
+            _ => None, // named sessions, polls in flight and other requests stay
         };
-        let mut departed: Vec<_> = self.targets.iter().filter_map(waiting).collect();
+        let mut departed: Vec<_> = self.targets.iter().filter_map(evictable).collect();
         let too_many = departed.len().saturating_sub(List::MAX_UNLISTED);
         if let Some(last) = too_many.checked_sub(1) {
             departed.select_nth_unstable_by_key(last, |(left_at, _)| *left_at);
@@ -169,6 +170,7 @@ impl Scheduler {
         }
     }
 
+    /// Returns true if the user named the session. If only named sessions are watched, each single poll is for one.
     fn is_named(&self, id: &SessionId) -> bool {
         self.added_sessions.contains(id)
             || self.lists.as_ref().is_some_and(ListMembership::watches_only_named)
@@ -204,7 +206,7 @@ impl Scheduler {
         }
     }
 
-    /// Applies a failure that concerns only this list. Returns true if the lists are no longer polled.
+    /// Applies a failure that concerns only this list. Returns true if the scheduler stops polling the lists.
     pub(super) fn on_list_failure(&mut self, list: List, error: &ApiError, now: Duration) -> bool {
         let Some(lists) = &mut self.lists else { return false };
         if lists.watches_only_named() && means_no_lists(error) {

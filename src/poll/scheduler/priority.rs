@@ -41,17 +41,23 @@ impl Scheduler {
         };
         let lists = due().filter(|(request, ..)| matches!(request, Request::List(_)));
         let list = lists.min_by_key(|(request, _, at)| (*at, sort_key(request)));
-        // Sessions that left the lists go first, the latest departure before the others. The rest go by due time.
+        // Polls of sessions that left the lists go first (0), the latest departure before the others. The other single
+        // polls, and all whose last poll failed, go by due time (1).
         let singles = due().filter(|(request, ..)| matches!(request, Request::Session(_)));
         let single = singles.min_by_key(|(request, target, at)| match target.left_lists_at {
             Some(left) if target.failures == 0 => (0, Duration::MAX.saturating_sub(left), sort_key(request)),
             Some(_) | None => (1, *at, sort_key(request)),
         });
         let first = match (list, single) {
-            (Some(list), Some(single)) if !(self.last_poll_was_list && single.2 < list.2) => Some(list),
+            (Some(list @ (.., list_due)), Some((.., single_due)))
+                if !(self.last_poll_was_list && single_due < list_due) =>
+            {
+                Some(list)
+            }
             (list, None) => list,
             (_, single) => single,
         };
+        // If neither a list nor a session is due, only the projects can be.
         first.or_else(|| due().next()).map(|(request, ..)| request.clone())
     }
 
@@ -69,6 +75,7 @@ impl Scheduler {
         let failing =
             |target: &&PollTarget| target.failures > 0 && matches!(target.state, PollState::InFlight { .. });
         let in_flight = self.targets.values().filter(failing).count().saturating_sub(self.ignored_in_flight);
+        // After a failure that concerns all polls, only one poll may be in flight, so no slot can be left free.
         let reserved = usize::from(self.shared_failures == 0);
         slots.min(MAX_IN_FLIGHT.saturating_sub(reserved).saturating_sub(in_flight))
     }
@@ -98,7 +105,8 @@ impl Scheduler {
     }
 }
 
-/// Returns the sort key for requests that are due at the same time. It makes their order deterministic.
+/// Returns the sort key for requests that are due at the same time. It makes their order deterministic: the lists come
+/// before every session id, the projects after it.
 fn sort_key(request: &Request) -> &str {
     match request {
         Request::List(List::Running) => "",

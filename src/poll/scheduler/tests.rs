@@ -34,14 +34,14 @@ struct TestScheduler {
 }
 
 impl TestScheduler {
-    /// Watches these ids; the projects were polled already.
+    /// Watches these ids: singly, or by lists if there are more than four. The projects were polled already.
     fn watching(texts: &[&str]) -> Self {
         let mut test = Self::new(&Targets::Ids(ids(texts)));
         test.mark_projects_polled();
         test
     }
 
-    /// Watches all sessions; the projects were polled already.
+    /// Watches all sessions. The projects were polled already.
     fn watching_all() -> Self {
         let mut test = Self::new(&Targets::All);
         test.mark_projects_polled();
@@ -53,12 +53,14 @@ impl TestScheduler {
         Self::limited(targets, 1_000_000)
     }
 
+    /// Creates a scheduler that starts 1000 s after the zero of the clock, with at most `max_rps` polls per second.
     fn limited(targets: &Targets, max_rps: u32) -> Self {
         let now = secs(1000.0);
         Self { scheduler: Scheduler::new(targets, PollLimits { interval: INTERVAL, max_rps }, now), now }
     }
 
-    /// Polls each of these ids singly, however many; the projects were polled already.
+    /// Polls each of these ids singly, although they are more than four: the server has no lists. The projects were
+    /// polled already.
     fn singly(texts: &[&str]) -> Self {
         let mut test = Self::watching(texts);
         assert_eq!(test.due(), ["RUNNING", "PENDING"]);
@@ -80,6 +82,7 @@ impl TestScheduler {
         self
     }
 
+    /// Sends the requests that are due. Returns their labels.
     fn due(&mut self) -> Vec<String> {
         self.scheduler.take_due(self.now).iter().map(request_label).collect()
     }
@@ -89,6 +92,7 @@ impl TestScheduler {
         self.scheduler.next_due().map(|at| at.as_secs_f64() - 1000.0)
     }
 
+    /// Responds to a request, without jitter. Returns the time of the next poll, in seconds after the start.
     fn respond(&mut self, label: &str, outcome: PollOutcome<'_>) -> Option<f64> {
         let request = match label {
             "RUNNING" => Request::List(List::Running),
@@ -110,8 +114,8 @@ impl TestScheduler {
         self.respond(list, PollOutcome::Listed(ids(texts)));
     }
 
-    fn respond_with_error(&mut self, text: &str, error: &ApiError) -> Option<f64> {
-        self.respond(text, PollOutcome::Failed(error))
+    fn respond_with_error(&mut self, label: &str, error: &ApiError) -> Option<f64> {
+        self.respond(label, PollOutcome::Failed(error))
     }
 }
 
@@ -179,6 +183,7 @@ fn rounds_stay_on_grid() {
 
 #[test]
 fn slow_response_skips_rounds() {
+    // The time at which the response arrives, and the next poll.
     for (took, next) in [(2.9, 3.0), (3.2, 3.0), (4.4, 3.0), (4.6, 6.0), (10.0, 9.0), (10.6, 12.0)] {
         let mut test = TestScheduler::watching(&["a"]);
         test.due();
@@ -223,7 +228,8 @@ fn projects_are_polled_despite_ended_sessions() {
 }
 
 #[test]
-fn projects_failure_never_delays_sessions() {
+fn only_throttled_projects_delay_sessions() {
+    // The failure, and the next poll of the projects, in seconds.
     for (kind, next_poll) in [
         (ApiErrorKind::NotFound, 3600.0),
         (ApiErrorKind::Html, 3600.0),
@@ -267,6 +273,7 @@ fn unlisted_session_interval_doubles() {
         last = next;
     }
     assert_eq!(intervals, [3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0, 300.0, 300.0]);
+    // The list contains b again, so b is not polled singly any more.
     test.respond_alive(&["b"]);
     let round = test.next().unwrap();
     assert_eq!(test.at(round).due(), ["RUNNING"]);
@@ -312,7 +319,7 @@ fn thousand_sessions_need_only_lists() {
             test.respond_with_list(&label, if label == "RUNNING" { &names } else { &[] });
         }
     }
-    assert_eq!(request_count, 60 + 20);
+    assert_eq!(request_count, 60 + 20, "the pending list is polled in every third round");
 }
 
 #[test]
@@ -328,15 +335,16 @@ fn oldest_unlisted_sessions_are_evicted_first() {
     };
     let (old, new) = (names("old", 600), names("new", List::MAX_UNLISTED - 100));
     list(&mut test, &old);
-    for (at, names) in [(3.0, &new), (6.0, &old[..0].to_vec())] {
-        test.scheduler.pause(); // no single poll is sent
-        test.at(at).scheduler.resume();
+    // At 3 s all of `old` leave the list, at 6 s all of `new`. The list is marked as in flight by hand, because `due`
+    // would also send single polls.
+    for (at, names) in [(3.0, new.clone()), (6.0, Vec::new())] {
+        test.at(at);
         test.scheduler.targets.get_mut(&Request::List(List::Running)).unwrap().state =
             PollState::InFlight { sent: test.now };
-        list(&mut test, names);
+        list(&mut test, &names);
     }
     let is_polled = |name: &String| test.scheduler.targets.contains_key(&Request::Session(id(name)));
-    assert_eq!(old.iter().filter(|name| is_polled(name)).count(), 100);
+    assert_eq!(old.iter().filter(|name| is_polled(name)).count(), 100, "`new` leaves room for 100 of them");
     assert!(new.iter().all(is_polled) && is_polled(&"named".into()));
 }
 
@@ -372,7 +380,7 @@ fn starting_session_is_not_polled_singly() {
             assert_eq!(test.due(), NO_REQUESTS, "{order:?}");
         }
         assert_eq!(test.at(12.0).due(), ["RUNNING"]);
-        // Its departure is noticed, although the newest pending list contained it.
+        // The scheduler notices that `a` left, although the newest pending list contained it.
         test.respond_with_list("RUNNING", &[]);
         assert_eq!(test.due(), ["a"]);
     }
@@ -421,7 +429,10 @@ fn unknown_id_interval_grows() {
     assert_eq!(intervals, [3.0, 6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
     test.due();
     let next = test.respond("a", PollOutcome::Alive).unwrap();
-    assert!(next - last <= 4.5);
+    assert!(
+        next - last <= 4.5,
+        "an existing session is polled on the grid: at most one and a half intervals later"
+    );
     test.at(next).due();
     assert_eq!(
         test.respond_with_error("a", &error(ApiErrorKind::Gone)),
@@ -476,6 +487,7 @@ fn shared_failure_delays_all() {
     assert_eq!((test.due(), test.next()), (vec![], Some(6.0)), "a session that was never polled waits, too");
     assert_eq!(test.at(6.0).due(), ["e"]);
     assert_eq!((test.at(7.0).due(), test.next()), (vec![], None));
+    // The response arrives at 7 s. The second backoff is 12 s.
     assert_eq!(test.respond_with_error("e", &connection_refused()), Some(19.0));
     assert_eq!(test.at(19.0).due(), ["a"]);
     test.respond_alive(&["a"]);
@@ -522,6 +534,7 @@ fn long_retry_after_replaces_the_backoff() {
         at += delay;
         test.respond_with_error("a", &connection_refused());
     }
+    // Only a `retry-after` of more than one interval (3 s) replaces the backoff, which is 60 s by now.
     for (retry_after, delay) in [(3.5, 3.5), (3.0, 60.0), (1.0, 60.0)] {
         assert_eq!(test.at(at).due(), ["a"], "{retry_after}");
         at += delay;
@@ -536,7 +549,7 @@ fn refresh_ignores_hanging_requests() {
     test.at(1.0).scheduler.refresh(secs(1001.0));
     assert_eq!(test.due(), ["e", "f"], "requests that hang do not block a refresh");
     test.scheduler.refresh(secs(1001.0));
-    assert_eq!(test.due(), NO_REQUESTS, "no session is polled twice");
+    assert_eq!(test.due(), NO_REQUESTS, "no request is in flight twice");
 }
 
 #[test]
@@ -829,13 +842,16 @@ enum Step {
     Wait(u16),
     /// Advances the clock to the next due request.
     WaitUntilDue,
-    /// Responds to a request in flight: its index, the kind of outcome, and its details.
+    /// Responds to a request in flight. The index selects the request. The first number selects the outcome: halved, an
+    /// error, or success if there is no such error. The second number has the details: a bit for each member of a list,
+    /// the seconds of a `retry-after`, and the jitter.
     Respond(prop::sample::Index, u8, u8),
     Refresh,
     Pause,
     Resume,
 }
 
+/// Generates a step. The numbers are the weights of the kinds.
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => any::<u16>().prop_map(Step::Wait),
@@ -854,6 +870,7 @@ proptest! {
     ) {
         let names = ["a", "b", "c", "d", "e", "f"];
         let watches_all = watched == 0;
+        // All sessions, ids that are polled singly, or ids that are polled by lists.
         let targets = match watched {
             0 => Targets::All,
             1 => Targets::Ids(ids(&names[..MAX_POLLED_SINGLY])),
@@ -898,6 +915,7 @@ proptest! {
                 prop_assert!(!in_flight.contains(&request), "{request:?} twice");
                 in_flight.push(request);
             }
+            // A refresh lets as many new requests start as are in flight.
             prop_assert!(in_flight.len() <= 2 * MAX_IN_FLIGHT);
             prop_assert_eq!(test.scheduler.in_flight, in_flight.len());
             prop_assert!(test.scheduler.next_due().is_none_or(|at| at > test.now), "no due request is left unless all slots are taken");
@@ -913,7 +931,7 @@ fn added_session_counts_as_named() {
     test.respond("RUNNING", PollOutcome::Listed(ids(&["a"])));
     test.respond("PENDING", PollOutcome::Listed(vec![]));
     test.at(1.0).scheduler.watch(id("x"), secs(1001.0));
-    assert_eq!(test.due(), ["x"], "at once");
+    assert_eq!(test.due(), ["x"], "an added session is polled at once");
     assert_eq!(
         test.respond("x", PollOutcome::Alive),
         Some(3.0),
@@ -925,7 +943,7 @@ fn added_session_counts_as_named() {
     assert_eq!(
         test.respond("x", PollOutcome::Failed(&error(ApiErrorKind::NotFound))),
         Some(12.0),
-        "it may yet be created"
+        "the session may yet be created"
     );
     test.respond("RUNNING", PollOutcome::Listed(ids(&["a", "x"])));
     assert!(!test.scheduler.targets.contains_key(&Request::Session(id("x"))), "the list contains it now");
@@ -946,12 +964,13 @@ fn single_list_polls_departures_singly() {
     assert_eq!(
         test.respond("a", PollOutcome::Alive),
         Some(18.0),
-        "the interval doubles, because it left the list"
+        "the interval doubles, because the session left the list"
     );
 }
 
 #[test]
 fn unwatched_session_is_dropped() {
+    // Two sessions are polled singly, nine by lists.
     for count in [2, 9] {
         let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
         let mut test = TestScheduler::new(&Targets::Ids(names.iter().map(|name| id(name)).collect()));

@@ -24,7 +24,7 @@ fn keystrokes_decode_to_their_keys() {
     for (bytes, expected) in [
         ("q", letter('q')),
         ("é", letter('é')),
-        ("с", letter('с')),
+        ("с", letter('с')), // Cyrillic
         ("🦀", letter('🦀')),
         ("G", pressed(KeyCode::Char('G'), KeyModifiers::SHIFT)),
         ("\r", key(KeyCode::Enter)),
@@ -51,6 +51,7 @@ fn keystrokes_decode_to_their_keys() {
 
 #[test]
 fn kitty_and_modify_other_keys_decode() {
+    // `u` ends a sequence of the kitty protocol, `~` after 27 one of modifyOtherKeys. `sequence_key` has their form.
     for (bytes, code, modifiers) in [
         ("\x1b[27u", KeyCode::Esc, KeyModifiers::NONE),
         ("\x1b[13u", KeyCode::Enter, KeyModifiers::NONE),
@@ -60,6 +61,7 @@ fn kitty_and_modify_other_keys_decode() {
         ("\x1b[103;2u", KeyCode::Char('G'), KeyModifiers::SHIFT),
         ("\x1b[103:71;2u", KeyCode::Char('G'), KeyModifiers::SHIFT),
         ("\x1b[47;2u", KeyCode::Char('?'), KeyModifiers::SHIFT),
+        // A keyboard on which SHIFT and 7 type `/`.
         ("\x1b[55;2;47u", KeyCode::Char('/'), KeyModifiers::SHIFT),
         ("\x1b[57419u", KeyCode::Up, KeyModifiers::NONE),
         ("\x1b[57404u", KeyCode::Char('5'), KeyModifiers::NONE),
@@ -73,6 +75,7 @@ fn kitty_and_modify_other_keys_decode() {
 
 #[test]
 fn replies_are_discarded_whole() {
+    // Replies, reports of the mouse and of the focus, released keys, and keys that are only modifiers.
     for reply in [
         "\x1b]11;rgb:1c1c/1c1c/1c1c\x1b\\",
         "\x1b]10;rgb:cccc/cccc/cccc\x07",
@@ -92,10 +95,10 @@ fn replies_are_discarded_whole() {
         "\x1b[O",
         "\x1b[<0;10;10M",
         "\x1b[M q!",
-        "\x1b[99;5:3u",
+        "\x1b[99;5:3u", // Ctrl-C is released
         "\x1b[8;24;80t",
         "\x1b[201~",
-        "\x1b[57358u",
+        "\x1b[57358u", // Caps Lock
     ] {
         assert_eq!(decode(reply.as_bytes()), [], "{reply:?}");
         let then_key = decode(format!("{reply}j").as_bytes());
@@ -117,7 +120,7 @@ fn reply_split_after_its_escape_is_no_keystroke() {
     let mut decoder = KeyDecoder::new();
     decoder.decode(b"\x1b");
     decoder.on_silence();
-    assert_eq!(decoder.decode(b"]"), [letter(']')]);
+    assert_eq!(decoder.decode(b"]"), [letter(']')], "a single byte is a keystroke");
 }
 
 #[test]
@@ -148,6 +151,7 @@ fn lone_escape_is_the_esc_key() {
     assert_eq!(decoder.silence_limit(), Some(ESCAPE_TIMEOUT));
     assert_eq!(decoder.on_silence(), Some(key(KeyCode::Esc)));
     assert_eq!(decoder.on_silence(), None);
+    // The second ESC may still begin a sequence.
     assert_eq!(decode(b"\x1b\x1b"), [key(KeyCode::Esc)]);
 }
 
@@ -174,7 +178,7 @@ fn paste_beyond_its_limit_is_cut_and_its_rest_discarded() {
     assert_eq!(decoder.decode(b"qqq\x1b[201~j"), [letter('j')]);
     decoder.decode(b"\x1b[200~");
     decoder.decode(&vec![b'q'; MAX_PASTE_BYTES + 5000]);
-    assert_eq!(decoder.on_silence(), None, "it was reported");
+    assert_eq!(decoder.on_silence(), None, "the paste was reported already");
     assert_eq!(decoder.decode(b"j"), [letter('j')]);
 }
 
@@ -186,40 +190,43 @@ fn endless_control_string_ends_by_its_size() {
     assert_eq!(decoder.decode(b"j"), [letter('j')]);
 }
 
-/// A second implementation, of the plainest kind: it looks at all bytes at once and finds where each unit ends.
+/// A second, simpler decoder. It sees all bytes at once and splits them into units: keystrokes, pastes, and sequences
+/// that are discarded. Each function returns the number of bytes of a unit, and the unit's input, if any. `bytes`
+/// begins with the unit, and `start` is the length of its introducer. To name the keys, it uses functions of the
+/// decoder under test.
 mod reference {
     use super::*;
 
     pub(super) fn inputs(mut bytes: &[u8]) -> Vec<DecodedInput> {
         let mut inputs = Vec::new();
         while !bytes.is_empty() {
-            let (length, input) = unit(bytes);
+            let (length, input) = first_unit(bytes);
             inputs.extend(input);
             bytes = &bytes[length..];
         }
         inputs
     }
 
-    /// The length of the first unit, and the input it is.
-    fn unit(bytes: &[u8]) -> (usize, Option<DecodedInput>) {
+    fn first_unit(bytes: &[u8]) -> (usize, Option<DecodedInput>) {
         match bytes {
-            [0x1b, b'[', ..] => sequence(bytes, 2),
-            [0xc2, 0x9b, ..] => sequence(bytes, 2),
-            [0x9b, ..] => sequence(bytes, 1),
-            [0x1b, b'O', ..] => shifted(bytes, 2),
-            [0xc2, 0x8f, ..] => shifted(bytes, 2),
-            [0x8f, ..] => shifted(bytes, 1),
-            [0x1b, b']' | b'P' | b'X' | b'^' | b'_', ..] => string(bytes, 2),
-            [0xc2, 0x90 | 0x98 | 0x9d | 0x9e | 0x9f, ..] => string(bytes, 2),
-            [0x90 | 0x98 | 0x9d | 0x9e | 0x9f, ..] => string(bytes, 1),
+            [0x1b, b'[', ..] => control_sequence(bytes, 2),
+            [0xc2, 0x9b, ..] => control_sequence(bytes, 2),
+            [0x9b, ..] => control_sequence(bytes, 1),
+            [0x1b, b'O', ..] => single_shift(bytes, 2),
+            [0xc2, 0x8f, ..] => single_shift(bytes, 2),
+            [0x8f, ..] => single_shift(bytes, 1),
+            [0x1b, b']' | b'P' | b'X' | b'^' | b'_', ..] => control_string(bytes, 2),
+            [0xc2, 0x90 | 0x98 | 0x9d | 0x9e | 0x9f, ..] => control_string(bytes, 2),
+            [0x90 | 0x98 | 0x9d | 0x9e | 0x9f, ..] => control_string(bytes, 1),
             [0x1b, b'\\', ..] => (2, None),
             [0x1b, 0x1b, ..] => (1, Some(key(KeyCode::Esc))),
             [0x1b, 0x03, ..] => (2, Some(ctrl('c'))),
             [0x1b] => (1, None),
+            // Of ESC before a C1 control character, only the ESC is dropped.
             [0x1b, 0x80..=0x9f, ..] | [0x1b, 0xc2, 0x80..=0x9f, ..] => (1, None),
             // A character with Alt.
             [0x1b, rest @ ..] => {
-                let (length, input) = unit(rest);
+                let (length, input) = first_unit(rest);
                 (length + 1, input.map(|input| with_modifiers(input, KeyModifiers::ALT)))
             }
             [byte @ (0..=0x1f | 0x7f), ..] => (1, Some(control_key(*byte))),
@@ -242,16 +249,16 @@ mod reference {
         (length, c.map(letter))
     }
 
-    fn shifted(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
+    fn single_shift(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
         let Some(&byte) = bytes.get(start) else { return (start, None) };
         match byte {
             0x1b => (start, None),
             3 => (start + 1, Some(ctrl('c'))),
-            _ => (start + 1, KeyDecoder { state: State::SingleShift }.step(byte)),
+            _ => (start + 1, KeyDecoder { state: State::SingleShift }.decode_byte(byte)),
         }
     }
 
-    fn string(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
+    fn control_string(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
         for (at, byte) in bytes.iter().enumerate().skip(start) {
             match byte {
                 7 | 0x18 | 0x1a => return (at + 1, None),
@@ -264,13 +271,14 @@ mod reference {
         (bytes.len(), None)
     }
 
-    fn sequence(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
+    fn control_sequence(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
         let mut parameters = Vec::new();
         for (at, byte) in bytes.iter().enumerate().skip(start) {
+            // The number of bytes after this one that belong to the sequence.
             let skipped = match byte {
                 b'[' if parameters.is_empty() => 1,
                 b'M' if parameters.is_empty() => 3,
-                b'~' if parameters == b"200" => return pasted(bytes, at + 1),
+                b'~' if parameters == b"200" => return bracketed_paste(bytes, at + 1),
                 0x40..=0x7e if parameters.len() <= MAX_PARAMETER_BYTES => {
                     return (at + 1, sequence_key(&parameters, *byte).map(DecodedInput::Key));
                 }
@@ -295,7 +303,7 @@ mod reference {
         (bytes.len(), None)
     }
 
-    fn pasted(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
+    fn bracketed_paste(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
         let end = bytes[start..].windows(PASTE_END.len()).position(|window| window == PASTE_END);
         match end {
             Some(end) => (start + end + PASTE_END.len(), Some(paste(&bytes[start..start + end]))),
@@ -304,6 +312,7 @@ mod reference {
     }
 }
 
+/// Generates known sequences, some of them cut or with one changed byte, and random bytes.
 fn terminal_bytes() -> impl Strategy<Value = Vec<u8>> {
     let known: Vec<&'static str> = vec![
         "\x1b]11;rgb:1c1c/1c1c/1c1c\x1b\\",
@@ -350,6 +359,7 @@ fn terminal_bytes() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
+/// Decodes random bytes in reads of random sizes, and expects what the reference decodes.
 fn compare_with_reference(cases: u32) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let strategy = (terminal_bytes(), proptest::collection::vec(1_usize..12, 1..8));

@@ -41,11 +41,12 @@ fn settings(targets: Targets) -> Settings {
     }
 }
 
-/// A session that started at noon.
+/// A session that started at noon, with its timeout in seconds.
 fn session(text: &str, timeout: u64) -> Session {
     running_session(text, at(0.0), Duration::from_secs(timeout))
 }
 
+/// A session that ended half a second after noon.
 fn ended_session(text: &str, status: Status) -> Session {
     Session { status, ended: Some(at(0.5)), ..session(text, 900) }
 }
@@ -100,6 +101,7 @@ impl World {
         self.report_from(ProfileId::FIRST, request, result)
     }
 
+    /// Reports the response to a request that was sent 0.1 s ago. A failed request is retried in 6 s.
     fn report_from(
         &mut self,
         profile: ProfileId,
@@ -255,6 +257,7 @@ fn movement_stops_at_first_and_last_row() {
 
 #[test]
 fn selection_follows_its_session() {
+    // The table is sorted by the time left.
     let mut world = World::with_running(&[("a", 100), ("b", 200), ("c", 300)]);
     world.press("j");
     assert_eq!((world.rows(), world.selected()), (vec!["a", "b", "c"], Some("b")));
@@ -372,13 +375,17 @@ fn keys_of_other_layouts_act_by_their_place() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     world.press("о"); // the J key of a Russian keyboard
     assert_eq!(world.selected(), Some("beta"));
-    world.press("κ"); // the K key of a Greek one
+    world.press("κ"); // the K key of a Greek keyboard
     assert_eq!(world.selected(), Some("alpha"));
     world.press("/сё");
     assert_eq!(world.model.table.filter().text(), "сё", "text stays as it is typed");
     world.key(KeyCode::Esc);
-    assert_eq!(world.press("й"), [Effect::Quit]);
-    assert_eq!(World::with_running(&[]).ctrl('с'), [Effect::Quit], "the kitty protocol reports Ctrl-С");
+    assert_eq!(world.press("й"), [Effect::Quit]); // the Q key of a Russian keyboard
+    assert_eq!(
+        World::with_running(&[]).ctrl('с'),
+        [Effect::Quit],
+        "Ctrl with the Cyrillic letter С, as in the kitty protocol"
+    );
 }
 
 #[test]
@@ -435,6 +442,7 @@ fn filter_length_is_limited() {
     assert_eq!(world.model.table.filter().text().chars().count(), MAX_FILTER_CHARS);
     world.press("xyz");
     world.send(Message::Paste("x".into()));
+    // Ctrl-U cuts the text, and Ctrl-Y inserts it.
     world.ctrl('u');
     for _ in 0..5 {
         world.ctrl('y');
@@ -455,11 +463,11 @@ fn invalid_filter_stays_open() {
     world.press("/id:be");
     assert_eq!((world.rows(), filter_error(&world)), (vec!["beta"], None));
     world.press(" foo:");
-    assert_eq!(filter_error(&world).map(|error| error.range), Some(6..9));
+    assert_eq!(filter_error(&world).map(|error| error.range), Some(6..9), "the place of `foo`");
     assert_eq!((world.rows(), world.model.table.filter().text()), (vec![], "id:be foo"));
     world.key(KeyCode::Enter);
     assert!(filter_error(&world).is_some(), "Enter keeps an invalid filter open");
-    (0..5).for_each(|_| drop(world.key(KeyCode::Backspace)));
+    (0..5).for_each(|_| drop(world.key(KeyCode::Backspace))); // deletes ` foo:`
     world.key(KeyCode::Enter);
     assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     world.press("/ keep:");
@@ -525,7 +533,7 @@ fn muted_session_has_no_alerts() {
     );
     assert_eq!(world.model.table.rows().counts().error, 1, "a muted session is counted by its status");
     assert!(rings(&mut world, "beta"));
-    world.press("mm");
+    world.press("mm"); // the first m mutes beta, so nothing is left to select
     assert!(world.notice().contains("no session is selected"), "{}", world.notice());
     world.press("M");
     assert_eq!((world.rows().len(), world.model.table.rows().counts().with_alerts), (2, 2));
@@ -551,6 +559,7 @@ fn recent_session_is_watched_after_enter() {
     let sessions = (0..300).map(|second| old(&format!("s{second:03}"), f64::from(second)));
     report_recent(&mut world, sessions.collect());
     let recent = &world.model.recent;
+    // The page keeps 200 of the 300 sessions. None of them is in the table yet.
     assert_eq!(
         (recent.sessions.len(), recent.oldest_response().unwrap().1, world.model.profiles.session_count()),
         (200, 300, 1)
@@ -757,9 +766,11 @@ fn pending_url_requests_are_limited() {
     let names: Vec<String> = (0..20).map(|number| format!("s{number:02}")).collect();
     let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
     let mut world = World::with_running(&rows);
-    let requested =
-        rows.iter().map(|_| world.press("cj").len() + usize::from(world.notice().starts_with("fetching")));
-    assert_eq!(requested.filter(|count| *count > 0).count(), MAX_PENDING);
+    let is_fetched = |_: &&(&str, u64)| {
+        world.press("cj");
+        world.notice().starts_with("fetching")
+    };
+    assert_eq!(rows.iter().filter(is_fetched).count(), MAX_PENDING);
     assert_eq!(world.model.url_requests.len(), MAX_PENDING);
     assert!(world.notice().starts_with("too many"));
 }
@@ -855,6 +866,7 @@ fn sort_cycles_through_all_columns() {
     let mut world = World::with_running(&[("a", 100), ("b", 200)]);
     world.press("S");
     assert_eq!((world.notice(), world.rows()), ("sorted by time left, reversed", vec!["b", "a"]));
+    // A single profile has seven columns to sort by.
     let mut seen = Vec::new();
     for _ in 0..7 {
         world.press("s");
@@ -865,6 +877,11 @@ fn sort_cycles_through_all_columns() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 7);
+}
+
+#[test]
+fn h_hides_and_shows_metadata() {
+    let mut world = World::with_running(&[("a", 100)]);
     world.press("H");
     assert!(world.model.hides_metadata);
     world.press("H");
@@ -883,6 +900,7 @@ fn every_report_counts_in_poll_stats() {
 
 #[test]
 fn clock_skew_is_reported_once() {
+    // The seconds by which the server's clock is ahead, and where the notice says that our clock is.
     for (ahead, direction) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)]
     {
         let mut world = World::watching(Targets::All);
@@ -1010,7 +1028,7 @@ fn unchanging_screen_never_wakes() {
         ..session("a", 900)
     }]);
     pending.press("p");
-    assert_eq!(pending.seconds_to_next_change(), None);
+    assert_eq!(pending.seconds_to_next_change(), None, "a pending session without times has no countdown");
 }
 
 #[test]
@@ -1022,7 +1040,11 @@ fn screen_wakes_when_data_becomes_stale() {
     world.now = 10.25;
     assert_eq!(world.seconds_to_next_change(), Some(0.001), "data of exactly this age is not stale yet");
     world.now = 10.26;
-    assert_eq!(world.seconds_to_next_change(), Some(0.74));
+    assert_eq!(
+        world.seconds_to_next_change(),
+        Some(0.74),
+        "the age of the data ticks with the whole seconds"
+    );
     world.press("p");
     assert_eq!(world.seconds_to_next_change(), None);
 }

@@ -72,6 +72,7 @@ fn bell_rings_only_if_enabled() {
 fn expiry_alert_is_raised_on_its_second() {
     let mut world = World::with_running(&[("a", 900)]);
     world.model.paused = true; // so that no stale data wakes the screen
+    // The alert is due five minutes before the end, which is at 900 s.
     let wake_at = world.model.next_change(moment(599.0)).unwrap();
     assert_eq!(wake_at, secs(600.0));
     assert_eq!(world.tick(moment(599.9)), []);
@@ -93,7 +94,7 @@ fn new_events_do_not_move_scrolled_page() {
     world.press("e");
     assert_eq!((world.pane(), world.model.scroll.anchor()), (Some(Pane::Events), None));
     world.press("k");
-    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)));
+    assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "one event above the newest, 39");
     world.now = 7.0;
     world.report_list(all().into_iter().chain([session("new", 9000)]).collect());
     assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "the scrolled page does not move");
@@ -116,7 +117,7 @@ fn events_are_new_until_next_keystroke() {
     world.press("j");
     world.now = 4.0;
     world.report_session(ended_session("a", Status::Error));
-    assert_eq!(new_events(&world), 2);
+    assert_eq!(new_events(&world), 2, "the end and the alert");
     world.press("j");
     assert_eq!(new_events(&world), 0);
 }
@@ -152,7 +153,7 @@ fn events_page_acts_on_selected_event() {
     world.press("g");
     world.model.scroll.set_positions(0, Some(event_ref(0)));
     let first = world.model.selected_event().unwrap().1.id.clone().unwrap();
-    world.press("y");
+    world.press("y"); // opens the copy menu for the event's session
     assert_eq!(world.selected(), Some(first.raw()));
     world.key(KeyCode::Esc);
     world.press("/");

@@ -20,8 +20,12 @@ fn resize_keeps_selected_row_visible() {
     for size in [(100, 40), (100, 12), (100, 60), (40, 6), (120, 30)] {
         world.send(Message::Resize(size.0, size.1));
         let rows = world.model.viewport().table_rows();
-        let visible =
-            world.model.table.rows().visible(world.model.table.top(), rows).any(|it| *it == id("s00060"));
+        let visible = world
+            .model
+            .table
+            .rows()
+            .visible(world.model.table.top(), rows)
+            .any(|listed| *listed == id("s00060"));
         assert!(visible, "{size:?}");
     }
 }
@@ -66,7 +70,7 @@ fn shorter_content_scrolls_back() {
     world.press("G");
     let before = world.model.scroll.details_top();
     world.send(Message::Resize(60, 16));
-    assert_eq!(world.model.scroll.details_top(), before - 4);
+    assert_eq!(world.model.scroll.details_top(), before - 4, "the screen has four more rows");
     world.press("?G");
     let top = |world: &World| match world.model.focus {
         Focus::Help { top, .. } => top,
@@ -74,7 +78,7 @@ fn shorter_content_scrolls_back() {
     };
     let before = top(&world);
     world.send(Message::Resize(60, 20));
-    assert_eq!(top(&world), before - 4);
+    assert_eq!(top(&world), before - 4, "the screen has four more rows");
 }
 
 #[test]
@@ -90,12 +94,12 @@ fn layout_cost_ignores_session_count() {
 #[test]
 fn events_from_anchor_include_anchor() {
     let mut world = world_with_sessions(100);
-    let older = |world: &World, anchor| {
+    let events_from = |world: &World, anchor| {
         let events = EventScope::All.newest_events_from(&world.model.profiles, anchor);
         events.map(|(event_ref, _)| event_ref.seq).collect::<Vec<_>>()
     };
-    assert_eq!(older(&world, Some(event_ref(40))), (0..=40).rev().collect::<Vec<_>>());
-    assert_eq!(older(&world, None), (0..100).rev().collect::<Vec<_>>());
+    assert_eq!(events_from(&world, Some(event_ref(40))), (0..=40).rev().collect::<Vec<_>>());
+    assert_eq!(events_from(&world, None), (0..100).rev().collect::<Vec<_>>());
     world.model.profiles = SessionTracker::default().into();
-    assert_eq!(older(&world, Some(event_ref(40))), Vec::<u64>::new(), "the timeline is empty");
+    assert_eq!(events_from(&world, Some(event_ref(40))), Vec::<u64>::new(), "the timeline is empty");
 }

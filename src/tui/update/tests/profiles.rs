@@ -61,6 +61,7 @@ fn rejected_api_key_affects_one_profile() {
     let is_stale = |world: &World, profile| world.model.stale_data_age(profile, moment(world.now)).is_some();
     assert_eq!((is_stale(&world, ACME), is_stale(&world, STAGING)), (false, true));
     let render = |world: &World| view::screen_text(&world.model, (120, 40), moment(world.now));
+    // The newest data of staging is from 1 s, and the time is 22 s.
     let screen = render(&world);
     assert!(screen.contains("staging: the API refuses the key (401)"), "{screen}");
     assert!(screen.contains("no data from staging for 21 s") && screen.contains("12:00:22"), "{screen}");
@@ -91,7 +92,13 @@ fn commands_go_to_profile_of_session() {
             [Effect::SendToPoller(profile, PollerCommand::Release(id(text)))]
         );
         let is_releasing = |profile| {
-            world.model.profiles.get(profile).tracker.get(&id(text)).is_some_and(|it| it.is_releasing())
+            world
+                .model
+                .profiles
+                .get(profile)
+                .tracker
+                .get(&id(text))
+                .is_some_and(|record| record.is_releasing())
         };
         assert_eq!((is_releasing(ACME), is_releasing(STAGING)), (profile == ACME, profile == STAGING));
         assert_eq!(
@@ -189,7 +196,7 @@ fn alerts_are_acknowledged_per_profile() {
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.press("A");
     assert_eq!(world.model.table.rows().counts().with_alerts, 0);
-    // The other profile has fewer events, so its next alert has a lower number. It is unacknowledged all the same.
+    // The other profile has fewer events, so its next alert has a lower number. That alert is still unacknowledged.
     world.report_session_from(STAGING, ended_session("s", Status::Error));
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
     world.model.select(id("s"));
@@ -241,7 +248,11 @@ fn events_of_all_profiles_are_in_order() {
     assert_eq!((world.model.scroll.anchor(), selected(&world)), (None, id("new-1")));
     world.press("g");
     world.key(KeyCode::Enter);
-    assert_eq!(world.selected(), Some("s09"), "the first screen is full");
+    assert_eq!(
+        world.selected(),
+        Some("s09"),
+        "the oldest events, s02 to s09, fill the screen; the last line is selected"
+    );
 }
 
 #[test]
@@ -260,6 +271,7 @@ fn rows_filter_and_sort_by_profile() {
         assert_eq!(world.rows(), rows, "{filter}");
         world.key(KeyCode::Esc);
     }
+    // The fourth column to sort by is the profile. A single profile has the owner in its place.
     world.press("ssss");
     assert_eq!((world.notice(), world.rows()), ("sorted by profile", vec!["b", "z", "a", "y"]));
     world.press("S");
@@ -313,7 +325,7 @@ fn recent_sessions_are_merged() {
     };
     respond(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
     let listed = |world: &World| {
-        let ids = world.model.recent.sessions.iter().map(|it| it.session.id.raw().to_owned());
+        let ids = world.model.recent.sessions.iter().map(|recent| recent.session.id.raw().to_owned());
         ids.collect::<Vec<_>>()
     };
     assert_eq!(listed(&world), ["a3", "a1"]);
@@ -321,7 +333,8 @@ fn recent_sessions_are_merged() {
     respond(&mut world, STAGING, vec![old("s2", 2.0), old("s4", 4.0)]);
     assert_eq!(
         (listed(&world), world.model.recent.selected),
-        (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3)
+        (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3),
+        "a1 stays selected"
     );
     world.press("k");
     assert_eq!(world.key(KeyCode::Enter), [Effect::SendToPoller(STAGING, PollerCommand::Watch(id("s2")))]);
@@ -375,7 +388,7 @@ fn countdowns_tick_together_despite_clock_skew() {
     }
     let profiles = &world.model.profiles;
     let offset = profiles.profile_time(STAGING, moment(9.3)) - profiles.profile_time(ACME, moment(9.3));
-    assert_eq!(offset, chrono::TimeDelta::seconds(90));
+    assert_eq!(offset, chrono::TimeDelta::seconds(90), "whole seconds, so that both tick together");
     assert_eq!(profiles.profile_time(ACME, moment(9.3)), world.model.server_time(moment(9.3)));
 }
 
@@ -406,6 +419,7 @@ fn time_left_sort_ignores_clock_skew() {
         for round in 0..3_u32 {
             let now = 2.0 + f64::from(round);
             let sessions = names.map(|name| {
+                // The number in the name is the timeout in seconds.
                 let left: u64 = name[2..].parse().unwrap();
                 running_session(name, at(ahead), Duration::from_secs(left))
             });

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// The dialog asks for the last four characters of the id: `b3de`.
 const A: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const B: &str = "8f14e45f-ceea-467f-a0c4-7c1f2b9d3e58";
 
@@ -39,8 +40,7 @@ fn release_needs_end_of_id() {
 fn release_dialog_keeps_its_session() {
     let mut world = two_running();
     world.press("xb3");
-    // While the dialog is open, the other session moves to the top, a new one appears, and the filter hides the first
-    // one.
+    // While the dialog for A is open, B moves to the top, the session c appears, and the filter hides A.
     world.now = 4.0;
     world.report_list(vec![session(A, 9000), session(B, 60), session("c", 30)]);
     world.model.table.set_filter(keepwatch_core::filter::Filter::parse("8f14").unwrap());
@@ -111,6 +111,7 @@ fn unfinished_release_raises_alert() {
     world.now = 2.0;
     world.press("xb3de");
     world.key(KeyCode::Enter);
+    // The alert is due 30 s after the keystroke.
     world.tick(moment(31.9));
     assert_eq!(world.model.table.rows().counts().with_alerts, 0);
     world.tick(moment(32.0));

@@ -6,6 +6,7 @@ use super::*;
 /// An hour, in seconds.
 const HOUR: f64 = 3600.0;
 
+/// Returns `time` plus `seconds`, which may be negative.
 fn shifted(time: Timestamp, seconds: f64) -> Timestamp {
     if seconds < 0.0 { time - secs(-seconds) } else { saturating_add(time, secs(seconds)) }
 }
@@ -49,6 +50,7 @@ fn rendered(world: &World, now: Moment) -> String {
 #[test]
 fn wake_after_sleep_polls_immediately() {
     let mut world = world_with_server_ahead(0.0);
+    // An hour of sleep: the monotonic clock stands still.
     let (before, after) = (moment(10.0), moment_with_clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
     let effects = update(&mut world.model, Message::Slept(before, after), after);
     assert!(effects.contains(&Effect::SendToAllPollers(PollerCommand::Reconnect)), "{effects:?}");
@@ -114,15 +116,16 @@ fn daylight_saving_changes_no_duration() {
             Vec::new(),
             (120, 40),
         );
-        let moment =
+        let moment_at =
             |time: &str, uptime: f64| Moment { wall: utc(time), mono: secs(uptime), boot: secs(uptime) };
-        let listed = moment("00:30:01", 1.0);
+        let listed = moment_at("00:30:01", 1.0);
         update(
             &mut model,
             list_report(listed, listed.wall, running_session("a", utc("00:30:00"), secs(HOUR))),
             listed,
         );
-        let screen = view::screen_text(&model, (120, 40), moment("01:10:00", 2400.0));
+        let screen = view::screen_text(&model, (120, 40), moment_at("01:10:00", 2400.0));
+        // The session has run for 40 minutes of its hour.
         assert!(screen.contains("20m 00s"), "{screen}");
         return;
     }
