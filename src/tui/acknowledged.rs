@@ -6,7 +6,8 @@ use super::profiles::{EventRef, ProfileId, Profiles, ReadCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Record, Seq};
 
-/// The number of entries for sessions that are no longer on record, above which these entries are removed.
+/// The maximum number of entries beyond the number of sessions on record. Above it, the entries of all sessions that
+/// are no longer on record are removed.
 const MAX_STALE_SESSIONS: usize = 1000;
 
 /// The acknowledged alerts, identified by the events that raised them.
@@ -36,7 +37,8 @@ impl AcknowledgedAlerts {
         }
     }
 
-    /// Acknowledges the alerts that a profile raised before `seq`. Its later alerts are unacknowledged again.
+    /// Acknowledges the alerts that a profile raised before `seq`. All later alerts of the profile become
+    /// unacknowledged, even those that [`AcknowledgedAlerts::acknowledge`] has acknowledged.
     pub(super) fn acknowledge_before(&mut self, profile: ProfileId, seq: Seq) {
         self.per_profile.set(profile, seq);
         self.per_session.retain(|_, end| end.profile != profile);

@@ -118,8 +118,8 @@ impl EffectRunner {
         self.screen.draw(render);
     }
 
-    /// Restores the terminal, then waits until everything is written. Returns a sentence for the user if the journals
-    /// are incomplete.
+    /// Restores the terminal, then waits briefly until everything is written. If a journal was not written to its end,
+    /// returns a sentence for the user.
     pub(super) fn close(self) -> Option<String> {
         let Self { screen, persistence, .. } = self;
         screen.leave();

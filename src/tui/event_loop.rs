@@ -1,4 +1,4 @@
-//! The event loop: the only `select!`, and the owner of the model.
+//! The event loop of live sessions. It owns the model. (`replay` has the event loop of a recording.)
 //!
 //! ```text
 //!   terminal ──── TermEvent ─────────┐
@@ -8,7 +8,7 @@
 //!                                                          └──► one frame, if the terminal is ready for it
 //! ```
 //!
-//! The clock wakes the loop when a visible text changes. The loop awaits only its `select!` and never blocks: the
+//! The clock wakes the loop when a visible text must change. The loop awaits only its `select!` and never blocks: the
 //! terminal writer, the clipboard, the browser and the disk have their own threads. DNS lookups run on tokio's threads.
 //! Large responses are decoded in pieces, so that other tasks can run in between.
 

@@ -10,7 +10,8 @@ pub(crate) const COUNT_LIMIT: usize = 999;
 /// The events that a pane shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EventScope<'a> {
-    /// The events of one session, and the events of its whole profile from the time when it ran.
+    /// The events of one session, and the events of its profile that concern no single session (such as failing polls)
+    /// from the time when the session ran.
     Session(&'a SessionId),
     /// The events of all sessions.
     All,

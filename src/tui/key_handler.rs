@@ -34,7 +34,7 @@ impl Model {
         self.table.mark_interacted();
         self.read_cursors = self.profiles.cursors_at_end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            // These work wherever the focus is.
+            // These keystrokes with Ctrl work wherever the focus is.
             match keymap::action_for(&keymap::with_latin_letter(key)) {
                 Some(Action::Quit) => return vec![Effect::Quit],
                 Some(Action::Repaint) => return vec![Effect::Repaint],
@@ -42,11 +42,12 @@ impl Model {
                 _ => {}
             }
         }
-        let is_text = matches!(
+        // A text that the user types keeps the letters of every alphabet.
+        let accepts_text = matches!(
             self.focus,
             Focus::Filter { .. } | Focus::AddSession { .. } | Focus::ConfirmRelease { .. }
         );
-        let key = if is_text { key } else { keymap::with_latin_letter(key) };
+        let key = if accepts_text { key } else { keymap::with_latin_letter(key) };
         match &self.focus {
             Focus::Pane(pane) => match keymap::action_for(&key) {
                 Some(action) => self.on_action(action, *pane, now),
@@ -74,7 +75,7 @@ impl Model {
         {
             return effects;
         }
-        if pane == Pane::Events && !self.on_events_action(action, now) {
+        if pane == Pane::Events && !self.prepare_events_action(action, now) {
             return Vec::new();
         }
         if self.replay.is_some() && Self::needs_api(action) {
@@ -209,14 +210,15 @@ impl Model {
             Action::Repaint => return vec![Effect::Repaint],
             Action::Suspend => return vec![Effect::Suspend],
             Action::Quit => return vec![Effect::Quit],
-            Action::Open => {}
+            Action::Open => {} // no session is selected
         }
         Vec::new()
     }
 
-    /// Prepares an action on the events page. For an action on one session, selects the session of the selected event.
-    /// For an action on the table, shows a notice. Returns true if the action can then be performed.
-    fn on_events_action(&mut self, action: Action, now: Moment) -> bool {
+    /// Prepares an action on the events page: for an action on one session, selects the session of the selected event.
+    /// Returns true if the action can now be performed. Returns false, after a notice, if the selected event is not of
+    /// one session, or if the action is one on the table.
+    fn prepare_events_action(&mut self, action: Action, now: Moment) -> bool {
         match action {
             Action::Open
             | Action::CopyConnect
@@ -242,7 +244,7 @@ impl Model {
                 self.notify(now, NoticeLevel::Info, "that is for the table: Esc leads there".into());
                 return false;
             }
-            _ => {}
+            _ => {} // needs no preparation
         }
         true
     }

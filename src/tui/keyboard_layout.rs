@@ -1,5 +1,5 @@
-//! Keyboard layouts whose letters are not Latin: which Latin letter is on the same key. So the bindings work without
-//! switching the layout. Text that is typed into an input line stays as it is.
+//! Keyboard layouts whose letters are not Latin, with the Latin letter on the same key. With these tables, the bindings
+//! work on such a keyboard. Text that is typed into an input line is not translated.
 //!
 //! The tables translate only letters. A symbol such as `;`, which a Greek keyboard has on the Q key, means itself.
 
@@ -15,11 +15,13 @@ const LAYOUTS: [(&str, &str); 4] = [
     ("קראטוןםפשדגכעיחלךזסבהנמצ", "ertyuiopasdfghjklzxcvbnm"),
 ];
 
-/// Returns what the key of `letter` types on an American keyboard, in the same case; `None` if `letter` is in no table.
+/// Returns the character that the key of `letter` types on an American keyboard, in the same case, or `None` if
+/// `letter` is in no table.
 pub(super) fn american_key(letter: char) -> Option<char> {
     if letter.is_ascii() {
         return None;
     }
+    // A letter whose lower case has several characters is in no table.
     let mut lower_case = letter.to_lowercase();
     let (Some(lower), None) = (lower_case.next(), lower_case.next()) else { return None };
     let mut pairs = LAYOUTS.iter().flat_map(|(letters, latin)| letters.chars().zip(latin.chars()));
@@ -35,6 +37,7 @@ mod tests {
 
     #[test]
     fn letters_map_to_the_same_key() {
+        // The first letter of each pair is Cyrillic, Greek or Hebrew, even if it looks Latin.
         for (letter, latin) in [
             ('с', 'c'),
             ('С', 'C'),
@@ -57,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_complete_and_without_duplicates() {
+    fn each_letter_has_one_counterpart() {
         let mut seen = HashSet::new();
         for (letters, latin) in LAYOUTS {
             assert_eq!(letters.chars().count(), latin.chars().count(), "{letters}");

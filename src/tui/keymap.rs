@@ -93,7 +93,7 @@ pub struct Binding {
     pub hint: Option<&'static str>,
 }
 
-/// A keystroke: the modifiers that are held down, and the key.
+/// A keystroke: the modifiers that are held down, without SHIFT, and the key.
 pub type KeyChord = (KeyModifiers, KeyCode);
 
 const fn unmodified(code: KeyCode) -> KeyChord {
@@ -283,8 +283,8 @@ pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().filter(move |binding| may_release || !has_release(binding))
 }
 
-/// Returns the keystroke with the Latin letter that is on its key, if it typed a letter of another alphabet. Input lines use
-/// the letter as it was typed.
+/// Replaces a letter of another alphabet by the Latin letter on the same key. Other keystrokes stay the same. Not for
+/// input lines, which need the letter that the user typed.
 pub(super) fn with_latin_letter(event: KeyEvent) -> KeyEvent {
     match event.code {
         KeyCode::Char(letter) => {
@@ -321,7 +321,7 @@ pub enum Copyable {
     Evidence,
 }
 
-/// The entries of the copy menu, each with the letter that chooses it and its label.
+/// The entries of the copy menu: the letter that chooses the entry, the entry, and its label.
 pub const COPY_MENU: [(char, Copyable, &str); 6] = [
     ('i', Copyable::Id, "session id"),
     ('c', Copyable::Connect, "connect URL (fresh)"),

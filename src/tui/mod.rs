@@ -1,14 +1,14 @@
 //! The terminal user interface: the state of the screen, the messages that change this state, and the event loop.
 //!
 //! ```text
-//!   Message ──► Model::update ──► Vec<Effect>      pure; effects are data
-//!      ▲             │
-//!      │             ▼ &Model, now
-//!   event_loop: the only select!     effect_runner: performs them
+//!   Message ──► Model::update ──► Vec<Effect>        pure; effects are data
+//!      ▲             │                 │
+//!      │             ▼ &Model, now     ▼
+//!   event_loop   view::draw       effect_runner      called by the event loop
 //! ```
 //!
-//! The event loop owns the model. The model does no I/O and reads no clock. Only `effect_runner` acts on the outside
-//! world.
+//! The event loop owns the model. The model does no I/O and reads no clock. Only `effect_runner` performs effects. For
+//! a recording, `replay` is the event loop.
 
 mod acknowledged;
 mod effect;

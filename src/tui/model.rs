@@ -152,7 +152,7 @@ impl Model {
         self.profiles.find(self.table.selected()?)
     }
 
-    /// Returns the selected event of the events page, and its profile. It is the last visible event.
+    /// Returns the selected event of the events page, which is the last visible event, and the profile of that event.
     #[must_use]
     pub fn selected_event(&self) -> Option<(ProfileId, &Event)> {
         let anchor = self.scroll.anchor();
@@ -171,13 +171,14 @@ impl Model {
     #[must_use]
     pub fn stale_data_age(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
         let age = now.since(self.profiles.get(profile).tracker.health().last_success?.received);
-        // A recording merges equal responses into one entry with the time of the last, so long gaps are normal.
+        // A recording merges equal responses into one entry, which has the time of the last response. So its data is
+        // often old.
         let expects_data = !self.paused && self.replay.is_none() && self.expects_responses(profile);
         (expects_data && age > self.stale_after()).then_some(age)
     }
 
-    /// Returns true if a profile is polled at each poll interval. It is not if the API has found none of its sessions:
-    /// those are polled less often.
+    /// Returns true if a profile is polled at each poll interval, because it has a list to poll, or a session that is
+    /// not final. Sessions that the API does not find do not count: they are polled less often.
     pub(super) fn expects_responses(&self, profile: ProfileId) -> bool {
         !self.settings.targets.lists().is_empty()
             || self

@@ -31,7 +31,7 @@ impl Model {
         }
         let subsec_nanos = self.server_time(now).timestamp_subsec_nanos();
         let next_second = Duration::from_nanos(1_000_000_000_u64.saturating_sub(u64::from(subsec_nanos)));
-        // The time until the server's clock has passed `count` whole seconds.
+        // The time until the server's clock starts a new second for the `count`th time from now.
         let until_second =
             |count: u64| next_second.saturating_add(Duration::from_secs(count.saturating_sub(1)));
         if let Focus::Reveal { expires_at, .. } = self.focus {

@@ -3,7 +3,7 @@
 //! | focus | a paste |
 //! | --- | --- |
 //! | filter | is inserted at the cursor |
-//! | id of a session to watch | is reduced to the id that it contains, and inserted |
+//! | id of a session to watch | is reduced to the id that it contains, if any, and inserted |
 //! | a pane | selects the session whose id it contains, or offers to watch it |
 //! | a popup | is ignored, with a notice |
 
@@ -24,7 +24,8 @@ impl Model {
                 self.apply_filter_input();
             }
             Focus::AddSession { input, invalid, .. } => {
-                // A pasted page of a log is reduced to its id, which the user can then check.
+                // A pasted page of a log is reduced to its id, which the user can then check. Text without an id is
+                // inserted as it is.
                 let id = SessionId::find_in(text);
                 insert_text(input, id.as_ref().map_or(text, SessionId::raw), MAX_SESSION_INPUT_CHARS);
                 *invalid = None;
@@ -46,7 +47,7 @@ impl Model {
     fn paste_into_pane(&mut self, text: &str, pane: Pane, now: Moment) {
         match SessionId::find_in(text) {
             Ok(id) if self.profiles.find(&id).is_some() => self.select_pasted(id, pane, now),
-            // `find_in` also returns a single word that is no UUID. Only a UUID is sure to be meant as an id.
+            // `find_in` also returns a single word that is not a UUID. A word may be any text.
             Ok(id) if id.is_uuid() && self.replay.is_none() => {
                 self.focus = Focus::AddSession {
                     input: TextInput::new(id.raw().to_owned()),
@@ -63,6 +64,7 @@ impl Model {
         }
     }
 
+    /// Selects a session on record, or shows a notice that it has no row.
     fn select_pasted(&mut self, id: SessionId, pane: Pane, now: Moment) {
         if self.table.rows().row_of(&id).is_none() {
             let text = format!("{} is watched, but a filter hides it", id.prefix(8));

@@ -14,7 +14,7 @@
 //!     ▼
 //!   history thread: reads what earlier runs wrote
 //!
-//!   all three threads ── PersistenceEvent, one channel ──► event loop ──► Message::Persistence
+//!   all these threads ── PersistenceEvent, one channel ──► event loop ──► Message::Persistence
 //! ```
 //!
 //! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last
@@ -58,7 +58,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 const HEADER_SIZE: usize = 500;
 /// Capacity of the channel to the event loop.
 const EVENT_CAPACITY: usize = 64;
-/// The host in the journal if no other one is configured.
+/// The host that the journal stores if none is configured.
 const PUBLIC_HOST: &str = "api.browserbase.com";
 
 /// The files to write, and their header.
@@ -183,7 +183,7 @@ impl PersistenceEventSender {
 pub(super) struct Persistence {
     header: StreamHeader,
     recorder: Option<Recorder>,
-    /// Empty without a journal. Each profile has a writer of its own, so that none waits for another.
+    /// Empty without a journal. Each profile has a writer of its own, so that no profile waits for another.
     journals: BTreeMap<ProfileId, ProfileJournal>,
     /// `None` without a journal.
     history: Option<HistoryLoader>,
@@ -194,8 +194,8 @@ pub(super) struct Persistence {
 #[derive(Debug)]
 struct ProfileJournal {
     journal: Journal<StreamEntry, StreamHeader>,
-    /// True before the first segment, and after the journal has dropped a segment or an entry. It drops entries also
-    /// because the writer has closed the segment.
+    /// True before the first segment, and after the journal has dropped a segment or an entry. The journal drops
+    /// entries if its queue is full, or if its writer has closed the segment.
     needs_segment: bool,
 }
 
@@ -314,10 +314,11 @@ impl Persistence {
         }
     }
 
-    /// Waits briefly until everything is written. Returns a sentence for the user if the journals are incomplete.
+    /// Waits briefly until everything is written. If a journal was not written to its end, returns a sentence for the
+    /// user.
     pub(super) fn close(self) -> Option<String> {
         let Self { recorder, journals, .. } = self;
-        drop(recorder);
+        drop(recorder); // waits briefly until the recording is written
         let unwritten: usize = journals.into_values().map(|journal| journal.journal.close()).sum();
         (unwritten > 0).then(|| {
             format!(
@@ -364,7 +365,7 @@ impl Model {
         all
     }
 
-    /// Shows a warning of a thread to the user, or restores a profile from its loaded history.
+    /// Shows a warning from a thread to the user, or restores a profile from its loaded history.
     pub(super) fn on_persistence_event(&mut self, event: PersistenceEvent, now: Moment) -> Vec<Effect> {
         match event {
             PersistenceEvent::Warning(PersistenceWarning { label, message }) => {

@@ -1,5 +1,5 @@
-//! Poll statistics of one profile: the number and size of responses in the last minute, latencies, and the rate limit.
-//! Pure.
+//! Poll statistics of one profile: the number of requests in the last minute and the size of their responses,
+//! latencies, and the rate limit. Pure.
 //!
 //! The memory is bounded: totals for each of the last 60 seconds, and the latencies of the newest responses.
 
@@ -49,7 +49,7 @@ pub struct MinuteTotals {
 /// Latencies of the newest responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatencyStats {
-    /// The median.
+    /// The median. Of two middle values, the larger one.
     pub median: Duration,
     /// The latency of the newest response.
     pub last: Duration,
@@ -60,7 +60,7 @@ impl PollStats {
     pub fn add_report(&mut self, report: &Report) {
         let second = report.received.boot.as_secs();
         match self.seconds.back_mut() {
-            // A report that is older than the newest second counts in that second.
+            // A report from an earlier second counts in the newest second, too: `seconds` stays in order.
             Some(newest) if newest.second >= second => {
                 newest.requests = newest.requests.saturating_add(1);
                 newest.bytes = newest.bytes.saturating_add(report.bytes);
@@ -128,6 +128,7 @@ mod tests {
         Report { request, sent, received, date: None, bytes, rate_limit: None, result, next_request: None }
     }
 
+    /// A report with a response. Its body is of the wrong type for the request: the statistics ignore the body.
     fn successful_report(sent_at: f64, latency_ms: u64, bytes: u64) -> Report {
         report(sent_at, latency_ms, bytes, Ok(ResponseBody::Projects(Vec::new())))
     }
@@ -136,8 +137,8 @@ mod tests {
     fn only_last_minute_is_kept() {
         let mut stats = PollStats::default();
         assert_eq!((stats.minute_totals(), stats.latency()), (None, None));
-        for at in 0..10_000_u32 {
-            stats.add_report(&successful_report(f64::from(at) / 4.0, 10, 100));
+        for index in 0..10_000_u32 {
+            stats.add_report(&successful_report(f64::from(index) / 4.0, 10, 100)); // four reports a second
         }
         assert_eq!(stats.minute_totals(), Some(MinuteTotals { requests: 240, bytes: 24_000 }));
         assert!(stats.seconds.len() <= 60 && stats.latencies.len() <= LATENCY_SAMPLES);

@@ -117,8 +117,8 @@ impl ReadCursors {
 }
 
 impl EventRef {
-    /// Returns true for each event that a walk from the newest event to the oldest finds before it reaches `anchor`. Only
-    /// for such a walk: for an event of another profile it returns true even if the event is older than `anchor`.
+    /// Returns true if a walk from the newest event to the oldest finds this event before `anchor`. Use it only until
+    /// such a walk reaches `anchor`, because it also returns true for the older events of other profiles.
     pub(super) fn is_newer_than(self, anchor: Self) -> bool {
         self.profile != anchor.profile || self.seq > anchor.seq
     }
@@ -237,16 +237,22 @@ impl Profiles {
         }
     }
 
-    /// Removes all sessions and events.
+    /// Removes all sessions, events and poll statistics. Only for a replay, which has no state for storing inputs.
     pub fn reset(&mut self, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) {
         for profile in &mut self.states {
             *profile = ProfileState::new(std::mem::take(&mut profile.info), thresholds, owner_key);
         }
     }
 
-    /// Returns the record to show for a session, and its profile. If several profiles have a record, prefers those that
-    /// received the session and still find it, then those that received it, then those that wait for a response, then
-    /// those for which it was not found. Among equals, the first profile wins.
+    /// Returns the record to show for a session, and its profile. If several profiles have a record, prefers a profile
+    /// that, in this order:
+    ///
+    /// 1. has received the session, and still finds it
+    /// 2. has received the session, but does not find it any more
+    /// 3. waits for the first response
+    /// 4. has never found the session
+    ///
+    /// Among equals, the first profile wins.
     #[must_use]
     pub fn find(&self, id: &SessionId) -> Option<(ProfileId, &Record)> {
         let mut records = self.iter().filter_map(|(profile, state)| Some((profile, state.tracker.get(id)?)));
@@ -397,7 +403,8 @@ impl Profiles {
     }
 
     /// Returns the events of a session, and the events of its profile that concern no single session (such as failing
-    /// polls) from the time when it ran. The newest comes first. The iterator is empty if the session is not on record.
+    /// polls) from the time when the session ran, from the newest to the oldest. The iterator is empty if the session
+    /// is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,
@@ -408,7 +415,7 @@ impl Profiles {
             .flat_map(|(profile, events)| events.map(move |(seq, event)| (EventRef { profile, seq }, event)))
     }
 
-    /// Returns how many elements of the newest lists of all profiles could not be decoded as sessions.
+    /// Returns the number of elements in the newest lists of all profiles that could not be decoded as sessions.
     #[must_use]
     pub fn malformed(&self) -> u32 {
         self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))

@@ -74,7 +74,7 @@ impl RecentSessions {
     /// Looks at the last response of each profile. Returns the time of the oldest of these responses, and the number of
     /// sessions in all of them. Returns `None` before the first response.
     #[must_use]
-    pub fn oldest_response(&self) -> Option<(Moment, usize)> {
+    pub fn time_and_total(&self) -> Option<(Moment, usize)> {
         let responses = self.requests.values().filter_map(|request| request.last_response);
         responses.reduce(|(oldest, total), (received, count)| {
             (if received.boot < oldest.boot { received } else { oldest }, total.saturating_add(count))

@@ -48,7 +48,7 @@ impl Model {
             KeyCode::Char(letter) if typed.chars().count() < SessionId::CONFIRMATION_CHARS => {
                 typed.push(letter)
             }
-            KeyCode::Char(_) => {}
+            KeyCode::Char(_) => {} // all characters are typed already
             KeyCode::Backspace => {
                 typed.pop();
             }
@@ -74,8 +74,8 @@ impl Model {
 
     /// Requests the release, unless the session has ended or was evicted meanwhile, or releases are not permitted.
     fn release_session(&mut self, id: SessionId, now: Moment) -> Vec<Effect> {
-        let unended = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
-        let profile = unended.map(|(profile, _)| profile);
+        let not_ended = self.profiles.find(&id).filter(|(_, record)| record.phase() != Phase::Ended);
+        let profile = not_ended.map(|(profile, _)| profile);
         let Some(profile) = profile.filter(|_| self.settings.release_permission.is_some()) else {
             self.notify(
                 now,

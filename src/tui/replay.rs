@@ -58,7 +58,7 @@ pub async fn run_replay(
     let mut model = Model::new(settings, first, others, screen.size());
     let mut player = ReplayPlayer::new(input_log, &model, recording_start);
     let mut runner = EffectRunner::new(screen, env, event_sender)?;
-    player.step_to_event(true, &mut model);
+    player.step_to_event(true, &mut model); // forward, to the first event
     let now = player.now;
     runner.run_effects(model.start_replay(now));
     loop {
@@ -148,7 +148,7 @@ impl ReplayPlayer {
         }
     }
 
-    /// Moves to the next or to the previous event.
+    /// Moves to the next or to the previous event. After the last event, the next position is the end of the recording.
     fn step_to_event(&mut self, forward: bool, model: &mut Model) {
         let passed = self.event_positions.partition_point(|position| *position <= self.next_index);
         let target = match forward {
@@ -202,7 +202,7 @@ impl ReplayPlayer {
     /// Returns the time of the next change on the screen, on our monotonic clock, or `None` while paused.
     fn next_wake(&self, model: &Model) -> Option<Duration> {
         let (our_start, recorded_start) = self.playback_start?;
-        // Both are durations since the start of playing.
+        // `next_entry` and `next_change` are durations since the start of playing.
         let next_entry =
             self.input_log.get(self.next_index).map(|(at, _)| at.boot.saturating_sub(recorded_start.boot));
         let next_change = model.next_change(self.now).map(|change_at| {

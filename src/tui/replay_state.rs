@@ -14,9 +14,9 @@ use keepwatch_core::tracker::{Input, SessionTracker};
 pub struct ReplayProgress {
     /// True while the recording plays, false while it is paused.
     pub is_playing: bool,
-    /// The number of events up to the current position.
+    /// The number of events up to the current position. Events that the same input caused count as one.
     pub current_event: usize,
-    /// The number of events in the recording.
+    /// The number of events in the recording, counted in the same way.
     pub total_events: usize,
 }
 

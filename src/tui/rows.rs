@@ -94,7 +94,7 @@ pub struct StatusCounts {
     pub error: usize,
     /// A status that this version does not know.
     pub other: usize,
-    /// No status: the API did not find the session, and we never saw its end.
+    /// Sessions that the API does not find, and whose end we never saw. Their last known status does not count.
     pub not_found: usize,
     /// No status yet: no response has contained the session.
     pub no_response: usize,
@@ -172,13 +172,13 @@ impl Rows {
                     continue;
                 }
                 count_status(&mut counts, record);
-                let muted = criteria.muted.contains(&record.id);
-                counts.muted = counts.muted.saturating_add(usize::from(muted));
-                let has_alerts = !muted
+                let is_muted = criteria.muted.contains(&record.id);
+                counts.muted = counts.muted.saturating_add(usize::from(is_muted));
+                let has_alerts = !is_muted
                     && !record.alerts.is_empty()
                     && criteria.acknowledged.has_unacknowledged(profile, record);
                 counts.with_alerts = counts.with_alerts.saturating_add(usize::from(has_alerts));
-                let meets_criteria = !muted
+                let meets_criteria = !is_muted
                     && (has_alerts || !criteria.alerts_only)
                     && criteria.filter.matches(&FilterRow(record, label));
                 if meets_criteria || criteria.pinned == Some(&record.id) {
@@ -205,6 +205,7 @@ impl Rows {
     /// the last build.
     #[must_use]
     pub fn is_up_to_date(&self, profiles: &Profiles, sort: Sort) -> bool {
+        // A change of only the proxy bytes moves rows only in the order by proxy bytes.
         let ChangeCounters { sessions, bytes } = profiles.changes();
         self.built_from.sessions == sessions
             && (self.built_from.bytes == bytes || sort.column != SortColumn::Proxy)
@@ -280,8 +281,8 @@ fn count_status(counts: &mut StatusCounts, record: &Record) {
     *counter = counter.saturating_add(1);
 }
 
-/// Returns the first eight bytes of an id as a number. The numbers sort like the ids. Most ids differ in these bytes,
-/// so a sort rarely reads the ids on the heap.
+/// Returns the first eight bytes of an id as a number. The numbers sort like these bytes. Most ids differ in them, so a
+/// sort rarely reads the ids on the heap.
 fn id_prefix(id: &SessionId) -> u64 {
     let mut prefix = [0; 8];
     for (target, byte) in prefix.iter_mut().zip(id.raw().bytes()) {
@@ -290,8 +291,8 @@ fn id_prefix(id: &SessionId) -> u64 {
     u64::from_be_bytes(prefix)
 }
 
-/// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end time. All rows of a
-/// table have the same variant.
+/// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end time. The keys of
+/// all rows of a table are of the same variant.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum SortKey<'a> {
     /// The number of the group ([`time_left_key`]), and the position in the group: a time in microseconds.
@@ -305,7 +306,7 @@ enum SortKey<'a> {
 }
 
 /// Returns the sort key of a row. Times of different profiles are compared on the clock of the first profile's server.
-/// `clock_offset` is how far the clock of this profile's server is ahead of that clock.
+/// `clock_offset` is how far the clock of the server of the record's profile is ahead of that clock.
 fn sort_key<'a>(
     record: &'a Record,
     label: &'a str,
@@ -337,7 +338,7 @@ fn text_key(text: Option<&str>) -> SortKey<'_> {
 /// - 0: sessions with a known expiry, the earliest first
 /// - 1: sessions that are pending or have no known expiry
 /// - 2: sessions that were not found, or have no response yet
-/// - 3: final sessions, those that ended most recently first
+/// - 3: final sessions, those that ended most recently first, those without an end time last
 fn time_left_key(record: &Record, clock_offset: TimeDelta) -> SortKey<'static> {
     let micros = |at: Timestamp| at.checked_sub_signed(clock_offset).unwrap_or(at).timestamp_micros();
     if record.is_final() {

@@ -76,7 +76,7 @@ impl ScrollState {
     }
 }
 
-/// Returns the maximum first visible line, with `lines` lines and `height` of them visible.
+/// Returns the largest possible index of the first visible line, with `lines` lines and `height` of them visible.
 pub(super) fn max_top(lines: usize, height: usize) -> usize {
     lines.saturating_sub(height)
 }
@@ -94,7 +94,7 @@ pub(super) fn position_after(action: Action, position: usize, height: usize, cou
         Action::PageUp => position.saturating_sub(page),
         Action::First => 0,
         Action::Last => last,
-        _ => position,
+        _ => position, // the other actions do not scroll
     }
     .min(last)
 }

@@ -34,12 +34,12 @@ pub struct Settings {
     pub can_open_browser: bool,
     /// The permission to release sessions, or `None` in read-only mode.
     pub release_permission: Option<ReleasePermission>,
-    /// True if the demo shows simulated sessions.
+    /// True in `keepwatch demo`, which shows simulated sessions.
     pub demo: bool,
     /// The speed of the program's clock, as a multiple of real time. Durations that the user must perceive, such as
-    /// that of a notice, are multiplied by it.
+    /// the time for which a notice is shown, are multiplied by this speed.
     pub clock_speed: u32,
-    /// The version of this keepwatch, or of the one that made the recording.
+    /// The version of this keepwatch. For a recording, the version of the keepwatch that made the recording.
     pub version: String,
     /// The notice to show with the first frame.
     pub startup_notice: Option<(NoticeLevel, String)>,

@@ -11,19 +11,19 @@ pub struct ProjectSlots {
     pub used: Option<usize>,
     /// The maximum number of slots: the project's `concurrency` in the API.
     pub limit: usize,
-    /// The slots in use and the limit, both as the newest 429 response with such numbers gave them.
+    /// The number of slots in use and the limit, from the newest 429 response that contains both numbers.
     pub last_limit_error: Option<(u64, u64)>,
 }
 
 impl ProjectSlots {
-    /// Returns true if the API would refuse to create another session.
+    /// Returns true if the API would refuse to create another session. Returns false if the use is unknown.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.excess().is_some()
     }
 
-    /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. The
-    /// number can be more than 0, because a lowered limit ends no session.
+    /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. The number is
+    /// 0 if the last slot is in use. It is more than 0 if the limit was lowered, because that ends no session.
     #[must_use]
     pub fn excess(&self) -> Option<usize> {
         self.used?.checked_sub(self.limit)

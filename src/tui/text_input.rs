@@ -3,7 +3,7 @@
 //! The rows follow the filter with each letter. While the filter is invalid, the last valid filter stays in effect and
 //! the input line shows the error.
 
-use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent};
+use crossterm::event::{Event as CrosstermEvent, KeyCode, KeyEvent};
 use tui_input::backend::crossterm::EventHandler as _;
 use tui_input::{Input as TextInput, InputRequest};
 
@@ -75,20 +75,23 @@ impl Model {
         Vec::new()
     }
 
-    /// Watches a session as if it were named on the command line, and selects it. If the profile of the session is
-    /// unknown, all profiles poll it.
+    /// Watches a session as if it were named on the command line, and selects it. If a profile has received the session,
+    /// that profile polls it. Otherwise `listed_by` does: the profile that listed it on the page of recent sessions. If
+    /// `listed_by` is `None`, all profiles poll it.
     pub(super) fn add_session(
         &mut self,
         id: SessionId,
-        owner: Option<ProfileId>,
+        listed_by: Option<ProfileId>,
         now: Moment,
     ) -> Vec<Effect> {
         let short_id = id.prefix(8);
         self.table.muted_mut().remove(&id);
         let recorded = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
-        let (is_recorded, owner) = (recorded.is_some(), recorded.map(|(profile, _)| profile).or(owner));
+        let is_recorded = recorded.is_some();
+        let only_profile = recorded.map(|(profile, _)| profile).or(listed_by);
         let mut effects = Vec::new();
-        for profile in self.profiles.ids().filter(|profile| owner.is_none_or(|owner| owner == *profile)) {
+        for profile in self.profiles.ids().filter(|profile| only_profile.is_none_or(|only| only == *profile))
+        {
             // A profile without an API key polls nothing, so no response would come.
             if self.profiles.get(profile).info.missing_key_reason.is_none() {
                 effects.extend(
@@ -106,13 +109,14 @@ impl Model {
             (false, true) => format!("asking for {short_id}"),
         };
         self.notify(now, NoticeLevel::Info, text);
-        effects.push(match owner {
+        effects.push(match only_profile {
             Some(profile) => Effect::SendToPoller(profile, PollerCommand::Watch(id)),
             None => Effect::SendToAllPollers(PollerCommand::Watch(id)),
         });
         effects
     }
 
+    /// Applies the text of the input line as the filter, or stores its syntax error.
     pub(super) fn apply_filter_input(&mut self) {
         let Focus::Filter { input, error, .. } = &mut self.focus else { return };
         match Filter::parse_for_profiles(input.value(), self.profiles.is_multi_profile()) {
@@ -129,8 +133,8 @@ impl Model {
 /// Applies a keystroke to `input`, unless the text would exceed `max_chars` characters.
 fn edit_input(input: &mut TextInput, key: KeyEvent, max_chars: usize) {
     let before = input.clone();
-    input.handle_event(&TermEvent::Key(key));
-    // Checked after the edit, because Ctrl-Y can insert many characters.
+    input.handle_event(&CrosstermEvent::Key(key));
+    // Checked after the edit, because one keystroke can insert many characters: Ctrl-Y pastes deleted text.
     if input.value().chars().count() > max_chars {
         *input = before;
     }

@@ -56,7 +56,7 @@ impl Theme {
         self.foreground(Color::Green)
     }
 
-    /// Returns the style of pending sessions and of markers.
+    /// Returns the style of pending sessions, and of states that need no attention, such as a requested release.
     pub(crate) fn info(self) -> Style {
         self.foreground(Color::Cyan)
     }
@@ -108,8 +108,9 @@ impl Theme {
     }
 
     /// Returns the filled and the empty part of a bar of `columns` columns. `fraction` is the size of the filled part,
-    /// from 0 to 1. It is rounded up to a multiple of half a column.
+    /// from 0 to 1. The filled part is rounded up to half columns, or to whole columns with ASCII glyphs.
     pub(crate) fn progress_bar(self, fraction: f64, columns: u16) -> (String, String) {
+        // Two columns are for the brackets of an ASCII bar.
         let inner = if self.ascii { columns.saturating_sub(2) } else { columns };
         #[expect(
             clippy::cast_possible_truncation,
@@ -180,7 +181,9 @@ mod tests {
         let theme = Theme::mono();
         for style in [
             theme.success(),
+            theme.info(),
             theme.warning(),
+            theme.alert(),
             theme.error(),
             theme.unknown(),
             theme.critical(),

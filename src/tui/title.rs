@@ -22,7 +22,8 @@ impl Model {
     }
 }
 
-/// Returns the title for `counts`, in ASCII if `ascii` is true.
+/// Returns the title for `counts`, in ASCII if `ascii` is true. Counts that are 0 are left out. Completed
+/// sessions, and sessions without a known status, have no count in the title.
 fn title_text(counts: &StatusCounts, ascii: bool) -> String {
     let StatusCounts { running, pending, timed_out, error, with_alerts, .. } = *counts;
     let errors = if error == 1 { "error" } else { "errors" };

@@ -1,4 +1,4 @@
-//! Requests for fresh connect URLs that the user waits for.
+//! The user's pending requests for fresh URLs of a session: connect, Selenium and live view.
 //!
 //! ```text
 //!   c, Y, copy menu ──► UrlRequest ──► Effect::SendToPoller ──► report ──┬─► Effect::Copy
@@ -21,6 +21,8 @@ use keepwatch_core::text;
 
 /// The maximum number of pending URL requests.
 pub(super) const MAX_PENDING: usize = 8;
+/// The maximum width of a status in a notice, in columns.
+const MAX_STATUS_WIDTH: usize = 24;
 /// The time for which a URL is shown.
 const REVEAL_DURATION: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,8 @@ pub(super) struct UrlRequest {
 }
 
 impl UrlRequest {
+    /// Returns true if the request is for the live view, which has an endpoint of its own. One response contains all
+    /// the other URLs.
     fn is_live_view(&self) -> bool {
         self.copyable == Copyable::LiveView
     }
@@ -87,7 +91,7 @@ impl Model {
             return Vec::new();
         };
         if let Some(status) = record.status().filter(|status| status.phase() == Phase::Ended) {
-            let text = format!("ended ({}): no {name}", status.sanitise(24));
+            let text = format!("ended ({}): no {name}", status.sanitise(MAX_STATUS_WIDTH));
             self.notify(now, NoticeLevel::Error, text);
             return Vec::new();
         }
@@ -136,6 +140,7 @@ impl Model {
                 let url = match request.copyable {
                     Copyable::Selenium => urls.selenium.clone(),
                     Copyable::LiveView => urls.live_view.clone(),
+                    // In fact only `Connect`: the other three are copied without a request.
                     Copyable::Id | Copyable::Connect | Copyable::Dashboard | Copyable::Evidence => {
                         urls.connect.clone()
                     }
@@ -151,13 +156,14 @@ impl Model {
         }
     }
 
-    /// Copies or shows `url`. If the response had no such URL, or the URL is unsafe, shows a notice instead.
+    /// Copies or shows `url`. Shows a notice instead if the response has no such URL, if the URL is unsafe, or if the
+    /// user is typing while the URL must be shown.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
         let name = request.copyable.name();
         let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());
         let Some(url) = url else {
             let reason = match status.filter(|status| status.phase() == Phase::Ended) {
-                Some(status) => format!("ended ({}): no {name}", status.sanitise(24)),
+                Some(status) => format!("ended ({}): no {name}", status.sanitise(MAX_STATUS_WIDTH)),
                 None => format!("the API's answer has no {name}"),
             };
             self.notify(now, NoticeLevel::Error, reason);

@@ -6,7 +6,7 @@
 //!                                   └──► view::draw: the area of each part
 //! ```
 //!
-//! This module only stores the layout. `view::layout` computes it.
+//! This module only stores the layout. `view::viewport` computes it.
 
 use ratatui::layout::Rect;
 

@@ -62,6 +62,8 @@ fn load_tracker(
         max_bytes: MAX_HISTORY_BYTES,
     };
     let mut tracker = SessionTracker::new(thresholds).with_owner_key(owner_key);
+    // The tracker must have the named sessions before the first loaded input, so they are named at the start of the
+    // period.
     if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {
         tracker.apply(Input::SessionsNamed { at: now.minus(HISTORY_PERIOD), ids: ids.clone() });
     }

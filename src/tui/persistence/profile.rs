@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input except a tick without an event
-//!                │                            StartSegment       on request: the old segment is closed
+//!                │                            StartSegment       if the event loop finds no open segment
 //!                ├──► events, once a minute ► SaveSummaries      sessions with an event, or with a new response
 //!                └──► restore ──────────────► LoadHistory        once, when its scope is known
 //! ```
@@ -42,8 +42,8 @@ struct JournalState {
 }
 
 impl ProfilePersistence {
-    /// Creates the state for the profile `name`, or for a single profile, which needs no name. `journal` is `None` if
-    /// only a recording is written.
+    /// Creates the state of a profile. `name` is `None` for a single profile, which needs no name. `journal` is `None`
+    /// if only a recording is written.
     pub(super) fn new(
         name: Option<String>,
         hides_metadata: bool,
@@ -80,8 +80,8 @@ impl ProfilePersistence {
         (events, commands)
     }
 
-    /// Starts a new segment of the journal: restarts the encoder, and ends the entries of equal responses that it still
-    /// extends (open repeats).
+    /// Starts a new segment of the journal, and restarts the encoder. The encoder first ends its open repeats: the
+    /// entries of equal responses that it still extends.
     pub(super) fn start_segment(&mut self, now: Moment) -> Vec<PersistenceCommand> {
         let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
         let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };

@@ -6,8 +6,8 @@
 //!        └──────── more than 256 inputs ───────┴─────────────────────────┘
 //! ```
 //!
-//! Inputs are buffered until the history is loaded. They are then applied to the loaded tracker, which replaces this
-//! run's tracker. The history loader reads the journal.
+//! Inputs are buffered until the history is loaded. The buffered inputs are then applied to the loaded tracker, which
+//! replaces this run's tracker. `history_loader` reads the journal.
 
 use std::collections::BTreeSet;
 
@@ -123,9 +123,11 @@ impl Restore {
         was_pending.then(|| std::mem::take(&mut self.buffered))
     }
 
-    /// Returns the sessions to load, or `None` if the inputs do not determine them yet. They are the named sessions, or
-    /// all sessions of the projects. If only some sessions are listed, they are the sessions in the lists, because only
-    /// the API knows which other sessions match its query.
+    /// Returns the sessions to load, or `None` if the inputs do not determine them yet:
+    ///
+    /// - the named sessions, if sessions are named
+    /// - the sessions in the lists, if a query or a single list narrows them: only the API knows the matching sessions
+    /// - otherwise all sessions of the projects
     fn scope(&self, tracker: &SessionTracker) -> Option<HistoryScope> {
         let listed_scope =
             |lists: &[List]| listed_sessions(&self.buffered, lists).map(HistoryScope::Sessions);
@@ -178,8 +180,8 @@ impl Model {
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
-        // This run has not received these sessions. They may have ended between the runs, and then no list contains
-        // them, so the poller requests each of them.
+        // This run has no record of these sessions. Those that ended between the runs are in no list, so the poller
+        // requests each session.
         let unseen: Vec<SessionId> = tracker
             .records()
             .filter(|record| may_run(record) && state.tracker.get(&record.id).is_none())
@@ -193,9 +195,9 @@ impl Model {
         self.read_cursors = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
-        let command = (!unseen.is_empty())
+        let effect = (!unseen.is_empty())
             .then_some(Effect::SendToPoller(profile, PollerCommand::TrackEarlierSessions(unseen)));
-        command.into_iter().chain(self.update_title()).collect()
+        effect.into_iter().chain(self.update_title()).collect()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Converts a session's record to its summary in the journal, which is a row of `keepwatch history`. Pure.
+//! Converts a session's record to the summary that the journal stores. Each summary is a row of `keepwatch history`.
+//! Pure.
 
 use super::JournalScope;
 use crate::store::journal::{SessionSummary, StoredVerdict};

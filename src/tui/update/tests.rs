@@ -561,7 +561,7 @@ fn recent_session_is_watched_after_enter() {
     let recent = &world.model.recent;
     // The page keeps 200 of the 300 sessions. None of them is in the table yet.
     assert_eq!(
-        (recent.sessions.len(), recent.oldest_response().unwrap().1, world.model.profiles.session_count()),
+        (recent.sessions.len(), recent.time_and_total().unwrap().1, world.model.profiles.session_count()),
         (200, 300, 1)
     );
     assert_eq!(recent.sessions[0].session.id.raw(), "s299", "the newest session is first");

@@ -58,7 +58,7 @@ impl RecentColumn {
 /// Draws the pane.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (theme, recent) = (model.settings.theme, &model.recent);
-    let note = recent.oldest_response().map(|(at, total)| count_note(model, at, total)).unwrap_or_default();
+    let note = recent.time_and_total().map(|(at, total)| count_note(model, at, total)).unwrap_or_default();
     let is_multi_profile = model.profiles.is_multi_profile();
     let (title, note) = if area.width < SOME_COLUMNS_MIN_WIDTH {
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
@@ -67,7 +67,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     } else {
         ("The newest sessions of the project", note)
     };
-    let note = if recent.is_pending() && recent.oldest_response().is_some() {
+    let note = if recent.is_pending() && recent.time_and_total().is_some() {
         "asking again…".into()
     } else {
         note
@@ -81,7 +81,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
             inner = write_sentence(buffer, inner, &sentence, theme.error());
         }
     }
-    if recent.oldest_response().is_none() {
+    if recent.time_and_total().is_none() {
         if recent.is_pending() {
             let scope = if is_multi_profile { "of all profiles" } else { "of the project" };
             let sentence = format!("asking for the sessions {scope}, in any state…");

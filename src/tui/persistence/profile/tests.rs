@@ -29,7 +29,7 @@ fn list_received(seconds: u64) -> Input {
     Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
 }
 
-/// Returns the name of each command, and its number of entries or summaries.
+/// Returns the name of each command, and its number of entries or summaries. The number of other commands is 0.
 fn names_and_counts(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
     let name = |command: &PersistenceCommand| match command {
         PersistenceCommand::AppendEntries(entries) => ("append", entries.len()),
@@ -46,7 +46,7 @@ fn first_response_is_saved_and_requests_history() {
     let (events, commands) = persistence.apply(&mut tracker, list_received(1));
     assert!(!events.is_empty());
     assert_eq!(names_and_counts(&commands), [("append", 1), ("save", 1), ("load", 0)]);
-    assert_eq!(persistence.finish_restore().map(|inputs| inputs.len()), Some(1));
+    assert_eq!(persistence.finish_restore().map(|buffered| buffered.len()), Some(1));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn unchanged_session_is_saved_once_a_minute() {
         let (_, commands) = persistence.apply(&mut tracker, list_received(*seconds));
         names_and_counts(&commands).iter().any(|(name, _)| *name == "save")
     });
-    assert_eq!(saves.collect::<Vec<_>>(), [60, 120]);
+    assert_eq!(saves.collect::<Vec<_>>(), [60, 120], "seconds since the start");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn recording_alone_has_no_journal_commands() {
 fn new_segment_closes_open_repeat_first() {
     let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list_received(1));
-    persistence.apply(&mut tracker, list_received(2));
+    persistence.apply(&mut tracker, list_received(2)); // an equal response opens a repeat
     let commands = persistence.start_segment(at(3));
     assert_eq!(names_and_counts(&commands), [("append", 1), ("segment", 0)]);
     let start = PersistenceCommand::StartSegment { scope: scope(), started: at(3).wall };
