@@ -39,8 +39,8 @@ fn now() -> Timestamp {
     Clock::system().now().wall
 }
 
-/// Returns a session id whose first digits are scattered, as in real ids. The factor is 2^64 divided by the golden
-/// ratio.
+/// Returns a session id whose first digits are scattered, as in real ids. The factor, 2^64 divided by the golden ratio,
+/// spreads consecutive numbers over all values.
 fn id(number: u64) -> SessionId {
     let scattered = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     testing::id(&format!("{:08x}-{:04x}-4e02-9a67-{number:012x}", scattered >> 32, scattered & 0xffff))
@@ -87,7 +87,8 @@ fn summary(number: u64) -> SessionSummary {
     }
 }
 
-/// Calls `send` once the queue has room. keepwatch would not wait, and would drop the entry.
+/// Waits until the queue has room, then calls `send`. keepwatch itself never waits: if the queue has no room, it drops
+/// the entry.
 fn send_blocking(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal<Value>) -> SendResult) {
     while !journal.has_room() {
         assert!(journal.flush(MINUTE));
@@ -117,6 +118,7 @@ fn write_large_journal(folder: &Path) -> PathBuf {
                 estimated_size: 10,
             })
         });
+        // One more, because the division rounds down.
         for seq in 0..ENTRIES / SEGMENTS + 1 {
             send_blocking(&mut journal, |journal| {
                 journal.write_entry(JournalEntry {
@@ -124,6 +126,7 @@ fn write_large_journal(folder: &Path) -> PathBuf {
                     at: started + chrono::TimeDelta::seconds(i64::try_from(seq).unwrap()),
                     body: json!({ "same": [seq, seq + 3000], "took": 84, "replies": 12, "text": "x".repeat(50) }),
                     estimated_size: 100,
+                    // 90 sessions per segment, which have an entry in turn.
                     sessions: vec![id(segment * 90 + seq % 90)],
                     projects: Vec::new(),
                 })
@@ -147,6 +150,7 @@ fn measure_journal(c: &mut Criterion) {
     let one_day_ago = now() - chrono::TimeDelta::days(1);
 
     c.bench_function("spawn", |b| {
+        // Unlike `iter`, `iter_batched` does not measure the drop of the journal.
         let spawn = || Journal::<Value>::spawn(path.clone(), JournalOptions::new(Clock::system()), |_| {});
         b.iter_batched(|| (), |()| spawn(), BatchSize::PerIteration);
     });

@@ -32,8 +32,8 @@ const WARM_UP: Duration = Duration::from_secs(5);
 const MEASUREMENT_TIME: Duration = Duration::from_secs(20);
 /// The number of keystrokes per program.
 const KEYSTROKES: usize = 100;
-/// The pause between two keystrokes. A second is not a multiple of the pause, because programs draw every second
-/// without a keystroke.
+/// The pause between two keystrokes. A second is not a multiple of the pause, so that few keystrokes coincide with the
+/// frames that programs draw every second without a keystroke.
 const KEYSTROKE_PAUSE: Duration = Duration::from_millis(137);
 /// The text that is on the screen as soon as the program has data.
 const DATA_TEXT: &[u8] = b"RUNNING";
@@ -78,8 +78,8 @@ impl Program {
         Self { child, master: pair.master, keyboard, started, output }
     }
 
-    /// Waits until the whole output so far meets the condition. Returns the time since the start, or `None` after
-    /// [`TIMEOUT`].
+    /// Waits until the whole output so far meets the condition. Returns the time from the start of the program until
+    /// then, or `None` after [`TIMEOUT`].
     fn wait_for_output(&self, is_met: impl Fn(&[u8]) -> bool) -> Option<Duration> {
         while self.started.elapsed() < TIMEOUT {
             let mut all = Vec::new();
@@ -116,11 +116,14 @@ impl Program {
         for process in self.process_ids() {
             let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
             for task in tasks {
-                let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-                nanos += stat.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0);
+                // The first field of `schedstat` is the time on the CPU, in nanoseconds.
+                let schedstat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+                nanos +=
+                    schedstat.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0);
             }
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            // Fields 16 and 17 of `stat`, cutime and cstime, in ticks of 10 ms.
+            // Fields 16 and 17 of `stat`: cutime and cstime, the time of children that have exited, in ticks of 10 ms.
+            // Field 2, the name in parentheses, may contain blanks. So the split starts with field 3.
             let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
             ticks += fields
                 .split_whitespace()
@@ -197,11 +200,11 @@ fn measure(label: &str, command: &str) {
     let mut running = Program::start(command);
     running.wait_for_output(|all| !shows_sessions || has_data(all));
     thread::sleep(WARM_UP);
-    let (cpu, bytes, started) = (running.cpu_time(), running.output_bytes(), Instant::now());
+    let (cpu_before, bytes_before, started) = (running.cpu_time(), running.output_bytes(), Instant::now());
     thread::sleep(MEASUREMENT_TIME);
     let seconds = started.elapsed().as_secs_f64();
-    let cpu = running.cpu_time().saturating_sub(cpu).as_secs_f64() / seconds * 100.0;
-    let bytes = running.output_bytes().saturating_sub(bytes);
+    let cpu_percent = running.cpu_time().saturating_sub(cpu_before).as_secs_f64() / seconds * 100.0;
+    let bytes = running.output_bytes().saturating_sub(bytes_before);
     let memory = running.memory();
     let mut latencies = Vec::new();
     for key in b"jk".iter().cycle().take(KEYSTROKES) {
@@ -212,7 +215,7 @@ fn measure(label: &str, command: &str) {
     latencies.sort_unstable();
     let p99 = latencies.get(latencies.len().saturating_sub(1 + latencies.len() / 100)).copied();
     println!(
-        "| {label} | {} | {} | {cpu:.2} % | {memory:.1} MiB | {:.0} B/s | {} ({}) |",
+        "| {label} | {} | {} | {cpu_percent:.2} % | {memory:.1} MiB | {:.0} B/s | {} ({}) |",
         format_time(median(first_screens)),
         format_time(median(first_data)),
         f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / seconds,

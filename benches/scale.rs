@@ -39,9 +39,9 @@ fn dated_timing(second: u32) -> RequestTiming {
     RequestTiming { date: Some(at(second)), ..request_timing(second, second) }
 }
 
-/// Returns a session that differs from the others in everything that a row shows. `scattered` is a hash of `number`:
-/// the factor is 2^64 divided by the golden ratio.
+/// Returns a session whose id, times, bytes and metadata differ from those of most other numbers.
 fn session(number: usize) -> Session {
+    // A hash of `number`: the factor, 2^64 divided by the golden ratio, spreads consecutive numbers over all values.
     let scattered = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let id = format!(
         "{:08x}-{:04x}-4{:03x}-9a67-{number:012x}",
@@ -177,7 +177,7 @@ fn measure_frame(c: &mut Criterion) {
     }
 }
 
-/// Measures how a tracker applies a list whose sessions have not changed.
+/// Measures the time in which a tracker applies a list whose sessions have not changed.
 fn measure_apply(c: &mut Criterion) {
     let mut group = c.benchmark_group("apply a list");
     for count in SESSION_COUNTS {
@@ -220,23 +220,25 @@ fn measure_decode(c: &mut Criterion) {
     group.finish();
 }
 
-/// Measures how the scheduler takes the due requests and learns the listed sessions from the response.
+/// Measures one round of polls in the scheduler: taking the due requests, then applying the sessions that the responses
+/// list.
 fn measure_schedule(c: &mut Criterion) {
     let mut group = c.benchmark_group("a round of the plan");
     for count in SESSION_COUNTS {
         let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
         let limits = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
-        let mut second = Duration::ZERO;
-        let mut scheduler = Scheduler::new(&Targets::All, limits, second);
+        let mut now = Duration::ZERO;
+        let mut scheduler = Scheduler::new(&Targets::All, limits, now);
         group.bench_function(BenchmarkId::from_parameter(count), |b| {
             b.iter_batched(
                 || ids.clone(),
                 |ids| {
-                    second += limits.interval;
-                    for request in scheduler.take_due(second) {
+                    now += limits.interval;
+                    for request in scheduler.take_due(now) {
                         let listed =
                             if request == Request::List(List::Running) { ids.clone() } else { Vec::new() };
-                        scheduler.on_response(&request, PollOutcome::Listed(listed), second, 0.5);
+                        let jitter = 0.5;
+                        scheduler.on_response(&request, PollOutcome::Listed(listed), now, jitter);
                     }
                     black_box(scheduler.next_due())
                 },
@@ -258,7 +260,7 @@ fn measure_sanitise(c: &mut Criterion) {
     }
 }
 
-/// Prints the memory per session in a tracker. Criterion cannot measure it, because it only measures times.
+/// Prints the memory per session in a tracker. Criterion cannot measure memory, only times.
 fn print_memory(_: &mut Criterion) {
     let initial_bytes = resident_bytes();
     let tracker = tracker(100_000);

@@ -49,12 +49,13 @@ async fn main() -> Result<(), Error> {
     );
     let (mut sessions, mut status) = (Vec::new(), "asking".to_owned());
     let mut table = TableState::new().with_selected(0);
-    let mut polls = None;
+    let mut poll_task = None;
     loop {
         queue!(stdout(), BeginSynchronizedUpdate)?;
         terminal.draw(|frame| draw(frame, &sessions, &status, &mut table))?;
         execute!(stdout(), EndSynchronizedUpdate)?;
-        polls.get_or_insert_with(|| tokio::spawn(poll(sender.clone()))); // after the first frame
+        // Polling starts after the first frame.
+        poll_task.get_or_insert_with(|| tokio::spawn(poll(sender.clone())));
         let until_next_second = Duration::from_millis(
             (MILLIS_PER_SECOND - Utc::now().timestamp_millis() % MILLIS_PER_SECOND).unsigned_abs(),
         );

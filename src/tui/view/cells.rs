@@ -21,10 +21,12 @@ const CRITICAL_TIME_LEFT: Duration = Duration::from_secs(60);
 const COUNTDOWN_WIDTH: u16 = 10;
 /// The minimum width of the bar before a countdown, in columns.
 const MIN_BAR_WIDTH: u16 = 4;
-/// The width of a traffic rate as a number and the blank before it, in columns.
+/// The width of a traffic rate as a number (7) and the blank before it, in columns.
 const RATE_NUMBER_WIDTH: u16 = 8;
 /// The minimum and the maximum width of a sparkline, in columns. Each column shows the rate of one poll interval.
 const SPARKLINE_WIDTHS: (usize, usize) = (3, 8);
+/// The maximum width of the word of a status, in columns: that of "COMPLETED" and "TIMED_OUT".
+pub(super) const MAX_STATUS_WORD_WIDTH: usize = 9;
 
 /// The data from which the cells of one row are built.
 pub(super) struct CellContext<'a> {
@@ -99,8 +101,8 @@ fn region_style(region: &Region, theme: Theme) -> Style {
     if matches!(region, Region::Other(_)) { theme.unknown() } else { Style::new() }
 }
 
-/// Returns the glyph and the word for a session's status. A session that the API does not find, or that has no status
-/// yet, also has a glyph and a word.
+/// Returns the glyph and the word for a session's status. Without a useful status, both say that the API does not find
+/// the session, or that there is no response yet.
 fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
     match record.status() {
         // The last status of a session that the API no longer finds is outdated, unless it is an end.
@@ -109,19 +111,20 @@ fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>)
         }
         Some(status) => {
             let (glyph, style) = theme.status(status);
-            (span(glyph, style), span(status.sanitise(9), style))
+            (span(glyph, style), span(status.sanitise(MAX_STATUS_WORD_WIDTH), style))
         }
         None => (span("·", theme.dim()), span("–", theme.dim())),
     }
 }
 
-/// Returns the time left, or how the session ended. For a session that is not found, not listed or being released,
-/// returns a text about that instead.
+/// Returns the time left, or how the session ended. If the session is not found, not listed or being released, or if
+/// its times are unknown, returns a text about that instead.
 fn time_left_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let (record, settings) = (cell.record, &cell.model.settings);
     let theme = settings.theme;
     match &record.presence {
         Presence::NotFound(absence) => return Line::styled(not_found_label(&absence.error), theme.warning()),
+        // `confirmed`: a request by id has shown that the session has not ended.
         Presence::Unlisted { confirmed: false, .. } => {
             return Line::styled("unlisted, asking", theme.warning());
         }
@@ -204,8 +207,8 @@ fn end_text(cell: &CellContext<'_>) -> OwnedLine {
     Line::styled(format!("ended {date_or_time}"), theme.dim())
 }
 
-/// Returns the time that was left when the session ended. Returns `None` if no time was left, or if `endedAt` is before
-/// the start, which makes the time longer than the timeout.
+/// Returns the time that was left when the session ended. Returns `None` if the session has not ended, if no time was
+/// left, or if the time would be longer than the timeout, because `endedAt` is before the start.
 pub(super) fn unused_time(record: &Record) -> Option<Duration> {
     let timeout = record.session.as_ref().and_then(|session| session.timeout());
     let unused = record.unused().filter(|_| record.phase() == Phase::Ended);
@@ -225,7 +228,7 @@ fn traffic_rate_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     if !traffic.has_moved() {
         return Line::styled("·", theme.dim());
     }
-    // A final session has no current rate, only past ones.
+    // A final session has only past rates, so the number is left out.
     let rate = traffic.rate().filter(|_| !cell.record.is_final());
     let number = rate.map(whole_bytes).filter(|rate| *rate > 0).map(text::format_bytes).unwrap_or_default();
     let (min_sparkline, max_sparkline) = SPARKLINE_WIDTHS;
@@ -257,7 +260,7 @@ fn sparkline_block(rate: f64, max_rate: f64) -> Option<&'static str> {
     BLOCKS.get(height.saturating_sub(1)).copied()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
+#[expect(clippy::cast_possible_truncation, reason = "the cast stays within the limits of i64")]
 fn whole_bytes(rate: f64) -> i64 {
     rate as i64
 }

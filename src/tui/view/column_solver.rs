@@ -29,7 +29,7 @@ pub(super) enum WidthStep<K> {
 }
 
 impl<K: Copy> WidthStep<K> {
-    /// Limits the width that the step gives to a column to the column's `max_width`.
+    /// Returns the step with a smaller width if it would make its column wider than `max_width(column)`.
     pub(super) fn limit(self, max_width: impl Fn(K) -> u16) -> Self {
         match self {
             Self::Widen(key, width) => Self::Widen(key, width.min(max_width(key))),
@@ -39,7 +39,7 @@ impl<K: Copy> WidthStep<K> {
     }
 }
 
-/// Places the columns of a table that is `width` columns wide.
+/// Places the columns of a table that is `table_width` columns wide.
 ///
 /// `columns` are the columns with their minimum widths. A column of width 0 is left out unless a step adds it. `gap` is
 /// the number of blanks between two columns before any step widens the gaps.
@@ -47,20 +47,22 @@ pub(super) fn solve_columns<K: Copy + PartialEq>(
     columns: impl IntoIterator<Item = (K, u16)>,
     steps: impl IntoIterator<Item = WidthStep<K>>,
     mut gap: u16,
-    width: u16,
+    table_width: u16,
 ) -> Vec<PlacedColumn<K>> {
     let mut placed: Vec<PlacedColumn<K>> =
         columns.into_iter().map(|(key, width)| PlacedColumn { key, x: 0, width }).collect();
     let visible = placed.iter().filter(|column| column.width > 0).count();
-    let mut gaps = u16::try_from(visible).unwrap_or(u16::MAX).saturating_sub(1);
-    let margins_and_gaps = LEFT_MARGIN.saturating_add(gaps.saturating_mul(gap)).saturating_add(RIGHT_MARGIN);
+    let mut gap_count = u16::try_from(visible).unwrap_or(u16::MAX).saturating_sub(1);
+    let margins_and_gaps =
+        LEFT_MARGIN.saturating_add(gap_count.saturating_mul(gap)).saturating_add(RIGHT_MARGIN);
     let min_width = placed.iter().fold(margins_and_gaps, |sum, column| sum.saturating_add(column.width));
-    let mut spare = width.saturating_sub(min_width);
+    let mut spare = table_width.saturating_sub(min_width);
     for step in steps {
         let used = match step {
-            WidthStep::WidenGaps if spare >= gaps => {
+            // Each gap needs one more column.
+            WidthStep::WidenGaps if spare >= gap_count => {
                 gap = 2;
-                gaps
+                gap_count
             }
             WidthStep::WidenGaps => 0,
             WidthStep::Widen(key, max_width) => {
@@ -76,7 +78,7 @@ pub(super) fn solve_columns<K: Copy + PartialEq>(
                 let column = placed.iter_mut().find(|column| column.key == key && column.width == 0);
                 column.filter(|_| has_room).map_or(0, |column| {
                     column.width = width;
-                    gaps = gaps.saturating_add(1);
+                    gap_count = gap_count.saturating_add(1);
                     width.saturating_add(gap)
                 })
             }
@@ -84,10 +86,10 @@ pub(super) fn solve_columns<K: Copy + PartialEq>(
         spare = spare.saturating_sub(used);
     }
     placed.retain(|column| column.width > 0);
-    let mut next = LEFT_MARGIN;
+    let mut next_x = LEFT_MARGIN;
     for column in &mut placed {
-        column.x = next;
-        next = next.saturating_add(column.width).saturating_add(gap);
+        column.x = next_x;
+        next_x = next_x.saturating_add(column.width).saturating_add(gap);
     }
     placed
 }
@@ -100,6 +102,7 @@ mod tests {
     const STEPS: [WidthStep<char>; 4] =
         [WidthStep::Add('b', 4), WidthStep::WidenGaps, WidthStep::Widen('a', 10), WidthStep::Widen('b', 99)];
 
+    /// Returns the key, the position and the width of each column of a table that is `width` columns wide.
     fn solved_columns(width: u16) -> Vec<(char, u16, u16)> {
         let columns = solve_columns([('a', 3), ('b', 0), ('c', 5)], STEPS, 1, width);
         columns.into_iter().map(|column| (column.key, column.x, column.width)).collect()
@@ -110,8 +113,8 @@ mod tests {
         assert_eq!(solved_columns(12), [('a', 2, 3), ('c', 6, 5)], "just enough");
         assert_eq!(solved_columns(13), [('a', 2, 3), ('c', 7, 5)], "wider gaps");
         assert_eq!(solved_columns(17), [('a', 2, 3), ('b', 6, 4), ('c', 11, 5)], "one more column");
-        assert_eq!(solved_columns(19), [('a', 2, 3), ('b', 7, 4), ('c', 13, 5)]);
-        assert_eq!(solved_columns(40), [('a', 2, 10), ('b', 14, 18), ('c', 34, 5)]);
+        assert_eq!(solved_columns(19), [('a', 2, 3), ('b', 7, 4), ('c', 13, 5)], "both");
+        assert_eq!(solved_columns(40), [('a', 2, 10), ('b', 14, 18), ('c', 34, 5)], "wider columns");
     }
 
     proptest! {
@@ -127,16 +130,20 @@ mod tests {
                 1 => WidthStep::Widen(key, width),
                 _ => WidthStep::WidenGaps,
             });
-            // Only one step widens the gaps, from one blank to two.
-            let mut is_widened = gap > 1;
+            // Gaps are widened only once, from one blank to two. So keep only the first such step, and none if the gaps
+            // are wide from the start.
+            let mut has_wide_gaps = gap > 1;
             let steps: Vec<_> = steps
-                .filter(|step| !matches!(step, WidthStep::WidenGaps) || !std::mem::replace(&mut is_widened, true))
+                .filter(|step| {
+                    !matches!(step, WidthStep::WidenGaps) || !std::mem::replace(&mut has_wide_gaps, true)
+                })
                 .collect();
             let min_total = min_widths.iter().filter(|width| **width > 0).map(|width| width + gap).sum::<u16>();
             let placed = solve_columns(min_widths.iter().copied().enumerate(), steps, gap, width);
             for pair in placed.windows(2) {
                 prop_assert!(pair[0].x + pair[0].width < pair[1].x, "{placed:?}");
             }
+            // A table that is too narrow for the minimum widths cannot hold its last column.
             if let Some(last) = placed.last().filter(|_| LEFT_MARGIN + min_total < width) {
                 prop_assert!(last.x + last.width < width, "{placed:?} of {width}");
             }

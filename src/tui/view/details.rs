@@ -22,15 +22,16 @@ const SPACIOUS_HEIGHT: u16 = 24;
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
-    let has_focus = model.focus.pane().scrolls_fields();
+    let fields_have_focus = model.focus.pane().scrolls_fields();
     let (rule_style, id_style) =
-        if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
+        if fields_have_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let (left, right) = layout::split_details(area);
     if timeline_area(model, area) == Some(area) {
         // The timeline takes the place of the fields.
         return timeline::draw(buffer, area, model, now);
     }
     let lines = detail_lines(model, profile, record, area, now);
+    // The first row of the pane is the rule.
     let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
     let top = model.scroll.details_top().min(count.saturating_sub(height));
     let note = scroll_hint(top, count.saturating_sub(top).saturating_sub(height));
@@ -59,7 +60,7 @@ pub(super) fn timeline_area(model: &Model, area: Rect) -> Option<Rect> {
     layout::split_details(area).1.or_else(|| has_focus.then_some(area))
 }
 
-/// Returns a note with the numbers of lines out of view above and below.
+/// Returns a note with the numbers of lines that are out of view, above and below.
 fn scroll_hint(above: usize, below: usize) -> String {
     match (above, below) {
         (0, 0) => String::new(),
@@ -69,8 +70,8 @@ fn scroll_hint(above: usize, below: usize) -> String {
     }
 }
 
-/// Returns the number of lines of the fields at `now` and the height that shows them, for a pane of this size. Returns
-/// `None` if no session is selected.
+/// Returns the number of lines with fields at `now`, and the number of lines that fit into `pane` below its rule.
+/// Returns `None` if no session is selected.
 pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<ScrollExtent> {
     let (profile, record) = model.selected_session()?;
     let lines = detail_lines(model, profile, record, pane, now).len();

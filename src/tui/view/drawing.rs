@@ -73,13 +73,15 @@ pub(super) fn write_centred(buffer: &mut Buffer, area: Rect, line: &OwnedLine) {
     write_line(buffer, indent(area, area.width.saturating_sub(line_width(line)) / 2), line);
 }
 
-/// The minimum number of columns of a rule's title. The reader would not recognise a shorter title.
+/// The minimum number of columns that remain of a rule's title if it is truncated. With fewer, the reader would not
+/// recognise the title.
 const MIN_TITLE_WIDTH: usize = 8;
 
 /// Draws a rule across the first row of `area`, with a title near its start and a note near its end.
 ///
-/// The note matters more than the end of the title, because it can say that there is more to see: the title is
-/// truncated first. The note is left out only if fewer than [`MIN_TITLE_WIDTH`] columns of the title would remain.
+/// The note matters more than the end of the title, because the note can say that there is more to see. So the title is
+/// truncated to make room for the note. But the note is left out if fewer than [`MIN_TITLE_WIDTH`] columns of the title
+/// would remain, or if a title of fewer columns would be truncated.
 pub(super) fn draw_rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'static>, note: &str) {
     let width = usize::from(area.width);
     let note = if note.is_empty() { String::new() } else { format!(" {note} ─") };
@@ -88,6 +90,7 @@ pub(super) fn draw_rule(buffer: &mut Buffer, area: Rect, style: Style, title: &S
     let title_width = text::width(&title.content);
     let note = if title_room(&note) >= title_width.min(MIN_TITLE_WIDTH) { note } else { String::new() };
     let mut spans = Vec::new();
+    // A rule of six columns has room for only one column of the title.
     if title_width > 0 && width > 6 {
         let title = span(text::truncate(&title.content, title_room(&note)), title.style);
         spans.extend([span("─ ", style), title, span(" ", style)]);
@@ -146,6 +149,7 @@ mod tests {
     #[test]
     fn title_is_cut_only_for_visible_note() {
         assert_eq!(rendered_rule(30, "What happened", ""), "─ What happened ──────────────");
+        // From a width of 42 columns on, the note leaves 8 columns for the title; from 47 on, it leaves all 13.
         for width in 42..60 {
             let rule = rendered_rule(width, "What happened", "10 new since your last key");
             assert!(rule.contains("10 new since your last key ─"), "{width}: {rule}");

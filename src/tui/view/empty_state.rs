@@ -25,6 +25,7 @@ const MAX_TEXT_WIDTH: u16 = 72;
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let (title, style, sentences) = reason(model, now);
     let dim = model.settings.theme.dim();
+    // At least two columns stay free at each side.
     let room = usize::from(area.width.saturating_sub(4).min(MAX_TEXT_WIDTH));
     let wrap = |sentence: &str, style: Style| -> Vec<OwnedLine> {
         text::wrap(sentence, room).into_iter().map(|line| Line::styled(line, style)).collect()
@@ -83,9 +84,9 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let failing = header::failing_profiles(model);
     if failing.len() == model.profiles.ids().len() {
         return if let [only] = failing.as_slice() {
-            only_profile_fails(model, *only, now)
+            reason_of_only_profile(model, *only, now)
         } else {
-            all_profiles_fail(model, now)
+            reason_of_all_profiles(model, now)
         };
     }
     let healthy: Vec<ProfileId> = model.profiles.ids().filter(|profile| !failing.contains(profile)).collect();
@@ -101,6 +102,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         );
         return (title, theme.info(), Vec::new());
     }
+    // The empty list: no profile is ignored because of stale data.
     let last_time = header::oldest_last_response(model, &[])
         .map(|(profile, timing)| settings.zone.time(model.profiles.profile_time(profile, timing.received)));
     let last = last_time.map(|time| format!(", last at {time}")).unwrap_or_default();
@@ -122,14 +124,15 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     (format!("no session{profiles_text} is {}", polled_statuses(model, "or")), theme.bold(), sentences)
 }
 
-/// Returns the title, its style and the sentences if the only profile has no useful response.
-fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
+/// Returns the title, its style and the sentences for a run with a single profile whose polls fail.
+fn reason_of_only_profile(model: &Model, id: ProfileId, now: Moment) -> (String, Style, Vec<String>) {
     let (profile, theme) = (model.profiles.get(id), model.settings.theme);
     let host = host_or_profile_names(model, &[id]);
-    let Some(failing) = &profile.tracker.health().failure_streak else { return Default::default() };
+    // The caller has checked that polls fail, so there is always a streak of failures.
+    let Some(streak) = &profile.tracker.health().failure_streak else { return Default::default() };
     let (sentence, next) =
-        (failing.error.description(), header::next_retry_text(model, id, now).unwrap_or_default());
-    match failing.error.kind {
+        (streak.error.description(), header::next_retry_text(model, id, now).unwrap_or_default());
+    match streak.error.kind {
         ApiErrorKind::ApiKeyRejected | ApiErrorKind::Forbidden => {
             let tail = text::sanitise(&profile.info.key_tail, 8);
             let title = format!("the key …{tail} is refused by {host}");
@@ -140,15 +143,15 @@ fn only_profile_fails(model: &Model, id: ProfileId, now: Moment) -> (String, Sty
         ApiErrorKind::RateLimited => {
             (format!("rate limited by {host}"), theme.warning(), vec![sentence, next])
         }
-        _ if failing.error.is_network_error() => {
+        _ if streak.error.is_network_error() => {
             (format!("{host} is out of reach"), theme.error(), vec![sentence, next])
         }
         _ => (format!("no useful answer from {host}"), theme.error(), vec![sentence, next]),
     }
 }
 
-/// Returns the title, its style and the sentences if none of several profiles has a useful response.
-fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
+/// Returns the title, its style and the sentences for a run with several profiles if the polls of all of them fail.
+fn reason_of_all_profiles(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let describe = |profile: ProfileId| {
         let next =
             header::next_retry_text(model, profile, now).map(|next| format!("; {next}")).unwrap_or_default();
@@ -158,7 +161,7 @@ fn all_profiles_fail(model: &Model, now: Moment) -> (String, Style, Vec<String>)
     (title, model.settings.theme.error(), model.profiles.ids().map(describe).collect())
 }
 
-/// Returns the host that the only profile polls or, if there are several profiles, the names of `profiles`.
+/// Returns the host of the only profile. If there are several profiles, returns the names of those in `profiles`.
 fn host_or_profile_names(model: &Model, profiles: &[ProfileId]) -> String {
     let Some(labels) = model.profiles.labels() else {
         return match &model.profiles.first().info.host {

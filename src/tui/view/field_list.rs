@@ -1,5 +1,5 @@
-//! Formats labels and values as lines: aligned, and wrapped to one width. Lines that are still too long are truncated when
-//! they are drawn. Knows nothing about sessions.
+//! Formats labels and values as lines: aligned, and wrapped to one width. `drawing` truncates lines that are still too
+//! long. Knows nothing about sessions.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -40,7 +40,8 @@ impl FieldList {
         }
     }
 
-    /// Adds two fields, on one line if the first value leaves room for the second field.
+    /// Adds two fields, each a label and a value. The fields share a line if the list is wide enough and the first value
+    /// leaves room for the second field.
     pub(super) fn add_pair(&mut self, first: (&str, OwnedLine), second: (&str, OwnedLine)) {
         // The second field starts in the middle of the list, but at column 32 at the earliest and 40 at the latest.
         let half = (self.width / 2).max(LABEL_WIDTH.saturating_add(20)).min(40);
@@ -66,15 +67,16 @@ impl FieldList {
         }
     }
 
-    /// Adds a name of any length, indented by `indent` columns, and a wrapped value. The value is beside the name, or
-    /// below if the name leaves fewer than [`MIN_VALUE_WIDTH`] columns.
+    /// Adds a name of any length and a wrapped value. The name starts `indent` columns to the right of the labels. The
+    /// value is beside the name, or below it if the name leaves fewer than [`MIN_VALUE_WIDTH`] columns.
     pub(super) fn add_named(&mut self, indent: usize, name: &str, value: &str, style: Style) {
-        let indent = format!(" {}", " ".repeat(indent));
-        let mut name = format!("{indent}{name}  ");
+        let blanks = format!(" {}", " ".repeat(indent));
+        let mut name = format!("{blanks}{name}  ");
         let mut used = text::width(&name);
         if used.saturating_add(MIN_VALUE_WIDTH) > self.width {
             self.lines.push(Line::styled(name, self.theme.dim()));
-            used = text::width(&indent).saturating_add(2).min(self.width.saturating_sub(1));
+            // The value below is indented by two more columns than the name.
+            used = text::width(&blanks).saturating_add(2).min(self.width.saturating_sub(1));
             name = " ".repeat(used);
         }
         for (index, line) in text::wrap(value, self.width.saturating_sub(used).max(1)).into_iter().enumerate()
@@ -124,13 +126,14 @@ mod tests {
     #[test]
     fn pair_keeps_value_and_label_apart() {
         for width in 1..130 {
-            for (first, second) in
+            for (first_length, second_length) in
                 [(0, 0), (8, 8), (19, 3), (20, 3), (21, 3), (35, 3), (3, 19), (3, 40), (90, 90)]
             {
                 let mut list = empty_list(width);
-                let (first, second) = ("1".repeat(first), "2".repeat(second));
+                let (first, second) = ("1".repeat(first_length), "2".repeat(second_length));
                 list.add_pair(("ended", first.clone().into()), ("unused", second.into()));
                 let lines = rendered_lines(&list);
+                // "1u": the first value touches the label "unused". "d2": that label touches the second value.
                 for line in &lines {
                     assert!(!line.contains("1u") && !line.contains("d2"), "{width}: {lines:?}");
                 }
@@ -161,6 +164,7 @@ mod tests {
             let mut list = empty_list(width);
             list.add_named(2, &"k".repeat(40), "value value", Style::new());
             let lines = rendered_lines(&list);
+            // "kv": the name touches the value.
             assert!(lines.iter().all(|line| !line.contains("kv")), "{width}: {lines:?}");
             let text = lines.join(" ");
             assert_eq!(text.matches("value").count(), 2, "{width}: {lines:?}");

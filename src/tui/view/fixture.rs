@@ -23,11 +23,15 @@ use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 /// The screen sizes at which the tests draw every state, as columns and rows.
 pub(super) const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 12), (20, 5)];
 
+/// The id of the selected session in [`calm`].
 const SELECTED_ID: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
+/// The id of a session that completed early, as after a release.
 pub(super) const RELEASED_ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 /// The id of a session of the second profile.
 pub(super) const STAGING_ID: &str = "77aa88bb-5a88-4faf-8afb-5e6087eb1b2d";
+/// The id of a running session in [`calm`] that is not selected.
 pub(super) const OTHER_ID: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
+/// The poll interval.
 const INTERVAL: Duration = Duration::from_secs(3);
 
 /// Returns 21:06:48 on a Sunday, two minutes after the program started.
@@ -41,6 +45,7 @@ pub(super) fn ago(seconds: u64) -> Moment {
     Moment { wall: now.wall - age, mono: now.mono - age, boot: now.boot - age }
 }
 
+/// Returns the timing of a request with a latency of 84 ms, whose response was received at `received`.
 pub(super) fn timing(received: Moment) -> RequestTiming {
     let latency = Duration::from_millis(84);
     let sent = Moment {
@@ -68,16 +73,17 @@ pub(super) fn empty_model(targets: Targets) -> Model {
 
 /// Returns a model with two profiles: [`calm`], and a project whose two slots are both used.
 pub(super) fn two_profiles() -> Model {
-    let host = || Some("api.staging.example".to_owned());
+    let staging_host = Some("api.staging.example".to_owned());
     let info = |name: &str, host, tail: &str| ProfileInfo {
         name: name.into(),
         host,
         key_tail: tail.into(),
         missing_key_reason: None,
     };
-    let (acme, staging) = (info("acme", None, "f3a9"), info("staging", host(), "77aa"));
+    let (acme, staging) = (info("acme", None, "f3a9"), info("staging", staging_host, "77aa"));
     let mut calm = calm();
     let mut model = Model::new(calm.settings.clone(), acme, vec![staging], (120, 40));
+    // Move the data of `calm` into the first profile of the new model.
     let acme = model.profiles.get_mut(ProfileId::FIRST);
     let calm_profile = calm.profiles.get_mut(ProfileId::FIRST);
     std::mem::swap(&mut acme.tracker, &mut calm_profile.tracker);
@@ -169,6 +175,7 @@ fn evening_sessions(rounds: usize) -> Vec<Session> {
         },
         Session {
             keep_alive,
+            // The traffic of the session above, halved and one round later.
             proxy_bytes: Some(
                 17_900_000 - BYTES_PER_ROUND.iter().skip(1).take(rounds).map(|bytes| bytes / 2).sum::<i64>(),
             ),
@@ -176,6 +183,7 @@ fn evening_sessions(rounds: usize) -> Vec<Session> {
         },
         Session {
             region: Some(Region::UsEast1),
+            // One byte arrived between the sixth and the fifth round before the newest. Since then there is no traffic.
             proxy_bytes: Some(412_000 - if rounds > 5 { 1 } else { 0 }),
             ..session(
                 "1679091c-5a88-4faf-afb5-e6087eb1b2dc",
@@ -236,6 +244,7 @@ pub(super) fn calm() -> Model {
         concurrency: Some(25),
     };
     let projects = Input::ProjectsReceived { at: timing(ago(40)), projects: vec![project] };
+    // Nine rounds, one poll interval apart. The newest response is one second old.
     let rounds = (0..9_u8).rev().flat_map(|round| {
         let at = ago(u64::from(round) * 3 + 1);
         evening_sessions(usize::from(round))
@@ -261,6 +270,7 @@ pub(super) fn story() -> Model {
         let session = Session { proxy_bytes: Some(bytes), ..running(others[0]) };
         session_input(ago(seconds), others[0], session)
     };
+    // During the sleep, the monotonic clock advances by 1 s, and the other clocks by 12 s.
     let wake_up = Moment { mono: ago(59).mono, ..ago(48) };
     let sleep = Input::Slept { from: ago(60), to: wake_up };
     let inputs = [
@@ -352,14 +362,15 @@ pub(super) fn odd() -> Model {
     model
 }
 
-/// Returns a failed poll of the list of running sessions, `seconds` ago.
+/// Returns a failed poll of the list of running sessions, `seconds` ago. The next try is 7.4 s after [`now`].
 pub(super) fn failed_poll(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
     let error = ApiError { message: message.map(Untrusted::new), ..kind.into() };
     let next = Some(now().plus(Duration::from_millis(7_400)));
     Input::RequestFailed { at: timing(ago(seconds)), scope: Scope::List(List::Running), error, next }
 }
 
-/// Draws a screen of this size. Also draws states that [`Model::set_viewport`] would correct.
+/// Draws a screen of this size. Does not call [`Model::set_viewport`], which would correct a state that does not fit
+/// the screen. So such a state is drawn as it is.
 pub(super) fn draw_to_buffer(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer {
     model.set_size(size);
     draw_in_size(model, size, now)
@@ -384,12 +395,12 @@ fn draw_in_size(model: &Model, (width, height): (u16, u16), now: Moment) -> Buff
     buffer
 }
 
-/// Returns the text of a screen, line by line, without trailing blanks.
+/// Returns the text of a screen. Each line starts with a '|' and has no trailing blanks.
 pub(super) fn buffer_text(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
         let mut line = String::new();
-        let mut skip = 0;
+        let mut skip = 0; // the remaining columns of the last character
         for x in 0..buffer.area.width {
             let symbol = buffer[(x, y)].symbol();
             if skip == 0 {

@@ -1,5 +1,5 @@
-//! Draws the last line of the screen: text that the user is typing, or a notice, or hints for the keystrokes of the
-//! pane, whichever comes first.
+//! Draws the last line of the screen: the text that the user is typing; otherwise a notice; otherwise hints for the
+//! keystrokes of the pane.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -58,6 +58,7 @@ fn draw_filter(buffer: &mut Buffer, area: Rect, input: &Input, error: Option<&Fi
     let Some(error) = error else {
         let (shown, all) = (model.table.rows().len(), model.table.rows().counts().total());
         let note = span(format!("{shown} of {all} · Enter keeps it, Esc drops it"), theme.dim());
+        // Show the note only if it takes less than half of the line.
         let fits = text::width(&note.content).saturating_mul(2) < usize::from(area.width);
         return input_line::draw(buffer, area, "/", input, None, fits.then_some(note), theme);
     };
@@ -72,20 +73,20 @@ fn draw_add_session(buffer: &mut Buffer, area: Rect, input: &Input, error: Optio
         return input_line::draw_with_error(buffer, area, "id: ", input, None, error, theme);
     }
     let note = span("type an id, or paste what has it · Enter watches it · Esc", theme.dim());
-    // 8: the prompt of 4 columns, the cursor, and a gap.
+    // 8: the prompt of 4 columns, the cursor, and a gap of 3 columns.
     let needed_width =
         text::width(input.value()).saturating_add(text::width(&note.content)).saturating_add(8);
     let fits = needed_width < usize::from(area.width);
     input_line::draw(buffer, area, "id: ", input, None, fits.then_some(note), theme);
 }
 
-/// Draws hints for `pane`, or only the general ones if `pane` is `None` because no session is selected.
+/// Draws hints for `pane`. If `pane` is `None`, because no session is selected, draws only the hints that are always
+/// shown.
 fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>) {
     let has_action = |binding: &Binding, actions: &[Action]| {
         binding.actions.iter().any(|(_, action)| actions.contains(action))
     };
-    // Esc leaves a pane, and in the table it clears the filter. The table shows a hint for that only if the filter hides all
-    // sessions.
+    // Esc leaves a pane. In the table, Esc clears the filter, and has a hint only if the filter hides all sessions.
     let shows_back_hint =
         pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.table.filter().is_empty();
     let is_relevant = |binding: &&Binding| match pane {
@@ -95,12 +96,14 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         Some(Pane::FullDetails(_)) => binding.hint.is_some() && !has_action(binding, &TABLE_ACTIONS),
         Some(Pane::Table | Pane::LowerDetails(_)) => binding.hint.is_some(),
     };
-    let (always_shown, others): (Vec<&Binding>, Vec<&Binding>) =
-        bindings(model.settings.release_permission.is_some())
-            .filter(is_relevant)
-            .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
-            .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
+    let can_release = model.settings.release_permission.is_some();
+    let (always_shown, others): (Vec<&Binding>, Vec<&Binding>) = bindings(can_release)
+        .filter(is_relevant)
+        // A session of a recording cannot be connected to.
+        .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
+        .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
     let back = BINDINGS.iter().filter(|binding| shows_back_hint && has_action(binding, &[Action::Back]));
+    // The binding of Esc has no hint of its own. All other bindings that get here have one.
     let hint = |binding: &Binding| {
         let keystroke = binding.keys.split(' ').next().unwrap_or_default();
         let text = format!(" {}   ", binding.hint.unwrap_or("back"));

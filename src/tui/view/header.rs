@@ -51,11 +51,11 @@ enum HeaderItem {
     Project,
     /// The program's name.
     ProgramName,
-    /// The slots of projects that have a free one.
+    /// The slots of projects that have a free slot.
     Slots,
-    /// The age of stale data of profiles that the banner names.
+    /// The age of stale data, if the banner names every profile with stale data.
     StaleProfiles,
-    /// The words beside the counts. The glyphs stay.
+    /// The words beside the counts, and the state of a replay. The glyphs and the numbers stay.
     CountWords,
     /// The slots of full projects, if there are several profiles. The note below the table names them, too.
     FullSlots,
@@ -101,11 +101,11 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     let profile_suffix = |profile: ProfileId| {
         model.profiles.label(profile).map(|label| format!(": {label}")).unwrap_or_default()
     };
-    let stale =
+    let first_stale =
         model.profiles.ids().find_map(|profile| Some((profile, stale_response_age(model, profile, now)?)));
-    let failing =
+    let first_failing =
         failing_profiles(model).first().and_then(|profile| Some((*profile, polling_error(model, *profile)?)));
-    let warning = match (stale, failing) {
+    let warning = match (first_stale, first_failing) {
         _ if model.paused => vec![span("PAUSED", theme.paused())],
         (Some((profile, age)), _) => {
             vec![span(
@@ -134,13 +134,14 @@ pub(super) fn has_any_response(model: &Model) -> bool {
     model.profiles.iter().any(|(_, profile)| profile.tracker.health().last_success.is_some())
 }
 
-/// Returns the profiles whose polls are failing: all of them, or those of a list.
+/// Returns the profiles with a current failure of all their polls, or of the polls of a list. The failure of a single
+/// session's polls does not count.
 pub(super) fn failing_profiles(model: &Model) -> Vec<ProfileId> {
     let is_failing = |profile: &ProfileId| polling_error(model, *profile).is_some();
     model.profiles.ids().filter(is_failing).collect()
 }
 
-/// Returns the error of the failing polls of a profile.
+/// Returns the error of a profile's failing polls, or `None` if they do not fail.
 fn polling_error(model: &Model, profile: ProfileId) -> Option<&ApiError> {
     model.profiles.get(profile).tracker.health().failure_streak.as_ref().map(|failing| &failing.error)
 }
@@ -193,6 +194,7 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
         // On a single line, truncate the error so that the time of the next try stays visible.
         message = text::truncate(&message, room.saturating_sub(text::width(&next_retry)));
     }
+    // The time of the next try stays on one line: it can be wrapped only at its first blank, before the "·".
     let message = format!("{message}{}", next_retry.replace(' ', NBSP).replacen(NBSP, " ", 1));
     for (offset, part) in text::wrap(&message, room).into_iter().take(lines).enumerate() {
         drawing::write_line(
@@ -203,7 +205,8 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
     }
 }
 
-/// Returns a text such as "next try in 8 s", or `None` if polls do not fail or will not be tried again.
+/// Returns a text about the next try of failing polls, such as "next try in 8 s", or `None` if there will be no try.
+/// While polling is paused, returns a text even if no polls fail.
 pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) -> Option<String> {
     let profile = model.profiles.get(profile);
     if profile.info.missing_key_reason.is_some() {
@@ -228,7 +231,7 @@ pub(super) fn whole_seconds_between(model: &Model, from: Moment, to: Moment) -> 
     Duration::from_secs(u64::try_from(whole_seconds(to).saturating_sub(whole_seconds(from))).unwrap_or(0))
 }
 
-/// Returns the age of a profile's last response, if the profile's data is stale.
+/// Returns the age of a profile's last response in whole seconds, if the profile's data is stale.
 fn stale_response_age(model: &Model, profile: ProfileId, now: Moment) -> Option<Duration> {
     let last_success = model.profiles.get(profile).tracker.health().last_success?;
     model.stale_data_age(profile, now).map(|_| whole_seconds_between(model, last_success.received, now))
@@ -243,7 +246,7 @@ fn left_line(model: &Model, is_shown: impl Fn(HeaderItem) -> bool) -> OwnedLine 
     drawing::join_spaced(std::iter::once(name).chain(count_items(model, is_shown(HeaderItem::CountWords))))
 }
 
-/// Returns the counts that are not zero, or `0 running` if all are zero.
+/// Returns the counts that are not zero. If all are zero, returns `0 running`, or nothing before the first response.
 fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
     let theme = model.settings.theme;
     let StatusCounts {
@@ -258,7 +261,7 @@ fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
         with_alerts,
         ..
     } = *model.table.rows().counts();
-    // Each item: the status with its glyph and style, its count, its word.
+    // Each item: the status, its count, its word. The glyph and style of the status replace it below.
     let known = [
         (Status::Running, running, "running"),
         (Status::Pending, pending, "pending"),
@@ -334,8 +337,10 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
     drawing::join_spaced(parts)
 }
 
-/// Returns the oldest of the profiles' last responses. Ignores the profiles in `stale`, because the header shows the
-/// age of their data instead, and ignores failing profiles unless only failing ones remain.
+/// Returns the oldest of the profiles' last responses, and its profile. Ignores the profiles in `stale`, because the
+/// header shows the age of their data instead. Also ignores failing profiles, unless no other profile remains.
+///
+/// `stale` has each profile with stale data, and the age of its last response.
 pub(super) fn oldest_last_response(
     model: &Model,
     stale: &[(ProfileId, Duration)],
@@ -403,8 +408,8 @@ fn slot_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span
     parts
 }
 
-/// Returns the profiles whose data is stale, with the greatest age. For a single profile, also returns the error and
-/// the time of the next try.
+/// Returns a warning about the profiles in `stale`: their name or number, and the greatest age of their data. If only
+/// one profile is stale and `with_cause` is true, adds its error and the time of the next try.
 fn no_data_spans(
     model: &Model,
     stale: &[(ProfileId, Duration)],
@@ -433,7 +438,7 @@ fn no_data_spans(
     spans
 }
 
-/// Returns the used slots and the limit, and those that the last 429 response named if they differ.
+/// Returns the used slots and the limit. Adds the two numbers that the last 429 response gave, if they differ.
 fn slots_text(slots: ProjectSlots) -> String {
     let used = slots.used.map_or_else(|| "?".into(), |used| used.to_string());
     let full = if slots.is_full() { " FULL" } else { "" };
@@ -444,7 +449,8 @@ fn slots_text(slots: ProjectSlots) -> String {
     format!("{used}/{}{full}{limit_error}", slots.limit)
 }
 
-/// Returns the project's name if the API key has exactly one project, otherwise the host unless it is the public API's.
+/// Returns "demo" in demo mode, or the project's name if the API key has only one project. Otherwise returns the host,
+/// or `None` for the public API.
 fn project_or_host(model: &Model) -> Option<String> {
     let settings = &model.settings;
     if settings.demo {

@@ -1,5 +1,5 @@
-//! Draws a line of text being typed: a prompt, the text with its cursor, and an error message. The part of the text
-//! that caused the error is underlined.
+//! Draws a line of text that the user is typing: a prompt, the text with its cursor, and an error message. The part of
+//! the text that caused the error is underlined.
 
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ pub(super) fn draw(
         input.value().char_indices().nth(input.cursor()).map_or(input.value().len(), |(index, _)| index);
     // The text, with one span per style. The cursor has a span of its own.
     let mut text_spans: Vec<Span<'static>> = Vec::new();
-    let mut spans_before_cursor = 0;
+    let mut spans_before_cursor = 0; // the number of spans
     for (index, character) in input.value().char_indices() {
         let is_error = error_range.as_ref().is_some_and(|range| range.contains(&index));
         let style = if is_error { theme.critical().add_modifier(Modifier::UNDERLINED) } else { Style::new() };

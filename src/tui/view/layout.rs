@@ -38,8 +38,8 @@ const SPACIOUS_HEIGHT: u16 = 12;
 /// The minimum height of a screen with a blank line above the footer. If such a screen also shows details, it keeps a
 /// line for the note below the table even without a note.
 const MORE_SPACIOUS_HEIGHT: u16 = 20;
-/// The maximum height of the details below the table, which rarely need more. The table gets the other rows of a high
-/// screen.
+/// The maximum height of the details below the table. The details rarely need more, so the table gets the other rows of
+/// a high screen.
 const LOWER_PANE_MAX_HEIGHT: u16 = 20;
 /// The maximum height of the banner.
 const BANNER_MAX_HEIGHT: u16 = 3;
@@ -50,7 +50,7 @@ const BANNER_SUFFIX_WIDTH: u16 = 22;
 pub(super) fn viewport(model: &Model, screen: Rect, now: Moment) -> Viewport {
     let layout = layout(model, screen);
     let viewport = Viewport { screen, layout, details: None, popup: popup::extent(model, screen) };
-    // To count the lines of the details, all lines are built. So this happens only while keystrokes scroll the details.
+    // Counting the lines of the details builds all of them, so this happens only while keystrokes scroll the details.
     let pane = viewport.details_pane().filter(|_| model.focus.pane().scrolls_fields());
     Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), ..viewport }
 }
@@ -61,6 +61,7 @@ fn layout(model: &Model, screen: Rect) -> Layout {
     }
     let header = row(screen, 0);
     let banner = Rect { height: banner_height(model, screen), ..below(screen, 1) };
+    // Above the body: the header, the banner and a blank line. Below: the footer and a blank line.
     let rows_above =
         1_u16.saturating_add(banner.height).saturating_add(u16::from(screen.height >= SPACIOUS_HEIGHT));
     let rows_below = 1_u16.saturating_add(u16::from(screen.height >= MORE_SPACIOUS_HEIGHT));
@@ -110,6 +111,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> BodyLayout {
         Pane::Table | Pane::LowerDetails(_) | Pane::FullDetails(_) | Pane::Events | Pane::Recent => {}
     }
     let height_above_details = inner.height.saturating_sub(LOWER_PANE_MAX_HEIGHT);
+    // The maximum height of the table.
     let max_height = if has_room_below { (inner.height / 2).max(height_above_details) } else { inner.height };
     // One row more than sessions, for the headings. A table of fewer than three rows has no headings, so the table of a
     // single session gets a third, empty row.
@@ -140,5 +142,6 @@ pub(super) fn split_details(pane: Rect) -> (Rect, Option<Rect>) {
         return (pane, None);
     }
     let half = (pane.width / 2).max(LEFT_HALF_MIN_WIDTH);
+    // Two blank columns separate the halves.
     (Rect { width: half.saturating_sub(1), ..pane }, Some(indent(pane, half.saturating_add(1))))
 }

@@ -59,7 +59,7 @@ pub fn viewport(model: &Model, now: Moment) -> Viewport {
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
     let area = frame.area();
     let cached = model.viewport();
-    // The frame has the new size of a resized terminal before the resize message arrives.
+    // After a resize of the terminal, the frame has the new size before the model receives the resize message.
     let viewport = if cached.screen == area { *cached } else { layout::viewport(model, area, now) };
     draw_screen(frame.buffer_mut(), model, &viewport, now);
 }

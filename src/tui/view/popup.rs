@@ -46,6 +46,7 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
             draw_scrolled_lines(buffer, screen, model, "Polling", lines, *top);
         }
         Focus::Reveal { id, url, expires_at, .. } => {
+            // `expires_at` is a time since boot.
             let hidden_at = now.plus(expires_at.saturating_sub(now.boot));
             let hidden_in = header::whole_seconds_between(model, now, hidden_at).max(Duration::from_secs(1));
             draw_url(buffer, screen, model, id, url.expose(), hidden_in);
@@ -53,7 +54,8 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
     }
 }
 
-/// Returns the number of lines of the open popup and the height that shows them, or `None` if no open popup scrolls.
+/// Returns the number of lines of the open popup, and the number of lines that are visible at once. Returns `None` if
+/// there is no open popup, or if it does not scroll.
 pub(super) fn extent(model: &Model, screen: Rect) -> Option<ScrollExtent> {
     let lines = match &model.focus {
         Focus::Help { .. } => help_lines(model, inner_width(screen)).len(),
@@ -153,14 +155,15 @@ fn help_lines(model: &Model, room: usize) -> Vec<OwnedLine> {
     let theme = model.settings.theme;
     let key_label =
         |keys: &str| if theme.ascii { keys.replace("↓ ↑", "Down Up") } else { keys.to_owned() };
-    let shown_bindings = || bindings(model.settings.release_permission.is_some());
+    let can_release = model.settings.release_permission.is_some();
+    let shown_bindings = || bindings(can_release);
     let key_width = shown_bindings().map(|binding| text::width(&key_label(binding.keys))).max().unwrap_or(0);
     // In a narrow popup the help text goes below the keystrokes.
     let is_help_beside = room >= key_width.saturating_add(MIN_HELP_WIDTH);
     let indent = if is_help_beside { key_width.saturating_add(2) } else { 2 };
     let mut lines = Vec::new();
     for binding in shown_bindings() {
-        let mut keys = key_label(binding.keys);
+        let mut keys = key_label(binding.keys); // empty after the first line of the binding
         if !is_help_beside {
             lines.push(Line::styled(std::mem::take(&mut keys), theme.bold()));
         }
@@ -268,6 +271,7 @@ fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Owned
         let time =
             model.settings.zone.short_date_time(model.profiles.profile_time(profile, at.received), now);
         let target = match scope {
+            // Without an API key no request was sent, so the failure is about the key and not about a scope.
             _ if matches!(error.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
             Scope::Session(id) => format!("session {}", id.sanitise(40)),
             Scope::List(list) => list.to_string(),
@@ -358,6 +362,7 @@ fn draw_url(
 ) {
     let theme = model.settings.theme;
     let lines = text::wrap(&text::sanitise(url, MAX_URL_WIDTH), usize::from(screen.width));
+    // A low screen has no rules above and below, to leave all lines to the URL.
     let rule_lines = if screen.height > 4 { 2 } else { 0 };
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(rule_lines);
     let area = centred(screen, screen.width, height);

@@ -12,6 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
+use super::cells::MAX_STATUS_WORD_WIDTH;
 use super::column_solver::{self, PlacedColumn, WidthStep};
 use super::drawing::{self, OwnedLine, span};
 use super::header;
@@ -61,6 +62,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let note = recent.time_and_total().map(|(at, total)| count_note(model, at, total)).unwrap_or_default();
     let is_multi_profile = model.profiles.is_multi_profile();
     let (title, note) = if area.width < SOME_COLUMNS_MIN_WIDTH {
+        // The number without the time of the response.
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
     } else if is_multi_profile {
         ("The newest sessions of all profiles", note)
@@ -106,7 +108,7 @@ fn count_note(model: &Model, at: Moment, total: usize) -> String {
     let at = model.settings.zone.time(model.server_time(at));
     match (model.recent.sessions.len(), total) {
         (shown, total) if shown < total => format!("{shown} of {total}, as of {at}"),
-        (total, _) => format!("{total}, as of {at}"),
+        (shown, _) => format!("{shown}, as of {at}"),
     }
 }
 
@@ -140,6 +142,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
             .map(|(date, _)| date.to_owned());
         date.unwrap_or(short)
     };
+    // 8: the width of a time of day.
     let time_width = visible().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);
     let columns = resolve_columns(area.width, id_width, profile_width(model), time_width);
     for PlacedColumn { key: column, x, width } in &columns {
@@ -184,6 +187,7 @@ fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
 
 /// Returns the width of the profile column, or 0 if there is only one profile.
 fn profile_width(model: &Model) -> usize {
+    // 7: the width of the heading.
     model.profiles.labels().map_or(0, |labels| labels.width().clamp(7, MAX_PROFILE_WIDTH))
 }
 
@@ -207,12 +211,10 @@ fn resolve_columns(
         (RecentColumn::Ran, unless_narrow(8)),
         (RecentColumn::End, 0),
     ];
-    column_solver::solve_columns(
-        widths,
-        [WidthStep::Add(RecentColumn::End, 1), WidthStep::Widen(RecentColumn::End, u16::MAX)],
-        2,
-        screen_width,
-    )
+    // The last column gets all the room that the others leave.
+    let steps = [WidthStep::Add(RecentColumn::End, 1), WidthStep::Widen(RecentColumn::End, u16::MAX)];
+    let gap = 2;
+    column_solver::solve_columns(widths, steps, gap, screen_width)
 }
 
 fn cell_area(row: Rect, x: u16, width: u16) -> Rect {
@@ -222,7 +224,11 @@ fn cell_area(row: Rect, x: u16, width: u16) -> Rect {
 
 fn status_spans(model: &Model, session: &Session, with_word: bool) -> Vec<Span<'static>> {
     let (glyph, style) = model.settings.theme.status(&session.status);
-    let word = if with_word { format!(" {}", session.status.sanitise(9)) } else { String::new() };
+    let word = if with_word {
+        format!(" {}", session.status.sanitise(MAX_STATUS_WORD_WIDTH))
+    } else {
+        String::new()
+    };
     vec![span(glyph, style), span(word, style)]
 }
 
@@ -231,8 +237,9 @@ fn start_time(model: &Model, session: &Session, server_now: Timestamp) -> String
     at.map_or_else(|| "–".into(), |at| model.settings.zone.short_date_time(at, server_now))
 }
 
-/// Returns the verdict on an ended session, which is based on its fields alone, or the expiry of a live one. The expiry
-/// is a time, not a countdown, so that the pane does not change every second.
+/// Returns the verdict on an ended session, or the expiry of a live session. The verdict rests on the session's fields
+/// alone if the profile's tracker does not know the session. The expiry is a time, not a countdown, so that the pane
+/// does not change every second.
 fn end_or_expiry(model: &Model, profile: ProfileId, session: &Session, server_now: Timestamp) -> OwnedLine {
     let (theme, zone) = (model.settings.theme, model.settings.zone);
     if let Some(verdict) = model.profiles.get(profile).tracker.verdict_for_session(session) {

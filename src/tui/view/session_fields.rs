@@ -26,9 +26,10 @@ const INLINE_METADATA_LINES: usize = 2;
 const MAX_VALUE_WIDTH: usize = 4000;
 /// The maximum width of a value that should be one of a few known words, such as a region, in columns.
 const MAX_WORD_WIDTH: usize = 24;
-/// The maximum width of a metadata key with its indent that can widen the column of keys, in columns.
+/// The maximum width of a metadata key, with its indent, that widens the column of keys. The value after a wider key is
+/// not aligned with the others.
 const MAX_ALIGNED_KEY_WIDTH: usize = 22;
-/// The maximum depth of a metadata entry that still increases its indent.
+/// The depth of the metadata entries with the largest indent. Deeper entries have the same indent.
 const MAX_INDENTED_DEPTH: usize = 12;
 /// The minimum time without proxy traffic that is shown, in seconds.
 const MIN_IDLE_SECONDS: u64 = 60;
@@ -207,6 +208,7 @@ impl<'a> SessionFieldsBuilder<'a> {
             Cause::KeepAliveEnded { .. } | Cause::EndedPastExpiry { .. } | Cause::Gone { .. } => {
                 theme.warning()
             }
+            // All other ends are normal, or not known to be a problem.
             _ => Style::new(),
         };
         let label = match (&verdict.cause, verdict.confidence) {
@@ -260,7 +262,7 @@ impl<'a> SessionFieldsBuilder<'a> {
     }
 
     /// Returns two texts: the billed minutes with their cost, which includes proxy traffic; and a note with the time
-    /// that an ended session used, or with the cost of a live one at its expiry.
+    /// that an ended session used, or with the cost of a live session at its expiry.
     fn cost_texts(&self, session: &Session) -> Option<(String, String)> {
         let rates = self.model.settings.rates;
         let proxy = rates.cost_of_bytes(session.proxy_bytes.unwrap_or(0));
@@ -292,7 +294,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         ))
     }
 
-    /// Returns "at most " if the API gives no plausible end, because durations are upper bounds then.
+    /// Returns "at most " if the API gives no plausible end: the session's duration is then an upper bound.
     fn at_most_prefix(&self) -> &'static str {
         if self.record.is_end_exact() { "" } else { "at most " }
     }
@@ -411,7 +413,7 @@ impl<'a> SessionFieldsBuilder<'a> {
             return format!(", none for {}", text::format_age(idle));
         }
         let rate = self.record.traffic.rate().filter(|rate| *rate >= 1.0);
-        #[expect(clippy::cast_possible_truncation, reason = "a cast to an integer stays within it")]
+        #[expect(clippy::cast_possible_truncation, reason = "the cast stays within the limits of i64")]
         let rate = rate.map(|rate| format!(", {}/s", text::format_bytes(rate as i64)));
         rate.unwrap_or_default()
     }
@@ -432,8 +434,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the name of each connect field and whether it is present. Never adds its value, because a connect URL
-    /// contains a signing key.
+    /// Adds the name of each connect field, with "present" or "absent". Never adds the value of a field, because a
+    /// connect URL contains a signing key.
     fn add_connect_fields(&mut self, session: &Session) {
         let theme = self.list.theme;
         let has_ended = session.status.phase() == Phase::Ended;
@@ -528,20 +530,22 @@ impl<'a> SessionFieldsBuilder<'a> {
 fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     let (theme, room) = (list.theme, list.value_width().saturating_sub(1));
     let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());
-    let mut lines = 0;
+    let mut line_count = 0;
     for entry in metadata.entries(MAX_ENTRIES) {
         path.truncate(entry.depth);
         path.push(entry.key.sanitise(room));
+        // An entry without a value is the heading of the entries below it.
         let Some(value) = entry.value else { continue };
         let key = text::truncate(&path.join("."), room / 2);
         let value =
             text::truncate(&value.sanitise(room), room.saturating_sub(text::width(&key)).saturating_sub(1));
         let used: usize = line.iter().map(|span| text::width(&span.content)).sum();
+        // 4: the blank between key and value, and the gap of three blanks before the entry.
         let entry_width = text::width(&key).saturating_add(text::width(&value)).saturating_add(4);
         if used > 0 && used.saturating_add(entry_width) > room {
-            list.add_field(if lines == 0 { "metadata" } else { "" }, std::mem::take(&mut line));
-            lines += 1;
-            if lines == INLINE_METADATA_LINES {
+            list.add_field(if line_count == 0 { "metadata" } else { "" }, std::mem::take(&mut line));
+            line_count += 1;
+            if line_count == INLINE_METADATA_LINES {
                 return;
             }
         }
@@ -549,11 +553,12 @@ fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
         line.extend([span(format!("{gap}{key} "), theme.dim()), span(value, Style::new())]);
     }
     if !line.is_empty() {
-        list.add_field(if lines == 0 { "metadata" } else { "" }, line);
+        list.add_field(if line_count == 0 { "metadata" } else { "" }, line);
     }
 }
 
-/// Adds the metadata that the session's creator attached: as a tree in the full pane, otherwise in a line or two.
+/// Adds the metadata that the session's creator attached: as a tree in the full pane, otherwise in at most
+/// [`INLINE_METADATA_LINES`] lines.
 pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record, is_full_pane: bool) {
     let theme = list.theme;
     let add_message = |list: &mut FieldList, text: &str| {
@@ -572,6 +577,7 @@ pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record,
     list.lines.push(Line::styled(" metadata", theme.dim()));
     let entries = metadata.entries(MAX_ENTRIES);
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
+    // Only the first 20 columns of a key count for the width of the column.
     let key_widths = leaves
         .map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.sanitise(20))));
     let key_width = key_widths.filter(|width| *width <= MAX_ALIGNED_KEY_WIDTH).max().unwrap_or(0);

@@ -94,7 +94,8 @@ impl Column {
 }
 
 /// All columns from left to right: the column, the range of screen widths that show it, and its minimum width. A column
-/// of width 0 is shown only if a step in [`WIDTH_STEPS`] adds it.
+/// of width 0 is shown only if a step in [`WIDTH_STEPS`] adds it. The owner has two entries, because its minimum width
+/// depends on the screen.
 const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Glyph, 0..=59, 1),
     (Column::Status, 60..=u16::MAX, 11),
@@ -138,21 +139,22 @@ const PROFILE_MIN_WIDTH: u16 = 4;
 const PROFILE_MEDIUM_WIDTH: u16 = 7;
 /// The maximum width of a profile's name, in columns.
 const PROFILE_MAX_WIDTH: u16 = 14;
-/// The minimum number of short sessions (under a minute) that the note mentions.
+/// The minimum number of short sessions (under a minute). The note does not mention fewer.
 const MIN_SHORT_SESSIONS: u64 = 3;
 /// The minimum width of a screen on which the note names keystrokes.
 const NOTE_HINTS_MIN_WIDTH: u16 = 60;
 
 /// Places the columns on a screen that is `screen_width` columns wide. `id_width` is the width of the longest id
-/// prefix. `profile_width` is the width of the longest profile name, or `None` if there is only one profile.
+/// prefix. `profile_width` is the width of the longest profile name, or `None` if there is only one profile. Without
+/// `with_metadata`, the owner and the metadata are left out.
 fn resolve_columns(
     screen_width: u16,
     id_width: u16,
     profile_width: Option<u16>,
     with_metadata: bool,
 ) -> Vec<PlacedColumn<Column>> {
-    // The profile column takes its room from the screen width that decides which columns are shown. But a screen that
-    // shows the word of a status without profiles also does so with profiles.
+    // On a screen that shows the word of a status, `COLUMNS` is read as if the screen were narrower by the room for the
+    // profile column, but still wide enough for this word.
     let profile_room = profile_width.map_or(0, |profile| profile.min(PROFILE_MEDIUM_WIDTH).saturating_add(1));
     let effective_width =
         screen_width.saturating_sub(profile_room).max(screen_width.min(STATUS_WORD_MIN_SCREEN));
@@ -275,14 +277,16 @@ fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
     let prefix = header::profile_prefix(model, profile);
     let (at, id) = (model.settings.zone.time(*at), id.prefix(8));
     let release = if model.settings.release_permission.is_some() { ", x releases one" } else { "" };
+    // If there are too many sessions, the end of one frees no slot.
     Some(match excess {
         0 => format!("{prefix}no free slot: {id} frees its own at {at}{release}"),
         _ => format!("{prefix}no free slot, {excess} too many: {id} ends at {at}"),
     })
 }
 
-/// Draws the line below the table: the active filters, projects without a free slot, and the numbers of rows that are
-/// out of view, muted or unreadable. `visible_rows` is the number of rows for which the table has room.
+/// Draws the line below the table: the active filters, projects without a free slot, the numbers of sessions that are
+/// out of view, muted or unreadable, and a sentence on short sessions. `visible_rows` is the number of rows for which
+/// the table has room.
 pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_rows: u16) {
     let theme = model.settings.theme;
     let mut parts = Vec::new();

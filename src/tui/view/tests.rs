@@ -51,6 +51,7 @@ const STATES: [NamedModel; 53] = [
         with_change(story(), |model| {
             model.focus = Focus::Pane(Pane::Events);
             model.table.mark_interacted();
+            // The user has scrolled back to event 8. The events after event 14 are new since the last keystroke.
             model.scroll.set_positions(0, Some(EventRef { profile: ProfileId::FIRST, seq: 8 }));
             model.read_cursors = [(ProfileId::FIRST, 14)].into_iter().collect();
         })
@@ -175,12 +176,14 @@ fn with_focus(focus: Focus) -> Model {
     with_change(calm(), |model| model.focus = focus)
 }
 
+/// Returns a model with an ended session selected.
 fn ended() -> Model {
     let mut model = calm();
     select(&mut model, RELEASED_ID);
     model
 }
 
+/// Returns a model with more sessions than the screen has rows, scrolled, and sorted by proxy bytes.
 fn many() -> Model {
     let mut model = calm();
     let started = at("21:00:00");
@@ -192,6 +195,7 @@ fn many() -> Model {
     model
 }
 
+/// Returns a model in which only the polls of the selected session fail.
 fn late() -> Model {
     let mut model = calm();
     let id = model.table.selected().cloned().unwrap();
@@ -222,6 +226,7 @@ fn limited() -> Model {
     model
 }
 
+/// Returns a model with two sessions named on the command line, before the first response.
 fn waiting() -> Model {
     let ids: Vec<_> = ["first", "second"].into_iter().map(id).collect();
     let mut model = empty_model(Targets::Ids(ids.clone()));
@@ -265,6 +270,7 @@ fn filter_without_match() -> Model {
     model
 }
 
+/// Returns a model in which the user edits the filter, with the cursor before the fourth character.
 fn typing() -> Model {
     let mut model = filtered();
     let input = tui_input::Input::new(model.table.filter().text().to_owned()).with_cursor(3);
@@ -330,6 +336,7 @@ fn revealed_url() -> Model {
     })
 }
 
+/// Returns a model with two release requests: one is pending, and one has failed.
 fn releasing() -> Model {
     let mut model = calm();
     let (failed, releasing) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
@@ -485,10 +492,11 @@ fn columns_grow_with_screen_width() {
 }
 
 #[test]
-fn profile_column_at_every_width() {
+fn profile_column_grows_with_screen_width() {
     let mut screens = String::new();
     for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
         let buffer = draw_to_buffer(&mut two_profiles(), (width, 12), now());
+        // The headings and the first three rows.
         let screen: Vec<String> = buffer_text(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
         screens.push_str(&format!("{width}\n{}\n\n", screen.join("\n")));
     }
@@ -500,13 +508,13 @@ fn colours_match_their_snapshots() {
     insta::assert_snapshot!("look_calm", buffer_styles(&draw_to_buffer(&mut calm(), (120, 24), now())));
     insta::assert_snapshot!(
         "look_late",
-        buffer_styles(&draw_to_buffer(&mut unreachable(), (120, 24), state_time("late")))
+        buffer_styles(&draw_to_buffer(&mut unreachable(), (120, 24), state_time("unreachable")))
     );
     let mut mono = unreachable();
     mono.settings.theme = Theme::mono();
     insta::assert_snapshot!(
         "look_mono",
-        buffer_styles(&draw_to_buffer(&mut mono, (80, 24), state_time("late")))
+        buffer_styles(&draw_to_buffer(&mut mono, (80, 24), state_time("unreachable")))
     );
 }
 
@@ -557,21 +565,24 @@ fn selected_row_is_entirely_bold() {
 
 #[test]
 fn stale_rows_are_dim() {
-    let buffer = draw_to_buffer(&mut unreachable(), (120, 24), state_time("late"));
-    let cell = (4..12).map(|y| &buffer[(16, y)]).find(|cell| cell.symbol() == "4").unwrap();
-    assert!(cell.modifier.contains(Modifier::DIM), "{cell:?}");
+    let buffer = draw_to_buffer(&mut unreachable(), (120, 24), state_time("unreachable"));
+    assert!(is_row_dim(&buffer, "e4da3b7f"));
+}
+
+/// Returns true if the row of the session with this id prefix is dim.
+fn is_row_dim(buffer: &Buffer, id_prefix: &str) -> bool {
+    let text = buffer_text(buffer);
+    let row = text.lines().position(|line| line.contains(id_prefix)).unwrap();
+    // Column 16 is inside the id.
+    buffer[(16, u16::try_from(row).unwrap())].modifier.contains(Modifier::DIM)
 }
 
 #[test]
 fn only_stale_profiles_rows_are_dim() {
     let mut model = with_change(profiles_refused(), |model| model.table.select_none());
     let buffer = draw_to_buffer(&mut model, (120, 40), state_time("profiles_refused"));
-    let text = buffer_text(&buffer);
-    let is_dim = |id: &str| {
-        let row = text.lines().position(|line| line.contains(id)).unwrap();
-        buffer[(16, u16::try_from(row).unwrap())].modifier.contains(Modifier::DIM)
-    };
-    assert_eq!((is_dim("77aa88bb"), is_dim("45c48cce")), (true, false));
+    assert!(is_row_dim(&buffer, "77aa88bb"), "a session of the profile whose polls fail");
+    assert!(!is_row_dim(&buffer, "45c48cce"), "a session of the other profile");
 }
 
 #[test]
@@ -649,7 +660,8 @@ fn details_scroll_to_their_last_line() {
             let rule = screen.lines().nth(usize::from(pane.top())).unwrap();
             let last = screen.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
             assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
-            assert!(lines < height || last.len() > 1, "{name} {size:?}: the last line is visible");
+            // An empty line is only the '|' of `buffer_text`.
+            assert!(lines < height || last.len() > 1, "{name} {size:?}: the last line of the pane is empty");
         }
     }
 }
@@ -704,6 +716,7 @@ proptest! {
         prop_assert!(!row(height - 1).trim().is_empty(), "{name}: no footer on {width}x{height}");
         // The error of a line being typed may cover the rows above it.
         let is_covered = matches!(model.focus, Focus::Filter { error: Some(_), .. } | Focus::AddSession { invalid: Some(_), .. });
+        // The table scrolls to its selected row only after the first keystroke.
         if let (BodyLayout::Table { table, .. }, true, false) = (body, interacted, is_covered) {
             let marker = model.settings.theme.selection_glyph();
             let marked = (table.top()..table.bottom()).filter(|y| row(*y).starts_with(marker)).count();
@@ -786,7 +799,7 @@ fn details_scroll_to_end_at_any_time() {
 }
 
 #[test]
-fn slots_need_all_sessions_watched() {
+fn slots_show_limit_error_and_unknown_use() {
     let mut model = slots_full();
     assert!(text_at_size(&mut model, (120, 40), now()).contains("slots 6/6 FULL"));
     let message = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";

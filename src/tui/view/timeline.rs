@@ -4,7 +4,7 @@
 //!   ─ What happened ──────────────────── 1 new since your last key ─
 //!   ─ 2026-11-22 ─                                                      where the day changes
 //!   21:04:02  first seen RUNNING, 14m 58s left
-//!   21:04:09  last reply that said otherwise                            before an end
+//!   21:04:09  last reply that said RUNNING                              before an end
 //!   21:04:12  COMPLETED (endedAt 21:04:11.6)
 //!   21:04:12  ⚑ keep-alive session ended early
 //! ```
@@ -98,6 +98,7 @@ fn draw_pane(
     for (offset, line) in lines.iter().enumerate() {
         drawing::write_line(buffer, drawing::indent(drawing::row(inner, offset), 1), line);
     }
+    // The selected event is the last one in view. Mark its lines.
     if let (EventScope::All, Some((profile, event))) = (scope, model.selected_event()) {
         let first_line = lines.len().saturating_sub(builder.event_lines(profile, event).len());
         for offset in first_line..lines.len() {
@@ -184,8 +185,9 @@ impl EventLineBuilder<'_> {
         let today = zone.date(self.model.server_time(self.now));
         let mut lines: Vec<OwnedLine> = Vec::new(); // in reverse order, like `events`
         let mut day: Option<String> = None;
-        // The sentence on the last response before an end, with its time, the end's event and its profile. It belongs
-        // between older events, so it waits until the loop reaches an event that is not newer.
+        // The last response before an end: its profile, the event of the end, the time of the response, and a sentence
+        // about the response. The sentence belongs between older events, so it waits until the loop reaches an event
+        // that is not newer than the response.
         let mut pending_last_alive: Option<(ProfileId, &Event, Timestamp, String)> = None;
         for (EventRef { profile, .. }, event) in events {
             if let Some((profile, end, at, sentence)) =
@@ -193,6 +195,7 @@ impl EventLineBuilder<'_> {
             {
                 lines.extend(self.last_alive_lines(profile, end, at, &sentence));
             }
+            // In reading order, the separator of a day is above the first event of this day.
             let event_day = zone.date(event.learned_at);
             if let Some(later_day) = day.replace(event_day.clone()).filter(|later| *later != event_day) {
                 lines.push(self.day_separator(&later_day));
@@ -288,7 +291,8 @@ impl EventLineBuilder<'_> {
     }
 
     /// Returns a sentence as wrapped lines, in reading order. The first line starts with the time `at`. The id of the
-    /// event's session and the profile's name follow, if there are columns for them.
+    /// event's session and the profile's name follow, if there are columns for them. `first_style` is the style of the
+    /// first word of the sentence, `rest_style` the style of the other words.
     fn sentence_lines(
         &self,
         profile: ProfileId,
