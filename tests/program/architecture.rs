@@ -1,4 +1,4 @@
-//! Import rules between the modules of the `keepwatch` package. Cargo enforces those between crates.
+//! Import rules between the modules of the `keepwatch` package. Cargo enforces the rules between crates.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ const IMPORT_RULES: &[ImportRule] = &[
     ImportRule {
         module: "tui",
         except: &["view", "mod.rs", "event_loop.rs", "replay.rs"],
+        // The forms in which an import or a path can name the view.
         forbidden: &["::view", "view::", "{view", " view,"],
     },
     rule("tui/view", &["crate::api", "crate::store", "crate::terminal", "tokio::", "reqwest::"]),
@@ -64,7 +65,8 @@ fn sources(folder: &Path, except: &[PathBuf], files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns the lines of `file` that name a forbidden path. Unit tests, comments and lines with strings do not count.
+/// Returns the lines of `file` that name a forbidden path. Unit tests, comments and lines with strings do not count,
+/// nor does the word `viewport`, which contains `view`.
 fn violations(file: &Path, forbidden: &[&str]) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
     let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();

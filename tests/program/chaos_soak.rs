@@ -40,8 +40,9 @@ use resources::{Measurement, ResourceHistory};
 
 /// Sessions that live at the same time.
 const LIVING: usize = 1000;
+/// Poll interval of the program.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Time until all bounded collections are full and memory must be flat. In a shorter soak it is half of its length.
+/// Time after which all bounded collections are full, so that memory must be flat. Half of the soak if that is shorter.
 const WARM: Duration = Duration::from_secs(12 * 60);
 /// Shortest long soak. In less time bounded collections are not full yet, so memory grows.
 const LEAST: Duration = Duration::from_secs(10 * 60);
@@ -56,6 +57,7 @@ const MOST_GROWTH: f64 = 300.0;
 /// Most requests in flight: four polls, four more that the keystroke `r` sends, and one of the other client.
 const MOST_IN_FLIGHT: u64 = 4 + 4 + 1;
 
+/// Keystrokes. The test presses a random element of this list at a time.
 const KEYS: [&str; 24] = [
     "j",
     "k",
@@ -82,6 +84,7 @@ const KEYS: [&str; 24] = [
     "/status:error\r",
     "/owner:nightly !keep:yes\r",
 ];
+/// Terminal sizes, as columns and rows.
 const SIZES: [(u16, u16); 6] = [(120, 40), (80, 24), (60, 20), (30, 10), (200, 60), (9, 3)];
 
 #[test]
@@ -145,12 +148,13 @@ fn soak(length: Duration) -> SoakResult {
     api.control.clear_faults();
     let faults_ended = api.control.now();
     let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
+    // Leaves any popup or input. Presses Esc slowly: right before another keystroke it counts as Alt.
     for _ in 0..4 {
-        // One at a time: Esc right before another keystroke counts as Alt.
         terminal.press("\x1b");
         wait_for_time(&api, api.control.now().plus(Offset::from_duration(Duration::from_millis(150))));
     }
-    // Sends polls that wait for a retry delay, and ends a pause. On a busy machine the first r may count as Alt-r, after Esc.
+    // Sends the polls that wait for a retry delay, and ends a pause, which a filter typed in the wrong place may have
+    // begun. On a busy machine the last Esc and the first r may count as Alt-r.
     terminal.press("rr");
     wait_for_final_polls(&terminal, &api, &mut requests, &checker);
     assert!(!String::from_utf8_lossy(&terminal.raw()).contains("panicked at"), "{}", terminal.screen());
@@ -160,13 +164,14 @@ fn soak(length: Duration) -> SoakResult {
 
     let quit = api.control.now();
     let history = history(&journal);
+    // The truth has grown since the first checker got it.
     let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
     let findings = checker.check(&history, &requests, quit);
     assert!(recording.metadata().unwrap().len() > 100_000, "the recording is too short");
     SoakResult { resources, findings, in_flight: api.counts().max_in_flight }
 }
 
-/// Prints the measurements, even if a later check fails.
+/// Prints the measurements. The caller does so before any check, because a failing check ends the soak.
 #[expect(clippy::print_stdout, reason = "the figures are the purpose of a soak")]
 fn print_resources(resources: &ResourceHistory) {
     println!("\n{resources}");
@@ -180,6 +185,7 @@ fn soak_scenario(length: Duration) -> Scenario {
     scenario
 }
 
+/// Returns a window without limits.
 fn everything() -> Window {
     Window { from: Offset::from_micros(i64::MIN), to: Offset::NEVER }
 }
@@ -225,6 +231,7 @@ fn wait_for_time(api: &TestSimulator, at: Offset) {
 /// Releases a recent session, as another client with the same API key would. A fault may prevent it.
 fn release(api: &TestSimulator, rng: &mut fastrand::Rng) {
     let now = api.control.now();
+    // The last four minutes, in microseconds.
     let recent = Window { from: now.plus(Offset::from_micros(-240_000_000)), to: now };
     let facts: Vec<TruthEvent> = api.control.ground_truth(recent);
     let appeared =

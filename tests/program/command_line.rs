@@ -9,6 +9,7 @@ use crate::harness::{
     KEY, PROGRAM, TEST_TIMEOUT, TestSimulator, clean_env, collect_output, lines, output, wait_for_exit,
 };
 
+/// A running session with unusual metadata, and a session that has ended.
 const TWO: &str = r#"
 [[session]]
 id = "s-1"
@@ -77,7 +78,7 @@ fn get_json_uses_api_field_names() {
     let api = TestSimulator::serve(TWO);
     let run = run(&api, &["get", "--json", "s-1"]);
     let sessions: Vec<Value> = serde_json::from_str(&run.out).unwrap();
-    assert_eq!(sessions.len(), 1, "one session is an array, too");
+    assert_eq!(sessions.len(), 1, "a single session is not in an array");
     assert_eq!(sessions[0]["id"], "s-1");
     assert_eq!(sessions[0]["userMetadata"]["note"], "a\u{1b}[31mb");
     assert!(sessions[0].get("connectUrl").is_none() && sessions[0].get("signingKey").is_none());
@@ -199,6 +200,7 @@ fn rejected_api_key_stops_get_early() {
     let args: Vec<&str> = std::iter::once("get").chain(ids.iter().map(String::as_str)).collect();
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
     let rejected = run_with(&args, &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
+    // Four requests are in flight when the first one is rejected.
     assert_eq!((rejected.code, api.log().len()), (3, 4), "{}", rejected.err);
     assert!(rejected.err.contains("36 more were not asked for"), "{}", rejected.err);
 }

@@ -90,8 +90,8 @@ fn odd_sessions() -> Vec<Value> {
         .collect()
 }
 
-/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next
-/// session, with the id that it asks for in place of an id that is not empty. Returns the URL.
+/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next session. The requested id
+/// replaces the session's id, unless that is empty. Returns the server's URL.
 fn mock(sessions: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -129,7 +129,7 @@ fn mock(sessions: Vec<Value>) -> String {
 }
 
 #[test]
-fn get_prints_every_valid_session() {
+fn get_prints_unusual_sessions() {
     let sessions = odd_sessions();
     sessions.iter().for_each(|session| assert_valid(SESSION, session));
     let url = mock(sessions.clone());
@@ -149,7 +149,7 @@ fn get_prints_every_valid_session() {
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(0), "{err}");
         if format.is_empty() {
-            assert_eq!(out.lines().count(), 41, "{out}");
+            assert_eq!(out.lines().count(), 41, "{out}"); // with the table's head
             assert!(!out.chars().any(|letter| letter.is_control() && letter != '\n'), "{out}");
         } else {
             let printed: Vec<Value> = serde_json::from_str(&out).unwrap();
@@ -163,7 +163,7 @@ fn get_prints_every_valid_session() {
 }
 
 #[test]
-fn screen_shows_every_valid_session() {
+fn screen_shows_unusual_sessions() {
     let url = mock(odd_sessions());
     let env = [("BROWSERBASE_BASE_URL", url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let mut command = vec![PROGRAM, "-i", "1s"];
@@ -174,6 +174,7 @@ fn screen_shows_every_valid_session() {
     for id in ["id 0", "id 1", "id 29"] {
         terminal.wait_for(id);
     }
+    // Moves, opens the details, sorts, hides metadata, changes panes, and reverses the order.
     for key in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
         terminal.press(key);
     }

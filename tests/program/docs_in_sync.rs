@@ -32,6 +32,7 @@ fn readme_lists_every_key_binding() {
 
 #[test]
 fn readme_shows_current_help() {
+    // The help is in the README's first and second `text` blocks.
     for (index, args) in [(1, &["--help"][..]), (2, &["simulate", "--help"])] {
         let output =
             output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()).env("COLUMNS", "110"));
@@ -69,6 +70,7 @@ fn readme_shell_commands_release_a_session() {
         format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());
     let output = output(
         Command::new("sh")
+            // The commands use port 8787. The simulator of this test has another port.
             .args(["-euc", &commands.replace("8787", port)])
             .env_clear()
             .envs(clean_env())
@@ -81,10 +83,11 @@ fn readme_shell_commands_release_a_session() {
 }
 
 #[test]
-fn contributing_names_the_sdk_tests() {
+fn contributing_runs_all_sdk_tests() {
     let module = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/sdk.rs")).unwrap();
     let contributing = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/CONTRIBUTING.md")).unwrap();
     assert!(contributing.contains("\ncargo test --locked --test program -- --ignored --nocapture sdk::\n"));
+    // The command runs only ignored tests, so every test of the module must be ignored.
     assert_eq!(module.matches("#[test]\n#[ignore").count(), module.matches("#[test]").count());
 }
 

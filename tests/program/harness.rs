@@ -16,8 +16,9 @@ use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native
 /// The API key that every test passes to the program. No output may contain it.
 pub(crate) const KEY: &str = "bb_live_CANARYdoNotShowMe7c31";
 
-/// Longest time that a test waits for a condition. Nothing takes this long on a busy machine, so only a failure reaches
-/// it. The longest retry delay is at least 45 s: a program that wrongly uses it after a first failure fails its test.
+/// Longest time that a test waits for a condition. Even on a busy machine nothing takes this long, so a test reaches
+/// the limit only if it fails. It is shorter than the program's longest retry delay, which is at least 45 s: a program
+/// that wrongly waits that long after a first failure fails its test.
 pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The program under test.
@@ -47,6 +48,7 @@ pub(crate) struct TestSimulator {
     pub(crate) url: String,
     pub(crate) control: Control,
     simulator: Arc<Simulator>,
+    /// Ends the simulator's thread when it is dropped.
     _end: tokio::sync::oneshot::Sender<()>,
 }
 
@@ -146,8 +148,8 @@ pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// Returns the environment of every program that a test starts: of the machine's own variables only `PATH`. Without
-/// `HOME` there is no journal, so tests do not see each other's sessions.
+/// Returns the environment of every program that a test starts. `PATH` is the only one of the machine's own variables.
+/// Without `HOME` there is no journal, so tests do not see each other's sessions.
 pub(crate) fn clean_env() -> Vec<(String, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
     [("PATH", path.as_str()), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC")]
@@ -182,7 +184,9 @@ impl vt100::Callbacks for OscOutput {
 
 struct TerminalState {
     parser: vt100::Parser<OscOutput>,
+    /// All output of the program.
     raw: Vec<u8>,
+    /// True after the end of the output.
     closed: bool,
     read_mode: ReadMode,
     /// True while the reader thread waits for the end of [`ReadMode::Stopped`].
@@ -194,7 +198,7 @@ struct TerminalState {
 pub(crate) enum ReadMode {
     /// As fast as the program writes.
     Quickly,
-    /// A few thousand bytes a second, like a modem or a bad line.
+    /// At most 24 bytes every 5 ms, like a modem or a bad line.
     Slowly,
     /// No reading, as after Ctrl-S.
     Stopped,
@@ -207,10 +211,12 @@ pub(crate) struct Terminal {
     master: Option<Box<dyn MasterPty + Send>>,
     input: Option<Box<dyn Write + Send>>,
     child: Box<dyn Child + Send + Sync>,
+    /// The state, and a condition variable that is notified of each change to it.
     state: Arc<(Mutex<TerminalState>, Condvar)>,
+    /// The terminal's modes before the program started, as `Debug` formats them.
     modes_before: String,
     /// Receives a message when the reader thread ends.
-    reader: Receiver<()>,
+    reader_ended: Receiver<()>,
 }
 
 fn size(columns: u16, rows: u16) -> PtySize {
@@ -250,7 +256,7 @@ impl Terminal {
         ));
         let mut output = pair.master.try_clone_reader().unwrap();
         let input = pair.master.take_writer().unwrap();
-        let (done, reader) = channel();
+        let (end_sender, reader_ended) = channel();
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             let mut buffer = [0; 65536];
@@ -277,12 +283,12 @@ impl Terminal {
                 shared.1.notify_all();
                 if count == 0 || state.read_mode == ReadMode::Closing {
                     drop(output);
-                    let _ = done.send(());
+                    let _ = end_sender.send(());
                     return;
                 }
             }
         });
-        Self { master: Some(pair.master), input: Some(input), child, state, modes_before, reader }
+        Self { master: Some(pair.master), input: Some(input), child, state, modes_before, reader_ended }
     }
 
     /// Starts `keepwatch ARGS` against `api`, with the API key [`KEY`].
@@ -383,8 +389,8 @@ impl Terminal {
         self.state.1.notify_all();
     }
 
-    /// Stops reading, and returns once the reader thread has noticed. It notices with the next bytes, so this redraws
-    /// the screen until it has.
+    /// Stops reading, and returns once the reader thread has stopped. A read that waits for bytes must return first, so
+    /// this makes the program redraw until then.
     pub(crate) fn stop_reading(&mut self) {
         self.set_read_mode(ReadMode::Stopped);
         let deadline = now() + TEST_TIMEOUT;
@@ -399,7 +405,7 @@ impl Terminal {
     /// waits in a read and keeps the terminal open.
     pub(crate) fn close(&mut self) {
         self.set_read_mode(ReadMode::Closing);
-        self.reader.recv_timeout(TEST_TIMEOUT).unwrap();
+        self.reader_ended.recv_timeout(TEST_TIMEOUT).unwrap();
         self.input = None;
         self.master = None;
     }
@@ -446,12 +452,12 @@ impl Terminal {
             self.modes_before,
             "the terminal's modes are not restored"
         );
-        // The last bytes may still be between the pty and the reader thread.
         self.wait_for_modes(|screen| {
             !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
         });
         let raw = self.raw();
         let count = |sequence: &[u8]| raw.windows(sequence.len()).filter(|at| *at == sequence).count();
+        // 22 saves the title on the terminal's stack, 23 restores it.
         assert_eq!(
             count(b"\x1b[22;0t"),
             count(b"\x1b[23;0t"),
@@ -470,7 +476,7 @@ impl Terminal {
         }
     }
 
-    /// Asserts that the program wrote neither its API key nor a signing key, except those in the URLs `allowed`.
+    /// Asserts that the program did not write its API key, nor any signing key except the ones in the URLs `allowed`.
     pub(crate) fn assert_no_secrets(&self, api: &TestSimulator, allowed: &[&str]) {
         let raw = String::from_utf8_lossy(&self.raw()).into_owned();
         assert!(!raw.contains(KEY), "the API key was shown");

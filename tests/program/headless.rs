@@ -1,5 +1,5 @@
-//! The commands that watch without a screen: `events`, `wait`, `explain`, and the event stream that replaces the screen
-//! where none is possible.
+//! The commands without a screen: `events`, `wait` and `explain`. Also the event stream that `keepwatch` prints where a
+//! screen is not possible.
 
 use std::process::{Command, Stdio};
 
@@ -124,7 +124,7 @@ fn events_end_when_reader_closes() {
 }
 
 #[test]
-fn rejected_api_key_ends_every_watcher() {
+fn rejected_api_key_ends_headless_commands() {
     let api = TestSimulator::serve(SESSIONS);
     for args in [&["events"][..], &["events", "s-2"], &["wait", "s-2"], &["explain", "s-2"], &["s-2"]] {
         let output = PipedProgram::start_with_key(&api, args, "wrong").finish(&api);
@@ -225,7 +225,8 @@ fn stalled_reader_does_not_block_signals() {
         .spawn()
         .unwrap();
     let out = child.stdout.take().unwrap();
-    // A pipe holds 64 KiB; no whole line fits into the rest.
+    // A full pipe can hold less than its 64 KiB: Linux starts a new page of 4 KiB for each line that does not fit into
+    // the rest of the last page.
     wait_until("a full pipe", || rustix::io::ioctl_fionread(&out).unwrap() >= 56_000);
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
     let status = wait_for_exit(&mut child);

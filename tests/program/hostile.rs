@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{KEY, PROGRAM, Terminal};
 
-/// Returns texts that make a terminal execute sequences, reorder or hide text, or slow down. Each contains a word by
-/// which tests find it.
+/// Returns texts that make a terminal execute sequences, reorder or hide text, or slow down. The last is harmless text
+/// in several scripts. Each begins with a word by which tests find it.
 fn texts() -> [String; 9] {
     [
         "title\u{1b}]0;owned\u{7}".to_owned(),
@@ -36,7 +36,7 @@ fn deep() -> String {
 /// Returns a session with hostile texts in every field, as JSON. `seed` selects the text of each field.
 fn session(id: &str, seed: usize, is_over: bool) -> String {
     let texts = texts();
-    let text = |turn: usize| &texts[(seed + turn) % texts.len()];
+    let text = |offset: usize| &texts[(seed + offset) % texts.len()];
     let mut metadata = json!({ "name": text(0), "run": { "id": text(1) } });
     metadata[text(2)] = json!([text(3), text(4), { text(5): text(6) }]);
     if seed.is_multiple_of(5) {
@@ -60,7 +60,8 @@ fn session(id: &str, seed: usize, is_over: bool) -> String {
     }
 }
 
-/// Serves hostile sessions, which run until `sessions_are_over` is set. While `should_fail` is set, serves hostile errors.
+/// A server of hostile sessions, which run until `sessions_are_over` is set. While `should_fail` is set, it responds
+/// with hostile errors instead.
 struct Server {
     url: String,
     should_fail: Arc<AtomicBool>,
@@ -90,7 +91,8 @@ impl Server {
         Terminal::start(&command, &all, 120, 40)
     }
 
-    /// Runs a command on a terminal until it exits. Asserts that the output is harmless, and returns it with the exit code.
+    /// Runs a command on a terminal until it exits. Asserts that the output is harmless. Returns the output and the
+    /// exit code.
     fn run_to_end(&self, args: &[&str], env: &[(&str, &str)]) -> (String, u32) {
         let mut terminal = self.start_program(args, env);
         let code = terminal.wait_for_exit_and_output().exit_code();
@@ -100,7 +102,7 @@ impl Server {
     }
 }
 
-/// Reads a request and sends a response: `error`, or if that is empty the hostile resource.
+/// Reads a request and responds with `error`, or with the hostile resource if `error` is empty.
 fn respond(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Result<()> {
     let (mut request, mut header) = (String::new(), String::new());
     let mut lines = BufReader::new(stream.try_clone()?);
@@ -141,14 +143,15 @@ fn session_list(is_over: bool) -> String {
     format!("[{},\"no session \\u001b[31m\"]", sessions.join(","))
 }
 
-/// Decodes the percent-encoding of a path segment.
+/// Decodes the percent-encoding of a path segment. The URL parser decodes only queries, so the segment becomes a query.
 fn decoded(segment: &str) -> String {
-    // These stand for themselves in a path, but not in a query.
+    // In a path these characters stand for themselves. In a query they would not.
     let query = segment.replace('+', "%2B").replace('=', "%3D").replace('&', "%26");
     url::Url::parse(&format!("x://h/?{query}")).unwrap().query_pairs().next().unwrap().0.into_owned()
 }
 
-/// Returns an error response. `turn` selects one of seven ways in which a server's text reaches an error, and the text.
+/// Returns an error response. `turn` selects the hostile text, and one of the seven ways in which a server's text
+/// reaches an error.
 fn error(turn: usize) -> String {
     let texts = texts();
     let text = &texts[turn % texts.len()];
@@ -168,8 +171,8 @@ fn error(turn: usize) -> String {
     )
 }
 
-/// Returns true if `c` is a control or invisible character that the program itself never writes. It writes tabs, line breaks,
-/// ESC, and BEL after a title; the caller allows BEL.
+/// Returns true if `c` is a control or invisible character, other than the tabs, line breaks and ESC that the program
+/// itself writes. BEL counts as hostile: the program writes it after a title, so the caller has to allow it.
 fn is_hostile(c: char) -> bool {
     matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1a}' | '\u{1c}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
@@ -178,12 +181,13 @@ fn is_hostile(c: char) -> bool {
 /// Asserts that the output consists of text and the program's own escape sequences.
 fn assert_harmless(raw: &[u8], name: &str) {
     let text = String::from_utf8_lossy(raw);
-    // The program's own sequences move the cursor and set colours, modes and the title. None of them looks like these.
+    // The program's own sequences move the cursor and set colours, modes and the title. None of those contains these.
     for bad in ["\u{1b}]52", "]0;owned\u{7}", "\u{1b}[2J\u{1b}]", "\u{1b}[1m\u{202e}"] {
         assert!(!text.contains(bad), "{name}: {bad:?}");
     }
     let hostile = text.chars().find(|c| is_hostile(*c) && *c != '\u{7}');
     assert_eq!(hostile, None, "{name}");
+    // The program keeps up to four combining marks on one letter, which some languages need. The text has 2000.
     let marks = text.split(|c| c != '\u{301}').map(|run| run.chars().count()).max().unwrap_or(0);
     assert!(marks <= 4, "{name}: {marks} marks on one letter");
 }
@@ -201,7 +205,7 @@ fn hostile_text_on_screen_is_sanitised() {
     let leave_with_esc = |terminal: &mut Terminal, text: &str| {
         terminal.wait_for(text);
         terminal.press("\x1b");
-        terminal.wait_until("it closed", |screen| !screen.contents().contains(text));
+        terminal.wait_until(&format!("a screen without {text}"), |screen| !screen.contents().contains(text));
     };
     terminal.press("j\rG\tG");
     terminal.press("e");
@@ -211,10 +215,11 @@ fn hostile_text_on_screen_is_sanitised() {
     terminal.press("sssS");
     terminal.wait_for("reversed");
     terminal.press("R");
-    leave_with_esc(&mut terminal, "ewest");
+    leave_with_esc(&mut terminal, "ewest"); // Newest, newest
     server.should_fail.store(true, Ordering::SeqCst);
     terminal.press("r");
     terminal.wait_for("rate limited");
+    // One round for each kind of error.
     for _ in 0..7 {
         terminal.press("r");
         terminal.press("cyl");
@@ -224,7 +229,7 @@ fn hostile_text_on_screen_is_sanitised() {
     server.should_fail.store(false, Ordering::SeqCst);
     server.sessions_are_over.store(true, Ordering::SeqCst);
     terminal.press("r");
-    terminal.wait_for("8 ended");
+    terminal.wait_for("8 ended"); // of nine: the program rejects id 7, which contains line breaks
     terminal.press("e"); // shows the events, which the filter does not hide
     terminal.wait_for("COMPLETED");
     terminal.press("q");
@@ -240,7 +245,7 @@ fn hostile_text_on_screen_is_sanitised() {
     let (session, _) = server.run_to_end(&["history", "0-title", "--since", "36500d"], &env);
     assert!(session.contains("first seen"), "{session}");
     server.run_to_end(&["export", "0-title", "--to", &file("one.ndjson")], &env);
-    // A prefix finds each hostile id. Id 7 contains line breaks, so the program rejects it.
+    // A prefix finds each hostile id, except the rejected id 7.
     for number in [0, 1, 2, 3, 4, 5, 6, 8] {
         let (recording, code) = server.run_to_end(&["export", &format!("{number}-")], &env);
         assert!(code == 0 && recording.contains("keepwatch_recording"), "{number}: {:.300}", recording);
@@ -264,7 +269,7 @@ fn hostile_text_in_commands_is_sanitised() {
         (&["wait", "a", "b"], 0),
         (&["explain", "a"], 0),
         (&["explain", "--with-metadata", "b"], 0),
-        (&["release", "k", "--confirm", "zzzz"], 0),
+        (&["release", "k", "--confirm", "zzzz"], 0), // the session has ended, so there is nothing to confirm
     ];
     let mut all = String::new();
     for (command, expected) in commands {
@@ -286,6 +291,7 @@ fn hostile_text_in_commands_is_sanitised() {
     for command in
         [&["get", "a"][..], &["get", "--json", "a"], &["explain", "a"], &["release", "k", "--confirm", "k"]]
     {
+        // Once for each kind of error.
         for _ in 0..7 {
             let (printed, code) = server.run_to_end(command, &[]);
             assert!(code != 0 && printed.contains("keepwatch: "), "{command:?}: {printed}");

@@ -7,7 +7,7 @@ use browserbase_simulator::{Expectation, Scenario};
 
 use crate::harness::{PROGRAM, Terminal, at_speed};
 
-/// A scenario that takes longer than this plays at the highest speed.
+/// A scenario that takes longer than this plays 100 times as fast as the clock, a shorter one 10 times.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Defines one test for each scenario, so that they run in parallel.
@@ -48,8 +48,8 @@ fn every_screen_expectation_has_a_test() {
 
 fn run_scenario(name: &str) {
     let scenario = Scenario::builtin(name).unwrap();
-    let long = scenario.expectations.iter().any(|expect| expect.within.0 > LONG);
-    at_speed(if long { 100 } else { 10 }, |speed| run_at(name, &scenario, speed));
+    let is_long = scenario.expectations.iter().any(|expect| expect.within.0 > LONG);
+    at_speed(if is_long { 100 } else { 10 }, |speed| run_at(name, &scenario, speed));
 }
 
 fn run_at(name: &str, scenario: &Scenario, speed: u32) {
@@ -75,7 +75,7 @@ fn run_at(name: &str, scenario: &Scenario, speed: u32) {
 
 /// Replaces the filter by the session's id. Its row is then the only one, and selected.
 fn select(terminal: &mut Terminal, id: &str) {
-    const CLEAR: &str = "\x15";
+    const CLEAR: &str = "\x15"; // Ctrl-U
     terminal.wait_for("filter"); // the screen accepts keystrokes now
     terminal.press(&format!("/{CLEAR}{id}\r"));
     terminal.wait_until("the selected session", |screen| screen.contents().contains(&id[..8]));

@@ -37,6 +37,7 @@ fn child_that_writes() {
             }
         });
     let run = RunId::new(clock.now().wall, fastrand::u64(..));
+    // The line break ends the line that the test harness has begun.
     println!("\nRUN {}", run.as_str());
     let host = "api.example".to_owned();
     let segment = Segment {
@@ -64,7 +65,7 @@ fn child_that_writes() {
         sent += 1;
         std::thread::park_timeout(Duration::from_millis(1));
     }
-    // The program waits for half a second. A busy machine may need longer for the queued entries.
+    // At its exit, the program itself waits only half a second. A busy machine may need longer for the queued entries.
     assert!(journal.flush(TEST_TIMEOUT));
     drop(journal);
     println!("\nDONE {sent}");
@@ -144,7 +145,8 @@ fn killed_writer_loses_at_most_a_second() {
     assert!(lost.last().is_some_and(|lost| *lost <= 1000), "lost {lost:?} ms");
 }
 
-/// Kills a process that writes, checks that the journal is intact, and returns the loss in milliseconds of entries.
+/// Kills a process that writes, and checks that the journal is intact. Returns the time, in milliseconds, from the last
+/// entry in the journal to the last entry that the process sent.
 fn lost_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
@@ -175,6 +177,7 @@ fn lost_when_killed() -> i64 {
         .collect();
     assert_eq!(kept, (0..i64::try_from(kept.len()).unwrap()).collect::<Vec<_>>(), "entries are missing");
     let last_sent = sent.last().unwrap().1;
+    // The journal may have an entry whose line was not printed any more.
     let last_kept =
         kept.last().map_or(sent[0].1, |number| sent[usize::try_from(*number).unwrap().min(sent.len() - 1)].1);
     let lost = last_sent - last_kept;
@@ -187,7 +190,8 @@ fn lost_when_killed() -> i64 {
     lost
 }
 
-/// Lets two processes write to one journal. Returns the number of entries, and the number of reads in that time.
+/// Lets two processes write to one journal. Returns the number of entries, and how often the journal was read
+/// meanwhile.
 fn write_at_once(seconds: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
@@ -229,7 +233,7 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
         assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "entries are lost");
         total += sent;
     }
-    assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100);
+    assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100); // 50 sessions in each of two runs
     drop(reader);
     assert_intact(&path);
     (total, read)
@@ -255,6 +259,7 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// Creates a home folder with a journal of two sessions. One ended now, one five days ago.
     fn with_journal() -> Self {
         let home = Self::new();
         let clock = Clock::system();
@@ -299,7 +304,7 @@ fn history_shows_recent_sessions_offline() {
     assert_eq!(lines.len(), 5, "{out}");
     assert!(lines[1].starts_with("6512bd43  nightly·[31m  "), "{out}");
     assert!(lines[1].contains("  ended early  18.2 MB  $0.28"), "{out}");
-    assert!(lines[4].ends_with("  87 %"), "{out}");
+    assert!(lines[4].ends_with("  87 %"), "{out}"); // watched for 1566 of 1800 s
     assert!(!out.contains('\u{1b}') && lines.iter().all(|line| line.chars().count() <= 80));
 
     let (code, out, _) = home.run(&["history", "--since", "7d", "--json", "--filter", "meta.run.id:c-881"]);

@@ -5,6 +5,7 @@ use std::fs;
 use crate::command_line::run_with;
 use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, wait_until};
 
+/// A session that ends, with secrets in its metadata, and a session that stays.
 const ENDS: &str = r#"
 about = "one that ends, one that stays"
 [[session]]
@@ -92,10 +93,10 @@ fn only_named_sessions_are_restored() {
     named.press("q");
     assert_eq!(named.wait_for_restored_exit().exit_code(), 0);
 
-    let mut none = Terminal::keepwatch(&api, &[ENDED, "-i", "1s", "--no-journal"], &env, 120, 40);
-    none.wait_for("first seen already COMPLETED");
-    none.press("q");
-    assert_eq!(none.wait_for_restored_exit().exit_code(), 0);
+    let mut without_journal = Terminal::keepwatch(&api, &[ENDED, "-i", "1s", "--no-journal"], &env, 120, 40);
+    without_journal.wait_for("first seen already COMPLETED");
+    without_journal.press("q");
+    assert_eq!(without_journal.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
@@ -128,7 +129,7 @@ timeout = "15m"
     let lists =
         |api: &TestSimulator| api.log().iter().filter(|request| request.path.ends_with("/sessions")).count();
     let before = lists(&api);
-    wait_until("two more rounds of polls", || lists(&api) > before + 4);
+    wait_until("five more lists", || lists(&api) > before + 4);
     let screen = narrowed.screen();
     assert!(screen.contains("1 running") && !screen.contains("8f14e45f"), "{screen}");
     assert!(
@@ -175,14 +176,18 @@ fn unwritable_journal_is_shown_in_header() {
     assert!(screen.contains("RUNNING") || watcher.wait_for("RUNNING").contains("journal off"), "{screen}");
     watcher.press("q");
     assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
+}
 
-    let none = folder.path().join("demo.sqlite");
-    let demo = [("KEEPWATCH_JOURNAL", none.to_str().unwrap())];
-    let mut demo = Terminal::start(&[PROGRAM, "demo"], &demo, 100, 30);
+#[test]
+fn demo_writes_no_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("demo.sqlite");
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let mut demo = Terminal::start(&[PROGRAM, "demo"], &env, 100, 30);
     demo.wait_for("RUNNING");
     demo.press("q");
     assert_eq!(demo.wait_for_restored_exit().exit_code(), 0);
-    assert!(!none.exists());
+    assert!(!journal.exists());
 }
 
 #[test]
@@ -190,14 +195,17 @@ fn redacted_metadata_is_not_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let api = TestSimulator::serve(ENDS);
     for options in [&["-i", "1s"][..], &["-i", "1s", "--no-metadata"]] {
+        // A journal for each list of options, which have different lengths.
         let journal = folder.path().join(format!("{}.sqlite", options.len()));
         let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+        // The second run restores the sessions of the first.
         for _ in 0..2 {
             let mut watcher = Terminal::keepwatch(&api, options, &env, 120, 40);
             watcher.wait_for("8f14e45f");
             watcher.press("e");
             let screen = watcher.wait_for("first seen RUNNING");
-            // This session is in the journal and in the list, so by now a list has been applied to the restored session.
+            // The running session is in the journal and in each list. So by now, the second run has applied a list to
+            // the restored session.
             assert!(!screen.contains("metadata changed"), "{screen}");
             watcher.press("q");
             assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
@@ -221,7 +229,7 @@ fn foreign_or_newer_file_is_left_alone() {
     let newer = folder.path().join("newer.sqlite");
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal-v1.sqlite");
     let mut bytes = fs::read(fixture).unwrap();
-    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes()); // user_version
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes()); // SQLite's user_version, which is the schema's version
     fs::write(&newer, &bytes).unwrap();
     for args in [&["history"][..], &["journal", "size"], &["export", ENDED]] {
         let refused = run_with(args, &[("KEEPWATCH_JOURNAL", newer.to_str().unwrap())], "");

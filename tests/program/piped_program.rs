@@ -14,7 +14,9 @@ use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, TestSimulator, clean_env, lines
 pub(crate) struct PipedProgram {
     child: Child,
     lines: Receiver<String>,
+    /// All lines read so far.
     out: String,
+    /// Thread that reads standard error. `None` once it has been joined.
     err: Option<JoinHandle<String>>,
 }
 

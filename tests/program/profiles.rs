@@ -107,6 +107,7 @@ fn id_is_polled_in_its_own_profile() {
     crate::harness::wait_until("polls of the session", || polls(&staging) > before + 3);
     let screen = terminal.screen();
     assert!(!screen.contains("not found") && line_with(&screen, "6512bd43").contains("staging"), "{screen}");
+    // The program asks the other profile until that says that it does not know the id.
     assert!((1..=2).contains(&polls(&acme)), "{} polls of the wrong profile", polls(&acme));
 }
 

@@ -8,9 +8,11 @@
 //! // promise: https-only, mutant: !plain -> false
 //! ```
 //!
-//! The mutant of the first lacks the statement. The mutant of the second replaces the first text in the statement by
-//! the second. A quick test checks that each row names a test and markers that exist. An ignored test, run by
-//! `.ci/protections`, builds each mutant in a copy of the sources and requires that the test of the row fails.
+//! A mutant is the program with that statement changed. A marker without `mutant` deletes the statement. A marker with
+//! `mutant: a -> b` replaces the first `a` in the statement by `b`.
+//!
+//! A quick test checks that each row names a test and markers that exist. An ignored test, run by `.ci/protections`,
+//! builds each mutant in a copy of the sources and requires that the test of the row fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,7 +24,7 @@ const TIME_LIMIT: &str = "300";
 
 struct Row {
     promise: String,
-    /// Target (`lib`, `core`, `simulator` or `program`) and path of the test.
+    /// Target (`lib`, `core`, `simulator` or `program`), a space, and the path of the test.
     test: String,
     markers: Vec<String>,
 }
@@ -77,6 +79,7 @@ fn statement_length(code: &str) -> usize {
         let text = line.split("//").next().unwrap().trim();
         depth += text.matches(['(', '[', '{']).count();
         let closing = text.matches([')', ']', '}']).count();
+        // The code ends when all of its brackets are closed, or with the block around it.
         let is_end = depth == closing && (text.starts_with('.') || text.ends_with([';', ',', '}']));
         if is_end || depth < closing {
             return length;
@@ -157,23 +160,25 @@ fn passes(tree: &Path, test: &str) -> Result<bool, String> {
         "lib" => &["-p", "keepwatch", "--lib"],
         _ => &["-p", "keepwatch", "--test", "program"],
     };
-    // The dependencies are built there already.
-    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let cargo = |program: &str, args: &[&str], last: &[&str]| {
+    // This folder already has the compiled dependencies.
+    let target_folder =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    // `program` and `args` are cargo, or another program that runs it.
+    let cargo_test = |program: &str, args: &[&str], last: &[&str]| {
         let mut command = Command::new(program);
         command.args(args).args(["test", "--locked"]).args(target).args(last);
-        command.current_dir(tree).env("CARGO_TARGET_DIR", &built);
+        command.current_dir(tree).env("CARGO_TARGET_DIR", &target_folder);
         command.stdin(Stdio::null()).output().unwrap()
     };
-    let build = cargo(env!("CARGO"), &[], &["--no-run"]);
+    let build = cargo_test(env!("CARGO"), &[], &["--no-run"]);
     if !build.status.success() {
         return Err(String::from_utf8_lossy(&build.stderr).into_owned());
     }
     let output =
-        cargo("timeout", &[TIME_LIMIT, env!("CARGO")], &["--", "--exact", "--include-ignored", path]);
+        cargo_test("timeout", &[TIME_LIMIT, env!("CARGO")], &["--", "--exact", "--include-ignored", path]);
     let printed = String::from_utf8_lossy(&output.stdout);
-    let is_run = printed.contains("running 1 test") && printed.contains("test result: ");
-    is_run.then(|| output.status.success()).ok_or_else(|| printed.into_owned())
+    let has_ended = printed.contains("running 1 test") && printed.contains("test result: ");
+    has_ended.then(|| output.status.success()).ok_or_else(|| printed.into_owned())
 }
 
 /// Each line of `KEEPWATCH_PROTECTION` selects the rows that contain it: in the promise, the test or a marker.

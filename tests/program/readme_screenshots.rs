@@ -29,12 +29,16 @@ const ROWS: u16 = 30;
 /// Seconds from the start of the scenario to the picture.
 const AT: u64 = 29;
 
-/// Colours of a picture: background, foreground, and the ANSI colours that the themes use.
+/// Colours of a picture.
 struct Palette {
     name: &'static str,
+    /// Background.
     ground: &'static str,
+    /// Foreground.
     ink: &'static str,
+    /// Foreground of dim text.
     faint: &'static str,
+    /// The eight ANSI colours: black, red, green, yellow, blue, magenta, cyan and white.
     colours: [&'static str; 8],
 }
 
@@ -112,10 +116,11 @@ async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Repo
     Report::new(request, sent, sent.plus(Duration::from_millis(84)), response)
 }
 
+/// Draws a screen as SVG. Lengths are in pixels.
 fn svg(buffer: &Buffer, palette: &Palette) -> String {
-    let (cell_width, line, top) = (8.4, 18.0, 10.0);
-    let width = f64::from(COLUMNS) * cell_width + 2.0 * top;
-    let height = f64::from(ROWS) * line + 2.0 * top;
+    let (cell_width, line_height, margin) = (8.4, 18.0, 10.0);
+    let width = f64::from(COLUMNS) * cell_width + 2.0 * margin;
+    let height = f64::from(ROWS) * line_height + 2.0 * margin;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"'DejaVu Sans Mono', \
          Menlo, Consolas, monospace\" font-size=\"14\">\n<rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"{}\"/>\n",
@@ -127,7 +132,8 @@ fn svg(buffer: &Buffer, palette: &Palette) -> String {
             let first = &buffer[(column, row)];
             let start = column;
             let mut text = String::new();
-            // A gap ends the text element, so that a font with narrower wide letters does not shift the text after it.
+            // Two spaces end the text element. A font may draw wide letters narrower, which must not shift the text
+            // after the gap.
             while column < COLUMNS && same_look(first, &buffer[(column, row)]) && !text.ends_with("  ") {
                 let symbol = buffer[(column, row)].symbol();
                 text.push_str(symbol);
@@ -137,10 +143,10 @@ fn svg(buffer: &Buffer, palette: &Palette) -> String {
             if text.trim().is_empty() {
                 continue;
             }
-            let lead = u16::try_from(text.len() - text.trim_start().len()).unwrap();
+            let leading_spaces = u16::try_from(text.len() - text.trim_start().len()).unwrap();
             let text = text.trim();
-            let x = f64::from(start + lead) * cell_width + top;
-            let y = f64::from(row) * line + line - 4.0 + top;
+            let x = f64::from(start + leading_spaces) * cell_width + margin;
+            let y = f64::from(row) * line_height + line_height - 4.0 + margin; // of the baseline
             let length = f64::from(u16::try_from(keepwatch_core::text::width(text)).unwrap()) * cell_width;
             let bold = if first.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
             let text = text.replace('&', "&amp;").replace('<', "&lt;");

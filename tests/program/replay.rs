@@ -38,10 +38,10 @@ fn replay_matches_live_run() {
     let mut replay = Terminal::start(&[PROGRAM, "replay", path, "--utc"], &[], 120, 40);
     replay.wait_for("REPLAY at rest 1/");
     replay.wait_for("first seen RUNNING");
-    replay.press("]]]");
+    replay.press("]]]"); // three events forward
     let screen = replay.wait_for("14m 50s unused");
     assert!(screen.contains("COMPLETED"), "{screen}");
-    replay.press("[[[[");
+    replay.press("[[[["); // back to the first event
     replay.wait_until("the time before the end", |screen| !screen.contents().contains("COMPLETED"));
     replay.press("c");
     replay.wait_for("this is a recording");

@@ -1,5 +1,5 @@
-//! Limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the
-//! simulator counts the requests.
+//! Limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the tests
+//! count the requests in the simulator's log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,16 +23,17 @@ use tokio::sync::mpsc;
 use crate::harness::at_speed;
 
 const POLL_LIMITS: PollLimits = PollLimits { interval: Duration::from_secs(3), max_rps: 4 };
-/// Speed of most tests. At a higher speed, sending and parsing a thousand sessions takes too long.
+/// Speed of the clock in most tests. At a higher speed, sending and parsing a thousand sessions takes too long.
 const SPEED: u32 = 10;
-/// Speed of the test of `max_rps`. It must pass although a busy machine may pause for a fifth of a second.
+/// Speed of the clock in the test that checks `max_rps`. A busy machine may pause for 0.2 s, which is a second of this
+/// clock: the test must still pass.
 const HALF_SPEED: u32 = 5;
 
 fn seconds(count: i64) -> Offset {
     Offset::from_micros(count * 1_000_000)
 }
 
-/// Returns a running session that ends in an hour.
+/// Returns a session that has run for a minute and times out after an hour.
 fn running_session(name: &str) -> ScenarioSession {
     ScenarioSession {
         id: Some(name.to_owned()),
@@ -42,6 +43,7 @@ fn running_session(name: &str) -> ScenarioSession {
     }
 }
 
+/// Returns a session that completes at second `at`.
 fn ending_session(name: &str, at: i64) -> ScenarioSession {
     let end = ScenarioEnd::new(seconds(at), FinalStatus::Completed);
     ScenarioSession { ends: Some(end), ..running_session(name) }
@@ -79,7 +81,8 @@ struct WatchResult {
 }
 
 impl WatchResult {
-    fn lists(&self, status: &str) -> usize {
+    /// Returns the number of requests for the list of sessions with this status.
+    fn list_count(&self, status: &str) -> usize {
         self.lists.get(&format!("status={status}")).copied().unwrap_or(0)
     }
 
@@ -159,8 +162,13 @@ fn thousand_sessions_are_polled_by_list() {
             60,
             |_| false,
         );
-        assert!(result.lists("RUNNING") <= 21 && result.lists("PENDING") <= 8, "{:?}", result.lists);
-        assert!(result.lists("RUNNING") >= 8, "the machine was too slow for a result");
+        // In a minute, a poll of the running sessions every 3 s, and of the pending ones every 9 s.
+        assert!(
+            result.list_count("RUNNING") <= 21 && result.list_count("PENDING") <= 8,
+            "{:?}",
+            result.lists
+        );
+        assert!(result.list_count("RUNNING") >= 8, "the machine was too slow for a result");
         assert_eq!(result.tracker.len(), 1000);
         assert_eq!(WatchResult::ended_count(&result.tracker, "end"), 3);
         let mut singles = result.singles.clone();
@@ -191,17 +199,19 @@ fn ended_sessions_are_retrieved_once() {
         assert!(is_over(&result.tracker), "{:?}", result.elapsed);
         assert!(result.singles.len() == 200 && result.singles.values().all(|count| *count == 1));
         let elapsed = u64::try_from(result.elapsed.as_millis()).unwrap();
+        // A burst of four, then four a second, and one for a fraction of a request.
         let most = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
         assert!(result.times.len() <= most, "{} in {elapsed} ms", result.times.len());
+        // The retrievals must not keep the lists waiting: one list at least every 6 s, which is two intervals.
         assert!(
-            result.lists("RUNNING") * 6 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
+            result.list_count("RUNNING") * 6 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
             "too few polls of the lists"
         );
     });
 }
 
 #[test]
-fn last_named_end_stops_polling() {
+fn many_named_sessions_are_polled_by_list() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e", "f"];
         let own = names.iter().map(|name| ending_session(name, if *name == "f" { 12 } else { 5 }));
@@ -217,12 +227,12 @@ fn last_named_end_stops_polling() {
         );
         assert!(is_over(&result.tracker) && result.tracker.len() == 6);
         assert_eq!(result.singles, names.map(|name| (name.to_owned(), 1)).into());
-        assert!(result.lists("RUNNING") <= 8 && result.lists("PENDING") <= 3, "{:?}", result.lists);
+        assert!(result.list_count("RUNNING") <= 8 && result.list_count("PENDING") <= 3, "{:?}", result.lists);
     });
 }
 
 #[test]
-fn named_sessions_are_polled_without_lists() {
+fn missing_list_endpoint_falls_back_to_ids() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e"];
         let fault = Fault::with_status(FaultTarget::List, StatusCode::NOT_FOUND);
@@ -236,7 +246,7 @@ fn named_sessions_are_polled_without_lists() {
             |tracker| WatchResult::ended_count(tracker, "") == 5,
         );
         assert_eq!(WatchResult::ended_count(&result.tracker, ""), 5);
-        assert!(result.lists("RUNNING") + result.lists("PENDING") <= 2, "{:?}", result.lists);
+        assert!(result.list_count("RUNNING") + result.list_count("PENDING") <= 2, "{:?}", result.lists);
         assert!(result.singles.values().all(|count| (2..=8).contains(count)), "{:?}", result.singles);
         assert!(result.tracker.health().failures.is_empty());
     });

@@ -27,15 +27,16 @@ use crate::harness::at_speed;
 
 /// Poll interval of `keepwatch demo`.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Speed of most scenarios. A pause of a tenth of a second on a busy machine is only a second of the scenario.
+/// Speed of the clock in most scenarios. A pause of 0.1 s on a busy machine is then only a second of the scenario.
 const SPEED: u32 = 10;
-/// Speed of scenarios that take longer than [`LONG`].
+/// Speed of the clock in scenarios that take longer than [`LONG`].
 const TOP_SPEED: u32 = 100;
 const LONG: Duration = Duration::from_secs(60);
 /// Number of connect URLs that the user copies in scenarios with `copied`.
 const COPIES: usize = 3;
 
-/// All event names. A test checks the scenarios against them: expecting that a misspelt event is absent never fails.
+/// All event names. A test checks the names in the scenarios against these, because an expectation that a misspelt
+/// event is absent would never fail.
 const EVENTS: [&str; 25] = [
     "first_seen",
     "status_changed",
@@ -106,8 +107,8 @@ fn expectations_use_known_events() {
             let unknown =
                 expect.events.iter().chain(&expect.absent_events).find(|it| !EVENTS.contains(&it.as_str()));
             assert_eq!(unknown, None, "{name}");
-            let long = matches!(*name, "I09" | "I10"); // these incidents take longer
-            assert!(expect.within.0 <= Duration::from_secs(30) || long, "{name}");
+            let may_be_long = matches!(*name, "I09" | "I10"); // these incidents take longer
+            assert!(expect.within.0 <= Duration::from_secs(30) || may_be_long, "{name}");
         }
         assert!(scenario.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
     }
@@ -130,7 +131,8 @@ struct Watcher {
     start: Moment,
     tracker: SessionTracker,
     encoder: Encoder,
-    lines: Vec<StreamEntry>,
+    /// The recording so far.
+    entries: Vec<StreamEntry>,
     events: Vec<Event>,
     /// Number of connect URLs requested so far.
     copies: usize,
@@ -154,7 +156,7 @@ impl Watcher {
             start: clock.now(),
             tracker: SessionTracker::new(AlertThresholds::default()),
             encoder: Encoder::default(),
-            lines: Vec::new(),
+            entries: Vec::new(),
             events: Vec::new(),
             copies: 0,
             clock: clock.clone(),
@@ -181,15 +183,18 @@ impl Watcher {
         let urls: BTreeSet<String> =
             simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
         assert_eq!(urls.len(), watcher.copies, "a response repeated a connect URL");
-        assert!(urls.iter().all(|url| !watcher.lines.iter().any(|line| format!("{line:?}").contains(url))));
+        assert!(
+            urls.iter().all(|url| !watcher.entries.iter().any(|entry| format!("{entry:?}").contains(url)))
+        );
         watcher.assert_replay_matches();
     }
 
     fn apply(&mut self, input: Option<Input>) {
         if let Some(input) = input {
-            let (events, lines) = store::apply_and_encode(Some(&mut self.encoder), &mut self.tracker, input);
+            let (events, entries) =
+                store::apply_and_encode(Some(&mut self.encoder), &mut self.tracker, input);
             self.events.extend(events);
-            self.lines.extend(lines);
+            self.entries.extend(entries);
         }
     }
 
@@ -205,9 +210,9 @@ impl Watcher {
             host: None,
             no_metadata: false,
         };
-        self.lines.extend(self.encoder.finish(&self.tracker));
+        self.entries.extend(self.encoder.finish(&self.tracker));
         let mut file = Vec::new();
-        RecordingWriter::new(&mut file, &header).unwrap().write(&self.lines).unwrap();
+        RecordingWriter::new(&mut file, &header).unwrap().write(&self.entries).unwrap();
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
         let mut replayed = SessionTracker::new(recording.header.thresholds.clone());
@@ -253,16 +258,18 @@ impl Watcher {
             if let Err(missing) = self.check(expect) {
                 assert!(!is_over, "{missing}\n{}", self.describe(expect));
             } else if is_over || !expect.requires_absence() {
-                continue;
+                continue; // an absence has to last until the end, anything else has to happen only once
             }
             let left = expect.within.0.saturating_sub(elapsed);
             next = Some(next.map_or(left, |next| next.min(left)));
         }
         let alert = self.tracker.time_until_deadline(now);
-        let wait = alert.map_or(next?, |alert| alert.min(next.unwrap_or(alert)));
+        let next = next?;
+        let wait = alert.map_or(next, |alert| alert.min(next));
         Some(now.mono + wait.max(Duration::from_millis(10)))
     }
 
+    /// Returns the id of the expectation's session.
     fn id(&self, expect: &Expectation) -> Option<SessionId> {
         let word = expect.session.as_deref()?;
         Some(testing::id(self.scenario.find_session_id(word).unwrap()))

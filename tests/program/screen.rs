@@ -15,7 +15,7 @@ metadata = { name = "nightly-42", run = { id = "c-881" } }
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
-/// Decodes base64.
+/// Decodes base64: four letters are 24 bits, and so three bytes.
 pub(crate) fn base64(text: &str) -> Vec<u8> {
     let value = |letter: u8| match letter {
         b'A'..=b'Z' => letter - b'A',
@@ -67,6 +67,7 @@ fn connect_url_is_shown_only_on_request() {
     let urls = api.connect_urls();
     let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL on the screen");
     terminal.press("\x1b");
+    // Every signing key of the simulator begins with `ey`.
     terminal.wait_until("a screen without the URL", |screen| !screen.contents().contains("signingKey=ey"));
     terminal.assert_no_secrets(&api, &[shown]);
 }
@@ -198,11 +199,12 @@ fn no_color_and_ascii_are_honoured() {
     {
         let codes: Vec<&str> = sgr.split(';').collect();
         if codes.iter().all(|code| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit())) {
-            let colour = codes.iter().any(|code| {
+            // 30 to 38 and 90 to 97 set the foreground, 40 to 48 and 100 to 107 the background.
+            let sets_colour = codes.iter().any(|code| {
                 let code: u32 = code.parse().unwrap();
                 (30..39).contains(&code) || (40..49).contains(&code) || (90..108).contains(&code)
             });
-            assert!(!colour, "a colour was set: {sgr}");
+            assert!(!sets_colour, "a colour was set: {sgr}");
         }
     }
 }
@@ -235,8 +237,9 @@ fn tiny_terminal_shows_what_fits() {
     let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
     terminal.wait_for("45c48cce");
     terminal.resize(12, 3);
-    terminal
-        .wait_until("one line", |screen| screen.rows(0, 12).count() == 3 && screen.contents().contains('1'));
+    terminal.wait_until("three rows with a count", |screen| {
+        screen.rows(0, 12).count() == 3 && screen.contents().contains('1')
+    });
     terminal.resize(1, 1);
     terminal.resize(120, 40);
     terminal.wait_for("eu-central-1");
@@ -249,6 +252,7 @@ fn pause_stops_polling() {
     let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
     let polls = || requests(ID);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
+    // A second program, which polls once a second, measures the time of the pause.
     let reference = Terminal::keepwatch(&api, &["-i", "1s", other], &[], 100, 30);
     reference.wait_for("RUNNING");
     wait_until("three polls", || polls() >= 3);

@@ -33,7 +33,8 @@ fn run(command: &mut Command) {
     print!("{out}");
 }
 
-/// Runs `script` in `folder` with `interpreter`, against its own simulators.
+/// Runs `script` in `folder` with `interpreter`, against three new simulators: on a paid plan, on the free plan, and
+/// one whose only slot is taken.
 fn run_script(interpreter: &OsStr, script: &Path, folder: &Path) {
     let scenario = format!("{SCRIPTS}/scenario.toml");
     let paid = SimulateProgram::start(&["--scenario", &scenario]);

@@ -8,7 +8,8 @@ use crate::harness::{
     KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
 };
 
-/// Time within which the program must exit after its terminal is closed: under a second, or longer on a busy machine.
+/// Longest time from the end of the terminal to the exit of the program. Less than a second is usual; the rest is for a
+/// busy machine.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts the demo, with an environment that would break a program that uses the network.
@@ -50,6 +51,7 @@ fn closed_terminal_ends_program() {
     let mut terminal = demo();
     terminal.close();
     let (status, elapsed) = terminal.timed_exit();
+    // The system's name of SIGHUP is `Hangup` or `hangup`.
     assert!(
         status.signal().is_some_and(|it| it.contains("angup")) || status.exit_code() == 129,
         "{status:?}"
@@ -134,7 +136,7 @@ fn ctrl_z_restores_terminal() {
     exit_shell(terminal);
 }
 
-/// Exits the shell once it shows its prompt. The exiting program would get any keystrokes before that.
+/// Exits the shell once it shows its prompt. Before that, the exiting program would read the keystrokes.
 fn exit_shell(mut shell: Terminal) {
     shell.wait_until("the shell's prompt", |screen| {
         !screen.alternate_screen() && screen.contents().trim_end().ends_with("ready>")
@@ -143,7 +145,8 @@ fn exit_shell(mut shell: Terminal) {
     shell.wait_for_exit();
 }
 
-/// SIGTSTP from another process restores the terminal as Ctrl-Z does. SIGCONT in the background leaves it to the shell.
+/// SIGTSTP from another process restores the terminal as Ctrl-Z does. After SIGCONT the program is in the background,
+/// and leaves the terminal to the shell.
 #[test]
 fn sigtstp_restores_terminal() {
     let folder = tempfile::tempdir().unwrap();
@@ -162,6 +165,7 @@ fn sigtstp_restores_terminal() {
     terminal.wait_until("the shell", |screen| !screen.alternate_screen() && !screen.hide_cursor());
     terminal.wait_for("topped");
     send(Signal::CONT);
+    // The shell computes 42, so the echo of the typed command does not count as its output.
     terminal.press("echo still $((40 + 2))\n");
     terminal.wait_until("the shell's output", |screen| {
         !screen.alternate_screen() && screen.contents().contains("still 42")
@@ -218,7 +222,7 @@ fn child_that_panics() {
             "error" => return, // like `?`: only drops the screen
             "thread" => drop(std::thread::spawn(panics)),
             "task" => drop(tokio::spawn(async move { panics() })),
-            _ => panics(),
+            _ => panics(), // "loop": in the task of the event loop
         }
         std::future::pending::<()>().await;
     });

@@ -1,4 +1,5 @@
-//! `keepwatch simulate` as other programs use it: plain HTTP requests, and responses checked against the public schemas.
+//! `keepwatch simulate` as other programs use it: plain HTTP requests, and responses checked against the public
+//! schemas.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -36,7 +37,7 @@ impl SimulateProgram {
                 let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
                 Some((name.to_owned(), value.to_owned()))
             })
-            .take(3)
+            .take(3) // base URL, API key and project id
             .collect();
         let export = |name: &str| exports[name].clone();
         Self { url: export("BROWSERBASE_BASE_URL"), project: export("BROWSERBASE_PROJECT_ID"), child }
@@ -189,6 +190,7 @@ fn other_endpoints_match_schema() {
     let project = format!("/v1/projects/{}", api.project);
     assert_eq!(api.get(&project).expect_status(200, &[PROJECT]), projects[0]);
     let usage = api.get(&format!("{project}/usage")).expect_status(200, &[USAGE]);
+    // Five minutes of `busy` and four of `over`. Four minutes of 100 bytes a second.
     assert!(
         usage["browserMinutes"].as_u64().unwrap() >= 9 && usage["proxyBytes"].as_u64().unwrap() >= 24_000
     );

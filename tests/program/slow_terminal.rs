@@ -1,4 +1,7 @@
-//! A terminal that is slow, stopped, or resized often: polls continue, memory does not grow, and the last frame is right.
+//! A terminal that is slow, stopped, or resized often. Polls continue, memory does not grow, and the last frame is
+//! right.
+//!
+//! `ESC [ ? 2026 h` begins a frame, and the same with `l` ends it. `ESC [ 2 J` clears the screen for a redraw.
 
 use std::time::Duration;
 
@@ -23,7 +26,8 @@ const FRAMES: usize = 150;
 /// Most that the program's memory may grow, in KiB. The allocator may take this much without a leak.
 const GROWTH: usize = 3 * 1024;
 
-fn watching(api: &TestSimulator) -> Terminal {
+/// Starts the program, and waits for the session.
+fn start_watching(api: &TestSimulator) -> Terminal {
     let terminal = Terminal::keepwatch(api, &["-i", "1s", ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal
@@ -76,13 +80,13 @@ fn redraw(terminal: &mut Terminal, times: usize) {
 
 fn check_stopped_terminal(duration: Duration) {
     let api = TestSimulator::serve(ENDS);
-    let mut terminal = watching(&api);
+    let mut terminal = start_watching(&api);
     redraw(&mut terminal, 20);
     let before = resident_kib(&terminal);
     terminal.set_read_mode(ReadMode::Stopped);
     redraw(&mut terminal, FRAMES);
     let polls_before = polls(&api);
-    let wanted = usize::try_from(duration.as_secs()).unwrap();
+    let wanted = usize::try_from(duration.as_secs()).unwrap(); // one poll a second
     wait_until("polls while the terminal is stopped", || polls(&api) >= polls_before + wanted);
     redraw(&mut terminal, FRAMES);
     let growth = resident_kib(&terminal).saturating_sub(before);
@@ -107,7 +111,7 @@ fn terminal_stopped_for_a_minute() {
 #[test]
 fn slow_terminal_gets_fewer_frames() {
     let api = TestSimulator::serve(ENDS);
-    let mut terminal = watching(&api);
+    let mut terminal = start_watching(&api);
     redraw(&mut terminal, 20);
     let (memory, polls_before) = (resident_kib(&terminal), polls(&api));
     let before = count(&terminal.raw(), b"\x1b[?2026h");
@@ -126,7 +130,7 @@ fn slow_terminal_gets_fewer_frames() {
 #[test]
 fn resize_burst_draws_few_frames() {
     let api = TestSimulator::serve(ENDS);
-    let mut terminal = watching(&api);
+    let mut terminal = start_watching(&api);
     let before = count(&terminal.raw(), b"\x1b[?2026h");
     let start = crate::harness::now();
     for round in 0..500_u16 {
@@ -137,7 +141,8 @@ fn resize_burst_draws_few_frames() {
     terminal.resize(100, 30);
     terminal.wait_for("RUNNING");
     let frames = count(&terminal.raw(), b"\x1b[?2026h") - before;
-    // On a busy machine the resizes take longer than a second, so there is time for more frames.
+    // 500 resizes 2 ms apart take a second or more. On a busy machine they take longer, so there is time for more
+    // frames: one every 8 ms.
     let limit = 200.max(start.elapsed().as_millis() / 8);
     assert!((frames as u128) < limit, "{frames} frames, limit {limit}");
     assert_screen_is_current(&api, &mut terminal);

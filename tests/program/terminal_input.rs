@@ -11,7 +11,7 @@ fn two_sessions() -> TestSimulator {
     ))
 }
 
-/// Types a keystroke that changes the screen, and waits for the change: the bytes before it are handled by then.
+/// Opens and closes the help, and waits until it is closed. The program has then handled all earlier bytes, too.
 fn wait_for_earlier_bytes(terminal: &mut Terminal) {
     terminal.press("?");
     terminal.wait_for("back; never quits");
@@ -25,13 +25,13 @@ fn pastes_and_replies_cause_no_action() {
     let mut terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     terminal.wait_for("RUNNING");
     for bytes in [
-        "\x1b[200~checkout-qa\x1b[201~",
-        "\x1b[200~c\rx\r\x03q\x1b[201~",
-        "\x1b]11;rgb:1c1c/1c1c/1c1c\x1b\\",
-        "\x1b]10;rgb:cccc/cccc/cccc\x07",
-        "\x1bP1+r436f=32;q=x\x1b\\",
-        "\x1b_Gi=1;OKqc\x1b\\",
-        "\x1b[12;40R\x1b[?64;1;2c\x1b[<0;10;10M\x1b[I\x1b[O",
+        "\x1b[200~checkout-qa\x1b[201~",                      // pasted text
+        "\x1b[200~c\rx\r\x03q\x1b[201~", // pasted text that would copy, release and quit if typed
+        "\x1b]11;rgb:1c1c/1c1c/1c1c\x1b\\", // reply: background colour
+        "\x1b]10;rgb:cccc/cccc/cccc\x07", // reply: foreground colour, ended by BEL
+        "\x1bP1+r436f=32;q=x\x1b\\",     // reply: terminal capability
+        "\x1b_Gi=1;OKqc\x1b\\",          // reply: graphics support
+        "\x1b[12;40R\x1b[?64;1;2c\x1b[<0;10;10M\x1b[I\x1b[O", // cursor position, device, mouse, focus
     ] {
         terminal.press(bytes);
         wait_for_earlier_bytes(&mut terminal);
@@ -41,8 +41,8 @@ fn pastes_and_replies_cause_no_action() {
         }
         wait_for_earlier_bytes(&mut terminal);
     }
-    assert!(terminal.wait_for_osc("anything", |_| true).clipboard.is_empty(), "nothing was copied");
-    assert_eq!(api.connect_urls(), Vec::<String>::new(), "no connect URL was requested");
+    assert!(terminal.wait_for_osc("anything", |_| true).clipboard.is_empty(), "something was copied");
+    assert_eq!(api.connect_urls(), Vec::<String>::new(), "a connect URL was requested");
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
@@ -67,7 +67,8 @@ fn unfinished_sequences_do_not_lock_the_keyboard() {
         let mut terminal = Terminal::keepwatch(&api, &[], &[], 80, 24);
         terminal.wait_for("RUNNING");
         terminal.press(start);
-        // Ctrl-C is a keystroke within every sequence but a paste, which ends after a second of silence.
+        // Ctrl-C is part of an unfinished paste, so this waits until the paste has ended, after a second of silence.
+        // Ctrl-C within any other unfinished sequence is a keystroke.
         if start.starts_with("\x1b[200~") {
             terminal.wait_for("pasted text");
         }

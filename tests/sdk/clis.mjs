@@ -29,7 +29,11 @@ function run(command, args) {
   });
 }
 
-async function proves(name, packageName, [command, ...verbs]) {
+/**
+ * Runs all checks with one tool. `name` is the owner of the sessions that it creates, `packageName` the npm package, and
+ * the array the command with the words before each subcommand.
+ */
+async function checkTool(name, packageName, [command, ...verbs]) {
   const cli = (...args) => run(command, [...verbs, ...args]);
   const json = async (...args) => {
     const { code, out, err } = await cli(...args);
@@ -87,5 +91,5 @@ async function proves(name, packageName, [command, ...verbs]) {
   console.log(`${packageName} ${version}: works`);
 }
 
-await proves("bb", "@browserbasehq/cli", ["bb"]);
-await proves("browse", "browse", ["browse", "cloud"]);
+await checkTool("bb", "@browserbasehq/cli", ["bb"]);
+await checkTool("browse", "browse", ["browse", "cloud"]);

@@ -5,20 +5,23 @@
 //!   ERROR                                    error
 //!   TIMED_OUT                                timed_out
 //!   COMPLETED within 5 s of its expiry       completed_at_expiry
-//!   COMPLETED after that                     ended_past_expiry
-//!   COMPLETED before, keep-alive on          keep_alive_ended_early
-//!                     keep-alive off         never_connected, at 300 s ± 15 without a byte; else disconnected_or_closed
-//!                     keep-alive unknown     unexplained
+//!   COMPLETED later than that                ended_past_expiry
+//!   COMPLETED earlier, keep-alive on         keep_alive_ended_early
+//!                      keep-alive off        never_connected, if it ended 300 s ± 15 s after its creation without
+//!                                            proxy traffic; else disconnected_or_closed
+//!                      keep-alive unknown    unexplained
 //! ```
 //!
-//! If responses give no end time, or an impossible one, the end is only known to lie between two polls. If the expiry
-//! is between them too, the verdict must not say on which side of it the session ended.
+//! If responses give no end time, or an impossible one, the end is only known to be between two polls. If the expiry is
+//! between the same polls, the verdict must not say on which side of it the session ended.
 
 use std::collections::BTreeSet;
 
 use browserbase_simulator::{EndCause, FinalStatus, Offset, TruthEvent, TruthEventKind};
 
+/// A second, in microseconds.
 const SECOND: i64 = 1_000_000;
+/// Longest time between the end and the expiry of a session that ended at its expiry.
 const EXPIRY_TOLERANCE: i64 = 5 * SECOND;
 /// Largest difference between the clocks that set the API's `createdAt` and `startedAt`.
 const CREATED_AT_ERROR: i64 = SECOND / 2;
@@ -35,8 +38,9 @@ pub(super) struct SessionTruth {
     pub(super) started: Option<Offset>,
     pub(super) ended: Option<TrueEnd>,
     vanished: Option<Offset>,
-    /// Windows (from, to) in which responses misreport these fields.
+    /// Windows (from, to, fields) in which responses misreport these fields.
     anomalies: Vec<(Offset, Offset, Vec<String>)>,
+    /// Windows (from, to) in which lists lack the session.
     unlisted: Vec<(Offset, Offset)>,
 }
 
@@ -45,7 +49,9 @@ pub(super) struct TrueEnd {
     pub(super) at: Offset,
     pub(super) status: FinalStatus,
     cause: EndCause,
+    /// The `endedAt` in responses.
     stated: Option<Offset>,
+    /// The final `proxyBytes`.
     bytes: u64,
 }
 
@@ -106,7 +112,8 @@ impl SessionTruth {
             .any(|(from, to, fields)| *from <= at && at < *to && fields.iter().any(|name| name == field))
     }
 
-    /// Returns true if the list of running (or else pending) sessions contains the session at `at`.
+    /// Returns true if the list of running sessions contains the session at `at`, or the list of pending sessions if
+    /// `running` is false.
     pub(super) fn is_listed(&self, at: Offset, running: bool) -> bool {
         let is_running = self.started.is_some_and(|started| started <= at);
         let is_unlisted = self.unlisted.iter().any(|(from, to)| *from <= at && at < *to);
@@ -118,8 +125,8 @@ impl SessionTruth {
     }
 
     /// Returns the verdicts allowed for a session that the program has seen. The program has polled every session that
-    /// ended before `faults_ended`, and exited at `quit`. `seen_after` returns true if a list certainly contained the
-    /// session after the given time.
+    /// ended before `faults_ended`, and exited at `quit`. `seen_after` takes a time, and returns true if a list
+    /// certainly contained the session at or after that time.
     pub(super) fn allowed_verdicts(
         &self,
         faults_ended: Offset,
@@ -128,12 +135,15 @@ impl SessionTruth {
     ) -> BTreeSet<&'static str> {
         let mut allowed = BTreeSet::new();
         let at = self.end_time();
+        // Overdue, or without a verdict: both are only for sessions that the program still takes for running.
         if faults_ended <= at {
             // The program need not have seen the end yet.
             let may_be_overdue = self.expires < quit && !self.has_anomaly("expiresAt", self.expires);
-            let is_overdue = may_be_overdue && seen_after(self.expires.plus(Offset::from_micros(2 * SECOND)));
+            // The program knows the server's time only to about a second.
+            let must_be_overdue =
+                may_be_overdue && seen_after(self.expires.plus(Offset::from_micros(2 * SECOND)));
             allowed.extend(may_be_overdue.then_some("overdue"));
-            allowed.extend((!is_overdue || at <= quit).then_some(NO_VERDICT));
+            allowed.extend((!must_be_overdue || at <= quit).then_some(NO_VERDICT));
         }
         if at <= quit {
             match self.ended.filter(|end| end.at == at) {
@@ -163,13 +173,13 @@ impl SessionTruth {
     /// Returns the verdicts allowed if it is known on which side of the expiry the session ended. `is_exact` is true if
     /// responses give the exact end time.
     fn allowed_for_known_side(&self, end: TrueEnd, is_exact: bool) -> BTreeSet<&'static str> {
-        let after = end.at.minus(self.expires).as_micros();
+        let time_past_expiry = end.at.minus(self.expires).as_micros();
         let keep_alive = (!self.has_anomaly("keepAlive", end.at)).then_some(self.keep_alive);
         if !self.has_anomaly("expiresAt", end.at) {
-            if after.abs() <= EXPIRY_TOLERANCE {
+            if time_past_expiry.abs() <= EXPIRY_TOLERANCE {
                 return ["completed_at_expiry"].into();
             }
-            if after > 0 {
+            if time_past_expiry > 0 {
                 return ["ended_past_expiry"].into();
             }
             if keep_alive == Some(true) {
@@ -178,6 +188,7 @@ impl SessionTruth {
         }
         match keep_alive {
             Some(false) if is_exact => self.allowed_without_keep_alive(end),
+            // `never_connected` needs the exact end. With keep-alive, the expiry is misreported here.
             _ => [self.allowed_for_unknown_side(end.at)].into(),
         }
     }
@@ -191,15 +202,16 @@ impl SessionTruth {
         }
     }
 
-    /// Returns the verdicts allowed without keep-alive: a client may never have connected, or one may have.
+    /// Returns the verdicts allowed for an end without keep-alive. Either no client ever connected, or a client did.
     fn allowed_without_keep_alive(&self, end: TrueEnd) -> BTreeSet<&'static str> {
-        let off = end.at.minus(self.created).as_micros().abs_diff(300 * SECOND);
+        // Microseconds between the end and 300 s after the creation.
+        let distance = end.at.minus(self.created).as_micros().abs_diff(300 * SECOND);
         let (slack, clock_error) = (15 * SECOND.unsigned_abs(), CREATED_AT_ERROR.unsigned_abs());
         let unknown_bytes = self.has_anomaly("proxyBytes", end.at);
         let maybe_unconnected = !self.has_anomaly("createdAt", end.at)
-            && off <= slack + clock_error
+            && distance <= slack + clock_error
             && (end.bytes == 0 || unknown_bytes);
-        let surely_unconnected = maybe_unconnected && off + clock_error <= slack && !unknown_bytes;
+        let surely_unconnected = maybe_unconnected && distance + clock_error <= slack && !unknown_bytes;
         let mut allowed = BTreeSet::new();
         allowed.extend(maybe_unconnected.then_some("never_connected"));
         allowed.extend((!surely_unconnected).then_some("disconnected_or_closed"));

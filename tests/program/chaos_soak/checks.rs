@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::allowed_verdicts::{NO_VERDICT, SessionTruth};
 
-/// The program's timeout of a request: a response that hangs delays polls by this much.
+/// The program's timeout of a request. A request without a response delays the next poll by this much.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The program's limit for the body of a response about one session.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -44,7 +44,7 @@ impl RequestLog {
         );
     }
 
-    /// Returns the times of the responses to `path` and `query` that told the truth.
+    /// Returns the times of the truthful responses to requests for `path` with `query`.
     fn truthful_responses(&self, path: &str, query: &str) -> Vec<Offset> {
         let entries = self.requests.values().filter(|entry| entry.path == path && entry.query == query);
         entries
@@ -55,7 +55,7 @@ impl RequestLog {
     }
 
     /// Counts the requests that each kind of fault affected.
-    fn faults(&self) -> BTreeMap<&'static str, usize> {
+    fn fault_counts(&self) -> BTreeMap<&'static str, usize> {
         self.requests.values().filter_map(|entry| entry.fault).fold(BTreeMap::new(), |mut faults, fault| {
             *faults.entry(fault).or_insert(0) += 1;
             faults
@@ -69,22 +69,23 @@ impl RequestLog {
             None | Some("slow") => true,
             // The program does not need the body of a 404.
             Some("padded" | "truncated") if !is_list && entry.status == Some(404) => true,
+            // The limit for the body of a list is larger than any padding.
             Some("padded") => {
                 is_list || !self.too_large.iter().any(|it| it.contains(Offset::from_duration(entry.at)))
             }
             Some(_) => false,
         };
-        let status =
+        let is_usual_status =
             if is_list { entry.status == Some(200) } else { matches!(entry.status, Some(200 | 404)) };
-        entry.method == "GET" && is_readable && status
+        entry.method == "GET" && is_readable && is_usual_status
     }
 }
 
 /// The ground truth, and the faults that may have hidden it from the program.
 pub(super) struct Checker {
     sessions: HashMap<String, SessionTruth>,
-    /// Start and end of each fault that makes polls fail, and the longest retry delay after it. Faults of single
-    /// sessions are included: a failure that concerns all requests delays the lists, too.
+    /// Start and end of each fault that makes polls fail, and the longest retry delay after it. This includes the
+    /// faults of requests for one session, because a failure that concerns all requests delays the lists, too.
     faults: Vec<(Offset, Offset, Duration)>,
     interval: Duration,
     /// Time at which the soak cleared all faults.
@@ -93,14 +94,22 @@ pub(super) struct Checker {
 
 /// Figures and problems found by [`Checker::check`].
 pub(super) struct Findings {
+    /// Sessions that appeared before the program quit.
     sessions: usize,
+    /// Sessions in the journal.
     seen: usize,
+    /// Sessions that lived long enough to be listed, and are not in the journal.
     hidden: usize,
+    /// Sessions in the journal that ended before the program quit.
     ends: usize,
+    /// Sessions that another client released.
     released: usize,
+    /// Number of sessions with each verdict.
     verdicts: BTreeMap<String, usize>,
     requests: usize,
+    /// Number of requests that each kind of fault affected.
     faults: BTreeMap<&'static str, usize>,
+    /// Longest time without a list of running sessions.
     longest_gap: Duration,
     /// One message for each problem.
     pub(super) problems: Vec<String>,
@@ -181,8 +190,9 @@ impl Checker {
         let known: HashMap<&str, &Value> =
             history.iter().map(|session| (session["session"].as_str().unwrap(), session)).collect();
         let listed = self.listed_sessions(requests);
-        let before_quit = quit.minus(Offset::from_duration(2 * self.interval));
-        let is_lost = |id: &str, last: Offset| last < before_quit && !known.contains_key(id);
+        // A session in one of the last lists may not have reached the journal.
+        let last_lists = quit.minus(Offset::from_duration(2 * self.interval));
+        let is_lost = |id: &str, last: Offset| last < last_lists && !known.contains_key(id);
         let lost = listed.iter().filter(|(id, last)| is_lost(id, **last));
         let lost = lost.map(|(id, _)| format!("{id} was listed and then lost: {:?}", self.sessions[*id]));
         let mut problems: Vec<String> = lost.collect();
@@ -202,15 +212,15 @@ impl Checker {
             problems.extend(status_mismatch(truth, session, verdict));
             *verdicts.entry(verdict.to_owned()).or_insert(0) += 1;
         }
-        let three = Offset::from_duration(3 * self.interval);
-        let is_long = |truth: &&SessionTruth| {
+        let three_intervals = Offset::from_duration(3 * self.interval);
+        let is_long_lived = |truth: &&SessionTruth| {
             let from = truth.appeared.max(Offset::START);
-            three < truth.end_time().min(quit).minus(from)
+            three_intervals < truth.end_time().min(quit).minus(from)
         };
         let hidden = self
             .sessions
             .iter()
-            .filter(|(id, truth)| is_long(truth) && !known.contains_key(id.as_str()))
+            .filter(|(id, truth)| is_long_lived(truth) && !known.contains_key(id.as_str()))
             .count();
         Findings {
             sessions: self.sessions.values().filter(|truth| truth.appeared < quit).count(),
@@ -220,14 +230,15 @@ impl Checker {
             released: self.sessions.values().filter(|truth| truth.was_released(quit)).count(),
             verdicts,
             requests: requests.requests.len(),
-            faults: requests.faults(),
+            faults: requests.fault_counts(),
             longest_gap,
             problems,
         }
     }
 
-    /// Returns the longest gap between two lists of running sessions, and reports each gap that is longer than faults
-    /// and their retry delays explain. So a session in no list lived for at most three intervals, or faults hid it.
+    /// Returns the longest gap between two lists of running sessions. Adds a problem for each gap that is longer than
+    /// faults and their retry delays explain. Without such a gap, a session that was in no list lived for at most three
+    /// intervals, or faults hid it.
     fn check_gaps(&self, requests: &RequestLog, quit: Offset, problems: &mut Vec<String>) -> Duration {
         let mut times = vec![Offset::START];
         times.extend(requests.truthful_responses("/v1/sessions", "status=RUNNING"));
@@ -237,6 +248,8 @@ impl Checker {
         for pair in times.windows(2) {
             let gap = pair[1].minus(pair[0]).to_duration();
             let faults = self.faults.iter().filter(|(from, to, _)| *from < pair[1] && pair[0] < *to);
+            // The backoff doubles while a fault lasts, so the last delay may be twice as long as the fault. A fifth
+            // more is for the randomness of the delays.
             let explained =
                 faults.map(|(from, to, retry_delay)| 3 * to.minus(*from).to_duration() + 2 * *retry_delay);
             let explained = explained.sum::<Duration>();
@@ -250,7 +263,7 @@ impl Checker {
     }
 }
 
-/// Returns a message if a session with a verdict on its end does not have the status with which it really ended.
+/// Returns a message if a session that has a verdict on its end has another status than the one with which it ended.
 fn status_mismatch(truth: &SessionTruth, session: &Value, verdict: &str) -> Option<String> {
     let end = truth.ended.filter(|_| ![NO_VERDICT, "gone", "overdue"].contains(&verdict))?;
     let status = match end.status {

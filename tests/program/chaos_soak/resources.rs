@@ -8,7 +8,9 @@ use browserbase_simulator::Offset;
 /// Resources of a process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Measurement {
+    /// Resident memory.
     rss_kb: u64,
+    /// Largest resident memory since the start of the process.
     peak_kb: u64,
     threads: u64,
     sockets: u64,
@@ -39,6 +41,7 @@ impl Measurement {
         let sockets = links.iter().filter(|link| link.to_string_lossy().starts_with("socket:")).count();
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        // After the program's name, fields 11 and 12 are the user and the system time.
         let ticks = |index: usize| -> Option<u64> { fields.get(index)?.parse().ok() };
         Some(Self {
             rss_kb: number("VmRSS:")?,
@@ -64,8 +67,8 @@ impl ResourceHistory {
         self.0.iter().map(|(_, measure)| field(measure)).max().unwrap_or(0)
     }
 
-    /// Returns the growth of memory in kB a minute, after the first `warm_up` of the run: the slope of the least-squares
-    /// line.
+    /// Returns the growth of memory in kB a minute, as the slope of the least-squares line through the measurements.
+    /// Ignores those before the time `warm_up`.
     fn growth(&self, warm_up: std::time::Duration) -> f64 {
         let points: Vec<(f64, f64)> = self
             .0
@@ -75,9 +78,10 @@ impl ResourceHistory {
             .collect();
         let count = f64::from(u32::try_from(points.len()).unwrap());
         let mean = |value: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
-        let (minute, kb) = (mean(&|(minute, _)| *minute), mean(&|(_, kb)| *kb));
-        let covariance = points.iter().map(|(x, y)| (x - minute) * (y - kb)).sum::<f64>();
-        covariance / points.iter().map(|(x, _)| (x - minute).powi(2)).sum::<f64>()
+        let (mean_minute, mean_kb) = (mean(&|(minute, _)| *minute), mean(&|(_, kb)| *kb));
+        let covariance =
+            points.iter().map(|(minute, kb)| (minute - mean_minute) * (kb - mean_kb)).sum::<f64>();
+        covariance / points.iter().map(|(minute, _)| (minute - mean_minute).powi(2)).sum::<f64>()
     }
 
     /// Asserts that no measurement exceeds `limits`. With `growth`, a time and a rate in kB a minute, also asserts that
@@ -128,6 +132,7 @@ impl fmt::Display for ResourceHistory {
             self.max(|it| it.threads),
             self.max(|it| it.sockets),
             self.max(|it| it.files),
+            // Hundredths of a second per second are per cent.
             f64::from(u32::try_from(last.ticks).unwrap()) / at.to_duration().as_secs_f64()
         )
     }
@@ -135,6 +140,7 @@ impl fmt::Display for ResourceHistory {
 
 #[test]
 fn smallest_leak_exceeds_growth_limit() {
+    // A measurement every 6 s for an hour. The noise is in kB.
     let history = |kb_a_minute: u64| {
         let noise = [0, 700, 200, 0, 450, 90, 800];
         let measures = (0..600_u64).map(|step| {
@@ -146,6 +152,7 @@ fn smallest_leak_exceeds_growth_limit() {
         ResourceHistory(measures.collect())
     };
     let warm = std::time::Duration::from_secs(12 * 60);
+    // The smallest allocation for each session and poll, in kB a minute.
     let leak = 32 * super::LIVING as u64 * (60 / super::INTERVAL.as_secs()) / 1024;
     assert!(history(0).growth(warm).abs() < super::MOST_GROWTH / 10.0);
     assert!(history(leak).growth(warm) > 2.0 * super::MOST_GROWTH, "{leak} kB a minute");

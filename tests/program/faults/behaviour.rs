@@ -25,13 +25,14 @@ pub(crate) enum Behaviour {
     SpeaksPlainHttp,
     /// Responds to each request with these bytes, then does as [`AfterBytes`] says.
     SendsBytes(Vec<u8>, AfterBytes),
-    /// Resets the connection of each request. Closes it if it is HTTP/2.
+    /// Resets the connection of each request, or closes an HTTP/2 connection.
     Resets,
     /// HTTP/2: resets the stream of each request, and leaves the connection open.
     ResetsStreams,
     /// HTTP/2: ends the stream of each request in the middle of the body.
     CutsStreams,
-    /// Falls silent on existing connections, and leaves their sockets open. Serves new connections as the API does.
+    /// HTTP/2: falls silent on existing connections, and leaves their sockets open. Serves new connections as the API
+    /// does.
     StopsResponding,
 }
 
@@ -54,25 +55,25 @@ pub(crate) fn response(status: &str, content_type: &str, headers: &str, body: &[
     [head.as_bytes(), body].concat()
 }
 
-/// Responds with an error in the API's format.
+/// Returns a behaviour that responds with an error in the API's format. `status` is a code and its reason phrase.
 pub(crate) fn error_response(status: &str, headers: &str) -> Behaviour {
     let (code, name) = status.split_once(' ').unwrap();
     let body = format!(r#"{{"statusCode":{code},"error":"{name}","message":"{name}, says the server"}}"#);
     Behaviour::SendsBytes(response(status, "application/json", headers, body.as_bytes()), AfterBytes::Closes)
 }
 
-/// Responds with status 200 and this body.
+/// Returns a behaviour that responds with status 200 and this body.
 pub(crate) fn body(content_type: &str, body: &str) -> Behaviour {
     Behaviour::SendsBytes(response("200 OK", content_type, "", body.as_bytes()), AfterBytes::Closes)
 }
 
-/// Responds with these bytes.
+/// Returns a behaviour that responds with these bytes.
 pub(crate) fn raw(bytes: &str, then: AfterBytes) -> Behaviour {
     Behaviour::SendsBytes(bytes.as_bytes().to_vec(), then)
 }
 
-/// Responds with a small gzip body that decompresses to 64 MiB.
-pub(crate) fn bomb() -> Behaviour {
+/// Returns a behaviour that responds with a small gzip body, which decompresses to 64 MiB.
+pub(crate) fn gzip_bomb() -> Behaviour {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     let spaces = vec![b' '; 1024 * 1024];
     (0..64).for_each(|_| encoder.write_all(&spaces).unwrap());

@@ -7,12 +7,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// A host name that no resolver knows. Only the proxy can reach it.
+/// A host name that no resolver knows. The program can reach it only through the proxy, which connects to the server
+/// whatever the host name is.
 pub(crate) const PROXIED: &str = "api.keepwatch.test";
 
 /// Certificate of the authority that signed the server's certificates.
 pub(crate) const AUTHORITY: &str = include_str!("../../fixtures/tls/authority.pem");
-/// Certificate of an authority that signed none of them.
+/// Certificate of an authority that signed none of the server's certificates.
 pub(crate) const OTHER_AUTHORITY: &str = include_str!("../../fixtures/tls/other-authority.pem");
 const KEY: &str = include_str!("../../fixtures/tls/server.key");
 

@@ -23,10 +23,12 @@ pub(crate) async fn serve(
     shared: Arc<ServerState>,
     mut behaviours: BehaviourReceiver,
 ) {
+    // From here on, `changed` waits for a behaviour that is newer than the current one.
     behaviours.borrow_and_update();
     let Some(tls) = tls else { return http1(stream, &shared, &mut behaviours).await };
     let behaviour = behaviours.borrow().clone();
     if ends_connections(&behaviour) {
+        // The client will send no request, so the handshake counts as one.
         shared.log_request("a handshake", true);
     }
     match behaviour {
@@ -40,7 +42,7 @@ pub(crate) async fn serve(
     let Ok(stream) = tls.accept(stream).await else { return };
     match shared.protocol {
         Protocol::Http2 => http2(stream, &shared, &mut behaviours).await,
-        _ => http1(stream, &shared, &mut behaviours).await,
+        Protocol::Plain | Protocol::Tls | Protocol::Proxy(_) => http1(stream, &shared, &mut behaviours).await,
     }
 }
 
@@ -61,7 +63,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
     behaviours: &mut BehaviourReceiver,
 ) {
     loop {
-        // Reads only one byte at first: closing a connection with unread bytes resets it.
+        // Reads only one byte at first, because closing a connection with unread bytes resets it. `Resets` needs that.
         let mut head = vec![0];
         let read = tokio::select! {
             read = stream.read_exact(&mut head) => read,
@@ -153,6 +155,7 @@ pub(crate) fn http_date(at: Timestamp) -> String {
     at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
+/// Returns the API's body for `path`: one session, or the list of the running sessions. Other lists are empty.
 fn response_body(shared: &ServerState, path: &str) -> String {
     if let Some(id) = path.strip_prefix("/v1/sessions/") {
         let one = shared.sessions.iter().find(|session| session.contains(&format!("\"id\":\"{id}\"")));
@@ -206,7 +209,7 @@ fn respond_http2(mut respond: SendResponse<Bytes>, body: String, behaviour: &Beh
         Response::builder().header("date", http_date(Clock::system().now().wall)).body(()).unwrap();
     let Ok(mut stream) = respond.send_response(response, false) else { return };
     if let Behaviour::CutsStreams = behaviour {
-        let _ = stream.send_data(Bytes::from(body).slice(..9), false);
+        let _ = stream.send_data(Bytes::from(body).slice(..9), false); // a part of the body
         return stream.send_reset(h2::Reason::CANCEL);
     }
     let _ = stream.send_data(Bytes::from(body), true);

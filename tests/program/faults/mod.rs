@@ -1,7 +1,7 @@
 //! Tests of network faults. A server on this machine fails in many ways while the whole program watches it. Each fault
 //! is a row: the error that the program reports, how soon it recovers, and how many requests it sends. The tests
-//! compare the faults and errors with the tables in `docs/faults.md`; the times and numbers of requests there are from one
-//! run. Nothing leaves this machine.
+//! compare the faults and errors with the tables in `docs/faults.md`. They do not compare the times and numbers of
+//! requests, which are from one run. Nothing leaves this machine.
 //!
 //! ```text
 //!   rows ──► run ──► test_network ──► server ──► connection     one row: healthy, then the fault, then healthy
@@ -35,7 +35,7 @@ fn check_rows(title: &str, rows: Vec<Row>) {
         let threads: Vec<_> = rows.iter().map(|row| scope.spawn(|| run::run(row))).collect();
         threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
-    let failed = rows.iter().zip(&results).filter(|(_, results)| results.is_err());
+    let failed = rows.iter().zip(&results).filter(|(_, result)| result.is_err());
     let failed: Vec<&str> = failed.map(|(row, _)| row.fault).collect();
     assert!(failed.is_empty(), "{title}: {failed:?}");
     let results: Vec<_> = results.into_iter().flatten().collect();

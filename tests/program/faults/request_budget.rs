@@ -8,8 +8,8 @@ use super::behaviour::Behaviour;
 use super::rows::{Row, WatchTarget};
 use super::server::ReceivedRequest;
 
-/// Longest delay of a request on a busy machine. If the next request is punctual, the gap between the two is shorter by
-/// this delay.
+/// Longest delay of a request on a busy machine. If a request is late by this much and the next one is punctual, the
+/// gap between the two is this much shorter.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Returns the number of requests that polling at an interval of 1 s sends to a healthy server in `time`. The list of
@@ -23,13 +23,14 @@ fn healthy_request_count(target: WatchTarget, time: Duration) -> usize {
     }
 }
 
-/// Asserts the limits for every time window, from any request to any later one.
+/// Asserts the limits for every time window, from any request to any later one, and the backoff after failures.
 pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
     let polls: Vec<&ReceivedRequest> =
         requests.iter().filter(|request| request.path != "/v1/projects").collect();
     for (first, from) in polls.iter().enumerate() {
         for (last, to) in polls.iter().enumerate().skip(first) {
             let time = to.at.duration_since(from.at);
+            // One more, such as a request that the client repeats at once over a new connection.
             let most = healthy_request_count(row.target, time + MAX_DELAY) + 1;
             let count = last - first + 1;
             assert!(
@@ -49,8 +50,10 @@ pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
 
 /// Asserts the delay from each failed request to the next one for the same path: at least the server's `Retry-After`,
 /// or else a backoff that starts at twice the interval and doubles, less at most a quarter. For a session that is not
-/// found, the backoff starts at the interval. If the connection was closed without a response, and may have been a reused
-/// one, the client may repeat the request at once, over a new connection.
+/// found, the backoff starts at the interval, and nothing is subtracted.
+///
+/// One exception: if a connection that served earlier requests closes without a response, the client may repeat the
+/// request at once, over a new connection.
 fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedRequest]) {
     let mut by_path: BTreeMap<&str, Vec<&ReceivedRequest>> = BTreeMap::new();
     for request in polls {
@@ -58,7 +61,7 @@ fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedReq
     }
     for polls in by_path.values() {
         let mut failures = 0;
-        let mut may_repeat = true;
+        let mut may_repeat = true; // once after each good request
         for pair in polls.windows(2) {
             let [failed, next] = pair else { continue };
             if !failed.is_faulty {
@@ -86,8 +89,9 @@ fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedReq
     }
 }
 
-/// Returns the longest recovery time: the backoff after the row's failures or the `Retry-After`, whichever is longer, plus the
-/// delays of a busy machine. The client detects a dead HTTP/2 connection by a ping after 10 s and a timeout of 5 s.
+/// Returns the longest recovery time: the backoff after the row's failures or the `Retry-After`, whichever is longer,
+/// plus 20 s for a busy machine. If the server stops responding, the client notices only by an HTTP/2 ping after 10 s
+/// and its timeout of 5 s.
 pub(crate) fn max_recovery_time(row: &Row) -> Duration {
     if let Behaviour::StopsResponding = (row.behaviour)() {
         return Duration::from_secs(40);
@@ -98,7 +102,8 @@ pub(crate) fn max_recovery_time(row: &Row) -> Duration {
 }
 
 /// Counts the requests from the first failed one to the first good one after the last failed one, inclusive. Counts all
-/// requests if the program should report nothing. Also returns the number that a healthy server would have got.
+/// requests if the program should report nothing. Returns this count and the number that a healthy server would have
+/// got in the same time, or `None` if there is no failed request or no good one after it.
 pub(crate) fn count_requests(row: &Row, requests: &[ReceivedRequest]) -> Option<(usize, usize)> {
     let polls: Vec<&ReceivedRequest> =
         requests.iter().filter(|request| request.path != "/v1/projects").collect();
@@ -108,6 +113,7 @@ pub(crate) fn count_requests(row: &Row, requests: &[ReceivedRequest]) -> Option<
         _ => (polls.iter().position(is_faulty)?, polls.iter().rposition(is_faulty)? + 1),
     };
     let (from, to) = (polls.get(first)?, polls.get(last)?);
+    // Half a second more rounds the time to the nearest second.
     let healthy = healthy_request_count(row.target, to.at.duration_since(from.at) + MAX_DELAY / 2);
     let count = last - first + 1;
     assert!(

@@ -3,7 +3,7 @@
 
 use keepwatch_core::clock::Clock;
 
-use super::behaviour::{AfterBytes, Behaviour, body, bomb, error_response, raw, response};
+use super::behaviour::{AfterBytes, Behaviour, body, error_response, gzip_bomb, raw, response};
 use super::certificates::Certificate;
 use super::connection::http_date;
 use super::test_network::{IDS, Route};
@@ -13,7 +13,7 @@ pub(crate) const UNRESOLVABLE_URL: &str = "http://no..name.invalid";
 /// A URL with the broadcast address of the loopback network, to which no connection is possible.
 const UNROUTABLE_URL: &str = "http://127.255.255.255:9";
 
-/// The beginning of a response.
+/// The beginning of a valid response, which ends in the middle of the body.
 const PART: &str = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"id\":";
 const JSON: &str = "application/json";
 
@@ -56,7 +56,8 @@ pub(crate) struct Row {
     pub(crate) message: &'static str,
     /// True if the fault exists from the start.
     pub(crate) from_start: bool,
-    /// Number of failed requests after which the fault ends.
+    /// Number of faulty requests after which the fault ends. If it is 0, the fault ends as soon as the program reports
+    /// the error.
     pub(crate) failures: usize,
     pub(crate) recovery: Recovery,
     /// Delay in the server's `Retry-After`, in seconds. 0 without one.
@@ -94,6 +95,7 @@ impl Row {
         Self { failures, ..self }
     }
 
+    /// Sets a late recovery, or none. One failure is enough then: during the test no retry can succeed.
     fn with_recovery(self, recovery: Recovery) -> Self {
         Self { recovery, failures: 1, ..self }
     }
@@ -102,6 +104,7 @@ impl Row {
         Self { retry_after, ..self }
     }
 
+    /// Lets the fault exist from the start, and end as soon as the program reports the error.
     fn failing_from_start(self) -> Self {
         Self { from_start: true, failures: 0, ..self }
     }
@@ -133,6 +136,7 @@ impl Row {
 pub(crate) fn unreachable() -> Vec<Row> {
     const REFUSED: &str = "refuses connections: nothing listens there";
     const PROXY: &str = "the proxy did not let the request through";
+    // The server is not to blame: the program cannot reach it by this route.
     let nowhere = |fault, message, route| {
         row(fault, message, || Behaviour::Normal)
             .with_route(route)
@@ -218,7 +222,7 @@ pub(crate) fn invalid_responses() -> Vec<Row> {
         }),
         row("lists: not JSON", "the answer is not JSON", || body(JSON, "upstream error"))
             .with_target(WatchTarget::Lists),
-        row("lists: a gzip bomb", "larger than", bomb).with_target(WatchTarget::Lists),
+        row("lists: a gzip bomb", "larger than", gzip_bomb).with_target(WatchTarget::Lists),
         row("lists: gzip that is none", "does not speak HTTP", || {
             Behaviour::SendsBytes(
                 response("200 OK", JSON, "content-encoding: gzip\r\n", b"[]"),
@@ -307,7 +311,8 @@ pub(crate) fn certificates() -> Vec<Row> {
     let shows = |fault, message, certificate| {
         row(fault, message, move || Behaviour::Shows(certificate)).with_route(Route::Tls)
     };
-    let at_once = |fault, message, route| {
+    // The server is not to blame: the program's certificate store is missing or wrong.
+    let from_start = |fault, message, route| {
         row(fault, message, || Behaviour::Normal).with_route(route).failing_from_start()
     };
     vec![
@@ -320,8 +325,12 @@ pub(crate) fn certificates() -> Vec<Row> {
         ),
         shows("another host's certificate", "certificate is another host's", Certificate::ForAnotherHost),
         row("no TLS is spoken there", UNSENT, || Behaviour::SpeaksPlainHttp).with_route(Route::Tls),
-        at_once("no certificate store", "this machine has no certificate store", Route::NoCertificateStore),
-        at_once(
+        from_start(
+            "no certificate store",
+            "this machine has no certificate store",
+            Route::NoCertificateStore,
+        ),
+        from_start(
             "the store lacks the authority",
             "nobody whom this machine trusts",
             Route::OtherCertificateStore,

@@ -33,11 +33,11 @@ pub(crate) fn run(row: &Row) -> RowResult {
     let first = if row.from_start { (row.behaviour)() } else { Behaviour::Normal };
     let network = TestNetwork::new(row.route, first);
     let args: Vec<&str> = ["events", "-i", "1s"].iter().chain(row.target.ids()).copied().collect();
-    // TLS rejects the unresolvable name, too, so this row uses plain HTTP.
+    // TLS would reject the unresolvable name first, so this row uses plain HTTP, which needs an option.
     let insecure = row.route == Route::Unreachable(rows::UNRESOLVABLE_URL);
     let args = [&args[..], if insecure { &["--insecure-http"] } else { &[] }].concat();
     let mut program = PipedProgram::start_at(&network.url, &args, KEY, &network.env);
-    let round = row.target.ids().len().max(1);
+    let round = row.target.ids().len().max(1); // least number of requests in one round of polls
     if !row.from_start {
         (0..row.session_count()).for_each(|_| _ = program.wait_for_line("\"first_seen\""));
         wait_until("healthy polls", || network.good_requests() >= 2 * round);
@@ -71,8 +71,8 @@ pub(crate) fn run(row: &Row) -> RowResult {
     result
 }
 
-/// Ends the fault and returns the time until the program reports that. If the row recovers late or never, asserts
-/// instead that the program waits as long as it said.
+/// Ends the fault and returns the time until the program reports the recovery. If the row recovers late or never,
+/// asserts instead that the program waits as long as it said. `line` is the event that reported the error.
 fn recover(
     row: &Row,
     network: &TestNetwork,
@@ -80,13 +80,15 @@ fn recover(
     line: &str,
     fault_start: Instant,
 ) -> Option<Duration> {
-    let line: Value = serde_json::from_str(line).unwrap();
-    let next = line["next_try_s"].as_f64().unwrap_or(f64::MAX);
+    let failure: Value = serde_json::from_str(line).unwrap();
+    let next = failure["next_try_s"].as_f64().unwrap_or(f64::MAX);
     match row.recovery {
         Recovery::Soon => {
             // A silent connection never recovers, but new connections work from the start of the fault.
-            let silent = matches!((row.behaviour)(), Behaviour::StopsResponding).then_some(fault_start);
-            let fault_end = silent.unwrap_or_else(|| network.recover());
+            let fault_end = match (row.behaviour)() {
+                Behaviour::StopsResponding => fault_start,
+                _ => network.recover(),
+            };
             program.wait_for_line(if row.is_not_found() { "\"found_again\"" } else { "\"polls_recovered\"" });
             let time = now().duration_since(fault_end);
             assert!(time <= request_budget::max_recovery_time(row), "{}: recovered in {time:?}", row.fault);
@@ -94,7 +96,7 @@ fn recover(
         }
         Recovery::After(seconds) => {
             // On a busy machine the wait may have begun some time ago.
-            assert!((seconds - 1.0..seconds + 1.0).contains(&next), "{}: {line}", row.fault);
+            assert!((seconds - 1.0..seconds + 1.0).contains(&next), "{}: {failure}", row.fault);
             let count = network.requests().len();
             program.assert_silent_for(SILENCE);
             assert_eq!(network.requests().len(), count, "{}: the program retried early", row.fault);
@@ -102,7 +104,7 @@ fn recover(
         }
         Recovery::Never => {
             // The first retry delay is at most 2 s, and a little more on a busy machine. The second is at least 3 s.
-            assert!(next < 3.0, "{}: {line}", row.fault);
+            assert!(next < 3.0, "{}: {failure}", row.fault);
             program.assert_silent_for(SILENCE); // a repeated error is reported once
             assert_eq!(network.connections(), 0);
             None
@@ -118,6 +120,7 @@ fn sentence(line: &str) -> String {
         .split_once(" fail: ")
         .filter(|(polls, _)| polls.starts_with("polls"))
         .map(|(_, error)| error);
+    // A number of at least four digits after a colon is a port.
     let portless = |part: &str| {
         let rest = part.trim_start_matches(|letter: char| letter.is_ascii_digit());
         if part.len() - rest.len() < 4 { part.to_owned() } else { format!("PORT{rest}") }
@@ -132,11 +135,11 @@ fn assert_no_false_events(row: &Row, out: &str) {
         let sentence = event["sentence"].as_str().unwrap();
         // The start of the fault in the server or proxy cuts requests in flight.
         let ends_requests = ends_connections(&(row.behaviour)()) || row.route == Route::FailingProxy;
-        let closed = sentence.contains(CLOSED) && ends_requests;
+        let is_cut_off = sentence.contains(CLOSED) && ends_requests;
         let is_expected = match event["event"].as_str().unwrap() {
             "first_seen" | "polls_recovered" => true,
             "polls_failing" | "rate_limited" => {
-                sentence.contains(row.message) && !row.message.is_empty() || closed
+                sentence.contains(row.message) && !row.message.is_empty() || is_cut_off
             }
             "not_found" => row.is_not_found() && sentence.contains(row.message),
             "found_again" => row.is_not_found(),

@@ -68,11 +68,13 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     state: Arc<ServerState>,
     behaviour: watch::Sender<Behaviour>,
+    /// Ends the server's thread when it is dropped.
     _end: oneshot::Sender<()>,
 }
 
 impl Server {
-    /// Serves these sessions (JSON objects), on `127.0.0.1`, or only on `[::1]` if `is_ipv6` is true.
+    /// Serves these sessions (JSON objects), on `127.0.0.1`, or only on `[::1]` if `is_ipv6` is true. Starts with the
+    /// behaviour `first`.
     pub(crate) fn start(protocol: Protocol, sessions: Vec<String>, is_ipv6: bool, first: Behaviour) -> Self {
         let (end, ended) = oneshot::channel::<()>();
         let (address_sender, address_receiver) = std::sync::mpsc::channel();
@@ -83,12 +85,13 @@ impl Server {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let address = if is_ipv6 { "[::1]:0" } else { "127.0.0.1:0" }.parse().unwrap();
-                let first = bound(address).unwrap();
-                let address = first.local_addr().unwrap();
-                // If two sockets may be bound to the port, one keeps it while nothing listens.
+                let socket = bound(address).unwrap();
+                let address = socket.local_addr().unwrap();
+                // Some systems let two sockets be bound to one port. There, the first only keeps the port, so that no
+                // other test gets it while the second does not listen.
                 let (listener, _kept) = match bound(address) {
-                    Ok(second) => (second.listen(BACKLOG).unwrap(), Some(first)),
-                    Err(_) => (first.listen(BACKLOG).unwrap(), None),
+                    Ok(second) => (second.listen(BACKLOG).unwrap(), Some(socket)),
+                    Err(_) => (socket.listen(BACKLOG).unwrap(), None),
                 };
                 address_sender.send(address).unwrap();
                 tokio::select! {
@@ -116,7 +119,8 @@ impl Server {
 /// Number of connections that may wait to be accepted.
 const BACKLOG: u32 = 64;
 
-/// Returns a socket that is bound to this port and does not listen. The system refuses connections to it.
+/// Waits until the port is free, and returns a socket that is bound to it but does not listen. The system refuses
+/// connections to it.
 ///
 /// The server has just closed its listener on the port. A process that another test starts has a copy of that listener
 /// between its fork and its exec, so the port can stay in use for a moment.
@@ -133,6 +137,7 @@ async fn rebind(address: SocketAddr) -> TcpSocket {
     }
 }
 
+/// Returns a new socket that is bound to `address`.
 fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.set_reuseaddr(true)?;

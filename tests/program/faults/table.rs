@@ -13,7 +13,8 @@ const HEAD: &str = "| Fault | keepwatch says | Well again after | Requests | of 
 static WRITING: Mutex<()> = Mutex::new(());
 
 /// Prints a table and asserts that the page has the same faults and errors under this title. With
-/// `KEEPWATCH_FAULTS=write`, writes the table to the page instead. This machine does not support the rows `skipped`.
+/// `KEEPWATCH_FAULTS=write`, writes the table to the page instead. Ignores the rows `skipped`, which this machine does
+/// not support.
 pub(crate) fn assert_page_matches(title: &str, rows: &[Row], results: &[RowResult], skipped: &[Row]) {
     let lines: String = rows.iter().zip(results).map(|(row, result)| format_row(row, result)).collect();
     print_table(title, &lines);

@@ -11,6 +11,7 @@ use super::rows::UNRESOLVABLE_URL;
 use super::server::{Protocol, ReceivedRequest, Server};
 use crate::harness::now;
 
+/// Ids of the sessions that the server has.
 pub(crate) const IDS: [&str; 4] = [
     "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff",
     "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de",
@@ -41,7 +42,8 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Returns true if this machine supports the route. Not all have IPv6, and only Linux rejects the broadcast address.
+    /// Returns true if this machine supports the route. Not every machine has IPv6, and only Linux rejects the
+    /// broadcast address.
     pub(crate) fn is_available(self) -> bool {
         match self {
             Self::Ipv6 => std::net::TcpListener::bind("[::1]:0").is_ok(),
@@ -62,7 +64,7 @@ pub(crate) struct TestNetwork {
 }
 
 impl TestNetwork {
-    /// Starts the servers of a route. The one that has the fault starts with the behaviour `first`.
+    /// Starts the servers of a route. The API's server starts with the behaviour `first`, a proxy as a healthy one.
     pub(crate) fn new(route: Route, first: Behaviour) -> Self {
         let protocol = match route {
             Route::Plain | Route::Ipv6 | Route::Unreachable(_) => Protocol::Plain,
@@ -76,10 +78,10 @@ impl TestNetwork {
         };
         let sessions: Vec<String> = IDS.iter().map(|id| session(id)).collect();
         let api = Server::start(protocol, sessions, route == Route::Ipv6, first);
-        let proxied = matches!(route, Route::ThroughProxy | Route::FailingProxy);
+        let has_proxy = matches!(route, Route::ThroughProxy | Route::FailingProxy);
         let port = api.address.port();
         let proxy =
-            proxied.then(|| Server::start(Protocol::Proxy(port), Vec::new(), false, Behaviour::Normal));
+            has_proxy.then(|| Server::start(Protocol::Proxy(port), Vec::new(), false, Behaviour::Normal));
         let url = match route {
             Route::Plain | Route::Ipv6 => format!("http://{}", api.address),
             Route::Tls | Route::Http2 | Route::NoCertificateStore | Route::OtherCertificateStore => {
@@ -105,8 +107,8 @@ impl TestNetwork {
         network
     }
 
-    /// Returns variables that replace the machine's certificate store and proxies. The proxy must not be used for
-    /// loopback addresses.
+    /// Returns variables that replace the machine's certificate store and proxies. A route without a proxy gets one
+    /// that does not work, for the program must not use a proxy for loopback addresses.
     fn environment(&self) -> Vec<(String, String)> {
         let proxy = self.proxy.as_ref().map(|proxy| proxy.address.to_string());
         let proxy = match self.route {
@@ -127,7 +129,7 @@ impl TestNetwork {
         .into()
     }
 
-    /// Writes a certificate to the store.
+    /// Makes this certificate the only one in the store.
     fn install_certificate(&self, certificate: &str) {
         std::fs::write(self.folder.path().join("store.pem"), certificate).unwrap();
     }

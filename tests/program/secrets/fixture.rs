@@ -1,5 +1,5 @@
-//! A home folder that receives everything keepwatch writes, and helper programs that log their arguments, environment
-//! and input. The tests search all of the home folder for secrets.
+//! A home folder that receives everything keepwatch writes, and helpers: programs that keepwatch starts, which log
+//! their arguments, environment and input. The tests search all of the home folder for secrets.
 //!
 //! ```text
 //!   home/             no secrets: config, journal, log, recordings, exports, arguments and environment of helpers
@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 use super::malicious_server::{Bystander, CANARY, KEY, MaliciousServer};
 use crate::harness::{PROGRAM, Terminal, clean_env, wait_until};
 
-/// Programs that keepwatch may start, with their exit codes. Only the last clipboard program, tmux, succeeds.
+/// Programs that keepwatch may start, with their exit codes. Of the clipboard programs only the last, tmux, succeeds,
+/// so keepwatch tries each of them.
 const HELPERS: [(&str, i32); 7] =
     [("wl-copy", 1), ("xclip", 1), ("xsel", 1), ("tmux", 0), ("xdg-open", 0), ("gio", 0), ("pass", 0)];
 
@@ -26,9 +27,10 @@ pub(super) struct Fixture {
     pub(super) bystander: Bystander,
 }
 
-/// Exit code, and standard output and error, of a command.
+/// Result of a command.
 pub(super) struct CommandOutput {
     pub(super) code: i32,
+    /// Standard output and standard error, in the order written.
     pub(super) output: String,
 }
 
@@ -122,6 +124,7 @@ impl Fixture {
         self.run_with(args, &[])
     }
 
+    /// Runs `keepwatch ARGS` without a terminal, to its end, with the variables `more` in addition.
     pub(super) fn run_with(&self, args: &[&str], more: &[(&str, &str)]) -> CommandOutput {
         let file = tempfile::NamedTempFile::new().unwrap();
         let open = || fs::OpenOptions::new().append(true).open(file.path()).unwrap();
@@ -135,6 +138,7 @@ impl Fixture {
             .stderr(open())
             .spawn()
             .unwrap();
+        // The condition of `wait_until` is an `Fn`, which cannot change variables.
         let (child, code) = (RefCell::new(child), Cell::new(None));
         let has_exited = || {
             code.set(child.borrow_mut().try_wait().unwrap());
@@ -159,6 +163,7 @@ impl Fixture {
             let files = files.filter(|it| it.file_name().unwrap().to_string_lossy().starts_with(&prefix));
             files.map(|it| fs::read_to_string(it).unwrap_or_default()).collect::<String>()
         };
+        // A helper's log ends with its command line, which begins with `/bin/sh`.
         wait_until(&format!("a run of {name}"), || read().contains("/bin/sh"));
         read()
     }

@@ -12,7 +12,7 @@ use keepwatch_core::clock::{Clock, Timestamp, saturating_add};
 
 /// Part of every secret, and of no other text.
 pub(super) const CANARY: &str = "cAnArY";
-/// The API key. It does not look like one.
+/// The API key. It does not look like one, so the program must redact it by its value.
 pub(super) const KEY: &str = "cAnArY-opaque-key-0f3a9";
 
 /// Ids of a running and of an ended session.
@@ -22,10 +22,12 @@ pub(super) const ENDED_ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 /// Id of an ended session whose first request fails with a 503.
 pub(super) const FLAKY: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 
-/// A request to the API. `has_key` is true if it has the right API key.
+/// A request to the API.
 struct Request {
     method: String,
+    /// The path with the query.
     path: String,
+    /// True if the request has the right API key.
     has_key: bool,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct MaliciousServer {
 struct ServerState {
     /// Paths of the requests with the API key.
     authorised_paths: Mutex<Vec<String>>,
-    /// Number of requests.
+    /// Number of requests, with or without the API key.
     requests: AtomicU32,
     /// True if the running session has failed.
     is_over: AtomicBool,
@@ -73,10 +75,12 @@ impl MaliciousServer {
         Self { url, state }
     }
 
+    /// Returns true if a request with the API key arrived.
     pub(super) fn has_requests(&self) -> bool {
         !self.state.authorised_paths.lock().unwrap().is_empty()
     }
 
+    /// Returns true if a request for `path` with the API key arrived.
     pub(super) fn has_request_for(&self, path: &str) -> bool {
         self.state.authorised_paths.lock().unwrap().iter().any(|requested| requested == path)
     }
@@ -90,10 +94,13 @@ impl MaliciousServer {
 /// Facts on which a response depends.
 #[derive(Clone, Copy)]
 struct ResponseContext {
+    /// Number of the request.
     number: u32,
+    /// Time at which the server started.
     started: Timestamp,
     /// True if this is the first request for its path.
     is_first: bool,
+    /// True if the running session has failed.
     is_over: bool,
 }
 
@@ -143,7 +150,7 @@ fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, e
         (_, "/v1/projects") => {
             (302, format!("location: {elsewhere}/?token={CANARY}location\r\n"), String::new())
         }
-        (_, path) if path.ends_with("/debug") => (200, String::new(), debug(number)),
+        (_, path) if path.ends_with("/debug") => (200, String::new(), live_urls(number)),
         (_, path) if path.contains("status=RUNNING") => (200, String::new(), list(&running)),
         (_, path) if path.contains("status=") => (200, String::new(), list(&[])),
         (_, "/v1/sessions") => {
@@ -155,7 +162,7 @@ fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, e
         _ if is_session(FLAKY) => (200, String::new(), session(FLAKY, context)),
         _ => (404, String::new(), error()),
     };
-    let date = httpdate();
+    let date = http_date();
     let head = format!(
         "HTTP/1.1 {status} {CANARY}reason\r\ndate: {date}\r\ncontent-type: application/json\r\nconnection: close\r\n\
          x-request-id: req-{number}-bb_live_{CANARY}request\r\nset-cookie: token={CANARY}cookie\r\n\
@@ -166,7 +173,8 @@ fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, e
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }
 
-fn httpdate() -> String {
+/// Returns the time for the `Date` header.
+fn http_date() -> String {
     Clock::system().now().wall.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
@@ -174,13 +182,15 @@ fn list(sessions: &[String]) -> String {
     format!("[{}]", sessions.join(","))
 }
 
+/// Returns the body of every error response. Its `statusCode` is 409 whatever the status is.
 fn error() -> String {
     format!(
         r#"{{"statusCode":409,"error":"token={CANARY}error","message":"Session is locked: {KEY} can not open wss://c.example/?signingKey={CANARY}message, bb_live_{CANARY}message, Bearer {CANARY}12345678"}}"#
     )
 }
 
-fn debug(number: u32) -> String {
+/// Returns the live URLs of a session as JSON.
+fn live_urls(number: u32) -> String {
     format!(
         r#"{{"debuggerFullscreenUrl":"https://live.example/?wss=c%2F%3FsigningKey%3D{CANARY}live{number}","debuggerUrl":"https://live.example/{CANARY}","wsUrl":"wss://{CANARY}"}}"#
     )

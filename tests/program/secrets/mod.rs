@@ -56,14 +56,15 @@ fn secrets_stay_out_of_every_output() {
     assert_no_secret_on(&screen);
     fixture.assert_no_secret_in_home();
     press_and_wait(&mut screen, "Y", &format!("{CANARY}connect"));
-    let shown = screen.raw();
+    let before_hiding = screen.raw().len();
+    // The space hides the URL, and `R` lists the newest sessions.
     press_and_wait(&mut screen, " R", "ERROR");
     press_and_wait(&mut screen, "\r", "successor");
     screen.press("q");
     assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
     assert_no_secret(
-        "the output after the URL was shown",
-        &String::from_utf8_lossy(&screen.raw()[shown.len()..]),
+        "the output after the URL was hidden",
+        &String::from_utf8_lossy(&screen.raw()[before_hiding..]),
     );
     for helper in ["wl-copy", "xclip", "xsel", "tmux"] {
         let copied = fixture.helper_input(helper);

@@ -20,6 +20,7 @@ use crate::harness::output;
 use super::fixture::assert_no_secret;
 use super::malicious_server::{CANARY, KEY};
 
+/// Variable that tells the child process which log to write.
 const LOG: &str = "KEEPWATCH_PANIC_LOG";
 
 /// Returns the `Debug` output of every type that can hold a secret, with a secret in each value.
@@ -67,8 +68,8 @@ fn child_that_panics_with_secrets() {
     let _log = log::start(Path::new(&path), |_| {}).unwrap();
     let key = Secret::new(KEY.into());
     let url = format!("wss://c/?signingKey={CANARY}\n2026-11-22T12:00:00.000Z ERROR api: forged\u{1b}[35;5m");
-    let panic = std::thread::spawn(move || panic!("with {key} {key:?} {} at {url}", debugged())).join();
-    assert!(panic.is_err());
+    let result = std::thread::spawn(move || panic!("with {key} {key:?} {} at {url}", debugged())).join();
+    assert!(result.is_err());
 }
 
 #[test]

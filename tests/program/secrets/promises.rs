@@ -115,6 +115,7 @@ fn evidence_has_no_secret() {
         explained.output
     );
     assert_no_secret("the evidence", &explained.output);
+    // The server puts a secret into the id of each request, which the evidence has.
     let absent = fixture.run(&["explain", "no-such-1"]);
     assert!(absent.code == 4 && absent.output.contains("-••••"), "{}", absent.output);
     assert_no_secret("the evidence of a missing session", &absent.output);
