@@ -101,7 +101,8 @@ impl AlertThresholds {
         Self::new(Vec::new(), Duration::MAX)
     }
 
-    /// Returns the shortest threshold that is at least `left`, the time left of a session with this timeout.
+    /// Returns the threshold that a session has reached: the shortest one that is at least `left`, the session's time
+    /// left.
     ///
     /// Thresholds of `timeout` or more do not apply. Otherwise a short session would have an alert from its first
     /// second on.
@@ -116,6 +117,7 @@ impl AlertThresholds {
         self.applicable(timeout).find(|threshold| *threshold < left)
     }
 
+    /// Returns the thresholds that apply to a session with this timeout, the longest first.
     fn applicable(&self, timeout: Option<Duration>) -> impl Iterator<Item = Duration> {
         self.left.iter().copied().filter(move |threshold| timeout.is_none_or(|timeout| *threshold < timeout))
     }

@@ -1,4 +1,4 @@
-//! Raises and clears the alerts of sessions. Also computes the time of the next change that needs no input.
+//! Raises and clears the alerts of sessions. Also computes the time until the next change that depends on time alone.
 //!
 //! A sorted set has the deadlines of all sessions, so finding the alerts that are due does not take longer with more
 //! sessions.
@@ -67,13 +67,15 @@ impl SessionTracker {
         alerts.extend(idle.map(|_| Alert::Idle(thresholds.idle)));
         let (release_alert, release_deadline) = release_alerts(record, now);
         alerts.extend(release_alert);
-        let deadline = left.and_then(|left| {
+        // `seconds_left` counts whole seconds, so the next threshold is reached at the start of a second.
+        let time_left_deadline = left.and_then(|left| {
             let next = thresholds.next(left, timeout)?;
             let expires = record.session.as_ref()?.expires?;
             let seconds = i64::try_from(next.as_secs()).ok()?;
             Timestamp::from_timestamp(expires.timestamp().checked_sub(seconds)?, 0)
         });
-        let deadline = [deadline, release_deadline.map(|at| self.clock.at(at))].into_iter().flatten().min();
+        let deadline =
+            [time_left_deadline, release_deadline.map(|at| self.clock.at(at))].into_iter().flatten().min();
         if record.deadline != deadline {
             if let Some(old) = record.deadline {
                 self.deadlines.remove(&(old, id.clone()));
@@ -85,7 +87,7 @@ impl SessionTracker {
             match self.verdict(id).map(|verdict| verdict.cause) {
                 Some(Cause::Failed) => alerts.push(Alert::Error),
                 Some(Cause::KeepAliveEnded { unused: Some(_), .. }) => alerts.push(Alert::EndedEarly),
-                _ => {}
+                _ => {} // no other cause needs a look
             }
         } else if alerts.is_empty() && record.alerts.is_empty() {
             return; // the usual case: no alert before or now
@@ -129,13 +131,14 @@ impl SessionTracker {
     }
 }
 
-/// Returns the alert that a session has now because of its release, and the moment at which it may get one.
+/// Returns the alert that a session has now because of its release. If it has none, also returns the moment at which it
+/// gets [`Alert::StillRunning`], unless it ends before.
 fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
     let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) else {
         return (None, None);
     };
     match &release.failure {
-        Some((_, None)) => (Some(Alert::ReleaseFailed), None),
+        Some((_, None)) => (Some(Alert::ReleaseFailed), None), // no retry
         _ if now.since(release.requested_at) >= RELEASE_GRACE_PERIOD => {
             (Some(Alert::StillRunning(RELEASE_GRACE_PERIOD)), None)
         }
@@ -149,7 +152,7 @@ fn previous_event(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, al
     raised.iter().find(|(raised_alert, _)| *raised_alert == alert).map(|(_, seq)| *seq)
 }
 
-/// Returns the time left, rounded as in [`Record::time_left`]. Returns `None` after the expiry.
+/// Returns the time left until the expiry, rounded as in [`Record::time_left`]. Returns `None` after the expiry.
 fn seconds_left(expires: Timestamp, now: Timestamp) -> Option<Duration> {
     let left = expires.timestamp().saturating_sub(now.timestamp());
     u64::try_from(left).ok().map(Duration::from_secs)

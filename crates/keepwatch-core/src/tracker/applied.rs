@@ -8,14 +8,15 @@ use crate::session::SessionId;
 ///
 /// The screen and `keepwatch events` use [`AppliedChanges::events`]. The encoder, which writes recordings and the
 /// journal, also uses the other fields: they tell whether a response only repeats the previous one or must be stored.
-/// If an input changes nothing, all fields are empty, which takes no heap memory.
+/// If an input changes nothing, all fields are empty or false, which takes no heap memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AppliedChanges {
     /// The events that the input caused, in the order of the timeline.
     pub events: Vec<Event>,
-    /// The sessions that the response changed, in its order, with the kind of change. Never [`Change::None`].
+    /// The sessions that the input changed, in the order of the response, with the kind of change, which is never
+    /// [`Change::None`].
     pub changed: Vec<(SessionId, Change)>,
-    /// True if the estimate of the server's clock changed, or its precision.
+    /// True if the estimate of the server's clock, or the precision of this estimate, changed.
     pub clock_changed: bool,
     /// True if the input was special in a way that the other fields do not show. Either the tracker ignored a stale
     /// response, because a request sent later was answered first, or a session was missing from its list.

@@ -1,6 +1,6 @@
 //! Change counters. The screen reads them to decide whether its rows are out of date.
 
-/// Counters of changes to the tracker's state. As long as a counter stays the same, the state that it covers does, too.
+/// Counters of changes to the tracker's state. While a counter keeps its value, the state that it covers is unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeCounters {
     /// Changes to the set of sessions, or to any of their data except proxy bytes and response times.

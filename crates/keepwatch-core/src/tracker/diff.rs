@@ -8,10 +8,10 @@ use crate::session::{Metadata, Session, Status};
 
 /// Returns an event for each compared field that differs between `old` and `new`.
 ///
-/// `same_kind` is true if both are from lists, or neither is. A list may omit fields that the response about one
-/// session has. If only one of the two is from a list, a field that is missing in one of them is therefore no
+/// `are_same_kind` is true if both are from lists, or neither is. A list may omit fields that the response about one
+/// session has. If only one of the two is from a list, a field that is missing in one of them is therefore not a
 /// difference.
-pub(super) fn diff_sessions(old: &Session, new: &Session, same_kind: bool) -> Vec<EventKind> {
+pub(super) fn diff_sessions(old: &Session, new: &Session, are_same_kind: bool) -> Vec<EventKind> {
     let mut changes = Vec::new();
     // The API sets new times when a pending session starts. That is not a change of the expiry.
     let has_started = old.status == Status::Pending && new.status != Status::Pending;
@@ -33,11 +33,11 @@ pub(super) fn diff_sessions(old: &Session, new: &Session, same_kind: bool) -> Ve
     }
     let context = |session: &Session| session.context.clone().filter(|context| !context.is_empty());
     let (from, to) = (context(old), context(new));
-    if from != to && (same_kind || (from.is_some() && to.is_some())) {
+    if from != to && (are_same_kind || (from.is_some() && to.is_some())) {
         changes.push(EventKind::ContextChanged(to));
     }
     let (from, to) = (nonempty_metadata(old), nonempty_metadata(new));
-    if from != to && (same_kind || (from.is_some() && to.is_some())) && !is_redacted_copy(old, new) {
+    if from != to && (are_same_kind || (from.is_some() && to.is_some())) && !is_redacted_copy(old, new) {
         changes.push(EventKind::MetadataChanged);
     }
     changes
@@ -71,8 +71,8 @@ mod tests {
         }
     }
 
-    fn change_names(new: &Session, same_kind: bool) -> Vec<&'static str> {
-        diff_sessions(&session(), new, same_kind).iter().map(EventKind::name).collect()
+    fn change_names(new: &Session, are_same_kind: bool) -> Vec<&'static str> {
+        diff_sessions(&session(), new, are_same_kind).iter().map(EventKind::name).collect()
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn signing_key_is_not_compared() {
+    fn uncompared_fields_cause_no_event() {
         let other = Session {
             updated: Some("2026-11-22T12:09:00Z".parse().unwrap()),
             connect: Some(ConnectFields { connect_url: true, ..ConnectFields::default() }),
@@ -126,7 +126,7 @@ mod tests {
                 .map(EventKind::name)
                 .collect::<Vec<_>>()
         };
-        let none = [""; 0];
+        let none = [""; 0]; // an empty array of names
         assert_eq!(changes(Some(metadata.redacted()), Some(metadata.clone())), none);
         assert_eq!(changes(Some(Metadata::omitted()), Some(metadata.clone())), none);
         assert_eq!(changes(None, Some(Metadata::new("{}"))), none, "empty metadata counts as none");

@@ -20,7 +20,7 @@ use crate::session::SessionId;
 
 /// The maximum time between the first and the last end of a window.
 pub const CLUSTER_WINDOW: Duration = Duration::from_secs(3);
-/// The period before a window. The number of ends in it gives the number that a window has by chance.
+/// The period before a window that shows how many ends a window has by chance.
 const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
 /// Time without a new end after which clusters are reported. The tracker waits because it learns of simultaneous ends
 /// one by one.
@@ -57,7 +57,7 @@ impl EndClusters {
         }
     }
 
-    /// Removes the end of a session that runs again, ended in another way, or was evicted.
+    /// Removes the end of a session that runs again, can no longer join a cluster, or was evicted.
     pub(super) fn remove(&mut self, id: &SessionId) {
         let Some(at) = self.end_by_session.remove(id) else { return };
         let end = (at, id.clone());
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn busy_project_needs_larger_clusters() {
-        // One end every two seconds for ten minutes, then several at once.
+        // One end every two seconds for ten minutes, then several at once. Chance explains up to five.
         for (at_once, is_cluster) in [(2, false), (5, false), (8, true)] {
             let mut times: Vec<u64> = (0..300).map(|number| number * 2000).collect();
             times.extend(std::iter::repeat_n(605_000, at_once));
@@ -221,6 +221,7 @@ mod tests {
         for second in 0..19 {
             ends.add(&id(second), at(second * 10), millis(second * 1000 + 1000));
         }
+        // The first end alone is not a cluster. With the second one, which the tracker learned of after 2 s, it is.
         assert_eq!(ends.due(), Some(millis(2000) + MAX_WAIT));
     }
 

@@ -63,7 +63,7 @@ pub enum EventKind {
         /// The last response that shows it alive: the time of its receipt, and the status in it.
         last_alive: Option<(Timestamp, Status)>,
     },
-    /// The API reports the session alive, although it reported its end before.
+    /// The API reports the session as not ended, although an earlier response reported its end.
     Contradicted {
         /// The final status reported before.
         from: Status,
@@ -135,8 +135,8 @@ pub enum EventKind {
         /// The time between the first and the last `endedAt`.
         spread: Duration,
     },
-    /// Polls began to fail, or began to fail with another error. If the event has an id, only the polls of that session
-    /// do.
+    /// Polls began to fail, or began to fail with another error. If the event has a session id, only polls of that
+    /// session fail.
     #[strum(serialize = "polls_failing")]
     PollsFailing {
         /// The error.
@@ -183,17 +183,17 @@ impl EventKind {
         }
     }
 
-    /// Returns true if an event of this kind without a session id concerns the session `id`.
+    /// Returns true if the event, which has no session id of its own, concerns the session `id`.
     #[must_use]
     pub(super) fn concerns(&self, id: &SessionId) -> bool {
         match self {
             Self::EndedTogether { ids, .. } => ids.contains(id),
-            _ => true,
+            _ => true, // failing polls, a sleep or a clock step concern every session
         }
     }
 
-    /// Returns true for the first and the last event of a session's life: first seen and ended. The timeline never
-    /// evicts them to make room for other events.
+    /// Returns true for the first and the last event of a session's life: first seen and ended. To make room for other
+    /// events, the timeline evicts neither a first seen nor the newest end.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::FirstSeen { .. } | Self::Ended { .. })
@@ -206,7 +206,7 @@ impl EventKind {
             Self::NotFound(error) | Self::PollsFailing { error, .. } | Self::ReleaseFailed { error, .. } => {
                 error.request_id.as_ref()
             }
-            _ => None,
+            _ => None, // no failed request
         }
     }
 }

@@ -89,7 +89,7 @@ fn preamble(tracker: &SessionTracker, as_of: Option<Timestamp>) -> String {
     format!("{as_of}Times are UTC, on the API's clock{precision}.")
 }
 
-/// Returns the summary: the verdict, otherwise the current state, otherwise the reason why there is neither.
+/// Returns the summary of the verdict. Without a verdict, returns the current state; without any response, says so.
 fn headline(
     tracker: &SessionTracker,
     record: &Record,
@@ -236,7 +236,7 @@ fn proxy_text(bytes: i64, rates: Rates) -> String {
 fn metadata_section(report: &mut ReportBuilder, metadata: &Metadata) {
     report.heading("Metadata");
     for entry in metadata.entries(MAX_METADATA_LINES) {
-        let indent = "  ".repeat(entry.depth.min(10));
+        let indent = "  ".repeat(entry.depth.min(10)); // leave room for the value
         let value = entry.value.map(|value| value.sanitise_line()).unwrap_or_default();
         report.indented(&format!("{indent}{}  ", entry.key.sanitise(60)), &value);
     }

@@ -1,7 +1,7 @@
 //! The health of polling: the current failure streak, the newest failed polls, and the newest success.
 //!
-//! The failure streak here is one of a list or of all polls. The record of a session has the streak of that session
-//! alone.
+//! The failure streak here concerns all polls, or the polls of one list. A streak of one session is in its
+//! [`Record`](super::Record).
 
 use std::collections::VecDeque;
 
@@ -18,13 +18,13 @@ pub(super) const MAX_FAILURES: usize = 200;
 pub struct PollHealth {
     /// The newest successful poll.
     pub last_success: Option<RequestTiming>,
-    /// The current failure of all polls, or of a list.
+    /// The current failure streak of all polls, or of the polls of one list.
     pub failure_streak: Option<FailureStreak>,
     /// The newest failed polls, oldest first.
     pub failures: VecDeque<PollFailure>,
-    /// The number of elements that were not sessions, in the newest list of each kind together.
+    /// The number of elements that were not sessions, summed over the newest list of each kind.
     pub malformed: u32,
-    /// The parts of that number, in the order of [`List::ALL`].
+    /// The terms of the sum `malformed`, in the order of [`List::ALL`].
     malformed_by_list: [u32; 2],
     /// The scope of the newest failure in `failure_streak`.
     streak_scope: Option<Scope>,
@@ -42,7 +42,8 @@ pub struct PollFailure {
 }
 
 impl PollHealth {
-    /// Returns the error of the newest poll, or `None` if a success is newer.
+    /// Returns the error of the failure streak. Without a streak, returns the error of the newest poll, or `None` if
+    /// that poll succeeded.
     #[must_use]
     pub fn current_error(&self) -> Option<&ApiError> {
         let streak_error = self.failure_streak.as_ref().map(|streak| &streak.error);
@@ -61,8 +62,8 @@ impl PollHealth {
         self.malformed = running.saturating_add(*pending);
     }
 
-    /// Records a failed poll. Returns true if the failure concerns more than one session and is new: the polls
-    /// succeeded before, or failed with another error or for another list.
+    /// Records a failed poll. Returns true if the failure concerns all polls or a list, and is new: before, these polls
+    /// succeeded, failed with another error, or failed for another list.
     pub(super) fn record_failure(
         &mut self,
         at: RequestTiming,
@@ -78,13 +79,14 @@ impl PollHealth {
         let previous = self.failure_streak.as_ref();
         let is_new_attempt =
             previous.is_none_or(|previous| at.sent.mono >= previous.newest_failure.received.mono);
-        if !error.affects_all_requests() && !error.is_auth_error() && matches!(scope, Scope::Session(_)) {
+        let may_affect_all = error.affects_all_requests() || error.is_auth_error();
+        if !may_affect_all && matches!(scope, Scope::Session(_)) {
             // The request reached the API, so a failure of all requests is over.
             self.failure_streak.take_if(|previous| is_new_attempt && previous.error.affects_all_requests());
             return false;
         }
         let list = match scope {
-            Scope::List(list) if !error.affects_all_requests() && !error.is_auth_error() => Some(*list),
+            Scope::List(list) if !may_affect_all => Some(*list),
             Scope::List(_) | Scope::Session(_) | Scope::Projects => None,
         };
         // A failure of the pending list does not replace another failure, because that list matters less.

@@ -12,8 +12,8 @@ use crate::session::{ApiError, List, Project, Session, SessionId};
 pub struct RequestTiming {
     /// The moment just before the request was sent. The API determined the response's content at this moment or later.
     pub sent: Moment,
-    /// The moment just after the response was received. The API determined the response's content at this moment or
-    /// earlier.
+    /// The moment just after the response was received, or the request failed. The API determined the response's
+    /// content at this moment or earlier.
     pub received: Moment,
     /// The response's `Date` header, in whole seconds.
     pub date: Option<Timestamp>,
@@ -31,7 +31,8 @@ pub enum Scope {
     Projects,
 }
 
-/// One observation or user action, with its times.
+/// One observation or user action, with its times. Recordings contain inputs, so a renamed variant or field keeps its
+/// serde name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Input {
     /// The user named sessions to watch. The tracker never evicts them.
@@ -63,7 +64,7 @@ pub enum Input {
         scope: Scope,
         /// The sessions, in the order of the response.
         sessions: Vec<Session>,
-        /// The number of list elements that were not sessions.
+        /// The number of list elements that were not sessions, in each response.
         malformed: u32,
         /// The number of responses in the run.
         #[serde(rename = "replies")]
@@ -141,7 +142,7 @@ pub enum Input {
 }
 
 impl RequestTiming {
-    /// Returns the timing with each moment replaced by `map` of it.
+    /// Returns the timing with each moment replaced by the result of `map`.
     #[must_use]
     pub fn rebase(self, map: impl Fn(Moment) -> Moment) -> Self {
         Self { sent: map(self.sent), received: map(self.received), date: self.date }
@@ -149,7 +150,8 @@ impl RequestTiming {
 }
 
 impl Input {
-    /// Returns the input with each moment replaced by `map` of it, for example to convert moments of an earlier run.
+    /// Returns the input with each moment replaced by the result of `map`, for example to convert moments of an earlier
+    /// run.
     #[must_use]
     pub fn rebase(mut self, map: impl Fn(Moment) -> Moment) -> Self {
         match &mut self {
@@ -168,7 +170,7 @@ impl Input {
         self
     }
 
-    /// Returns the newest moment of the input.
+    /// Returns the moment of the input: for a request, the receipt of its response; for a sleep, its end.
     #[must_use]
     pub fn moment(&self) -> Moment {
         match self {

@@ -1,6 +1,6 @@
 //! The state of all sessions of one profile, and everything derived from it.
 //!
-//! Pure: no IO, no clock, no terminal.
+//! Pure: this module does no I/O, reads no clock, and knows no terminal.
 //!
 //! ```text
 //!   Input ──► SessionTracker::apply ──► AppliedChanges    the events and other changes

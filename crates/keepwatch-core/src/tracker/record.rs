@@ -28,11 +28,11 @@ pub struct Record {
     pub presence: Presence,
     /// The session in the newest response.
     pub session: Option<Session>,
-    /// The first response about the session. The records of one list share its timing.
+    /// The timing of the first response about the session. Records of sessions from one list share this allocation.
     pub(super) first_response: Option<Arc<RequestTiming>>,
-    /// The newest response about the session.
+    /// The timing of the newest response about the session.
     pub(super) last_response: Option<Arc<RequestTiming>>,
-    /// The newest response in which the session had not ended.
+    /// The timing of the newest response in which the session had not ended.
     pub(super) last_alive: Option<Arc<RequestTiming>>,
     /// Its end, once a response has reported it. `None` again if a later response retracts it.
     pub ended: Option<Box<ObservedEnd>>,
@@ -60,11 +60,11 @@ pub struct Record {
     pub(super) is_from_list: bool,
     /// The number of the newest list that contained it.
     pub(super) last_list_number: u64,
-    /// True if its running time was passed to [`ShortSessions::add`](super::cost::ShortSessions::add), which counts short ones.
-    /// This happens once, even if the API retracts and repeats the end.
+    /// True if its running time was passed to [`ShortSessions::add`](super::cost::ShortSessions::add), which counts the
+    /// short sessions. This happens once, even if the API retracts and repeats the end.
     pub(super) is_checked_for_short: bool,
-    /// All alerts that its end ever raised, with their events. If the API retracts and repeats the end, they keep these
-    /// events.
+    /// All alerts that its end ever raised, with their events. If the API retracts and repeats the end, the alerts keep
+    /// these events.
     pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
     /// True if it is overdue. The event for that has been recorded.
     pub(super) is_overdue: bool,
@@ -77,7 +77,7 @@ pub struct Record {
 pub enum Presence {
     /// No response about the session yet.
     NoResponseYet,
-    /// The newest response is current.
+    /// The newest response contains the session, and no later list or 404 contradicts that response.
     Present,
     /// The session is missing from its list. The poller requests it by its id.
     Unlisted {
@@ -109,8 +109,8 @@ pub struct ObservedEnd {
     /// True if `endedAt` is not before the start, and between the last response that shows the session alive and the
     /// first one that shows it ended.
     pub ended_at_fits: bool,
-    /// The interval between these two responses, widened by the uncertainty of the server clock. `None` if no response
-    /// shows the session alive.
+    /// The interval between the two responses of `ended_at_fits`, widened by the uncertainty of the server clock.
+    /// `None` if no response shows the session alive.
     pub observed_between: Option<TimeInterval>,
     /// The first response that reported the end.
     pub first_response: RequestTiming,
@@ -164,8 +164,8 @@ pub enum TimeLeft {
     Remaining(Duration),
     /// The session should have expired, and no request has been sent since.
     Expiring,
-    /// The session has not ended according to the newest request, which was *sent* this long after the expiry. In whole
-    /// seconds, at least one.
+    /// The newest response shows that the session has not ended, and its request was *sent* this long after the expiry.
+    /// In whole seconds, at least one.
     Overdue(Duration),
     /// The session has ended.
     Ended,
@@ -247,8 +247,8 @@ impl Record {
 
     /// Returns the time left at `now`, on the server's clock.
     ///
-    /// Both times are rounded down to whole seconds before they are subtracted, so all countdowns change at the same
-    /// moment.
+    /// The expiry and `now` are rounded down to whole seconds before they are subtracted, so all countdowns change at
+    /// the same moment.
     #[must_use]
     pub fn time_left(&self, clock: &ServerClock, now: Timestamp) -> TimeLeft {
         let Some(session) = &self.session else { return TimeLeft::Unknown };

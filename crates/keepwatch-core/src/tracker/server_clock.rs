@@ -61,6 +61,8 @@ impl ServerClock {
     pub fn observe(&mut self, at: &RequestTiming) -> bool {
         let Some(date) = at.date else { return false };
         let previous = *self;
+        // The server's time at our boot, if our wall clock agreed with the server.
+        let ours = saturating_sub(at.received.wall, at.received.boot);
         let reported = (
             saturating_sub(date, at.received.boot),
             saturating_sub(saturating_add(date, DATE_RESOLUTION), at.sent.boot),
@@ -84,10 +86,9 @@ impl ServerClock {
                     None => (reported, 1),
                 };
                 // If two machines disagree, trust at once the one whose clock agrees with ours.
-                let ours = saturating_sub(at.received.wall, at.received.boot);
-                let has_our_time = |range: TimeRange| (range.0..=range.1).contains(&ours);
+                let contains_ours = |range: TimeRange| (range.0..=range.1).contains(&ours);
                 let is_accepted =
-                    count >= MIN_AGREEING_RESPONSES || has_our_time(challenger) && !has_our_time(range);
+                    count >= MIN_AGREEING_RESPONSES || contains_ours(challenger) && !contains_ours(range);
                 self.contradicting = (!is_accepted).then_some((challenger, count));
                 self.disputed = Some((if is_accepted { range } else { challenger }, at.received.boot));
                 self.agreement_count = if is_accepted { 1 } else { self.agreement_count };
@@ -97,20 +98,20 @@ impl ServerClock {
         self.range = Some((low, high));
         self.disputed =
             self.disputed.filter(|(_, received)| at.received.boot.saturating_sub(*received) < DISPUTE_PERIOD);
-        // Our own clock wins if no date contradicts it. The screen then shows the same time as the rest of the system.
-        let ours = saturating_sub(at.received.wall, at.received.boot);
+        // Keep the estimate while it is possible and close to our own clock. Otherwise our own clock wins if no date
+        // contradicts it: the screen then shows the same time as the rest of the system.
         let middle = low.checked_add_signed(high.signed_duration_since(low) / 2).unwrap_or(low);
         let is_close = |one: Timestamp, other: Timestamp| {
             one.signed_duration_since(other).num_milliseconds().abs() < MIN_DRIFT_MS
         };
         let kept =
-            self.server_time_at_boot.filter(|zero| (low..=high).contains(zero) && is_close(*zero, ours));
-        let zero = kept.unwrap_or(if (low..=high).contains(&ours) { ours } else { middle });
-        let skew = zero.signed_duration_since(ours);
-        if self.server_time_at_boot != Some(zero)
+            self.server_time_at_boot.filter(|kept| (low..=high).contains(kept) && is_close(*kept, ours));
+        let estimate = kept.unwrap_or(if (low..=high).contains(&ours) { ours } else { middle });
+        let skew = estimate.signed_duration_since(ours);
+        if self.server_time_at_boot != Some(estimate)
             || skew.checked_sub(&self.skew).is_none_or(|by| by.num_milliseconds().abs() >= MIN_DRIFT_MS)
         {
-            (self.server_time_at_boot, self.skew) = (Some(zero), skew);
+            (self.server_time_at_boot, self.skew) = (Some(estimate), skew);
         }
         *self != previous
     }
@@ -138,18 +139,20 @@ impl ServerClock {
     /// Returns the maximum error of [`ServerClock::at`], given the dates of the responses.
     #[must_use]
     pub fn uncertainty(&self) -> Duration {
-        let (Some((low, high)), Some(zero)) = (self.range, self.server_time_at_boot) else {
+        let (Some((low, high)), Some(estimate)) = (self.range, self.server_time_at_boot) else {
             return Duration::ZERO;
         };
-        let mut error = zero.signed_duration_since(low).max(high.signed_duration_since(zero));
+        let mut error = estimate.signed_duration_since(low).max(high.signed_duration_since(estimate));
         if self.agreement_count < CONFIRMING_RESPONSES {
             // A single date may come from a machine with a wrong clock. Until a second date agrees, our clock may be
             // right.
             error = error.max(self.skew.abs());
         }
         if let Some(((low, high), _)) = self.disputed {
-            error =
-                error.max(zero.signed_duration_since(low).abs()).max(high.signed_duration_since(zero).abs());
+            // The disputed range may lie on either side of the estimate.
+            error = error
+                .max(estimate.signed_duration_since(low).abs())
+                .max(high.signed_duration_since(estimate).abs());
         }
         error.to_std().unwrap_or_default()
     }

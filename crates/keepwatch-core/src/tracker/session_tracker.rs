@@ -45,7 +45,7 @@ const CLOCK_STEP_MS: i64 = 2000;
 #[derive(Debug)]
 pub struct SessionTracker {
     pub(super) records: IndexMap<SessionId, Box<Record>>,
-    /// The ids of all records, sorted, to find an id's neighbours.
+    /// The ids of all records, sorted. `SessionTracker::id_prefix_length` compares an id with its neighbours here.
     ids: BTreeSet<SessionId>,
     pub(super) changes: ChangeCounters,
     /// Final sessions that the user did not name, in the order of eviction. The cache has no limit of its own:
@@ -61,7 +61,7 @@ pub struct SessionTracker {
     pub(super) thresholds: AlertThresholds,
     /// The path of the owner in a session's metadata.
     owner_key: Option<MetadataPath>,
-    /// For each session that time alone can give an alert: the time of the next one, on the server's clock.
+    /// The deadlines of all sessions, sorted, on the server's clock. See `Record::deadline`.
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) end_clusters: EndClusters,
     successors: SuccessorMatcher,
@@ -70,8 +70,11 @@ pub struct SessionTracker {
     list_count: u64,
     /// The moment of the input applied last.
     last_input_moment: Option<Moment>,
-    /// The moment that the clocks of the next input are compared with: that of the newest input that a recording contains.
-    /// Ticks without an event are not recorded, and must not hide a part of a step from a replay.
+    /// The moment of the newest input that a recording would contain. `SessionTracker::detect_clock_step` compares the
+    /// clocks of the next input with it.
+    ///
+    /// A recording omits ticks (`Input::TimePassed`) without an event. If such a tick moved this moment, the tracker
+    /// would miss a step that its replay, which has no such ticks, detects.
     clock_reference: Option<Moment>,
 }
 
@@ -200,7 +203,7 @@ impl SessionTracker {
     }
 
     /// Records an event if our wall clock and our clock since boot advanced by different amounts since
-    /// `clock_reference`. The wall clock was set in between.
+    /// `clock_reference`, which means that the wall clock was set.
     fn detect_clock_step(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let Some(previous) = self.clock_reference else { return };
         let wall_minus_boot = |moment: Moment| {
@@ -219,8 +222,8 @@ impl SessionTracker {
         }
     }
 
-    /// Records an event with the interval of a sleep. Only the clock since boot runs during a sleep, so its lead over
-    /// the monotonic clock is the time asleep.
+    /// Records an event with the interval of a sleep. `Moment::boot` runs on during a sleep and `Moment::mono` does
+    /// not, so the time asleep is the difference of their advances.
     fn apply_sleep(&mut self, from: Moment, to: Moment, applied: &mut AppliedChanges) {
         let latest = self.clock.at(to);
         let when = TimeInterval { earliest: Some(self.clock.at(from).min(latest)), latest };
@@ -258,6 +261,7 @@ impl SessionTracker {
         self.update_alerts(id, at.received, applied);
     }
 
+    /// Records an event if a successful poll ends a failure streak of all polls or of a list.
     fn apply_success(&mut self, at: RequestTiming, scope: &Scope, applied: &mut AppliedChanges) {
         if let Some(streak) = self.health.record_success(at, scope) {
             let outage = at.received.since(streak.first_failure.sent);
@@ -272,6 +276,8 @@ impl SessionTracker {
         }
     }
 
+    /// Updates the failure streaks after a failed poll. Records an event if a streak of all polls, of a list or of one
+    /// session begins.
     fn apply_failure(
         &mut self,
         at: RequestTiming,
@@ -283,15 +289,16 @@ impl SessionTracker {
         let (when, wait) =
             (TimeInterval::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
         let is_new_streak = self.health.record_failure(at, scope, &error, next);
-        let mut newly_failing_session = None; // set if this session alone began to fail
+        let mut newly_failing_session = None; // set if polls of one session alone began to fail
         if let Scope::Session(id) = scope
             && let Some(record) = self.records.get_mut(id)
         {
             let previous = record.failure_streak.as_ref();
             let count = previous.map_or(0, |streak| streak.count).saturating_add(1);
             let first_failure = previous.map_or(at, |streak| streak.first_failure);
-            let is_reported = previous.is_some_and(|streak| !streak.error.affects_all_requests());
-            newly_failing_session = (!is_reported && !error.affects_all_requests()).then_some(id);
+            // A failure that affects all requests has one event for all sessions, not one for this session.
+            let has_own_event = previous.is_some_and(|streak| !streak.error.affects_all_requests());
+            newly_failing_session = (!has_own_event && !error.affects_all_requests()).then_some(id);
             let error = error.clone();
             record.failure_streak = Some(Box::new(FailureStreak {
                 first_failure,

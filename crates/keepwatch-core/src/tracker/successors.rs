@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Metadata, SessionId};
 
-/// The maximum number of ends, and of creations. The oldest are removed first.
+/// The maximum number of ends, and the maximum number of creations. The oldest are removed first.
 const MAX_POINTS: usize = 64;
 /// The maximum time between an end and the creation of the successor.
 const SUCCESSOR_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -64,7 +64,7 @@ impl SuccessorMatcher {
         match index.and_then(|index| self.creations.remove(index)) {
             Some(creation) => Some((creation.id, creation.at)),
             None => {
-                self.forget_end(id);
+                self.forget_end(id); // replace the end if the API retracted and repeated it
                 push_bounded(&mut self.ends, id, metadata, at);
                 None
             }
@@ -136,6 +136,11 @@ mod tests {
         assert_eq!(
             matcher.session_ended(&id("b2"), &owner("b"), at(11)),
             Some((id("b3"), at(12))),
+            "no end has used the creation of b3"
+        );
+        assert_eq!(
+            matcher.session_ended(&id("c"), &owner("c"), at(11)),
+            None,
             "a session does not succeed itself"
         );
     }

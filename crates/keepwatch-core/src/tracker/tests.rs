@@ -27,7 +27,7 @@ const MAX_ORDINARY_SESSIONS: usize = 4;
 #[derive(Default)]
 struct CheckedTracker {
     tracker: SessionTracker,
-    /// The number of `FirstSeen` events of each session on record.
+    /// The number of `FirstSeen` events of each session that has a record.
     first_seen_counts: HashMap<SessionId, usize>,
 }
 
@@ -50,7 +50,7 @@ impl CheckedTracker {
                         "{event:?} by {applied_input:?}"
                     );
                 }
-                _ => {}
+                _ => {} // the checks above apply to every event
             }
         }
         self.first_seen_counts.retain(|id, _| self.tracker.get(id).is_some());
@@ -221,6 +221,6 @@ fn repeated_ends_keep_timeline_bounded() {
     let id = SessionId::parse("a").unwrap();
     let event_names: Vec<_> =
         tracker.timeline().events_of(&id).iter().map(|(_, event)| event.kind.name()).collect();
-    assert_eq!(event_names.len(), MAX_EVENTS_PER_SESSION + 2);
+    assert_eq!(event_names.len(), MAX_EVENTS_PER_SESSION + 2, "plus the first seen and the newest end");
     assert_eq!((event_names.first(), event_names.last()), (Some(&"first_seen"), Some(&"ended")));
 }

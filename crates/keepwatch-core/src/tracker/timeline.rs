@@ -45,6 +45,7 @@ struct SessionEvents {
 }
 
 impl SessionEvents {
+    /// Returns true if the event is not permanent, or is an end before the newest one.
     fn is_evictable(&self, seq: Seq, kind: &EventKind) -> bool {
         !kind.is_permanent()
             || self.newest_end.is_some_and(|end| end != seq && matches!(kind, EventKind::Ended { .. }))
@@ -113,8 +114,8 @@ impl Timeline {
         }
     }
 
-    /// Returns the events of a session, newest first. They include later events without a session that concern it, such
-    /// as failing polls.
+    /// Returns the events of a session, newest first. They include the events without a session that concern this
+    /// session, such as failing polls, if they are newer than its first event.
     pub fn newest_first<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let seqs = |key: Option<SessionId>| self.events_of.get(&key).map(|events| &events.seqs);
         let own = seqs(Some(id.clone()));
@@ -123,6 +124,7 @@ impl Timeline {
         let general = seqs(None).into_iter().flatten().rev().copied();
         let mut general_seqs =
             general.take_while(move |seq| first.is_some_and(|first| *seq > first)).peekable();
+        // Both sequences of numbers are descending. Merge them into one.
         let merged = std::iter::from_fn(move || match (own_seqs.peek(), general_seqs.peek()) {
             (Some(own), Some(general)) if general > own => general_seqs.next(),
             (Some(_), _) => own_seqs.next(),
@@ -247,6 +249,7 @@ mod tests {
         for number in 0..MAX_EVENTS + 10 {
             timeline.push(first_seen(&format!("s{number}")));
         }
+        // The only evictable event is evicted at once.
         timeline
             .push(event(None, EventKind::PollsRecovered { list: None, outage: std::time::Duration::ZERO }));
         assert_eq!(timeline.len(), MAX_EVENTS + 10);
@@ -264,7 +267,7 @@ mod tests {
         timeline.push(first_seen("b"));
         timeline.push(ended("a"));
         let names = |session: &str| {
-            timeline.events_of(&id(session)).iter().map(|(_, it)| it.kind.name()).collect::<Vec<_>>()
+            timeline.events_of(&id(session)).iter().map(|(_, event)| event.kind.name()).collect::<Vec<_>>()
         };
         assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
         assert_eq!(names("b"), ["first_seen"]);

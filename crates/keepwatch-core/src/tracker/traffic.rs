@@ -1,4 +1,4 @@
-//! The proxy traffic of a session: its recent rates, and its starts and stops. Both are bounded.
+//! The proxy traffic of a session: its recent rates, and its starts and stops. Both take a bounded amount of memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,8 @@ pub struct TrafficHistory {
     count: u8,
 }
 
-/// The differences in time and in bytes between two observations, or over several observations with equal bytes.
+/// The differences in time and in bytes between two consecutive observations, or over a run of observations with equal
+/// bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct TrafficStep {
     /// The time from the first observation to the last. Saturates at 49 days.

@@ -44,7 +44,8 @@ pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
 /// The tolerance of [`NEVER_CONNECTED`], in both directions.
 pub const NEVER_CONNECTED_SLACK: Duration = Duration::from_secs(15);
 
-/// The input of a verdict. Unknown values are `None`.
+/// The input of the rules that find a verdict. Unknown values are `None`. The evidence report of the module
+/// [`evidence`](super::evidence) is something else.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// The newest `status`.
@@ -135,7 +136,7 @@ pub enum Cause {
     /// `COMPLETED` at its expiry, give or take [`NEAR_EXPIRY`].
     #[strum(serialize = "completed_at_expiry")]
     AtExpiry {
-        /// The time between the end and the expiry, whichever is earlier.
+        /// The maximum time between the end and the expiry, whichever is earlier.
         distance: Duration,
     },
     /// `COMPLETED` with keep-alive on, and not known to be at or after its expiry.

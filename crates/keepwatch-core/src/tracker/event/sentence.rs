@@ -1,4 +1,4 @@
-//! The sentences of events: one for each kind.
+//! The sentences of events: one for each kind. The argument of each `sanitise` is the maximum width in columns.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn clock_step(step_ms: i64) -> (String, &'static str) {
 }
 
 impl EventKind {
-    /// Returns one sentence, sanitised. Times are in `zone`. Those that are not on the day of `today` have a date.
+    /// Returns one sentence, sanitised. Times are in `zone`. A time on another day than `today` has a date.
     #[must_use]
     pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
         match self {
@@ -128,7 +128,7 @@ impl EventKind {
                     .map(|wait| format!("; next try in {}", text::format_elapsed(wait)))
                     .unwrap_or_default();
                 let prefix = match list {
-                    _ if error.kind == ApiErrorKind::RateLimited => String::new(),
+                    _ if error.kind == ApiErrorKind::RateLimited => String::new(), // the description suffices
                     Some(list) => format!("polls of {list} fail: "),
                     None => "polls fail: ".into(),
                 };

@@ -61,7 +61,7 @@ impl ReportBuilder {
     /// Appends `start` and the wrapped `text`. Its second and later lines are indented by the width of `start`.
     fn push_wrapped(&mut self, start: &str, text: &str) {
         let indent = text::width(start);
-        let columns = MAX_LINE_WIDTH.saturating_sub(indent).max(20);
+        let columns = MAX_LINE_WIDTH.saturating_sub(indent).max(20); // a long start must leave some room for the text
         let mut line_start = start.to_owned();
         for line in text::wrap(text, columns) {
             let line = format!("{line_start}{line}");

@@ -123,8 +123,11 @@ pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTrac
     report.dated_lines(&lines);
 }
 
-/// Returns true if a failed poll could have told something about this session, between the first response about it and
-/// the first one that reports its end.
+/// Returns true if a failed poll could have told something about this session.
+///
+/// Polls of this session always count. Other polls count only between the first response about the session and the
+/// first one that reports its end: polls of lists if the newest response is from a list, and any poll if its failure
+/// affects all requests.
 fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
     let is_while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
         && record
@@ -138,7 +141,7 @@ fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
     }
 }
 
-/// Returns the time and the text of a row of failed polls with the same error.
+/// Returns the time and the text for a row of failed polls with the same error.
 fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(String, String)> {
     let (first, last) = (row.first()?, row.last()?);
     let when = format_interval(tracker.clock().at(first.at.sent), tracker.clock().at(last.at.received));

@@ -24,7 +24,7 @@ fn timing(sent: f64) -> RequestTiming {
     RequestTiming { sent: moment(sent), received: moment(sent + 0.084), date: None }
 }
 
-/// Returns a keep-alive session of 15 min, started at 2 s.
+/// Returns a keep-alive session with a timeout of 15 min, which started 2 s after 21:04:00.
 fn session(status: Status) -> Session {
     Session {
         status,
@@ -185,6 +185,7 @@ fn session_gone() {
 
 #[test]
 fn end_during_sleep_spans_the_gap() {
+    // The machine sleeps for an hour. During a sleep, `mono` does not run.
     let slept =
         Input::Slept { from: moment(7.0), to: Moment { mono: Duration::from_secs(8), ..moment(3608.0) } };
     let late = |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
@@ -215,7 +216,7 @@ fn failed_polls_name_request_ids() {
     ]);
     let text = evidence_of(inputs);
     assert!(text.contains("[requests req-1, req-2]") && text.contains("[request req-3]"), "{text}");
-    assert!(!text.contains("req-later"), "failures after its end do not concern it");
+    assert!(!text.contains("req-later"), "failures after the end do not concern the session");
     insta::assert_snapshot!("failing", text);
 }
 
@@ -259,6 +260,7 @@ fn event_flood_keeps_first_and_last() {
         let session = if round % 2 == 0 { session(Status::Running) } else { other.clone() };
         session_response(3.0 + f64::from(round), session)
     });
+    // The flood causes 300 changes of metadata, and the end one alert. The report shows the newest 100 of these events.
     let text = evidence_of(flood.chain([session_response(400.0, ended(Status::Completed, 399.0))]));
     assert!(
         text.contains("first seen RUNNING") && text.contains("(201 earlier ones are left out)"),

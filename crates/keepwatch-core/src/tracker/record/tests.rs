@@ -70,7 +70,7 @@ fn all_countdowns_change_together() {
 }
 
 #[test]
-fn missing_countdown_has_a_reason() {
+fn countdown_depends_on_state() {
     assert_eq!(time_left(&Record::new(testing::id("a"), true), "12:00:00"), TimeLeft::Unknown);
     assert_eq!(time_left(&record(Status::Pending, "12:00:00"), "12:30:00"), TimeLeft::Starting);
     for ended in [Status::Completed, Status::TimedOut, Status::Error] {

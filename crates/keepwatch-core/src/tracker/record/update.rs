@@ -63,7 +63,7 @@ impl Record {
             Presence::NotFound(not_found) => Some(not_found.since),
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
         };
-        if self.last().into_iter().chain(not_found_since).any(|newer| at.sent.mono < newer.sent.mono) {
+        if self.last().into_iter().chain(not_found_since).any(|known| at.sent.mono < known.sent.mono) {
             return None;
         }
         self.responses = self.responses.saturating_add(repeats.map_or(1, |(count, _)| count));
@@ -104,7 +104,7 @@ impl Record {
             }
             Some(_) | None => {
                 outcome.change = Change::Full;
-                self.owner = session.metadata.as_ref().and_then(|it| it.owner(owner_key));
+                self.owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(owner_key));
             }
         }
         self.first_response.get_or_insert_with(|| timing.clone());
@@ -176,6 +176,7 @@ impl Record {
                     outcome.events.push((interval, EventKind::Contradicted { from, to }));
                 }
                 (Phase::Alive | Phase::Unknown, Phase::Ended) => {} // `record_end` adds the event
+                // Both statuses are before the end, or both are final.
                 _ => outcome.events.push((interval, EventKind::StatusChanged { from, to })),
             }
         }
@@ -200,7 +201,7 @@ impl Record {
         let widened = between.widened(clock.uncertainty());
         let observed_between = self.last_alive.as_ref().map(|_| widened);
         let plausible_ended_at =
-            session.ended.filter(|at| session.started.is_none_or(|started| started <= *at));
+            session.ended.filter(|ended| session.started.is_none_or(|started| started <= *ended));
         let (narrowed, ended_at_fits) = widened.clamp_to(plausible_ended_at);
         let when = if ended_at_fits { narrowed } else { between };
         self.ended =
@@ -247,8 +248,8 @@ impl Record {
         outcome: &mut UpdateOutcome,
     ) {
         self.presence = match (&self.presence, is_from_list, status.phase()) {
-            // A session stays unlisted only while its status is the same. After a change, another list should have it,
-            // and no response to a request for that list came since.
+            // A session stays unlisted only while its status is the same. After a change, another list should contain
+            // the session, and that list has not been received since.
             (Presence::Unlisted { since, confirmed }, false, Phase::Alive | Phase::Unknown)
                 if old.map(|old| &old.status) == Some(status) =>
             {
@@ -257,7 +258,7 @@ impl Record {
                 }
                 Presence::Unlisted { since: *since, confirmed: true }
             }
-            _ => Presence::Present,
+            _ => Presence::Present, // not unlisted before, or no longer
         };
     }
 }

@@ -16,8 +16,8 @@ use crate::tracker::timeline::{Seq, Timeline};
 use crate::tracker::verdict::{Evidence, Verdict};
 
 impl SessionTracker {
-    /// Returns the evidence about a session: its fields and the observed times. Returns `None` until a response has the
-    /// session.
+    /// Returns the evidence about a session: its fields and the observed times. Returns `None` until a response
+    /// contains the session.
     pub(super) fn evidence(&self, id: &SessionId) -> Option<Evidence> {
         let record = self.records.get(id)?;
         let session = record.session.as_ref()?;
@@ -85,6 +85,7 @@ impl SessionTracker {
         let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
         let end_seen_at = ended.map(|ended| self.clock.at(ended.first_response.received));
         self.timeline.newest_first(id).filter(move |(_, event)| {
+            // The report of an end cluster has no session id, and comes after the ends of its sessions.
             let concerns_session =
                 event.id.is_some() || matches!(event.kind, EventKind::EndedTogether { .. });
             concerns_session || end_seen_at.is_none_or(|end_seen_at| event.learned_at <= end_seen_at)

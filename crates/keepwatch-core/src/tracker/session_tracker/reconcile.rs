@@ -1,8 +1,8 @@
-//! Applies lists and 404s: finds the sessions that left a list, and those that the API no longer knows. Also evicts
-//! sessions.
+//! Applies lists and 404s: finds the sessions that left a list, and the sessions that the API no longer knows. Also
+//! evicts sessions.
 //!
-//! The numbers of final and of unlisted sessions are bounded. The oldest are evicted first, and sessions that the user
-//! named never.
+//! The numbers of final and of unlisted sessions are bounded. The oldest are evicted first. Sessions that the user
+//! named are never evicted.
 
 use super::{MAX_FINAL_SESSIONS, SessionTracker};
 use crate::clock::Moment;
@@ -13,15 +13,17 @@ use crate::tracker::input::RequestTiming;
 use crate::tracker::record::{NotFoundSince, Presence, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
-/// The number of consecutive lists that must lack a session of unknown status before it counts as unlisted. It is not
-/// known which list should have it, so the number is larger than that of the lists between two of the same kind.
-const MAX_LISTS_MISSED: u64 = 8;
+/// The number of consecutive lists without a session of unknown status after which the session may be evicted.
+///
+/// The tracker cannot know which list should contain such a session. Eight consecutive lists normally include both
+/// kinds, although pending sessions are listed less often than running ones.
+const MIN_LISTS_MISSED: u64 = 8;
 
 impl SessionTracker {
-    /// Applies a list, which should have all sessions of its status.
+    /// Applies a list, which should contain all sessions of its status.
     ///
-    /// A session that is missing from it becomes unlisted. That is not an event yet: the poller first requests the
-    /// session by its id.
+    /// A session of this status that is missing from the list becomes unlisted. That is not an event yet: the poller
+    /// first requests the session by its id.
     pub(super) fn apply_list(
         &mut self,
         response: SessionResponse,
@@ -35,16 +37,19 @@ impl SessionTracker {
         for session in sessions {
             let id = session.id.clone();
             let existing = self.records.get(&id);
-            // A list may have a session twice: only the first counts. A list may also have final sessions: if they were
-            // evicted, the next list must not bring them back.
+            // A list may contain a session twice: only the first counts. A list may also contain final sessions. Once
+            // final sessions are evicted, a final session without a record may be an evicted one, which must not
+            // return.
             // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
-            let is_forgotten =
+            let may_have_been_evicted =
                 existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
-            if existing.is_none_or(|record| record.last_list_number != list_number) && !is_forgotten {
+            if existing.is_none_or(|record| record.last_list_number != list_number) && !may_have_been_evicted
+            {
                 self.apply_session(response.clone(), id, session, Some(list_number), applied);
             }
         }
         for record in self.records.values_mut() {
+            // The last condition: a response to a request sent after the list's request is fresher than the list.
             let is_missing_from_list = record.last_list_number != list_number
                 && record.status() == Some(&status)
                 && record.presence == Presence::Present
@@ -55,7 +60,7 @@ impl SessionTracker {
             }
             let has_unknown_status = record.phase() == Phase::Unknown && !record.is_final();
             let has_left_all_lists = has_unknown_status
-                && list_number.saturating_sub(record.last_list_number) >= MAX_LISTS_MISSED
+                && list_number.saturating_sub(record.last_list_number) >= MIN_LISTS_MISSED
                 && !self.evictable_unlisted.contains(&record.id);
             if (is_missing_from_list || has_left_all_lists) && !record.is_named {
                 self.evictable_unlisted.put(record.id.clone(), ());
@@ -93,8 +98,9 @@ impl SessionTracker {
         }
     }
 
-    /// Evicts the oldest final sessions above their limit. Also evicts the oldest unlisted sessions above theirs, which
-    /// only happens if sessions leave the lists faster than the poller can request them.
+    /// Evicts the oldest final sessions above [`MAX_FINAL_SESSIONS`], and the oldest unlisted sessions above
+    /// [`List::MAX_UNLISTED`]. The second limit is reached only if sessions leave the lists faster than the poller can
+    /// request them.
     pub(super) fn evict(&mut self) {
         while self.evictable_final.len() > MAX_FINAL_SESSIONS {
             let Some((oldest, ())) = self.evictable_final.pop_lru() else { break };

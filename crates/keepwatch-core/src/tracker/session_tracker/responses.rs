@@ -1,4 +1,4 @@
-//! Applies responses with sessions. After an end or a creation, it also updates the end clusters and links successors.
+//! Applies responses with sessions. After an end or a creation, also updates the end clusters and links successors.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::tracker::server_clock::TimeInterval;
 
 impl SessionTracker {
     /// Applies a response with sessions. For a run of identical responses, `repeats` has their number and the longest
-    /// gap between two of them.
+    /// gap between two consecutive ones.
     pub(super) fn apply_response(
         &mut self,
         at: RequestTiming,
@@ -70,7 +70,7 @@ impl SessionTracker {
         let (is_first, was_final) = (record.session.is_none(), record.is_final());
         let Some(outcome) = record.apply_response(response, session, &self.clock, self.owner_key.as_ref())
         else {
-            applied.changed_silently = true;
+            applied.changed_silently = true; // the response is stale
             return;
         };
         let (has_ended, is_evictable) = (record.ended.is_some(), record.is_final() && !record.is_named);
@@ -99,6 +99,7 @@ impl SessionTracker {
             self.evictable_final.put(id.clone(), ());
         }
         if outcome.is_newly_ended {
+            self.count_if_short(&id);
             self.link_successor(&id, at.received, applied);
         } else if is_first {
             self.link_predecessor(&id, at.received, applied);
@@ -106,8 +107,8 @@ impl SessionTracker {
         self.update_alerts(&id, at.received, applied);
     }
 
-    /// Adds the end of a session to the clusters, or removes it if the session's newest response excludes it from
-    /// clusters.
+    /// Adds the end of a session to the end clusters. Removes the end instead if the newest response shows that the
+    /// session cannot join a cluster.
     fn update_end_cluster(&mut self, id: &SessionId, now: Moment) {
         let can_join = self.evidence(id).is_some_and(|evidence| evidence.can_join_cluster());
         let session = self.records.get(id).and_then(|record| record.session.as_ref());
@@ -117,14 +118,19 @@ impl SessionTracker {
         }
     }
 
-    /// Counts a session that ended, if it was short. Links it to its successor, if that is already known.
-    fn link_successor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
+    /// Counts a session that ended, if it was short and is not counted yet.
+    fn count_if_short(&mut self, id: &SessionId) {
         let Some(record) = self.records.get_mut(id) else { return };
         if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_checked_for_short)
         {
             self.short_sessions.add(ran);
             record.is_checked_for_short = true;
         }
+    }
+
+    /// Links a session that ended to its successor, if the tracker already knows the successor.
+    fn link_successor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
+        let Some(record) = self.records.get(id) else { return };
         let metadata = record.session.as_ref().and_then(diff::nonempty_metadata);
         let successor = metadata
             .zip(record.ended_at())
@@ -164,7 +170,7 @@ impl SessionTracker {
     }
 }
 
-/// Returns the record of a session. Creates it if it does not exist.
+/// Returns the record of a session. Creates it, as that of a session that the user did not name, if it is missing.
 pub(super) fn get_or_insert_record<'r>(
     records: &'r mut IndexMap<SessionId, Box<Record>>,
     ids: &mut BTreeSet<SessionId>,

@@ -20,7 +20,7 @@ fn session(text: &str, status: Status) -> Session {
     Session { status, ..running_session(text, at(0.0), TIMEOUT) }
 }
 
-/// Returns such a session that ended `seconds` after noon.
+/// Returns a session that started at noon with a timeout of 15 minutes, and ended `seconds` after noon.
 fn ended_session(text: &str, status: Status, seconds: f64) -> Session {
     Session { ended: Some(at(seconds)), ..session(text, status) }
 }
@@ -76,7 +76,7 @@ fn apply(tracker: &mut SessionTracker, input: Input) -> Vec<EventKind> {
     tracker.apply(input).events.into_iter().map(|event| event.kind).collect()
 }
 
-/// Returns the first event of a session, with `left` seconds until its expiry.
+/// Returns the first event of a session that has not ended. The time left is `left` seconds if it is running.
 fn first_seen(status: Status, left: f64) -> EventKind {
     let left = (status == Status::Running).then_some(Duration::from_secs_f64(left));
     EventKind::FirstSeen { status, time_left: left, ended_at: None }
@@ -120,7 +120,8 @@ fn stale_response_is_ignored() {
 
 #[test]
 fn end_lies_between_two_responses() {
-    for (ended_at, when, fits) in [
+    // `endedAt`, the expected bounds of the end, and whether `endedAt` fits. Times are in seconds after noon.
+    for (ended_at, (earliest, latest), fits) in [
         (None, (Some(4.0), 7.5), false),
         (Some(6.0), (Some(6.0), 6.0), true),
         (Some(4.0), (Some(4.0), 4.0), true),
@@ -135,7 +136,7 @@ fn end_lies_between_two_responses() {
         let events = tracker.apply(session_response(7.0, 7.5, end)).events;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0].kind.name(), "ended");
-        let expected = TimeInterval { earliest: when.0.map(at), latest: at(when.1) };
+        let expected = TimeInterval { earliest: earliest.map(at), latest: at(latest) };
         assert_eq!(events[0].when, expected, "{ended_at:?}");
         let ended = tracker.get(&id("a")).unwrap().ended.clone().unwrap();
         assert_eq!(
@@ -240,21 +241,22 @@ fn unlisted_session_is_resolved_to_its_end() {
 #[test]
 fn unlisted_sessions_are_evicted_oldest_first() {
     let mut tracker = tracker_with_named(&["named"]);
-    let names = |prefix: &str| (0..6_000).map(|number| format!("{prefix}-{number}")).collect::<Vec<_>>();
-    let running = |sent: f64, names: &[String]| {
-        list_response(List::Running, sent, sent + 0.2, &names.iter().map(String::as_str).collect::<Vec<_>>())
+    let id_texts = |prefix: &str| (0..6_000).map(|number| format!("{prefix}-{number}")).collect::<Vec<_>>();
+    let running = |sent: f64, texts: &[String]| {
+        list_response(List::Running, sent, sent + 0.2, &texts.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    let (mut old, new) = (names("old"), names("new"));
+    let (mut old, new) = (id_texts("old"), id_texts("new"));
     old.push("named".into());
     tracker.apply(running(1.0, &old));
     tracker.apply(running(4.0, &new));
     assert_eq!(tracker.len(), 12_001, "the limit is not reached yet");
     tracker.apply(session_response(4.3, 4.4, ended_session("old-7", Status::Completed, 3.0)));
     tracker.apply(running(7.0, &[]));
-    let has = |name: &String| tracker.get(&id(name)).is_some();
+    let has = |text: &String| tracker.get(&id(text)).is_some();
     assert_eq!(
         (tracker.evictable_unlisted.len(), tracker.len()),
-        (List::MAX_UNLISTED, List::MAX_UNLISTED + 2)
+        (List::MAX_UNLISTED, List::MAX_UNLISTED + 2),
+        "besides the unlisted sessions: the named one, and the one that ended"
     );
     assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
 }
@@ -293,6 +295,7 @@ fn unlisted_unknown_statuses_are_bounded() {
         tracker.apply(running(seconds, &odd));
     }
     assert_eq!(tracker.len(), odd.len(), "listed sessions stay");
+    // Ten lists: more than the sessions may miss.
     for seconds in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
         tracker.apply(running(seconds, &[]));
     }
@@ -327,6 +330,7 @@ fn not_found_sessions_are_bounded() {
     }
     assert!(tracker.get(&id("named")).is_some() && tracker.get(&id("again")).is_some());
     assert!(tracker.len() <= MAX_FINAL_SESSIONS + 2, "{}", tracker.len());
+    // 509 sessions were not found, from s-0 to s-508.
     assert!(tracker.get(&id("s-0")).is_none() && tracker.get(&id("s-508")).is_some());
 }
 
@@ -344,13 +348,15 @@ fn second_end_counts_for_eviction_order() {
     tracker.apply(session_response(3.0, 3.2, session("again", Status::Completed)));
     end_others(&mut tracker, 9..MAX_FINAL_SESSIONS + 8);
     assert_eq!((tracker.len(), tracker.evictable_final.len()), (MAX_FINAL_SESSIONS, MAX_FINAL_SESSIONS));
+    // Nine sessions above the limit were evicted. "again" is the tenth by its second end, and would be the first by its
+    // first end.
     assert!(tracker.get(&id("s-8")).is_none() && tracker.get(&id("again")).is_some());
     end_others(&mut tracker, MAX_FINAL_SESSIONS + 8..MAX_FINAL_SESSIONS + 9);
     assert!(tracker.get(&id("again")).is_none() && tracker.get(&id("s-9")).is_some());
 }
 
 #[test]
-fn verdict_uses_fields_of_all_responses() {
+fn verdict_uses_fields_and_responses() {
     let ended = |proxy_bytes| Session {
         created: Some(at(1.0)),
         keep_alive: Some(false),
@@ -369,7 +375,7 @@ fn verdict_uses_fields_of_all_responses() {
         "disconnected_or_closed",
         "proxy bytes show that a client was connected"
     );
-    // If a session was never seen running, it ended before the first response.
+    // Without a response that shows the session running, only its fields and the first response bound its end.
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(10.0, 10.2, ended(None)));
     assert_eq!(
@@ -471,7 +477,7 @@ fn failure_of_one_session_concerns_no_other() {
     assert_eq!(
         tracker.health().current_error(),
         Some(&ApiErrorKind::Timeout.into()),
-        "it is the newest poll, so its error is current"
+        "the newest poll is the failed one, so its error is current"
     );
     tracker.apply(session_response(9.5, 9.6, session("b", Status::Running)));
     assert_eq!(tracker.health().current_error(), None);
@@ -502,7 +508,7 @@ fn any_success_ends_failure_of_all() {
     );
     assert_eq!(tracker.health().failure_streak.as_ref().unwrap().count, 2);
     let sent_before = apply(&mut tracker, session_response(6.9, 7.5, session("c", Status::Running)));
-    assert_eq!(names(&sent_before), ["first_seen"], "its request was sent before the failure");
+    assert_eq!(names(&sent_before), ["first_seen"], "a request sent before the failure does not end it");
     assert_eq!(tracker.health().current_error(), Some(&connection_refused().into()));
     let recovered = apply(&mut tracker, session_response(19.0, 19.1, session("c", Status::Running)));
     assert_eq!(names(&recovered), ["polls_recovered"]);
@@ -515,7 +521,10 @@ fn error_response_proves_api_reachable() {
     let mut tracker = tracker_with_named(&["a", "b"]);
     tracker.apply(failed_request(Scope::Session(id("a")), 0.0, 1.0, connection_refused()));
     tracker.apply(failed_request(Scope::Session(id("b")), 0.0, 2.0, ApiErrorKind::Server(500)));
-    assert!(tracker.health().failure_streak.is_some(), "its request was sent before the failure");
+    assert!(
+        tracker.health().failure_streak.is_some(),
+        "the request with a response was sent before the failure"
+    );
     tracker.apply(failed_request(Scope::Session(id("b")), 7.0, 7.1, ApiErrorKind::Server(500)));
     assert!(tracker.health().failure_streak.is_none());
     tracker.apply(failed_request(Scope::Session(id("a")), 8.0, 8.1, connection_refused()));
@@ -695,7 +704,7 @@ fn server_clock_step_is_reported_once() {
             apply(&mut tracker, Input::SessionsReceived { at: timing, scope, sessions, malformed: 0 })
         {
             if let EventKind::ServerClockSet { step_ms } = event {
-                steps.push((round, (step_ms + 500) / 1000));
+                steps.push((round, (step_ms + 500) / 1000)); // rounded to seconds
             }
         }
     }
@@ -727,7 +736,11 @@ fn sleep_event_has_both_ends() {
     let events = tracker.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) }).events;
     assert_eq!(events[0].kind.name(), "slept");
     assert_eq!(events[0].when.width(), Some(Duration::from_secs(3600)));
-    assert_eq!(tracker.apply(Input::TimePassed { now: moment(1.0) }), AppliedChanges::default());
+    assert_eq!(
+        tracker.apply(Input::TimePassed { now: moment(1.0) }),
+        AppliedChanges::default(),
+        "an earlier moment is harmless"
+    );
 }
 
 #[test]
@@ -808,7 +821,7 @@ fn successor_listed_before_end_is_linked() {
 }
 
 #[test]
-fn successor_created_in_future_appeared_now() {
+fn successor_with_future_creation_appears_now() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(session_response(
         1.0,
@@ -817,7 +830,7 @@ fn successor_created_in_future_appeared_now() {
     ));
     let new =
         tracker.apply(session_response(4.0, 4.1, session_with_metadata("new", Status::Running, 90.0))).events;
-    assert_eq!(names(&[new[1].kind.clone()]), ["successor"]);
+    assert_eq!(new[1].kind.name(), "successor");
     assert_eq!(new[1].when, TimeInterval { earliest: Some(at(4.1)), latest: at(4.1) });
 }
 
@@ -840,14 +853,16 @@ fn unknown_status_is_not_overdue() {
 
 #[test]
 fn changed_end_leaves_its_cluster() {
-    for other in [ended_session("b", Status::Error, 5.0), ended_session("b", Status::Completed, 500.0)] {
+    for changed_end in [ended_session("b", Status::Error, 5.0), ended_session("b", Status::Completed, 500.0)]
+    {
         let mut tracker = tracker_with_named(&["a", "b"]);
         tracker.apply(session_response(6.0, 6.1, ended_session("a", Status::Completed, 5.0)));
         tracker.apply(session_response(6.0, 6.2, ended_session("b", Status::Completed, 5.0)));
-        let cluster_size =
-            |tracker: &SessionTracker| tracker.verdict(&id("a")).unwrap().end_cluster.map(|it| it.ids.len());
+        let cluster_size = |tracker: &SessionTracker| {
+            tracker.verdict(&id("a")).unwrap().end_cluster.map(|cluster| cluster.ids.len())
+        };
         assert_eq!(cluster_size(&tracker), Some(2));
-        tracker.apply(session_response(7.0, 7.1, other));
+        tracker.apply(session_response(7.0, 7.1, changed_end));
         assert_eq!(cluster_size(&tracker), None);
         assert_eq!(names(&apply(&mut tracker, Input::TimePassed { now: moment(60.0) })), [""; 0]);
     }
@@ -886,7 +901,7 @@ fn pending_list_failure_is_separate() {
         "the running sessions are fresh"
     );
     assert!(tracker.health().failure_streak.as_ref().unwrap().sentence().contains("pending sessions"));
-    // A failure of the running list replaces it, but not the other way round.
+    // A failure of the running list replaces that of the pending list, but not the other way round.
     assert_eq!(
         apply(&mut tracker, failed_request(Scope::List(List::Running), 13.0, 13.1, ApiErrorKind::Timeout))
             .len(),

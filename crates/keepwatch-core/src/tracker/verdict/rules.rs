@@ -93,7 +93,7 @@ impl Evidence {
                 facts.push(end.fact);
                 Some(unused)
             }
-            _ => None,
+            _ => None, // the end may be at the expiry
         };
         let confidence = if unused.is_some() { Confidence::Possible } else { Confidence::Reported };
         (Cause::TimedOut { timeout, default_timeout, unused }, confidence)
@@ -145,8 +145,8 @@ impl Evidence {
         }
     }
 
-    /// Returns the age at the end if it matches [`NEVER_CONNECTED`] and there are no proxy bytes. Proxy bytes show that
-    /// a client was connected. Adds the facts that this rests on to `facts`.
+    /// Returns the age at the end if it matches [`NEVER_CONNECTED`] and no proxy bytes are known. Proxy bytes would
+    /// show that a client was connected. Adds the facts that this result rests on to `facts`.
     fn age_if_never_connected(&self, end: Option<EndEstimate>, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = end.filter(|end| end.fact == Fact::EndedAt)?;
         let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
@@ -161,7 +161,7 @@ impl Evidence {
         effective_timeout(self.started, self.expires)
     }
 
-    /// Returns the running time up to the latest possible end. Adds the facts that it rests on to `facts`.
+    /// Returns the running time up to the latest possible end. Adds the facts that this result rests on to `facts`.
     fn duration(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = self.end_estimate()?;
         let ran = end.latest.signed_duration_since(self.started?).to_std().ok()?;
@@ -205,7 +205,7 @@ impl RelativeToExpiry {
 }
 
 impl EndEstimate {
-    /// Returns the position of the end relative to `expires`. It holds for every time within the estimate.
+    /// Returns the position of the end relative to `expires`. The result holds for every time within the estimate.
     pub(super) fn relative_to(self, expires: Timestamp) -> RelativeToExpiry {
         let time_after = |at: Timestamp| at.signed_duration_since(expires).to_std().ok();
         let time_before = |at: Timestamp| expires.signed_duration_since(at).to_std().ok();

@@ -180,11 +180,11 @@ fn impossible_ended_at_is_ignored() {
     };
     for ended in [
         10 * SECOND,
-        20 * SECOND - 1,
-        23 * SECOND + 1,
-        -5 * SECOND,
+        20 * SECOND - 1, // just before the observed interval
+        23 * SECOND + 1, // just after it
+        -5 * SECOND,     // before the start
         TIMEOUT + 3600 * SECOND,
-        -90 * 365 * 86_400 * SECOND,
+        -90 * 365 * 86_400 * SECOND, // ninety years before the start
     ] {
         let verdict = with_ended_at(ended).verdict().unwrap();
         // The responses alone prove an early end.
@@ -311,6 +311,8 @@ fn every_verdict() -> Vec<(&'static str, Evidence)> {
 /// A fact, and a function that removes it from the evidence.
 type Removal = (Fact, fn(Evidence) -> Evidence);
 
+/// The removals of all facts except [`Fact::ResponsesAroundEnd`], on which no verdict of [`every_verdict`] rests.
+/// Without `endedAt`, a verdict would rest on these responses, so they are removed together.
 const REMOVALS: [Removal; 11] = [
     (Fact::Status, |it| Evidence { status: None, ..it }),
     (Fact::EndedAt, |it| Evidence { ended: None, observed_between: None, latest_possible_end: None, ..it }),
@@ -343,7 +345,7 @@ fn missing_fact_weakens_verdict() {
                 continue;
             }
             removed.push(fact);
-            let Some(weaker) = weaker else { continue };
+            let Some(weaker) = weaker else { continue }; // no verdict is the weakest
             assert!(!weaker.facts.contains(&fact), "{name} without {fact:?}: {weaker:?}");
             // Without the local release, another row applies, with other facts.
             assert!(
@@ -370,6 +372,7 @@ fn each_verdict_in_words() {
         }
         writeln!(rendered, "  sure     {}\n  to do    {}", text.confidence, text.advice).unwrap();
     }
+    // Claims that no verdict may make.
     for claim in ["connected to", "is connected", "no longer billed", "billing"] {
         assert!(!rendered.contains(claim), "the API does not report this: {claim}");
     }

@@ -18,7 +18,7 @@ pub struct VerdictText {
     pub confidence: &'static str,
     /// Advice to the user.
     pub advice: &'static str,
-    /// The number of sessions that ended at about the same time, if there is a cluster.
+    /// A sentence about the sessions that ended at about the same time, if there is a cluster.
     pub end_cluster: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the text. Times are in `zone`. Those that are not on the day of `today` have a date.
+    /// Returns the text. Times are in `zone`. A time on another day than `today` has a date.
     #[must_use]
     pub fn text(&self, zone: Zone, today: Timestamp) -> VerdictText {
         VerdictText {
@@ -74,7 +74,7 @@ impl Verdict {
             | Cause::Disconnected { unused: Some(unused) } => {
                 format!(", {at_least}{} unused", text::format_countdown(unused))
             }
-            _ => String::new(),
+            _ => String::new(), // unknown, or of no interest for this cause
         };
         let keep_alive = match self.cause {
             Cause::KeepAliveEnded { .. } => ", keep-alive on",

@@ -18,6 +18,7 @@ fn ended(ended_at: Option<i32>, ended_at_fits: bool, last_alive: Option<i32>) ->
     })
 }
 
+/// Returns the report of an end cluster with a spread of 1.2 s.
 fn together(ids: &[&str]) -> EventKind {
     EventKind::EndedTogether {
         ids: ids.iter().map(|text| id(text)).collect(),
@@ -81,7 +82,7 @@ fn cluster_concerns_members_sleep_concerns_all() {
 
 #[test]
 fn clock_step_states_size_and_direction() {
-    for (step_ms, ours, theirs) in [
+    for (step_ms, local_start, server_start) in [
         (
             7_200_000,
             "this machine's clock was set forward by 2h 00m",
@@ -90,9 +91,9 @@ fn clock_step_states_size_and_direction() {
         (-90_000, "this machine's clock was set back by 1m 30s", "the API's clock went back by 1m 30s"),
     ] {
         let local = sentence(&EventKind::ClockSet { step_ms });
-        assert!(local.starts_with(ours), "{local}");
+        assert!(local.starts_with(local_start), "{local}");
         let server = sentence(&EventKind::ServerClockSet { step_ms });
-        assert!(server.starts_with(theirs), "{server}");
+        assert!(server.starts_with(server_start), "{server}");
     }
 }
 

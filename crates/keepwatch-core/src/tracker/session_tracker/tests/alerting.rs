@@ -72,7 +72,7 @@ fn release_without_end_raises_alert() {
     };
     let still_running = Alert::StillRunning(Duration::from_secs(30));
     let mut tracker = tracker_with_release();
-    // The deadline is set by the next response after the request.
+    // A response after the request does not move the deadline.
     tracker.apply(session_response(11.0, 11.1, session("a", Status::Running)));
     assert_eq!(seconds_until_deadline(&tracker, 11.1).map(f64::round), Some(29.0));
     assert_eq!(

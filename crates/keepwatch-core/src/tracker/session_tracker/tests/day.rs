@@ -217,6 +217,8 @@ fn bytes_held(tracker: &SessionTracker) -> usize {
     let records: usize = tracker.records().map(record_bytes).sum();
     let events: usize =
         tracker.timeline.all().map(|(_, event)| size_of::<(Seq, Event)>() + event_bytes(event)).sum();
+    // An estimate: the timeline keeps two more copies of each sequence number, and the tracker four more copies of each
+    // id, with a time.
     let indices = tracker.timeline.len() * 2 * size_of::<Seq>()
         + tracker.len() * 4 * size_of::<(Timestamp, SessionId)>();
     records + events + indices
@@ -225,7 +227,7 @@ fn bytes_held(tracker: &SessionTracker) -> usize {
 /// Returns the resident memory of the process in bytes, or `None` if the system does not report it.
 fn resident_memory() -> Option<usize> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse::<usize>().ok()?;
-    Some(pages * 4096)
+    Some(pages * 4096) // the usual page size, in bytes
 }
 
 /// Returns the CPU time of this thread. Unlike wall time, it does not grow on a busy machine.
