@@ -13,8 +13,8 @@ use super::scenario_time::HumanDuration;
 pub struct Expectation {
     /// The name or id of a session with an explicit id. `None` means the events that belong to no single session.
     pub session: Option<String>,
-    /// The time since the start by which everything expected has happened. Absent events and phrases do not occur
-    /// before it has passed.
+    /// The time since the start by which everything expected has happened. Before this time, absent events and phrases
+    /// do not occur.
     pub within: HumanDuration,
     /// True if the watcher copies the session's connect URL, several times.
     pub copied: bool,
@@ -24,14 +24,14 @@ pub struct Expectation {
     pub status: Option<String>,
     /// Names of events that occur in this order, possibly with others in between.
     pub events: Vec<String>,
-    /// Names of events that do not occur within the time.
+    /// Names of events that do not occur before `within`.
     #[serde(rename = "never")]
     pub absent_events: Vec<String>,
     /// The name of the verdict, or [`NO_VERDICT`].
     pub verdict: Option<String>,
     /// Exact text in the sentences of the events or in the verdict.
     pub phrases: Vec<String>,
-    /// Text that occurs neither in the sentences of the events nor in the verdict.
+    /// Text that occurs neither in the sentences of the events nor in the verdict, before `within`.
     #[serde(rename = "unsaid")]
     pub absent_phrases: Vec<String>,
     /// Text on the screen, 120 columns by 40 rows, with this session selected.

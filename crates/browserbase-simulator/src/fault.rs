@@ -23,7 +23,7 @@ pub(super) const RESERVED_NAMES: [&str; 8] =
 pub struct Fault {
     /// The window in which the fault is active.
     pub window: Window,
-    /// The requests that it affects.
+    /// The requests that the fault affects.
     pub target: FaultTarget,
     /// The number of requests to affect, from the first in the window. `None` means all.
     pub count: Option<u32>,

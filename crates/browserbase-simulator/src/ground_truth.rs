@@ -4,8 +4,9 @@
 //! The module is pure. It derives the events from the current fields of the sessions, so that after a
 //! [`Control`](crate::Control) changes a session, the past events of the session change, too.
 //!
-//! `docs/simulator-truth.md` documents the lines, and a test compares the example there with this module. Within a
-//! version, fields may be added, but none is renamed or removed or changes its meaning.
+//! [`TruthEvent::to_ndjson`] formats each event as a line. `docs/simulator-truth.md` documents the lines, and a test
+//! compares the example there with this module. Within a version, fields may be added, but no field is renamed or
+//! removed, or changes its meaning.
 
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
@@ -80,6 +81,7 @@ impl World {
     pub fn ground_truth(&self, window: Window) -> Vec<TruthEvent> {
         let events = self.sessions.iter().flat_map(SimSession::truth_events);
         let mut events: Vec<TruthEvent> = events.filter(|event| window.contains(event.known_at)).collect();
+        // Of the events with the same `known_at`, `Appeared` comes first, even if another happened earlier.
         let sort_key = |event: &TruthEvent| {
             let is_later = !matches!(event.kind, TruthEventKind::Appeared { .. });
             (event.known_at, is_later, event.at)

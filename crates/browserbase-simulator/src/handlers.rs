@@ -1,7 +1,7 @@
 //! Request handlers: the status and body of each normal response, or the API's error.
 //!
-//! They change the world (create, release) and record connect URLs. They know no HTTP connection, read no clock and
-//! inject no faults.
+//! The handlers change the world (create, release) and record connect URLs. They know no HTTP connection, read no clock
+//! and inject no faults.
 
 use axum::http::StatusCode;
 
@@ -40,6 +40,7 @@ pub(super) fn handle_request(
         }
         ApiRoute::Debug(id) => {
             let found = state.world.live_urls(id, now, &response::random_signing_key());
+            // The API answers 404 for an unknown session, and the inner error for an ended session.
             let (urls, live_url) = found.ok_or_else(|| not_found("Session", id))??;
             state.record_connect_url(Secret::new(live_url));
             urls.to_string()

@@ -83,7 +83,7 @@ use keepwatch_core::session::Secret;
 /// Options for serving a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatorOptions {
-    /// The port on 127.0.0.1; 0 picks a free one.
+    /// The port on 127.0.0.1; 0 picks a free port.
     pub port: u16,
     /// The only API key that the server accepts; `None` accepts any.
     pub api_key: Option<Secret>,
@@ -93,7 +93,7 @@ pub struct SimulatorOptions {
     pub rate_limit: Option<RequestLimit>,
 }
 
-/// A running simulator. Dropping it stops it.
+/// A running simulator. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Simulator {
     addr: SocketAddr,
@@ -162,7 +162,7 @@ impl Simulator {
     /// free.
     pub async fn stop(mut self) {
         self.running.send_replace(false);
-        let clock = Clock::system();
+        let clock = Clock::system(); // its monotonic reading starts at zero
         tokio::select! {
             _ = &mut self.server_task => {}
             // A graceful shutdown waits for ever for a connection on which no request ever came.

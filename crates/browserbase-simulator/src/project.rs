@@ -1,6 +1,6 @@
 //! The project that the sessions belong to: its fields in a scenario, the limits of its plan, and its JSON in the API.
 //!
-//! It never counts slots: `lifecycle` does, when a client creates a session.
+//! The module never counts slots: `lifecycle` does, when a client creates a session.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct SimProject {
     pub id: String,
     /// The project's name.
     pub name: String,
-    /// The timeout of sessions that are created without one.
+    /// The timeout of sessions that are created without a timeout.
     pub default_timeout: HumanDuration,
     /// The number of slots: sessions that can be alive at once.
     pub concurrency: u32,

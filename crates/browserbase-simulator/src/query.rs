@@ -11,7 +11,7 @@ use super::scenario_session::SimStatus;
 pub(super) struct ListFilter {
     /// The status of the sessions.
     pub(super) status: Option<SimStatus>,
-    /// The condition on their metadata.
+    /// The condition on the metadata of the sessions.
     pub(super) metadata: Option<MetadataFilter>,
 }
 

@@ -17,7 +17,7 @@ pub struct Repeat {
     /// The number of copies. The original counts as the first copy.
     pub count: usize,
     /// The maximum of a copy's extra delay and, separately, of its extra lifetime. Both are random, but the same in
-    /// every run.
+    /// every run. The extra lifetime delays `ends` and `vanishes`, not the timeout.
     #[serde(default)]
     pub vary: HumanDuration,
 }
@@ -29,7 +29,7 @@ impl ScenarioSession {
         self.repeat.map_or(1, |repeat| repeat.count)
     }
 
-    /// Returns the copy with this index. Only the copy 0 keeps the session's explicit id.
+    /// Returns the copy with this index. Only copy 0 keeps the session's explicit id.
     #[must_use]
     pub fn nth_copy(&self, index: usize) -> Self {
         let mut copy = self.clone();

@@ -158,7 +158,7 @@ fn check_schema(schema: &FieldSchema, path: &str, value: &Value) -> Result<(), S
         Boolean => must(value.is_boolean(), "be boolean"),
         Integer { min, max } => {
             must(value.is_i64() || value.is_u64(), "be integer")?;
-            let number = value.as_i64().unwrap_or(i64::MAX);
+            let number = value.as_i64().unwrap_or(i64::MAX); // clamps a larger number
             must(number <= *max, &format!("be <= {max}"))?;
             must(number >= *min, &format!("be >= {min}"))
         }

@@ -58,6 +58,7 @@ impl SimResponse {
         }
         let mut response = Self::json(*status, body.to_string());
         if *status == StatusCode::TOO_MANY_REQUESTS {
+            // Plausible defaults. The error's own headers replace them below.
             let reset = retry_after.map_or(1, |(wait, _)| ceil_seconds(wait));
             for (name, value) in
                 [("x-ratelimit-limit", 25), ("x-ratelimit-remaining", 0), ("x-ratelimit-reset", reset)]
@@ -137,8 +138,8 @@ pub(super) fn random_session_id() -> String {
 /// A body that sends `remaining` and then fails, which closes the connection.
 struct TruncatedBody {
     remaining: Option<Bytes>,
-    /// True if hyper had a turn to send its buffer. The body fails only then, because hyper discards what it has not sent
-    /// when the body fails.
+    /// True if hyper had a turn to send its buffer. The body fails only after that, because a failure makes hyper
+    /// discard the bytes that it has not sent.
     is_flushed: bool,
 }
 

@@ -12,6 +12,7 @@ pub(super) struct SeededRng(u64);
 impl SeededRng {
     /// Returns the stream `stream` of `seed`. Streams are independent: drawing from one does not change another.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
+        // The odd constant spreads the numbers of the streams over all bits.
         let mut first = Self(seed);
         Self(first.next_u64() ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
     }

@@ -116,8 +116,9 @@
 //! [session.repeat]
 //! every = "45s"                 # required; the delay from one copy to the next
 //! count = 60                    # required; the number of sessions, including the original
-//! vary = "20s"                  # maximum extra delay of each session, and separately its maximum extra lifetime; both
-//!                               # are random, but the same in every run; default: 0s
+//! vary = "20s"                  # maximum extra delay of each session, and separately its maximum extra lifetime,
+//!                               # which delays `ends` and `vanishes`, not the timeout; both are random, but the same in
+//!                               # every run; default: 0s
 //!                               # `{n}` in a text of `metadata` becomes the number of the copy, counted from 1
 //! ```
 //!

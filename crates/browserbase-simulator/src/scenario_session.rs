@@ -155,7 +155,8 @@ impl ProxyTraffic {
     #[must_use]
     pub fn bytes_at(&self, at: Offset) -> f64 {
         let seconds = at.min(self.to).minus(self.from).as_secs_f64().max(0.0);
-        // With a wave, the rate is the average times `1 - cos(radians)`. This is its integral over time.
+        // With a wave, the rate is the average times `1 - cos(radians)`. The bytes are the integral of the rate over
+        // time: the average times `seconds - sin(radians) / radians_per_second`.
         let sine_seconds = match self.wave_period {
             Some(period) if !period.0.is_zero() => {
                 let radians_per_second = std::f64::consts::TAU / period.0.as_secs_f64();
@@ -333,6 +334,7 @@ mod tests {
 
     #[test]
     fn proxy_bytes_follow_rate_and_window() {
+        // At these times the wave has finished whole periods, so it has the same total as the steady rate.
         for (at, steady_bytes, wave_bytes) in [
             (-11, 0.0, 0.0),
             (-10, 0.0, 0.0),

@@ -11,9 +11,8 @@ use serde::Deserialize;
 
 use keepwatch_core::clock::Timestamp;
 
-/// A point on the timeline, in microseconds since the simulator's start, or a signed distance of two points. Negative before
-/// the start. Microseconds are
-/// the resolution of the API's times.
+/// A point on the timeline, in microseconds since the simulator's start (negative before the start), or the signed
+/// distance of two points. Microseconds are the resolution of the API's times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Offset(i64);

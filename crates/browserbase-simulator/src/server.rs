@@ -6,7 +6,7 @@
 //!                                                                               └── API key, handlers ► response
 //! ```
 //!
-//! It never builds a normal response itself: `handlers` does.
+//! The server never builds a normal response: `handlers` does.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -178,6 +178,7 @@ struct InFlightRequest<'a> {
 }
 
 impl<'a> InFlightRequest<'a> {
+    /// Records a request. Returns it, and the fault that affects it.
     fn begin(server: &'a SimServer, head: &Parts, route: &ApiRoute) -> (Self, Option<Fault>) {
         let entry = RequestLogEntry {
             at: server.elapsed(),

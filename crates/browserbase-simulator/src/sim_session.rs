@@ -79,10 +79,11 @@ impl SimSession {
         }
         let connect_host = format!("connect.{}.browserbase.com", region_code(region));
         let mut json_prefix = Value::from(fields).to_string();
-        json_prefix.pop();
+        json_prefix.pop(); // the closing brace
         Self { spec, id, created, expires, metadata, connect_host, json_prefix }
     }
 
+    /// Returns the state at `at`, or `None` if the API does not know the session then.
     pub(super) fn snapshot(&self, at: Offset) -> Option<SessionSnapshot> {
         let spec = &self.spec;
         if at < spec.appears || spec.vanishes.is_some_and(|vanishes_at| vanishes_at <= at) {
@@ -125,6 +126,7 @@ impl SimSession {
         self.spec.starts.unwrap_or(self.created)
     }
 
+    /// Appends the session's JSON to `body`, without connect fields and overrides.
     pub(super) fn write_json(&self, body: &mut String, snapshot: &SessionSnapshot, start: Timestamp) {
         let updated = api_time(snapshot.updated_at.to_timestamp(start));
         let SessionSnapshot { status, proxy_bytes, ended_at, .. } = snapshot;
@@ -173,6 +175,7 @@ fn region_code(region: &str) -> String {
         "southeast" => "se",
         word => word.get(..1).unwrap_or_default(),
     });
+    // The region of a scenario can have characters that a host name cannot have.
     std::iter::once(first)
         .chain(rest)
         .filter(|part| part.chars().all(|c| c.is_ascii_alphanumeric()))

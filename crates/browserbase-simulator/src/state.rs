@@ -30,7 +30,7 @@ pub struct RequestLogEntry {
     pub query: String,
     /// The status of the response. `None` if the server has sent no response.
     pub status: Option<u16>,
-    /// The time of the response, since the simulator's start by its clock. `None` as for `status`.
+    /// The time of the response, since the simulator's start by its clock. `None` if the server has sent no response.
     pub answered_at: Option<Duration>,
     /// The [`Fault::label`] of the fault that affected the request. `None` without a fault.
     pub fault: Option<&'static str>,

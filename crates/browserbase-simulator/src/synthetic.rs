@@ -1,6 +1,7 @@
 //! Synthetic sessions, in any number: varied, but each the same in every run.
 //!
-//! The module owns the sessions of `--sessions N`. The seed of each is its index, so every run makes the same ones.
+//! The module owns the sessions of `--sessions N`. The seed of each session is its index, so every run makes the same
+//! sessions.
 
 use std::time::Duration;
 

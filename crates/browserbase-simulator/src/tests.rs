@@ -263,7 +263,7 @@ async fn retry_delay_has_every_format() {
 
 #[tokio::test]
 async fn faults_break_responses() {
-    let normal = get(&simulator(&clock(), "[[session]]\nid = 'a'\nvanishes = '1s'"), "/v1/sessions").await;
+    let normal = get(&simulator(&clock(), "[[session]]\nid = 'a'"), "/v1/sessions").await;
 
     let truncated = simulator(&clock(), "[[session]]\nid = 'a'\n[[fault]]\nreply = 'truncated'");
     let truncated = get(&truncated, "/v1/sessions").await;
@@ -388,7 +388,7 @@ async fn log_contains_requests_with_their_responses() {
         query: query.to_owned(),
         status: Some(status),
         answered_at: Some(Duration::from_secs(at)),
-        fault: (at == 6).then_some("refused"),
+        fault: (at == 6).then_some("refused"), // only the last request
     };
     assert_eq!(
         simulator.request_log(),

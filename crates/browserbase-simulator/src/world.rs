@@ -120,7 +120,7 @@ impl World {
         let connect_url = (!matches!(snapshot.status, SimStatus::Ended(_))).then(|| {
             let host = &session.connect_host;
             let connect_url = format!("wss://{host}/?signingKey={signing_key}");
-            body.pop();
+            body.pop(); // the closing brace
             _ = write!(
                 body,
                 r#","connectUrl":{},"seleniumRemoteUrl":{},"signingKey":{}}}"#,
@@ -138,6 +138,7 @@ impl World {
     /// Returns the body of `GET /v1/sessions` at `at`.
     #[must_use]
     pub(super) fn list(&self, at: Offset, filter: &ListFilter) -> String {
+        // A session has about 640 bytes, and the brackets have 2.
         let mut body = String::with_capacity(self.sessions.len() * 640 + 2);
         body.push('[');
         for session in &self.sessions {
@@ -154,6 +155,7 @@ impl World {
                     body.push(',');
                 }
             } else {
+                // An override can change the status, so the filter must see the overridden JSON.
                 let mut json = String::new();
                 session.write_json(&mut json, &snapshot, self.start);
                 let overridden = session.apply_overrides(json, at, OverrideScope::List);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Jitter spreads the requests, so that many keepwatches that lost the same server do not retry at the same instant.
-//! The journal needs none: its file has one writer.
+//! The journal needs no jitter, because its file has only one writer.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ const FIRST_RELEASE_DELAY: Duration = Duration::from_secs(1);
 /// The delay after the first failed write of the journal.
 const FIRST_JOURNAL_DELAY: Duration = Duration::from_secs(1);
 
-/// Returns the delay after a row of failed polls. `failures` is the length of the row, 1 or more. `interval` is the
-/// time between successful polls. `random` is between 0 and 1.
+/// Returns the delay after `failures` failed polls in a row, 1 or more. `interval` is the time between successful
+/// polls. `random` is between 0 and 1.
 #[must_use]
 pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
     subtract_jitter(exponential(interval, failures), random).max(interval)
@@ -41,9 +41,9 @@ pub fn auth_delay(interval: Duration) -> Duration {
     AUTH_DELAY.max(interval)
 }
 
-/// Returns the delay after an attempt to release a session failed with `error`, or `None` if the release is not retried
-/// because of the error (see [`ApiError::is_retryable`]) or the number of attempts. `attempts` includes the failed
-/// attempt. The server's `Retry-After` extends the delay. `random` is between 0 and 1.
+/// Returns the delay after an attempt to release a session failed with `error`. Returns `None` if the error is not
+/// [retryable](ApiError::is_retryable) or no attempt is left. `attempts` includes the failed attempt. The server's
+/// `Retry-After` extends the delay. `random` is between 0 and 1.
 #[must_use]
 pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Duration> {
     let is_retried = error.is_retryable() && attempts < MAX_RELEASE_ATTEMPTS;
@@ -51,7 +51,7 @@ pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Dur
     is_retried.then(|| error.retry_after.unwrap_or_default().max(own_delay))
 }
 
-/// Returns the delay after a row of failed writes of the journal. `failures` is the length of the row, 1 or more.
+/// Returns the delay after `failures` failed writes of the journal in a row, 1 or more.
 #[must_use]
 pub fn journal_delay(failures: u32) -> Duration {
     exponential(FIRST_JOURNAL_DELAY, failures.saturating_sub(1))
@@ -64,6 +64,7 @@ fn subtract_jitter(delay: Duration, random: f64) -> Duration {
 
 /// Returns `base * 2^doublings`, at most [`MAX_DELAY`].
 fn exponential(base: Duration, doublings: u32) -> Duration {
+    // 16 doublings exceed the maximum, so more would change nothing.
     // promise: backoff-growth, mutant: 2_u32 -> 1_u32
     // promise: backoff-start, mutant: doublings.min(16) -> 16
     let factor = 2_u32.saturating_pow(doublings.min(16));
@@ -86,6 +87,7 @@ mod tests {
 
     #[test]
     fn jitter_subtracts_at_most_a_quarter() {
+        // Without jitter, the delay is 8 s.
         assert_eq!(poll_delay(S(4), 1, 1.0), S(6));
         assert_eq!(poll_delay(S(4), 1, 0.5), S(7));
         assert_eq!(poll_delay(S(4), 1, 99.0), S(6));
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn rejected_release_is_not_retried() {
+    fn release_retries_only_retryable_errors() {
         for kind in [
             ApiErrorKind::ApiKeyRejected,
             ApiErrorKind::NotFound,

@@ -319,6 +319,7 @@ mod tests {
         assert!(!awake.slept_since(noon()));
         let stepped = Moment { wall: saturating_add(awake.wall, Duration::from_secs(3600)), ..awake };
         assert!(!stepped.slept_since(noon()));
+        // 60 s awake and 3 s asleep, which is more than `MIN_SLEEP`.
         let slept = Moment { boot: Duration::from_secs(63), ..awake };
         assert!(slept.slept_since(noon()) && !noon().slept_since(slept));
     }

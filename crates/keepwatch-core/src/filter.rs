@@ -6,12 +6,12 @@
 //!   │       │            │          │               └─ quotes keep spaces and colons in one word
 //!   │       │            │          └───────────────── a metadata value at this path or below it
 //!   │       │            └──────────────────────────── ! negates the term
-//!   │       └───────────────────────────────────────── status, region, keep, owner, id, meta; profile if several
-//!   └───────────────────────────────────────────────── in the id, profile, status, region, context id or metadata
+//!   │       └───────────────────────────────────────── a field: status, region, keep, owner, id, meta, profile
+//!   └───────────────────────────────────────────────── a word in id, profile, status, region, context id, metadata
 //! ```
 //!
 //! A row matches if all terms match. A value is found anywhere in the field's text, ignoring case. The values of `keep`
-//! are `yes` and `no`.
+//! are `yes` and `no`. The field `profile` exists only in a run with several profiles.
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ pub trait FilterTarget {
     fn profile(&self) -> &str;
 }
 
-/// A session's record and the name of its profile.
+/// A session's record and the name of its profile, which is empty if there is only one profile.
 #[derive(Clone, Copy, Debug)]
 pub struct FilterRow<'a>(pub &'a Record, pub &'a str);
 
@@ -53,7 +53,7 @@ pub struct Filter {
 /// A mistake in a filter, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
-    /// The bytes of the filter's text that are wrong.
+    /// The byte range of the mistake in the filter's text.
     pub range: Range<usize>,
     /// A sentence that describes the mistake.
     pub message: String,
@@ -68,7 +68,7 @@ struct FilterTerm {
 /// The condition of a term, without its negation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
-    /// The text is in any field.
+    /// The text is in the id, profile, status, region, context id or metadata.
     Anywhere(SubstringFinder),
     Status(SubstringFinder),
     Region(SubstringFinder),
@@ -177,8 +177,8 @@ impl Condition {
             Self::Id(word) => word.matches(row.id().raw()),
             Self::Profile(word) => word.matches(row.profile()),
             Self::Metadata { path, value } => {
-                // Avoids parsing for most rows: if the JSON lacks the text, so do its values. Escaped JSON is always
-                // parsed, because it differs from its values.
+                // Most rows need no parsing: a value can only contain the text if the JSON contains it. JSON with
+                // escapes is always parsed, because the text of an escaped value does not appear in it.
                 let may_match = |json: &str| json.contains('\\') || value.matches(json);
                 row.metadata().is_some_and(|metadata| {
                     may_match(metadata.json()) && metadata.any_value_at(path, |found| value.matches(found))
@@ -222,7 +222,7 @@ fn parse_term(text: &str, range: Range<usize>, is_multi_profile: bool) -> Result
     if term.is_empty() {
         return error(range, "! negates what follows it, and nothing does".into());
     }
-    let start = range.start.saturating_add(negations);
+    let term_start = range.start.saturating_add(negations);
     let Some((field, value)) = split_field(term) else {
         return match unquoted_lower_case(term) {
             word if word.is_empty() => error(range, "there is nothing between the quotes".into()),
@@ -232,12 +232,14 @@ fn parse_term(text: &str, range: Range<usize>, is_multi_profile: bool) -> Result
         };
     };
     let (value, name) = (unquoted_lower_case(value), field.to_lowercase());
-    let field_range = start..start.saturating_add(field.len());
-    let path = name.strip_prefix("meta").map(|path| path.strip_prefix('.').unwrap_or(path));
-    let is_meta = name == "meta" || name.starts_with("meta.");
+    let field_range = term_start..term_start.saturating_add(field.len());
+    let meta_path = if name == "meta" { Some("") } else { name.strip_prefix("meta.") };
     let is_profile = is_multi_profile && name == "profile";
-    if !is_meta && !is_profile && !["status", "region", "keep", "owner", "id"].contains(&name.as_str()) {
-        // The message must fit the narrowest footer.
+    if meta_path.is_none()
+        && !is_profile
+        && !["status", "region", "keep", "owner", "id"].contains(&name.as_str())
+    {
+        // The message must fit into two lines of the narrowest footer, 76 columns.
         let (max_columns, profile_field) = if is_multi_profile { (16, "profile ") } else { (20, "") };
         let field = text::sanitise(field, max_columns);
         return error(
@@ -245,13 +247,16 @@ fn parse_term(text: &str, range: Range<usize>, is_multi_profile: bool) -> Result
             format!("no field “{field}”: {profile_field}status region keep owner id meta.path"),
         );
     }
-    if name != "meta" && path.is_some_and(|path| path.split('.').any(str::is_empty)) {
+    if name != "meta" && meta_path.is_some_and(|path| path.split('.').any(str::is_empty)) {
         return error(field_range, "a path is missing, as in meta.run.id:abc".into());
     }
     if value.is_empty() {
-        return error(start..range.end, format!("a value is missing after {}:", text::sanitise(field, 20)));
+        return error(
+            term_start..range.end,
+            format!("a value is missing after {}:", text::sanitise(field, 20)),
+        );
     }
-    let condition = match (name.as_str(), path) {
+    let condition = match (name.as_str(), meta_path) {
         ("status", _) => Condition::Status(SubstringFinder::new(&value)),
         ("region", _) => Condition::Region(SubstringFinder::new(&value)),
         ("owner", _) => Condition::Owner(SubstringFinder::new(&value)),
@@ -273,7 +278,8 @@ fn parse_term(text: &str, range: Range<usize>, is_multi_profile: bool) -> Result
     Ok(FilterTerm { is_negated, condition })
 }
 
-/// Splits a term at the colon after a field name. A term such as `12:30` has no field name.
+/// Splits a term into its field name and value, at the first colon. Returns `None` for a term without a field name,
+/// such as `12:30`.
 fn split_field(term: &str) -> Option<(&str, &str)> {
     let (name, value) = term.split_once(':')?;
     let is_name = name.starts_with(char::is_alphabetic) && !name.contains('"');

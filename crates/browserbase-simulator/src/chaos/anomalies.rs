@@ -66,6 +66,7 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
         Anomaly::InvalidFields => {
             let fields =
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "region", "proxyBytes", "contextId"];
+            // A value that occurs twice is twice as likely.
             let values = [json!(null), json!(null), json!([1]), json!({ "a": 1 }), json!("never\u{7}")];
             let mut set = Map::new();
             for _ in 0..2 {
@@ -79,6 +80,7 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "updatedAt", "region", "projectId"];
             session.overrides.push(FieldOverride { omit: vec![rng.choose(&fields).to_owned()], ..permanent });
         }
+        // The session ends before the window would begin.
         Anomaly::UnknownStatus | Anomaly::UnknownListStatus if to <= from => {}
         Anomaly::UnknownStatus => session
             .overrides
@@ -124,16 +126,25 @@ pub(super) fn random_metadata(rng: &mut SeededRng) -> Option<Map<String, Value>>
 
 fn hostile_metadata(rng: &mut SeededRng) -> Value {
     match rng.below(9) {
+        // Control sequences of terminals.
         0 => json!({ "owner": "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31m", "\u{9b}31m": "\u{85}\u{0}" }),
+        // Bidi controls, invisible characters and tags.
         1 => {
             json!({ "owner": "nimda\u{202e}\u{2066}\u{200b}\u{feff}", "tags": "\u{e0041}\u{e0042}\u{e007f}" })
         }
+        // A pile of marks, and wide clusters.
         2 => json!({ "owner": format!("z{}", "\u{0301}".repeat(120)), "wide": "看護 👩‍👩‍👧‍👦 ﷽" }),
+        // A long text, and line breaks.
         3 => json!({ "owner": "x".repeat(450), "note": "line\r\nline\tline" }),
+        // Secrets.
         4 => json!({ "api_key": "bb_live_cAnArYoFcHaOs77", "url": "wss://c/?signingKey=cAnArYoFcHaOs78" }),
+        // Deep nesting.
         5 => json!({ "owner": (0..60).fold(json!("deep"), |inner, _| json!([inner])) }),
+        // Unusual keys.
         6 => json!({ "": "", " ": " ", "__proto__": { "owner": true }, "'; DROP TABLE summary; --": 1e308 }),
+        // Values that are not texts.
         7 => json!({ "owner": ["a", null, 3], "run": { "id": -0.0 }, "n": u64::MAX }),
+        // Control characters, line separators, and text that a format function or a shell would obey.
         _ => json!({ "owner": "\u{7f}\u{1f}\u{80}\u{2028}\u{2029}", "label": "%s%n\\x1b[0m$(reboot)`id`" }),
     }
 }

@@ -26,17 +26,23 @@ enum ChaosFault {
     RateLimited(RetryAfterFormat, u64),
     /// A 503 with a retry delay of this many milliseconds.
     Unavailable(u64),
+    /// No response. The connection stays open.
     Hang,
+    /// A web page instead of the API's response.
     Html,
+    /// The first half of the response.
     Truncated,
+    /// No response. The connection closes.
     Dropped,
+    /// The normal response, late.
     Slow,
+    /// The normal response after many spaces.
     Padded,
     /// A 502 that an intermediary cached a day ago.
     CachedError,
 }
 
-/// The faults of one round. Each round has all of them, in random order.
+/// The faults of one round. Each round has all of them, in random order. A fault listed twice occurs twice.
 const ALL_FAULTS: [ChaosFault; 26] = [
     ChaosFault::Status(StatusCode::TOO_MANY_REQUESTS),
     ChaosFault::RateLimited(RetryAfterFormat::Seconds, 3000),

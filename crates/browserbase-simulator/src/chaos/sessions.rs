@@ -146,6 +146,7 @@ fn draw_schedule(
         SessionOutcome::TimesOut | SessionOutcome::TimesOutAsCompleted | SessionOutcome::VanishesEnded => {
             &[1, 2, 3, 5, 10, 15, 30]
         }
+        // The other outcomes end or vanish before these timeouts.
         _ => &[30, 60, 360],
     };
     let timeout = rng.choose(timeout_minutes).saturating_mul(MINUTE);
@@ -162,6 +163,7 @@ fn draw_schedule(
         SessionOutcome::TimesOut if rng.percent_chance(20) => schedule.timeout = None,
         SessionOutcome::TimesOut | SessionOutcome::LivesLong => {}
         SessionOutcome::TimesOutAsCompleted => {
+            // 0.2 s to 4.5 s before the expiry.
             let at = timeout.saturating_sub(rng.in_range(SECOND / 5..9 * SECOND / 2));
             schedule.end = completed_at(at, EndCause::Timeout);
         }
@@ -182,6 +184,7 @@ fn draw_schedule(
         }
         SessionOutcome::Unused => {
             schedule.keep_alive = Some(false);
+            // An unused session ends after about five minutes, which is also the default timeout.
             let at = DEFAULT_TIMEOUT.saturating_add(rng.in_range(-SECOND..5 * SECOND));
             schedule.end = completed_at(at, EndCause::Unused);
         }
@@ -217,7 +220,7 @@ fn build_session(
 ) -> ScenarioSession {
     let at = |age: i64| Offset::from_micros(created.saturating_add(age));
     let pending_time = match outcome {
-        SessionOutcome::FailsPending => HOUR, // longer than it lives
+        SessionOutcome::FailsPending => HOUR, // longer than the session lives
         _ => rng.choose_weighted(&[(60, 0), (30, SECOND), (8, 8 * SECOND), (2, 40 * SECOND)]),
     };
     let keep_alive = rng.percent_chance(50);

@@ -45,7 +45,7 @@ fn describe_fault(fault: &Fault) -> String {
             let wait = error.retry_after.map(|(wait, _)| wait.as_millis());
             format!("{} {wait:?} {}", error.status.as_u16(), error.headers.len())
         }
-        FaultResponse::Normal => "Truth".to_owned(), // The hashes below contain this word.
+        FaultResponse::Normal => "Truth".to_owned(), // The hashes below were computed with this word.
         other => format!("{other:?}"),
     };
     let (from, to) = (window.from.as_micros(), window.to.as_micros());
@@ -87,7 +87,7 @@ fn live_session_count_stays_near_target() {
 fn every_end_and_cause_occurs() {
     let events = world(&scenario(DEFAULT_SEED, 300)).ground_truth(all_time());
     let mut end_counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut other_counts = [0; 4];
+    let mut other_counts = [0; 4]; // vanished, unlisted, overridden, appeared with keep-alive
     for event in &events {
         match &event.kind {
             TruthEventKind::Ended { status, cause, .. } => {
@@ -123,7 +123,7 @@ fn every_end_and_cause_occurs() {
 }
 
 #[test]
-fn overdue_wrong_and_bulk_ends_occur() {
+fn rare_ends_and_anomalies_occur() {
     let scenario = scenario(DEFAULT_SEED, 300);
     let count = |predicate: fn(&crate::ScenarioSession) -> bool| {
         scenario.sessions.iter().filter(|session| predicate(session)).count()

@@ -47,7 +47,7 @@ fn logs_contain_only_proxy_traffic() {
     let logs = world().logs("busy", at(6)).unwrap();
     assert_eq!(
         (&logs[0]["method"], &logs[0]["timestamp"]),
-        (&"Page.navigate".into(), &1_791_043_540_500_i64.into())
+        (&"Page.navigate".into(), &1_791_043_540_500_i64.into()) // 2026-10-03T16:05:40.500Z
     );
 }
 

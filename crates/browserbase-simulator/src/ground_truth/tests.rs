@@ -62,6 +62,7 @@ fn adjacent_windows_contain_every_event_once() {
     let only_a_kept =
         |events: Vec<TruthEvent>| events.into_iter().filter(|event| event.id == "a-kept").collect::<Vec<_>>();
     let first = only_a_kept(world.ground_truth(Window { from: at(0), to: at(2) }));
+    // `a-kept` started before it appeared, so a client learns of both at once.
     assert_eq!((first[0].at, first[0].known_at, first.len()), (at(0), at(0), 2));
     assert_eq!((&first[1].kind, first[1].at, first[1].known_at), (&TruthEventKind::Started, at(-5), at(0)));
     let mut events = Vec::new();

@@ -13,16 +13,19 @@ fn keep_alive(seconds: u64) -> CreateRequest {
     CreateRequest { keep_alive: true, ..timeout(seconds) }
 }
 
+/// Returns a world in which a client created the session `a` at `seconds`.
 fn world_with_session(scenario: &str, request: CreateRequest, seconds: f64) -> World {
     let mut world = world(scenario);
     world.create_session(request, "a".to_owned(), at(seconds)).unwrap();
     world
 }
 
+/// Returns the status of the session `a` at each time, or `-` if the API does not know the session.
 fn statuses<const N: usize>(world: &World, seconds: [f64; N]) -> [&'static str; N] {
     seconds.map(|second| world.snapshot("a", at(second)).map_or("-", |snapshot| snapshot.status.as_str()))
 }
 
+/// Returns the JSON of the session `a`.
 fn session(world: &World, seconds: f64) -> Value {
     serde_json::from_str(&world.retrieve("a", at(seconds), "eyJkey").unwrap().0).unwrap()
 }
@@ -150,7 +153,7 @@ fn full_project_rejects_creation_until_slot_frees() {
     );
     world.create_session(CreateRequest::default(), "b".to_owned(), at(12.3)).unwrap();
     let error = *world.create_session(CreateRequest::default(), "c".to_owned(), at(13.0)).unwrap_err();
-    assert_eq!(error.retry_after.unwrap().0, MAX_SLOT_WAIT, "the retry delay exceeds its maximum");
+    assert_eq!(error.retry_after.unwrap().0, MAX_SLOT_WAIT, "the retry delay is not the maximum");
     world.release_session("a", at(13.0)).unwrap();
     assert!(
         world.create_session(CreateRequest::default(), "c".to_owned(), at(14.9)).is_err(),

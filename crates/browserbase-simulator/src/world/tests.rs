@@ -15,6 +15,7 @@ fn list(world: &World, seconds: f64, query: &str) -> Vec<Value> {
     serde_json::from_str(&world.list(at(seconds), &ListFilter::parse(query).unwrap())).unwrap()
 }
 
+/// Returns the status of the session `a` at each time, or `-` if the API does not know the session.
 fn statuses(world: &World, seconds: &[f64]) -> Vec<&'static str> {
     let status = |at| world.snapshot("a", at).map_or("-", |snapshot| snapshot.status.as_str());
     seconds.iter().map(|seconds| status(at(*seconds))).collect()

@@ -29,7 +29,7 @@ fn nightly_session() -> Session {
 }
 
 #[test]
-fn each_term_form_matches_or_negates() {
+fn each_term_and_its_negation_match_as_expected() {
     let record = record_of_session(nightly_session());
     for (filter, found) in [
         ("", true),
@@ -59,6 +59,7 @@ fn each_term_form_matches_or_negates() {
         ("meta.owner:881", false),
         ("meta.город:київ", true),
         ("meta.odd:abc", true),
+        // Quotes are removed, so the search is for `owner:`, which the JSON does not contain.
         ("\"owner\":\"", false),
         ("\"eu-central-1\"", true),
         ("owner:\"nightly-42\"", true),
@@ -86,6 +87,7 @@ fn each_term_form_matches_or_negates() {
 #[test]
 fn unknown_session_matches_by_id_only() {
     let record = Record::new(id("awaited"), true);
+    // An unknown field does not match, so its negation does.
     for (filter, found) in
         [("await", true), ("keep:no", false), ("status:run", false), ("!status:error", true)]
     {
@@ -140,7 +142,7 @@ fn filter_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn error_underlines_any_text(text in filter_text(), is_multi_profile: bool) {
+    fn any_mistake_can_be_underlined(text in filter_text(), is_multi_profile: bool) {
         match Filter::parse_for_profiles(&text, is_multi_profile) {
             Ok(filter) => prop_assert_eq!(filter.text(), &text),
             Err(error) => {
@@ -161,6 +163,7 @@ proptest! {
         if let (Some(first), Some(second), true) = (matches(&one), matches(&other), is_closed(&one)) {
             prop_assert_eq!(matches(&format!("{one} {other}")), Some(first && second));
         }
+        // The `!` must directly precede the term.
         let is_one_term = split_terms(&one).count() == 1 && one.trim_start() == one;
         if let (Some(found), true) = (matches(&one), is_one_term) {
             prop_assert_eq!(matches(&format!("!{one}")), Some(!found));

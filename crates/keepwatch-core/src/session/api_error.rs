@@ -28,7 +28,7 @@ pub struct ApiError {
 /// The kinds of errors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiErrorKind {
-    /// The host's name does not resolve.
+    /// The name of this host does not resolve.
     Dns(Untrusted),
     /// The DNS server did not resolve the name of this host within 5 s.
     DnsTimeout(Untrusted),
@@ -39,9 +39,9 @@ pub enum ApiErrorKind {
     Unreachable(Untrusted),
     /// No connection to this host within 5 s: the host is silent, or it does not answer the TLS handshake.
     ConnectTimeout(Untrusted),
-    /// The proxy refused or failed.
+    /// The proxy refused or failed. Holds the reason.
     Proxy(Untrusted),
-    /// TLS failed: the certificate is not trusted, or the server does not speak TLS.
+    /// TLS failed: the certificate is not trusted, or the server does not speak TLS. Holds the reason.
     Tls(Untrusted),
     /// This machine has no root certificates.
     NoCertificates,
@@ -63,7 +63,7 @@ pub enum ApiErrorKind {
     IncompleteJson,
     /// The body has this encoding, which keepwatch did not request.
     UnsupportedEncoding(Untrusted),
-    /// The response is not valid HTTP.
+    /// The response is not valid HTTP. Holds the reason.
     Protocol(Untrusted),
     /// The response is larger than this many bytes.
     TooLarge(u64),
@@ -71,7 +71,7 @@ pub enum ApiErrorKind {
     Html,
     /// The response is not JSON. Holds its first characters.
     NotJson(Untrusted),
-    /// The response is JSON, but not of the documented shape.
+    /// The response is JSON, but not of the documented shape. Holds the problem.
     Unexpected(Untrusted),
     /// A redirect (3xx) to this target. Redirects are never followed, because the target would get the API key.
     Redirect(Untrusted),
@@ -101,7 +101,7 @@ pub enum ApiErrorKind {
     RateLimited,
     /// 5xx
     Server(u16),
-    /// Any other status.
+    /// Any other HTTP status.
     Status(u16),
 }
 
@@ -332,8 +332,8 @@ impl ApiError {
             )
     }
 
-    /// Parses the number of used slots and the project's limit from the message of a 429, in this order. The API states
-    /// them only in prose: "… max concurrent sessions limit (limit 3, currently 3) …".
+    /// Returns the number of used slots and the project's limit, parsed from the message of a 429. The API states both
+    /// only in prose: "… max concurrent sessions limit (limit 3, currently 3) …".
     #[must_use]
     pub fn slots_used_and_limit(&self) -> Option<(u64, u64)> {
         let api_message = self.message.as_ref().filter(|_| self.kind == ApiErrorKind::RateLimited)?.raw();

@@ -70,8 +70,8 @@ impl SessionId {
         Self(id)
     }
 
-    /// Returns a hint to append to "not found" if the id may be truncated, else an empty text. The screen shows the
-    /// first eight characters of an id, and people paste those.
+    /// Returns a hint to append to "not found" if the id may be truncated, else an empty text. The screen shows only
+    /// the first eight characters of an id, and users paste what they see.
     #[must_use]
     pub fn truncation_hint(&self) -> &'static str {
         let is_complete = self.raw().chars().count() >= BROWSERBASE_ID_CHARS;
@@ -103,10 +103,11 @@ impl SessionId {
         self.0.sanitise_line()
     }
 
-    /// The number of characters that confirm a release.
+    /// The number of characters that a user types to confirm a release.
     pub const CONFIRMATION_CHARS: usize = 4;
 
-    /// Returns the last characters of the id, which a user types to confirm the release of the session.
+    /// Returns the last [`CONFIRMATION_CHARS`](Self::CONFIRMATION_CHARS) characters of the id. The user types them to
+    /// confirm the release of the session.
     #[must_use]
     pub fn confirmation(&self) -> String {
         let skipped_chars = self.raw().chars().count().saturating_sub(Self::CONFIRMATION_CHARS);
@@ -125,6 +126,7 @@ impl SessionId {
 #[must_use]
 pub fn dashboard_url(id: &SessionId) -> String {
     const PAGE: &str = "https://www.browserbase.com/sessions/";
+    // `PAGE` is a valid URL with a path, so no step can fail.
     let mut url = url::Url::parse(PAGE).map_err(|_| ());
     if let Ok(url) = &mut url
         && let Ok(mut path) = url.path_segments_mut()
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn id_must_fit_in_url() {
+    fn unusable_ids_are_refused() {
         assert_eq!(SessionId::parse("  two words ").unwrap().raw(), "two words");
         for bad in ["", "   ", ".", "..", "a\nb", &"x".repeat(257)] {
             assert!(SessionId::parse(bad).is_err(), "{bad:?}");

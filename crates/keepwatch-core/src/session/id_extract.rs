@@ -10,8 +10,8 @@ const UUID_LENGTH: usize = 36;
 const URL_ID_PREFIX: &str = "sessions/";
 
 impl SessionId {
-    /// Returns the id that `text` contains. A single UUID after `sessions/` takes precedence over other UUIDs. A single
-    /// word without any UUID is taken as the id.
+    /// Returns the id that `text` contains. A single UUID after `sessions/` takes precedence over other UUIDs. A text
+    /// without any UUID is itself the id if it has no whitespace and no character of a URL (`/`, `:`, `?`, `=`, `&`).
     ///
     /// # Errors
     /// Returns an error if the text contains no id or several.
@@ -30,7 +30,6 @@ impl SessionId {
         }));
         match ids.as_slice() {
             [only] => Self::parse(only),
-            [] if text.is_empty() => Self::parse(text),
             [] if !text.contains(|letter: char| letter.is_whitespace() || "/:?=&".contains(letter)) => {
                 Self::parse(text)
             }
@@ -39,7 +38,7 @@ impl SessionId {
         }
     }
 
-    /// Returns true if the id is a UUID, as those of Browserbase are.
+    /// Returns true if the id is a UUID, as Browserbase's ids are.
     #[must_use]
     pub fn is_uuid(&self) -> bool {
         uuid_at(self.raw()).is_some_and(|uuid| uuid.len() == self.raw().len())
@@ -100,6 +99,7 @@ mod tests {
             ("session not found".into(), "no session id in"),
             ("https://www.browserbase.com/sessions".into(), "no session id in"),
             (format!("{ID} {OTHER}"), "2 ids"),
+            // The UUID is only a part of a word.
             (format!("id={ID}0 x"), "no session id in"),
             ("..".into(), "can not be"),
         ] {

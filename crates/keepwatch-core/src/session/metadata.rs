@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 16 * 1024;
 /// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this text.
 const OMITTED: &str = "\"(left out)\"";
 
-/// A placeholder for text in which redaction would miss secrets.
+/// A placeholder for text in which redaction would miss secrets, see [`Metadata::fallback_text`].
 const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
 
 /// `userMetadata`, as JSON text. `Debug` sanitises and redacts it.
@@ -45,7 +45,8 @@ pub struct MetadataEntry {
 }
 
 impl Metadata {
-    /// Wraps the JSON text of an object. Text that is too long is truncated, and therefore shown as plain text.
+    /// Wraps the JSON text of an object. Text that is too long is truncated. Truncated text is not valid JSON, so it
+    /// is shown as plain text.
     #[must_use]
     pub fn new(json: &str) -> Self {
         let end = json.floor_char_boundary(MAX_BYTES);
@@ -133,7 +134,8 @@ impl Metadata {
     pub fn one_line(&self, columns: usize) -> String {
         let mut line = String::new();
         let mut path: Vec<String> = Vec::new();
-        // Every entry on the line needs at least one column.
+        // Each entry takes at least one column (a heading does so in the paths below it), so the line has room
+        // for at most `columns` entries.
         for entry in self.entries(columns) {
             if text::width(&line) > columns {
                 break;
@@ -218,6 +220,7 @@ mod tests {
 
     #[test]
     fn escaped_secret_is_hidden() {
+        // This metadata is too deep to be parsed, so it is shown as text.
         let nested = |inside: &str| format!("{}{inside}{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
         let metadata = Metadata::new(&nested(r#""wss://c/?signing\u004bey=cAnArY""#));
         for text in

@@ -77,6 +77,7 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
         Ok(())
     }
 
+    // `null` has no text to search, so it never passes the test.
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
@@ -91,6 +92,7 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
                         found: &mut *self.found,
                     })?;
                 }
+                // The key is not on the path, or an earlier value passed the test.
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -100,7 +102,7 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        // A path has no array indices, because users rarely know them.
+        // Unlike a `MetadataPath`, the path of a filter has no array indices, because users rarely know the index.
         let Self { path, test, found } = self;
         while items
             .next_element_seed(MetadataVisitor { path, test: &mut *test, found: &mut *found })?
@@ -141,7 +143,7 @@ impl<'a> Visitor<'_> for KeyVisitor<'a> {
     }
 }
 
-/// The text of a number, on the stack.
+/// The text of a number, on the stack. A longer number, such as 1e300 with its 301 digits, never passes the test.
 #[derive(Default)]
 struct Digits {
     bytes: [u8; 32],

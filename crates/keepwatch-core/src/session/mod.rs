@@ -80,7 +80,7 @@ pub struct Session {
     /// Undocumented fields, and fields whose value is not of the documented type, as name and JSON text.
     #[serde(rename = "others", default, skip_serializing_if = "Vec::is_empty")]
     pub extra_fields: Vec<(Untrusted, Untrusted)>,
-    /// The number of such fields that were dropped, because there were too many.
+    /// The number of extra fields that were dropped, because there were too many.
     #[serde(rename = "others_left_out", default)]
     pub extra_fields_dropped: u32,
 }
@@ -130,7 +130,7 @@ pub struct Project {
     pub id: Untrusted,
     /// `name`
     pub name: Untrusted,
-    /// `defaultTimeout`: the timeout of sessions created without one.
+    /// `defaultTimeout`: the timeout of sessions that are created without a timeout.
     pub default_timeout: Option<Duration>,
     /// `concurrency`: the maximum number of sessions running at the same time.
     pub concurrency: Option<u64>,

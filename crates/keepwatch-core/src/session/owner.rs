@@ -5,34 +5,34 @@ use serde_json::Value;
 use super::{Metadata, MetadataPath};
 use crate::text::Untrusted;
 
-/// Keys whose value names the owner of a session, in order of precedence.
+/// Metadata keys whose value names the owner of a session, in order of precedence.
 const OWNER_KEYS: [&str; 7] = ["owner", "label", "name", "job", "task", "run", "title"];
 
-/// Prefixes of the keys and values that known tools add. The prefix is the name of the tool, which then counts as the
-/// owner.
-const TOOL_STAMPS: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
+/// Prefixes of the metadata keys and values that known tools add. Each prefix is the name of the tool, which then
+/// counts as the owner.
+const TOOL_PREFIXES: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
 impl Metadata {
-    /// Returns the owner: the value at the path `key`, else the value of a common key such as `owner`, else the name of
+    /// Returns the owner: the value at `path`, else the value of a common key such as `owner`, else the name of
     /// a known tool. Returns `None` if all of these are missing.
     #[must_use]
-    pub fn owner(&self, key: Option<&MetadataPath>) -> Option<Untrusted> {
+    pub fn owner(&self, path: Option<&MetadataPath>) -> Option<Untrusted> {
         let tree = self.to_value()?;
-        let at_key = key.and_then(|path| path.value_in(&tree)).and_then(scalar_text);
+        let at_path = path.and_then(|path| path.value_in(&tree)).and_then(scalar_text);
         let Value::Object(map) = &tree else { return None };
         let is_filled = |owner: &Untrusted| !owner.is_empty();
         let by_common_key =
             || OWNER_KEYS.iter().find_map(|key| map.get(*key).and_then(scalar_text).filter(is_filled));
         let by_tool = || {
-            TOOL_STAMPS.iter().find_map(|stamp| {
+            TOOL_PREFIXES.iter().find_map(|prefix| {
                 map.iter()
                     .find(|(key, value)| {
-                        key.starts_with(stamp) || value.as_str().is_some_and(|text| text.starts_with(stamp))
+                        key.starts_with(prefix) || value.as_str().is_some_and(|text| text.starts_with(prefix))
                     })
-                    .map(|_| Untrusted::new(*stamp))
+                    .map(|_| Untrusted::new(*prefix))
             })
         };
-        at_key.filter(is_filled).or_else(by_common_key).or_else(by_tool)
+        at_path.filter(is_filled).or_else(by_common_key).or_else(by_tool)
     }
 }
 
@@ -50,8 +50,8 @@ mod tests {
 
     #[test]
     fn owner_lookup_order() {
-        let key = MetadataPath::parse("run.id").unwrap();
-        let owner_at = |json, key| Metadata::new(json).owner(key).map(|owner| owner.sanitise_line());
+        let run_id = MetadataPath::parse("run.id").unwrap();
+        let owner_at = |json, path| Metadata::new(json).owner(path).map(|owner| owner.sanitise_line());
         let owner = |json| owner_at(json, None);
         assert_eq!(owner(r#"{"env":"prod","name":"checkout"}"#).as_deref(), Some("checkout"));
         assert_eq!(owner(r#"{"name":"checkout","owner":"growth"}"#).as_deref(), Some("growth"));
@@ -68,7 +68,7 @@ mod tests {
             (r#"{"owner":"growth","run":{"id":{"a":1}}}"#, "growth"),
             (r#"{"mcp":true,"run":{}}"#, "mcp"),
         ] {
-            assert_eq!(owner_at(json, Some(&key)).as_deref(), Some(expected), "{json}");
+            assert_eq!(owner_at(json, Some(&run_id)).as_deref(), Some(expected), "{json}");
         }
     }
 }

@@ -12,14 +12,15 @@ impl Session {
         effective_timeout(self.started, self.expires)
     }
 
-    /// Returns the running time, `endedAt - startedAt`; `None` while it runs, or if a time is missing or out of order.
+    /// Returns the running time, `endedAt - startedAt`; `None` while the session runs, or if a time is missing or
+    /// out of order.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         self.ended?.signed_duration_since(self.started?).to_std().ok()
     }
 
-    /// Returns the time that was left at the end of the session, `expiresAt - endedAt`; `None` while it runs, or if a
-    /// time is missing or out of order.
+    /// Returns the time that was left when the session ended, `expiresAt - endedAt`; `None` while the session runs, or
+    /// if a time is missing or out of order.
     #[must_use]
     pub fn unused_time(&self) -> Option<Duration> {
         self.expires?.signed_duration_since(self.ended?).to_std().ok()
@@ -33,8 +34,8 @@ pub fn effective_timeout(started: Option<Timestamp>, expires: Option<Timestamp>)
     expires?.signed_duration_since(started?).to_std().ok()
 }
 
-/// Returns true if `timeout` is the project's default within a second. The server's times deviate by fractions of a
-/// second.
+/// Returns true if `timeout` differs from the project's default by less than a second. The server's times deviate by
+/// fractions of a second.
 #[must_use]
 pub fn is_default_timeout(timeout: Duration, project_default: Duration) -> bool {
     timeout.abs_diff(project_default) < Duration::from_secs(1)

@@ -38,12 +38,15 @@ pub struct InputStep {
 #[derive(Clone, Debug)]
 enum StepInput {
     NamedSessions(Vec<SessionId>),
+    /// The response for one session: the requested id, and the session, which can have another id.
     Session(SessionId, Box<Session>),
+    /// The response for a list: its sessions, and the number of malformed sessions.
     SessionList(List, Vec<Session>, u32),
     /// A list of ended sessions: the number of the first, and their count.
     Burst(u32, u32),
     NotFound(SessionId, ApiError),
     Failed(Scope, ApiError),
+    /// The response with the only project, whose default timeout has this many seconds.
     Projects(Option<u64>),
     Slept,
     TimePassed,
@@ -55,6 +58,7 @@ fn any_id() -> impl Strategy<Value = SessionId> {
 
 /// Generates times around noon, close to the limits that matter, and a few absurd ones.
 fn any_time() -> impl Strategy<Value = Timestamp> {
+    // In milliseconds from noon.
     let limits = select(vec![
         -3_600_000, -900_000, -300_000, -1_000, 0, 1_000, 3_000, 9_600, 60_000, 300_000, 900_000,
     ]);
@@ -142,12 +146,13 @@ fn step_input() -> impl Strategy<Value = StepInput> {
 
 /// Generates one step of a sequence.
 pub fn step() -> impl Strategy<Value = InputStep> {
+    // A value that occurs twice is twice as likely.
     let awake = select(vec![0, 1, 700, 1_000, 3_000, 3_000, 9_000, 60_000, 290_000, 700_000]);
     let asleep = prop_oneof![9 => Just(0), 1 => 1_u64..4_000_000];
     let wall_step = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
-    let durations = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
+    let latency_and_age = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
     let date_offset = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
-    (awake, asleep, wall_step, durations, date_offset, step_input()).prop_map(
+    (awake, asleep, wall_step, latency_and_age, date_offset, step_input()).prop_map(
         |(awake_ms, asleep_ms, wall_step_ms, (latency, age), date_offset_secs, input)| InputStep {
             awake_ms,
             asleep_ms,
@@ -188,6 +193,7 @@ impl StepClocks {
     pub fn repeat_response(&mut self, input: &Input, ms: u64) -> Option<Input> {
         let Input::SessionsReceived { at, scope, sessions, malformed } = input.clone() else { return None };
         self.0 = self.0.plus(MS(ms));
+        // The request cannot be older than the previous reading of the clocks.
         let latency = at.received.since(at.sent).min(MS(ms));
         let sent = Moment {
             wall: self.0.wall - latency,
@@ -224,6 +230,7 @@ impl StepClocks {
         let date =
             step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
         let at = RequestTiming { sent, received, date };
+        // Some failures have a time of the next attempt, others have none. Any condition would do.
         let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
         match step.input {
             StepInput::NamedSessions(ids) => Input::SessionsNamed { at: now, ids },
@@ -257,7 +264,8 @@ impl StepClocks {
     }
 }
 
-/// Returns an ended session of a burst. Sessions come in pairs that end one second apart.
+/// Returns an ended session of a burst. Sessions come in pairs that end one second apart. The next
+/// pair ends ten seconds later.
 fn ended_session(number: u32) -> Session {
     Session {
         status: Status::Completed,

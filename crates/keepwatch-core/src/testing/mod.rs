@@ -59,7 +59,8 @@ pub fn id(text: &str) -> SessionId {
     SessionId::parse(text).unwrap()
 }
 
-/// Returns a running session with the id `text`, created and started at `started`, without optional fields.
+/// Returns a running session in us-west-2 with the id `text`, created and started at `started`. It has no keep-alive,
+/// project, context or metadata.
 #[must_use]
 pub fn running_session(text: &str, started: Timestamp, timeout: Duration) -> Session {
     Session {
@@ -86,6 +87,9 @@ pub fn running_session(text: &str, started: Timestamp, timeout: Duration) -> Ses
 #[must_use]
 pub fn few_cases() -> proptest::test_runner::Config {
     let default_config = proptest::test_runner::Config::default();
-    let is_set = std::env::var_os("PROPTEST_CASES").is_some();
-    proptest::test_runner::Config { cases: if is_set { default_config.cases } else { 100 }, ..default_config }
+    let is_count_set = std::env::var_os("PROPTEST_CASES").is_some();
+    proptest::test_runner::Config {
+        cases: if is_count_set { default_config.cases } else { 100 },
+        ..default_config
+    }
 }

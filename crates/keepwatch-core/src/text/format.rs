@@ -92,7 +92,7 @@ pub fn format_latency(d: Duration) -> String {
 pub fn format_bytes(n: i64) -> String {
     let sign = if n < 0 { "-" } else { "" };
     let n = n.unsigned_abs();
-    // The size of each unit, its name, and the number of decimals if there is one digit before them.
+    // The size of each unit, its name, and the number of decimals if the whole part has only one digit.
     let units: [(u64, &str, u32); 6] = [
         (1_000_000_000_000_000_000, "EB", 2),
         (1_000_000_000_000_000, "PB", 2),

@@ -42,7 +42,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         let (Some(shown), Some(after)) =
             (remaining.get(..visible_bytes), remaining.get(visible_bytes + secret_bytes..))
         else {
-            return safe.into(); // unreachable: both lengths end at a character
+            return safe.into(); // unreachable: both lengths end at a character boundary
         };
         safe.push_str(shown);
         if secret_bytes > 0 {
@@ -56,8 +56,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Finds
-/// only a secret whose pattern is at the start of `remaining`. Without one, returns the length of the first character
-/// and 0.
+/// only a secret whose pattern is at the start of `remaining`. Without such a secret, returns the length of the first
+/// character and 0.
 fn match_secret(remaining: &str) -> (usize, usize) {
     let is_prefix = |prefix: &&&str| {
         remaining.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -94,9 +94,9 @@ fn match_labelled_secret(remaining: &str) -> Option<(usize, usize)> {
     let is_prefix =
         |name: &&&str| remaining.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     let name = SECRET_LABELS.iter().find(is_prefix)?;
-    let quote = |c: char| matches!(c, '"' | '\'' | '\\');
-    let after = remaining.get(name.len()..)?.trim_start_matches(quote).trim_start_matches(' ');
-    let value = after.strip_prefix([':', '='])?.trim_start_matches(' ').trim_start_matches(quote);
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '\\');
+    let after = remaining.get(name.len()..)?.trim_start_matches(is_quote).trim_start_matches(' ');
+    let value = after.strip_prefix([':', '='])?.trim_start_matches(' ').trim_start_matches(is_quote);
     Some((remaining.len().saturating_sub(value.len()), secret_length(value)))
 }
 

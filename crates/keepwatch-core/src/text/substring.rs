@@ -28,16 +28,17 @@ impl SubstringFinder {
     /// Returns true if `haystack` contains the needle, ignoring case.
     #[must_use]
     pub fn matches(&self, haystack: &str) -> bool {
-        let Some(first) = self.needle.bytes().next() else { return true };
+        let Some(first_byte) = self.needle.bytes().next() else { return true };
         match self.rarest_byte_index {
             Some(index) => self.matches_ascii(haystack.as_bytes(), index),
             None if haystack.is_ascii() => false, // the needle is not ASCII
-            // No ASCII letter of the haystack can match a first letter that is not ASCII.
-            None => haystack.char_indices().filter(|(_, letter)| first.is_ascii() || !letter.is_ascii()).any(
-                |(at, _)| {
+            // If the needle starts with a letter outside ASCII, no match starts at an ASCII letter.
+            None => haystack
+                .char_indices()
+                .filter(|(_, letter)| first_byte.is_ascii() || !letter.is_ascii())
+                .any(|(at, _)| {
                     haystack.get(at..).is_some_and(|tail| starts_with_ignoring_case(tail, &self.needle))
-                },
-            ),
+                }),
         }
     }
 
@@ -89,6 +90,7 @@ mod tests {
             let from = from.min(haystack.len());
             let part = &haystack[from..(from + length).min(haystack.len())];
             proptest::prop_assert!(SubstringFinder::new(part).matches(&haystack));
+            // The haystack has no exclamation mark.
             let other = format!("{part}!");
             proptest::prop_assert!(!SubstringFinder::new(&other).matches(&haystack));
         }

@@ -27,17 +27,17 @@ fn difficult_text() -> impl Strategy<Value = String> {
         4 => any::<char>(),
         2 => proptest::char::range(' ', '~'),
         1 => proptest::char::range('\0', '\u{9f}'),
-        2 => proptest::char::range('\u{300}', '\u{36f}'),
-        1 => proptest::char::range('\u{5d0}', '\u{6ff}'),
-        2 => proptest::char::range('\u{915}', '\u{94d}'),
-        2 => proptest::char::range('\u{1780}', '\u{17d8}'),
-        2 => proptest::char::range('\u{1100}', '\u{11ff}'),
-        1 => proptest::char::range('\u{a4f8}', '\u{a4fd}'),
-        1 => proptest::char::range('\u{2d31}', '\u{2d7f}'),
-        1 => proptest::char::range('\u{2000}', '\u{206f}'),
-        1 => proptest::char::range('\u{1f1e6}', '\u{1f1ff}'),
-        1 => proptest::char::range('\u{1f3f0}', '\u{1f450}'),
-        1 => proptest::char::range('\u{16d63}', '\u{16d6a}'),
+        2 => proptest::char::range('\u{300}', '\u{36f}'), // combining marks
+        1 => proptest::char::range('\u{5d0}', '\u{6ff}'), // Hebrew and Arabic
+        2 => proptest::char::range('\u{915}', '\u{94d}'), // Devanagari
+        2 => proptest::char::range('\u{1780}', '\u{17d8}'), // Khmer
+        2 => proptest::char::range('\u{1100}', '\u{11ff}'), // Hangul jamo
+        1 => proptest::char::range('\u{a4f8}', '\u{a4fd}'), // tone letters of Lisu
+        1 => proptest::char::range('\u{2d31}', '\u{2d7f}'), // Tifinagh
+        1 => proptest::char::range('\u{2000}', '\u{206f}'), // punctuation, spaces and bidi controls
+        1 => proptest::char::range('\u{1f1e6}', '\u{1f1ff}'), // halves of flags
+        1 => proptest::char::range('\u{1f3f0}', '\u{1f450}'), // emoji and skin tones
+        1 => proptest::char::range('\u{16d63}', '\u{16d6a}'), // vowels of Kirat Rai
         4 => proptest::sample::select(vec![
             '\u{200d}', '\u{fe0f}', '\u{94d}', '\u{17d2}', '\u{d4e}', '\u{ff9e}', 'ل', 'ا', '\u{1161}', '\u{11a8}',
             '\u{1b}', '\u{202e}', '日', '👍', '\u{1f3fd}', '\u{e0041}', '…', 'क', 'ក', '\u{20e3}', '\u{110bd}',
@@ -94,6 +94,7 @@ proptest! {
         let safe = sanitise(&raw, usize::MAX);
         let lines = wrap(&safe, columns);
         prop_assert!(lines.iter().all(|line| width(line) <= columns), "{:?}", lines);
+        // An ellipsis replaces a cluster that is wider than a line.
         if !lines.concat().contains('…') {
             prop_assert_eq!(lines.concat().replace(' ', ""), safe.replace(' ', ""));
         }
@@ -117,9 +118,10 @@ proptest! {
         after in "|[&#\"' ].{0,40}",
     ) {
         let quote = if name.ends_with('_') { "" } else { &quote };
-        let capital = |at: usize| capitals >> at & 1 == 1;
+        // Each bit of `capitals` makes one letter of the name a capital.
+        let is_capital = |at: usize| capitals >> at & 1 == 1;
         let name: String =
-            name.chars().enumerate().map(|(at, c)| if capital(at) { c.to_ascii_uppercase() } else { c }).collect();
+            name.chars().enumerate().map(|(at, c)| if is_capital(at) { c.to_ascii_uppercase() } else { c }).collect();
         let text = format!("{before}{name}{quote}{secret}{after}");
         let safe = redact(&text);
         prop_assert!(!safe.contains(&secret), "{:?} gave {:?}", text, safe);
@@ -132,8 +134,8 @@ proptest! {
         let lengths = unique_prefix_lengths(&ids);
         for (one, length) in ids.iter().zip(&lengths) {
             let start: String = one.chars().take(*length).collect();
-            let others = ids.iter().filter(|other| other.starts_with(&start)).count();
-            prop_assert!(others == 1 || start == *one, "{:?} of {:?}", start, ids);
+            let matches = ids.iter().filter(|other| other.starts_with(&start)).count();
+            prop_assert!(matches == 1 || start == *one, "{:?} of {:?}", start, ids);
             prop_assert!(*length >= 8);
         }
     }

@@ -1,9 +1,8 @@
 //! Text from the network, and the only functions that make it fit for a terminal.
 //!
 //! A terminal obeys some characters (ESC, C1). Others reorder a row (bidi), hide in it (zero width, tags, fillers) or
-//! pile up in one cell (combining marks). This module replaces, drops or limits all of them;
-//! `char_action` decides for each character. Letters of every script
-//! stay, including right-to-left ones.
+//! pile up in one cell (combining marks). This module replaces, drops or limits all of them. The module `char_action`
+//! decides for each character. Letters of every script stay, including right-to-left letters.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -62,6 +61,8 @@ impl Untrusted {
     /// connect URLs into metadata.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
+        // Bounds the text to redact. The limit is one column more than `sanitise` reads, so that `sanitise` notices the
+        // text that is left.
         let max_chars = columns.saturating_add(2).saturating_mul(MAX_CHARS_PER_COLUMN);
         let end = self.0.char_indices().nth(max_chars).map_or(self.0.len(), |(end, _)| end);
         let text = sanitise(&redact(self.0.get(..end).unwrap_or_default()), columns);
@@ -80,7 +81,8 @@ impl Untrusted {
     }
 }
 
-/// Returns true if [`sanitise`] would not change `raw` at any width. Such a text is also safe to paste into a terminal.
+/// Returns true if `raw` is safe as it is: [`sanitise`] would at most truncate it. Such a text is also safe to paste
+/// into a terminal.
 #[must_use]
 pub fn is_printable(raw: &str) -> bool {
     sanitise(raw, usize::MAX) == raw
@@ -235,6 +237,7 @@ mod tests {
         ] {
             assert_eq!(sanitise(raw, 80), safe);
         }
+        // Halfwidth sound marks become combining marks.
         assert_eq!(sanitise("ｶ\u{ff9e}ﾊ\u{ff9f}", 2), "ｶ\u{3099}ﾊ\u{309a}");
     }
 
@@ -253,6 +256,7 @@ mod tests {
 
     #[test]
     fn endless_cluster_is_truncated() {
+        // A consonant and a virama, so that 8 pairs have `MAX_CLUSTER_CHARS` characters.
         let chain = "ក\u{17d2}".repeat(20);
         assert_eq!(sanitise(&format!("{chain} b"), 80), format!("{}� b", "ក\u{17d2}".repeat(8)));
     }
@@ -275,6 +279,7 @@ mod tests {
             let mut unread = raw.chars();
             let safe = sanitise_chars(&mut unread, 40);
             assert!(safe.ends_with('…'), "{safe:?}");
+            // One column more than the 40 is read, and a character has at most 4 bytes.
             assert!(raw.len() - unread.as_str().len() <= 41 * MAX_CHARS_PER_COLUMN * 4 + 4, "{unit:?}");
         }
     }

@@ -3,6 +3,9 @@
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+/// The minimum length of an id's prefix. The first eight characters of Browserbase's ids are the first group of a UUID.
+const MIN_PREFIX_LENGTH: usize = 8;
+
 /// Returns the width of `text` in columns: the sum of the widths of its clusters.
 #[must_use]
 pub fn width(text: &str) -> usize {
@@ -22,7 +25,7 @@ pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> St
         return String::new();
     }
     let mut used = 0_usize;
-    let mut kept_bytes = 0;
+    let mut kept_bytes = 0; // the clusters that leave a column for the '…'
     let mut is_complete = !has_more;
     for (at, cluster) in start.grapheme_indices(true) {
         used = used.saturating_add(cluster.width());
@@ -41,6 +44,7 @@ pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> St
 
 /// Wraps `text`, which is already safe, into lines of at most `columns`. Breaks at spaces and line feeds, and inside a
 /// word only if it is longer than a line. No-break spaces keep words together. An empty text is one empty line.
+/// Zero columns give no lines.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     if columns == 0 {
@@ -102,12 +106,12 @@ pub fn unique_prefix_lengths(ids: &[&str]) -> Vec<usize> {
 
 /// Returns the length, in characters, of the prefix that distinguishes `id` from its neighbours in sorted order, and
 /// so from all ids. The prefix consists of whole grapheme clusters. If another id equals `id` or begins with it, the
-/// prefix is the whole id. The length is at least 8, even if the whole id is shorter.
+/// prefix is the whole id. The length is at least `MIN_PREFIX_LENGTH` (8), even if the whole id is shorter.
 #[must_use]
 pub fn unique_prefix_length(previous: Option<&str>, id: &str, next: Option<&str>) -> usize {
     let shared =
         previous.into_iter().chain(next).map(|other| common_prefix_length(id, other)).max().unwrap_or(0);
-    extend_to_cluster(id, shared.saturating_add(1).max(8))
+    extend_to_cluster(id, shared.saturating_add(1).max(MIN_PREFIX_LENGTH))
 }
 
 /// Returns the number of characters in the common prefix of two ids.
@@ -116,7 +120,7 @@ fn common_prefix_length(one: &str, other: &str) -> usize {
 }
 
 /// Returns the length of the shortest prefix of `id` that has at least `characters` characters and consists of whole
-/// clusters. Returns at least 8.
+/// clusters. Returns at least [`MIN_PREFIX_LENGTH`].
 fn extend_to_cluster(id: &str, characters: usize) -> usize {
     let ends = id.graphemes(true).scan(0_usize, |end, cluster| {
         *end += cluster.chars().count();
@@ -129,7 +133,7 @@ fn extend_to_cluster(id: &str, characters: usize) -> usize {
             break;
         }
     }
-    last.max(8)
+    last.max(MIN_PREFIX_LENGTH)
 }
 
 #[cfg(test)]
@@ -137,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn truncate_keeps_text_that_fits() {
+    fn only_text_that_is_too_wide_is_truncated() {
         for (text, columns, fitted) in [
             ("checkout-e2e", 12, "checkout-e2e"),
             ("checkout-e2e", 11, "checkout-e…"),
@@ -185,11 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_are_unique() {
+    fn prefix_lengths_distinguish_ids() {
         let cases: &[(&[&str], &[usize])] = &[
             (&[], &[]),
             (&["45c48cce-2e2d", "6512bd43-d9ca"], &[8, 8]),
             (&["45c48cce-2e2d", "6512bd43-d9ca", "45c48cce-2f00"], &[11, 8, 11]),
+            // No prefix distinguishes equal ids.
             (&["45c48cce-2e2d", "45c48cce-2e2d"], &[13, 13]),
             (&["45c48cce-2e", "45c48cce-2e2d"], &[11, 12]),
             (&["abc", ""], &[8, 8]),
