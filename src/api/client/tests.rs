@@ -464,7 +464,7 @@ async fn truncated_and_invalid_encodings_differ() {
             .result
             .unwrap_err()
             .kind,
-        ApiErrorKind::ConnectionClosed
+        ApiErrorKind::CutShort { received: 13, expected: 22 }
     );
     // `[]` is not gzip, and it is not the length of a chunk.
     let chunks = "transfer-encoding: chunked\r\n\r\n[]\r\n0\r\n\r\n";
