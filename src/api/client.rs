@@ -77,6 +77,18 @@ pub struct SessionWithUrls {
     pub urls: ConnectUrls,
 }
 
+/// The API's response to a release that it accepted.
+#[derive(Debug)]
+pub enum ReleaseReply {
+    /// The session, whose status is often still `RUNNING`.
+    Session(Session),
+    /// The response had no body, so the client fetched the session.
+    Empty {
+        /// The fetched session, or the error of that request.
+        fetched: Result<Session, ApiError>,
+    },
+}
+
 /// A client for one API endpoint and one API key. It builds its HTTP client with the first request, because reading
 /// the system's certificates takes longer than drawing the first screen.
 #[derive(Debug)]
@@ -91,7 +103,7 @@ pub struct Client {
     http: OnceLock<reqwest::Client>,
     /// A client that uses a new connection for each request.
     unpooled_http: OnceLock<reqwest::Client>,
-    /// True if `http` may have kept a connection open, because its newest request got a response.
+    /// True if `http` may have kept connections open: it has got a response, and since then no repeated request has failed.
     may_reuse_connection: AtomicBool,
     resolver: Resolver,
 }
@@ -109,7 +121,7 @@ impl Client {
             http: OnceLock::new(),
             unpooled_http: OnceLock::new(),
             may_reuse_connection: AtomicBool::new(false),
-            resolver: Resolver::default(),
+            resolver: Resolver::system(),
         }
     }
 
@@ -204,12 +216,22 @@ impl Client {
 
     /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The session's status
     /// may change only seconds later. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
-    async fn release(&self, id: &SessionId) -> ApiResponse<Session> {
+    async fn release(&self, id: &SessionId) -> ApiResponse<ReleaseReply> {
         let requested_id = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
         let url = self.endpoint.url(&["sessions", id.raw()]);
         let reader = self.buffer_and_decode(move |body| wire::session(body, &requested_id));
-        self.send_and_read(Method::POST, url, body, self.limits.session_body(), reader).await
+        let response = self.send_and_read(Method::POST, url, body, self.limits.session_body(), reader).await;
+        let is_empty =
+            |error: &ApiError| matches!(&error.kind, ApiErrorKind::NotJson(start) if start.is_empty());
+        if !response.result.as_ref().is_err_and(is_empty) {
+            return response.map(ReleaseReply::Session);
+        }
+        // Status 204, or another 2xx without a body: the API has accepted the release, but says nothing of the session.
+        // promise: empty-release
+        let response = self.session(id).await;
+        let ApiResponse { result, date, bytes, rate_limit } = response;
+        ApiResponse { result: Ok(ReleaseReply::Empty { fetched: result }), date, bytes, rate_limit }
     }
 
     /// Sends `GET /v1/projects`.
@@ -265,8 +287,8 @@ impl Client {
     /// Sends a request, and returns the response without its body.
     ///
     /// A server may close a kept connection at any time, even while a request is on its way. So if a GET gets no
-    /// response, and its connection may have been a kept one, the client sends it once more on a new connection. It
-    /// never repeats a POST, because the server may have read the first one.
+    /// response, and its connection may have been a kept one, the client sends it once more on a new connection. A POST
+    /// cannot be repeated, because the server may have read it, so it gets a new connection from the start.
     async fn send(
         &self,
         method: Method,
@@ -274,17 +296,23 @@ impl Client {
         body: Option<&'static str>,
         body_limits: BodyLimits,
     ) -> Result<Response, ApiError> {
-        let may_be_kept = self.may_reuse_connection.load(Ordering::Relaxed);
+        if method != Method::GET {
+            return self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
+        }
         let first = self.send_once(self.http()?, method.clone(), url.clone(), body, body_limits).await;
-        self.may_reuse_connection.store(first.is_ok(), Ordering::Relaxed);
         let has_no_response = match &first {
             // 408 on a kept connection: the server stopped waiting for a request before ours arrived.
             Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
             Err(error) => matches!(error.kind, ApiErrorKind::NoResponse | ApiErrorKind::Http2(_)),
         };
         // promise: kept-connection
-        if has_no_response && may_be_kept && method == Method::GET {
-            return self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
+        if has_no_response && self.may_reuse_connection.load(Ordering::Relaxed) {
+            let second = self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
+            self.may_reuse_connection.store(second.is_ok(), Ordering::Relaxed);
+            return second;
+        }
+        if first.is_ok() {
+            self.may_reuse_connection.store(true, Ordering::Relaxed);
         }
         first
     }
@@ -483,8 +511,8 @@ impl ReleasePermission {
         (!read_only).then_some(Self(()))
     }
 
-    /// Requests the release of a session. Returns its current state, which is often still `RUNNING`.
-    pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<Session> {
+    /// Requests the release of a session.
+    pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<ReleaseReply> {
         client.release(id).await
     }
 }

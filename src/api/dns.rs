@@ -1,18 +1,38 @@
 //! Name resolution by the operating system. It records whether the newest lookup is still running, so that a connection that
 //! times out can be blamed on the DNS server. It caches nothing: each new connection looks its host up again.
 
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+/// The addresses of a host, once they are known.
+type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
 /// A resolver for one client.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub(super) struct Resolver {
+    look_up: fn(String) -> Lookup,
     is_lookup_pending: Arc<AtomicBool>,
 }
 
 impl Resolver {
+    /// Creates a resolver that asks the operating system.
+    pub(super) fn system() -> Self {
+        Self::with_lookup(|host| {
+            // The port does not matter: reqwest sets it.
+            Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
+        })
+    }
+
+    /// Creates a resolver that calls `look_up` with the name of a host.
+    pub(super) fn with_lookup(look_up: fn(String) -> Lookup) -> Self {
+        Self { look_up, is_lookup_pending: Arc::default() }
+    }
+
     /// Returns true if the newest lookup has neither succeeded nor failed, also if the client gave up waiting for it.
     pub(super) fn is_lookup_pending(&self) -> bool {
         self.is_lookup_pending.load(Ordering::Relaxed)
@@ -21,14 +41,20 @@ impl Resolver {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let is_lookup_pending = Arc::clone(&self.is_lookup_pending);
+        let (look_up, is_lookup_pending) = (self.look_up, Arc::clone(&self.is_lookup_pending));
         Box::pin(async move {
             is_lookup_pending.store(true, Ordering::Relaxed);
-            // The port does not matter: reqwest sets it.
-            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let addresses = look_up(name.as_str().to_owned()).await;
             is_lookup_pending.store(false, Ordering::Relaxed);
-            let addresses: Vec<_> = addresses?.collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            Ok(Box::new(addresses?.into_iter()) as Addrs)
         })
+    }
+}
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolver")
+            .field("is_lookup_pending", &self.is_lookup_pending())
+            .finish_non_exhaustive()
     }
 }

@@ -24,7 +24,9 @@ mod tls_error;
 mod wire;
 
 pub use body_reader::{read_list, read_session};
-pub use client::{ApiResponse, Client, ReleasePermission, SessionList, SessionWithUrls, key_tail};
+pub use client::{
+    ApiResponse, Client, ReleasePermission, ReleaseReply, SessionList, SessionWithUrls, key_tail,
+};
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_URL};
 pub use proxy::{ProxyError, check_proxy};
 pub use query::{Query, QueryError};

@@ -8,7 +8,7 @@ use super::CliError;
 use super::api_error::{self, session_message};
 use super::output::{print_text, prompt};
 use super::print_error;
-use crate::api::{Client, ReleasePermission};
+use crate::api::{Client, ReleasePermission, ReleaseReply};
 use crate::config::ReleaseConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::backoff;
@@ -52,16 +52,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let mut attempts = 0;
     loop {
         match permission.release(&client, &config.id).await.result {
-            Ok(session) => {
-                let line = format!(
-                    "release of {} asked; the API says {}{}\n",
-                    config.id.sanitise_line(),
-                    session.status.sanitise(MAX_STATUS_COLUMNS),
-                    if session.status.is_final() { "" } else { ", and may for some seconds" }
-                );
-                print_text(&line, config.ascii)?;
-                return Ok(ExitCode::Success);
-            }
+            Ok(reply) => return print_reply(&config.id, config.ascii, reply),
             Err(error) => {
                 attempts += 1;
                 let error = error.resolve_retry_after(clock.now().wall);
@@ -77,6 +68,35 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
             }
         }
     }
+}
+
+/// Prints the API's reply to an accepted release. Returns the exit code.
+fn print_reply(id: &SessionId, ascii: bool, reply: ReleaseReply) -> Result<ExitCode, CliError> {
+    let name = id.sanitise_line();
+    let status = |session: &Session| {
+        let status = session.status.sanitise(MAX_STATUS_COLUMNS);
+        if session.status.is_final() { status } else { format!("{status}, and may for some seconds") }
+    };
+    let (line, exit_code) = match reply {
+        ReleaseReply::Session(session) => {
+            (format!("release of {name} asked; the API says {}\n", status(&session)), ExitCode::Success)
+        }
+        ReleaseReply::Empty { fetched: Ok(session) } => (
+            format!(
+                "release of {name} asked; the API accepted it with an empty response; a request for the session says {}\n",
+                status(&session)
+            ),
+            ExitCode::Success,
+        ),
+        ReleaseReply::Empty { fetched: Err(error) } => (
+            format!(
+                "release of {name} asked; the API accepted it with an empty response; its effect is not confirmed\n"
+            ),
+            print_api_error(id, &error),
+        ),
+    };
+    print_text(&line, ascii)?;
+    Ok(exit_code)
 }
 
 fn print_api_error(id: &SessionId, error: &ApiError) -> ExitCode {

@@ -46,7 +46,7 @@ impl From<Report> for IngestedReport {
                 None
             }
             (Request::Session(id), Ok(ResponseBody::Session(session)))
-            | (Request::Release(id), Ok(ResponseBody::Released(session))) => {
+            | (Request::Release(id), Ok(ResponseBody::Released(Some(session)))) => {
                 Some(single_session(id, session))
             }
             (Request::Release(id), Err(error)) => Some(Input::ReleaseFailed { at: timing, id, error, next }),
@@ -75,6 +75,8 @@ impl From<Report> for IngestedReport {
             }
             // Only the screen shows the recent sessions. It takes them from the report itself.
             (Request::RecentSessions, _) => None,
+            // The next poll tells what became of the session.
+            (Request::Release(_), Ok(ResponseBody::Released(None))) => None,
             // Unreachable: the poller pairs each request with its own type of body.
             (_, Ok(_)) => None,
         };

@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 
 use super::PollLimits;
 use super::scheduler::{PollOutcome, Request, Scheduler};
-use crate::api::{ApiResponse, Client, RateLimit, ReleasePermission, SessionList, SessionWithUrls};
+use crate::api::{
+    ApiResponse, Client, RateLimit, ReleasePermission, ReleaseReply, SessionList, SessionWithUrls,
+};
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Session, SessionId, Targets};
@@ -84,8 +86,9 @@ pub enum ResponseBody {
     ConnectUrls(SessionWithUrls),
     /// The response to [`Request::LiveView`].
     LiveView(ConnectUrls),
-    /// The response to [`Request::Release`]: the session's current state, which may be unchanged.
-    Released(Session),
+    /// The response to [`Request::Release`]: the session's current state, which may be unchanged. `None` if the API accepted
+    /// the release with an empty response, and the session could not be fetched.
+    Released(Option<Session>),
     /// The response to [`Request::RecentSessions`].
     RecentSessions(SessionList),
 }
@@ -318,7 +321,12 @@ pub async fn send_request(
         Request::ConnectUrls(id) => client.session_with_urls(id).await.map(ResponseBody::ConnectUrls),
         Request::LiveView(id) => client.live_view(id).await.map(ResponseBody::LiveView),
         Request::Release(id) => match release_permission {
-            Some(permission) => permission.release(client, id).await.map(ResponseBody::Released),
+            Some(permission) => permission.release(client, id).await.map(|reply| {
+                ResponseBody::Released(match reply {
+                    ReleaseReply::Session(session) => Some(session),
+                    ReleaseReply::Empty { fetched } => fetched.ok(), // the next poll fetches it, if this request failed
+                })
+            }),
             None => ApiResponse::failed(ApiErrorKind::ReadOnly.into()),
         },
     }

@@ -7,6 +7,7 @@ use super::*;
 use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
+mod dns;
 mod kept_connections;
 mod tls;
 

@@ -31,6 +31,13 @@ pub(crate) enum Behaviour {
     ResetsStreams,
     /// HTTP/2: ends the stream of each request in the middle of the body.
     CutsStreams,
+    /// Responds to the first request of each connection as the API does. Closes the connection when the second one arrives,
+    /// as a server does whose idle timeout has just passed. Over HTTP/2, it sends GOAWAY first.
+    ClosesAtSecondRequest,
+    /// Responds to each request as the API does, then closes the connection without an announcement.
+    ClosesAfterResponse,
+    /// HTTP/2: refuses every second stream (`REFUSED_STREAM`), and responds to the others as the API does.
+    RefusesSecondStreams,
     /// HTTP/2: falls silent on existing connections, and leaves their sockets open. Serves new connections as the API
     /// does.
     StopsResponding,

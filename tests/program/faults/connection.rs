@@ -62,6 +62,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &ServerState,
     behaviours: &mut BehaviourReceiver,
 ) {
+    let mut responses = 0;
     loop {
         // Reads only one byte at first, because closing a connection with unread bytes resets it. `Resets` needs that.
         let mut head = vec![0];
@@ -84,13 +85,17 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
         if let Protocol::Proxy(port) = shared.protocol {
             return tunnel(stream, port, behaviours).await;
         }
-        shared.log_request(
-            &path,
-            matches!(behaviour, Behaviour::SendsWrongContentType | Behaviour::AddsInvalidElements),
-        );
+        if matches!(behaviour, Behaviour::ClosesAtSecondRequest) && responses > 0 {
+            return;
+        }
+        shared.log_request(&path, !matches!(behaviour, Behaviour::Normal));
         if stream.write_all(&normal_response(shared, &path, &behaviour)).await.is_err() {
             return;
         }
+        if let Behaviour::ClosesAfterResponse = behaviour {
+            return send_bytes(stream, b"", AfterBytes::Closes).await;
+        }
+        responses += 1;
     }
 }
 
@@ -173,17 +178,27 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
     behaviours: &mut BehaviourReceiver,
 ) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    let mut requests = 0;
     loop {
         tokio::select! {
             request = connection.accept() => {
                 let Some(Ok((request, respond))) = request else { return };
                 let path = request.uri().path_and_query().unwrap().as_str().to_owned();
                 let behaviour = behaviours.borrow().clone();
-                let is_faulty = matches!(
-                    behaviour,
-                    Behaviour::Resets | Behaviour::ResetsStreams | Behaviour::CutsStreams
-                );
-                shared.log_request(&path, is_faulty);
+                requests += 1;
+                match behaviour {
+                    Behaviour::RefusesSecondStreams if requests % 2 == 0 => {
+                        refuse(respond);
+                        continue;
+                    }
+                    Behaviour::ClosesAtSecondRequest if requests > 1 => {
+                        connection.abrupt_shutdown(h2::Reason::NO_ERROR);
+                        let _ = std::future::poll_fn(|context| connection.poll_closed(context)).await;
+                        return;
+                    }
+                    _ => {}
+                }
+                shared.log_request(&path, !matches!(behaviour, Behaviour::Normal | Behaviour::StopsResponding));
                 if let Behaviour::Resets = behaviour {
                     return;
                 }
@@ -199,6 +214,10 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
     // Keeps the socket open, and never reads from it again.
     std::future::pending::<()>().await;
     drop(connection);
+}
+
+fn refuse(mut respond: SendResponse<Bytes>) {
+    respond.send_reset(h2::Reason::REFUSED_STREAM);
 }
 
 fn respond_http2(mut respond: SendResponse<Bytes>, body: String, behaviour: &Behaviour) {

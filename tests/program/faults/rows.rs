@@ -123,7 +123,7 @@ impl Row {
 
     /// Returns true if the fault closes the connection without a complete response.
     pub(crate) fn closes_connection(&self) -> bool {
-        self.message.starts_with("the connection was cut")
+        [NO_RESPONSE, NO_HTTP2_RESPONSE, CUT, CUT_SHORT].contains(&self.message)
     }
 
     /// Returns true if the error is about the session itself. The program reports it as an event of the session.
@@ -131,6 +131,11 @@ impl Row {
         self.message.starts_with("not found") || self.message.starts_with("gone")
     }
 }
+
+const NO_RESPONSE: &str = "the connection was closed before a response arrived";
+const NO_HTTP2_RESPONSE: &str = "the server ended the request without a response (HTTP/2";
+const CUT: &str = "the connection was closed in the middle of the response";
+const CUT_SHORT: &str = "the connection was closed after";
 
 /// Faults on the way to the server.
 pub(crate) fn unreachable() -> Vec<Row> {
@@ -171,16 +176,20 @@ pub(crate) fn unreachable() -> Vec<Row> {
 
 /// Servers that never respond, or stop in the middle of a response.
 pub(crate) fn silence() -> Vec<Row> {
-    const LATE: &str = "did not take the connection within 5 s";
+    const LATE: &str = "no connection to 127.0.0.1:";
     const SILENT: &str = "the API did not answer in time";
     vec![
         row("no connection is taken", LATE, || Behaviour::NeverAccepts).with_failures(0),
         row("TLS is not answered", LATE, || Behaviour::IgnoresHandshake)
             .with_route(Route::Tls)
             .with_failures(1),
-        row("the proxy says nothing", LATE, || raw("", AfterBytes::Hangs))
-            .with_route(Route::FailingProxy)
-            .with_failures(1),
+        row(
+            "the proxy says nothing",
+            "the proxy did not let the request through: no connection within 5 s",
+            || raw("", AfterBytes::Hangs),
+        )
+        .with_route(Route::FailingProxy)
+        .with_failures(1),
         row("no headers", SILENT, || raw("", AfterBytes::Hangs)).with_failures(1),
         row("lists: no headers", SILENT, || raw("", AfterBytes::Hangs))
             .with_target(WatchTarget::Lists)
@@ -196,18 +205,28 @@ pub(crate) fn silence() -> Vec<Row> {
 
 /// Responses that are invalid.
 pub(crate) fn invalid_responses() -> Vec<Row> {
-    const CUT: &str = "the connection was cut in the middle of the answer";
     let many = || {
         let headers: String = (0..10_000).map(|index| format!("x-{index}: y\r\n")).collect();
         Behaviour::SendsBytes(response("200 OK", JSON, &headers, b"{}"), AfterBytes::Closes)
     };
     vec![
-        row("reset", CUT, || Behaviour::Resets),
-        row("reset, HTTP/2", CUT, || Behaviour::Resets).with_route(Route::Http2),
-        row("a stream is reset, HTTP/2", CUT, || Behaviour::ResetsStreams).with_route(Route::Http2),
-        row("a stream is cut, HTTP/2", CUT, || Behaviour::CutsStreams).with_route(Route::Http2),
-        row("ends in the headers", CUT, || raw("HTTP/1.1 200 OK\r\nda", AfterBytes::Closes)),
-        row("ends in the body", CUT, || raw(PART, AfterBytes::Closes)),
+        row("reset", NO_RESPONSE, || Behaviour::Resets),
+        row("reset, HTTP/2", NO_RESPONSE, || Behaviour::Resets).with_route(Route::Http2),
+        row("a stream is reset, HTTP/2", NO_HTTP2_RESPONSE, || Behaviour::ResetsStreams)
+            .with_route(Route::Http2),
+        row("a stream is cut, HTTP/2", NO_HTTP2_RESPONSE, || Behaviour::CutsStreams).with_route(Route::Http2),
+        row("ends in the headers", NO_RESPONSE, || raw("HTTP/1.1 200 OK\r\nda", AfterBytes::Closes)),
+        row("ends in the body", CUT_SHORT, || raw(PART, AfterBytes::Closes)),
+        row("ends in a chunk", CUT, || {
+            raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{\"id", AfterBytes::Closes)
+        }),
+        row("JSON that ends too early", "the JSON of the response is incomplete", || body(JSON, "{\"id\"")),
+        row("brotli, which was not requested", "the response is encoded as “br”", || {
+            Behaviour::SendsBytes(
+                response("200 OK", JSON, "content-encoding: br\r\n", b"\x8b\x00\x80{}\x03"),
+                AfterBytes::Closes,
+            )
+        }),
         row("HTML with 200", "got HTML instead of JSON", || body("text/html", "<html>Sign in</html>")),
         row("not JSON", "the answer is not JSON", || body(JSON, "upstream error")),
         row("nothing with 200", "the answer is empty", || body(JSON, "")),
@@ -327,7 +346,7 @@ pub(crate) fn certificates() -> Vec<Row> {
         row("no TLS is spoken there", UNSENT, || Behaviour::SpeaksPlainHttp).with_route(Route::Tls),
         from_start(
             "no certificate store",
-            "this machine has no certificate store",
+            "store.pem has no certificates, so no server can be trusted",
             Route::NoCertificateStore,
         ),
         from_start(
@@ -338,9 +357,10 @@ pub(crate) fn certificates() -> Vec<Row> {
     ]
 }
 
-/// Servers that never fail.
+/// Servers that never fail. Some close connections that are idle, which is normal.
 pub(crate) fn healthy() -> Vec<Row> {
     let healthy = |fault, target| row(fault, "", || Behaviour::Normal).with_target(target).with_failures(0);
+    let closing = |fault, behaviour: Behaviour| row(fault, "", move || behaviour.clone()).with_failures(4);
     vec![
         healthy("a session", WatchTarget::One),
         healthy("four sessions", WatchTarget::Four),
@@ -348,5 +368,16 @@ pub(crate) fn healthy() -> Vec<Row> {
         healthy("IPv6 alone", WatchTarget::One).with_route(Route::Ipv6),
         healthy("HTTP/2", WatchTarget::One).with_route(Route::Http2),
         healthy("a proxy", WatchTarget::One).with_route(Route::ThroughProxy),
+        closing("a kept connection is closed as a request arrives", Behaviour::ClosesAtSecondRequest),
+        closing("a kept connection is closed as a request arrives, TLS", Behaviour::ClosesAtSecondRequest)
+            .with_route(Route::Tls),
+        closing(
+            "a kept connection is closed as a request arrives, HTTP/2 (GOAWAY)",
+            Behaviour::ClosesAtSecondRequest,
+        )
+        .with_route(Route::Http2),
+        closing("every connection is closed after a response", Behaviour::ClosesAfterResponse),
+        closing("every second stream is refused, HTTP/2", Behaviour::RefusesSecondStreams)
+            .with_route(Route::Http2),
     ]
 }

@@ -80,15 +80,81 @@ async fn closed_kept_connection_is_replaced() {
     }
 }
 
+/// Two requests at the same time leave two kept connections. Both of them are closed.
 #[tokio::test]
-async fn release_is_not_repeated_on_a_new_connection() {
+async fn several_closed_connections_are_replaced() {
     let (client, requests) = serve_one_per_connection(SecondRequest::CloseConnection);
+    let id = SessionId::parse("s").unwrap();
+    for _ in 0..3 {
+        let (first, second, third) =
+            tokio::join!(client.session(&id), client.session(&id), client.session(&id));
+        first.result.and(second.result).and(third.result).unwrap();
+    }
+    for _ in 0..6 {
+        client.session(&id).await.result.unwrap();
+    }
+    assert_eq!(requests.try_iter().count(), 15);
+}
+
+#[tokio::test]
+async fn release_uses_a_new_connection() {
+    let (client, requests) = serve_one_per_connection(SecondRequest::CloseConnection);
+    let id = SessionId::parse("s").unwrap();
+    client.session(&id).await.result.unwrap();
+    let permission = ReleasePermission::unless_read_only(false).unwrap();
+    permission.release(&client, &id).await.result.unwrap();
+    assert_eq!(requests.try_iter().filter(|line| line.starts_with("POST")).count(), 1);
+}
+
+#[tokio::test]
+async fn empty_release_response_is_confirmed() {
+    for status in
+        ["204 No Content\r\n", "200 OK\r\ncontent-length: 0\r\n", "202 Accepted\r\ncontent-length: 0\r\n"]
+    {
+        let (client, requests) = serve_releases(&format!("HTTP/1.1 {status}\r\n"));
+        let id = SessionId::parse("s").unwrap();
+        let permission = ReleasePermission::unless_read_only(false).unwrap();
+        let reply = permission.release(&client, &id).await.result.unwrap();
+        let ReleaseReply::Empty { fetched } = reply else { panic!("{reply:?}") };
+        assert_eq!(fetched.unwrap().id, id);
+        let methods: Vec<String> = requests.try_iter().map(|line| line[..4].to_owned()).collect();
+        assert_eq!(methods, ["POST", "GET "], "{status}");
+    }
+}
+
+/// Starts a server that answers every GET with a session, and every POST with `post_response`. Returns its client, and the
+/// first line of each request.
+fn serve_releases(post_response: &str) -> (Client, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
+    let (sender, requests) = mpsc::channel();
+    let post_response = post_response.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let line = read_request(&mut BufReader::new(&stream)).unwrap();
+            let body = r#"{"id":"s","status":"RUNNING"}"#;
+            let session = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let response = if line.starts_with("GET") { &session } else { &post_response };
+            let _ = sender.send(line);
+            (&stream).write_all(response.as_bytes()).unwrap();
+        }
+    });
+    (client, requests)
+}
+
+#[tokio::test]
+async fn release_without_response_is_not_repeated() {
+    let (client, requests) = serve_releases("");
     let id = SessionId::parse("s").unwrap();
     client.session(&id).await.result.unwrap();
     let permission = ReleasePermission::unless_read_only(false).unwrap();
     let error = permission.release(&client, &id).await.result.unwrap_err();
     assert_eq!(error.kind, ApiErrorKind::NoResponse);
-    assert_eq!(requests.try_iter().filter(|line| line.starts_with("POST")).count(), 0);
+    assert_eq!(requests.try_iter().filter(|line| line.starts_with("POST")).count(), 1);
 }
 
 #[tokio::test]

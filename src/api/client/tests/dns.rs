@@ -1,0 +1,71 @@
+//! Host names: a DNS server that does not answer, and one that changes its answer.
+
+use std::future;
+use std::sync::atomic::AtomicUsize;
+
+use super::super::super::dns::Resolver;
+use super::*;
+
+const HOST: &str = "api.keepwatch.invalid";
+
+/// Returns the kind of the error of a request to a server that accepts connections and sends nothing.
+async fn error_with_resolver(resolver: Resolver) -> ApiErrorKind {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let limits = ResponseLimits { connect_timeout: SHORT_TIMEOUT, ..ResponseLimits::default() };
+    let client = client_for(&format!("https://{HOST}:{}", silent.local_addr().unwrap().port()));
+    Client { limits, resolver, ..client }.session(&id("s")).await.result.unwrap_err().kind
+}
+
+#[tokio::test]
+async fn silent_dns_differs_from_silent_server() {
+    let silent_dns = error_with_resolver(Resolver::with_lookup(|_| Box::pin(future::pending()))).await;
+    assert!(
+        matches!(&silent_dns, ApiErrorKind::DnsTimeout(host) if host.raw().starts_with(HOST)),
+        "{silent_dns:?}"
+    );
+    let silent_server = error_with_resolver(Resolver::with_lookup(|_| {
+        Box::pin(async { Ok(vec![([127, 0, 0, 1], 0).into()]) })
+    }))
+    .await;
+    assert!(matches!(silent_server, ApiErrorKind::ConnectTimeout(_)), "{silent_server:?}");
+}
+
+#[tokio::test]
+async fn failed_lookup_differs_from_silent_dns() {
+    let resolver = Resolver::with_lookup(|_| Box::pin(async { Err(std::io::Error::other("no such host")) }));
+    let failed = error_with_resolver(resolver).await;
+    assert!(matches!(failed, ApiErrorKind::Dns(_)), "{failed:?}");
+}
+
+/// The server moves from 127.0.0.1 to 127.0.0.2 while a connection is kept. Only Linux has the second address by default.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn changed_dns_answer_is_followed() {
+    static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
+    let old = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = old.local_addr().unwrap().port();
+    let new = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    let body = r#"{"id":"s","status":"RUNNING"}"#;
+    let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let old_response = response.clone();
+    std::thread::spawn(move || {
+        let (heads, _kept) = mpsc::channel();
+        let (mut stream, _) = old.accept().unwrap();
+        drop(old);
+        respond(stream.try_clone().unwrap(), old_response.as_bytes(), AfterResponse::Close, &heads);
+        let _ = stream.read(&mut [0]); // the second request arrives, and the connection is closed
+    });
+    std::thread::spawn(move || {
+        let (heads, _kept) = mpsc::channel();
+        respond(new.accept().unwrap().0, response.as_bytes(), AfterResponse::Close, &heads);
+    });
+    let resolver = Resolver::with_lookup(|_| {
+        let last = if LOOKUPS.fetch_add(1, Ordering::Relaxed) == 0 { 1 } else { 2 };
+        Box::pin(async move { Ok(vec![([127, 0, 0, last], 0).into()]) })
+    });
+    let client = Client { resolver, ..client_for(&format!("http://{HOST}:{port}")) };
+    for _ in 0..2 {
+        client.session(&id("s")).await.result.unwrap();
+    }
+    assert_eq!(LOOKUPS.load(Ordering::Relaxed), 2);
+}
