@@ -112,7 +112,8 @@ fn recover(
     }
 }
 
-/// Returns the error in an event line, without the names of the failing polls, the time of the next try and the ports.
+/// Returns the error in an event line, without the names of the failing polls, the time of the next try, the ports
+/// and the test's folder.
 fn sentence(line: &str) -> String {
     let line: Value = serde_json::from_str(line).unwrap();
     let sentence = line["sentence"].as_str().unwrap().split("; next try in ").next().unwrap();
@@ -125,7 +126,11 @@ fn sentence(line: &str) -> String {
         let rest = part.trim_start_matches(|letter: char| letter.is_ascii_digit());
         if part.len() - rest.len() < 4 { part.to_owned() } else { format!("PORT{rest}") }
     };
-    error.unwrap_or(sentence).split(':').map(portless).collect::<Vec<_>>().join(":")
+    let sentence = error.unwrap_or(sentence).split(':').map(portless).collect::<Vec<_>>().join(":");
+    match (sentence.find("=/"), sentence.find("/store.pem")) {
+        (Some(start), Some(end)) => format!("{}=FOLDER{}", &sentence[..start], &sentence[end..]),
+        _ => sentence,
+    }
 }
 
 /// Asserts that the program reports no failure but the row's, and no event of a session without a cause in the row.
