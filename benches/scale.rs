@@ -109,6 +109,7 @@ fn model(count: usize) -> Model {
         sent,
         received,
         date: Some(received.wall),
+        age: Duration::ZERO,
         bytes: 0,
         rate_limit: None,
         result: Ok(ResponseBody::List(SessionList { sessions: sessions(count), malformed: 0 })),

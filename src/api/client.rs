@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use tokio::time::timeout;
 use url::Url;
@@ -38,6 +38,8 @@ pub struct ApiResponse<T> {
     pub result: Result<T, ApiError>,
     /// The `Date` header; `None` if it is missing or invalid, or if the response comes from a cache (`Age`).
     pub date: Option<Timestamp>,
+    /// The time in the `Age` header, that a cache kept the response. Zero without a cache.
+    pub age: Duration,
     /// The size of the body in bytes, after decompression.
     pub bytes: u64,
     /// The API's rate limit, if the headers state it.
@@ -48,14 +50,14 @@ impl<T> ApiResponse<T> {
     /// Creates a response that holds only an error.
     #[must_use]
     pub fn failed(error: ApiError) -> Self {
-        Self { result: Err(error), date: None, bytes: 0, rate_limit: None }
+        Self { result: Err(error), date: None, age: Duration::ZERO, bytes: 0, rate_limit: None }
     }
 
     /// Applies `change` to the value and keeps the metadata.
     #[must_use]
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> ApiResponse<U> {
-        let Self { result, date, bytes, rate_limit } = self;
-        ApiResponse { result: result.map(change), date, bytes, rate_limit }
+        let Self { result, date, age, bytes, rate_limit } = self;
+        ApiResponse { result: result.map(change), date, age, bytes, rate_limit }
     }
 }
 
@@ -230,8 +232,8 @@ impl Client {
         // Status 204, or another 2xx without a body: the API has accepted the release, but says nothing of the session.
         // promise: empty-release
         let response = self.session(id).await;
-        let ApiResponse { result, date, bytes, rate_limit } = response;
-        ApiResponse { result: Ok(ReleaseReply::Empty { fetched: result }), date, bytes, rate_limit }
+        let ApiResponse { result, date, age, bytes, rate_limit } = response;
+        ApiResponse { result: Ok(ReleaseReply::Empty { fetched: result }), date, age, bytes, rate_limit }
     }
 
     /// Sends `GET /v1/projects`.
@@ -276,6 +278,7 @@ impl Client {
                 key_redaction::redact_key_in_headers(response.headers_mut(), &self.api_key);
                 status = Some(response.status());
                 api_response.date = response_headers::date(response.headers());
+                api_response.age = response_headers::age(response.headers());
                 api_response.rate_limit = response_headers::rate_limit(response.headers());
                 self.read_body(response, body_limits, &mut api_response, reader).await
             }
@@ -333,7 +336,7 @@ impl Client {
         // A single session is too small to need gzip, and its response may hold a signing key: compressing a secret together
         // with text that others control can leak it (BREACH).
         let encoding = if body_limits.allows_gzip { "gzip" } else { "identity" };
-        request = request.header(ACCEPT_ENCODING, encoding);
+        request = request.header(ACCEPT_ENCODING, encoding).header(CACHE_CONTROL, "no-cache");
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }

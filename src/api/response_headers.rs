@@ -15,6 +15,9 @@ const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 /// The maximum length of a request id, in bytes. A hostile server may send a longer one.
 const MAX_REQUEST_ID_BYTES: usize = 200;
 
+/// The maximum age of a response. A larger one means the same: the response says nothing about the present.
+const MAX_AGE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents these headers for requests
 /// that create sessions; keepwatch honours them on every response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,13 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     }
     let date = header(headers, DATE.as_str())?;
     httpdate::parse_http_date(date).ok().map(Timestamp::from)
+}
+
+/// Returns the time in the `Age` header, that a cache kept the response, in whole seconds. Returns zero if the header is
+/// missing or invalid.
+pub(super) fn age(headers: &HeaderMap) -> Duration {
+    let seconds = header(headers, AGE.as_str()).and_then(|text| text.trim().parse::<u64>().ok());
+    Duration::from_secs(seconds.unwrap_or_default()).min(MAX_AGE)
 }
 
 /// Returns the date in `retry-after`; `None` if the header is missing or is not a date.
@@ -139,6 +149,18 @@ mod tests {
         }
         assert_eq!(delay(&[("retry-after", "soon")]), None);
         assert_eq!(delay(&[]), None);
+    }
+
+    #[test]
+    fn invalid_age_is_zero() {
+        let read = |value: &'static str| age(&headers(&[("age", value)])).as_secs();
+        assert_eq!((read("0"), read("86"), read(" 3600 ")), (0, 86, 3600));
+        assert_eq!(read("99999999999999999999"), 0);
+        assert_eq!(read("9999999999999999999"), MAX_AGE.as_secs());
+        for invalid in ["", "-5", "1.5", "soon", "5, 6"] {
+            assert_eq!(read(invalid), 0, "{invalid}");
+        }
+        assert_eq!(age(&headers(&[])), Duration::ZERO);
     }
 
     #[test]

@@ -18,7 +18,12 @@ pub struct IngestedReport {
 
 impl From<Report> for IngestedReport {
     fn from(report: Report) -> Self {
-        let timing = RequestTiming { sent: report.sent, received: report.received, date: report.date };
+        let timing = RequestTiming {
+            sent: report.sent,
+            received: report.received,
+            date: report.date,
+            age: report.age,
+        };
         let next = report.next_request;
         let single_session = |id, session| Input::SessionsReceived {
             at: timing,

@@ -62,6 +62,8 @@ pub struct Report {
     pub received: Moment,
     /// The `Date` header of the response.
     pub date: Option<Timestamp>,
+    /// The time in the `Age` header of the response, that a cache kept it.
+    pub age: Duration,
     /// The size of the body in bytes, after decompression.
     pub bytes: u64,
     /// The server's rate limit, if the response states it.
@@ -341,8 +343,8 @@ impl Report {
         received: Moment,
         response: ApiResponse<ResponseBody>,
     ) -> Self {
-        let ApiResponse { result, date, bytes, rate_limit } = response;
+        let ApiResponse { result, date, age, bytes, rate_limit } = response;
         let result = result.map_err(|error| error.resolve_retry_after(received.wall));
-        Self { request, sent, received, date, bytes, rate_limit, result, next_request: None }
+        Self { request, sent, received, date, age, bytes, rate_limit, result, next_request: None }
     }
 }

@@ -141,7 +141,9 @@ impl Encoder {
                 let had_effect =
                     !applied.events.is_empty() || applied.clock_changed || applied.changed_silently;
                 let is_single_session = matches!(delta.scope, Scope::Session(_));
-                if is_unchanged && !had_effect {
+                // A repeat has no room for the ages of its responses.
+                let is_repeat = is_unchanged && !had_effect && at.age.is_zero();
+                if is_repeat {
                     self.extend_repeat(at, delta.scope, &mut entries);
                 } else if is_single_session && !is_known && delta.changed.is_empty() {
                     // The tracker ignored the session in this response, because a later request was answered first. The

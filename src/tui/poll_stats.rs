@@ -125,7 +125,17 @@ mod tests {
         let sent = moment(sent_at);
         let received = sent.plus(Duration::from_millis(latency_ms));
         let request = Request::List(List::Running);
-        Report { request, sent, received, date: None, bytes, rate_limit: None, result, next_request: None }
+        Report {
+            request,
+            sent,
+            received,
+            date: None,
+            age: Duration::ZERO,
+            bytes,
+            rate_limit: None,
+            result,
+            next_request: None,
+        }
     }
 
     /// A report with a response. Its body is of the wrong type for the request: the statistics ignore the body.

@@ -41,7 +41,7 @@ impl Model {
         let input_for =
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
                 (Some(reason), _) => {
-                    let at = RequestTiming { sent: now, received: now, date: None };
+                    let at = RequestTiming { sent: now, received: now, date: None, age: Duration::ZERO };
                     // Without an API key every request fails. The tracker gets one failure for all.
                     let error = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(reason.as_str())).into();
                     Some(Input::RequestFailed { at, scope: Scope::List(List::Running), error, next: None })

@@ -37,11 +37,13 @@ const COPIES: usize = 3;
 
 /// All event names. A test checks the names in the scenarios against these, because an expectation that a misspelt
 /// event is absent would never fail.
-const EVENTS: [&str; 25] = [
+const EVENTS: [&str; 27] = [
     "first_seen",
     "status_changed",
     "ended",
     "contradicted",
+    "contradictory_replies",
+    "replies_agree",
     "expiry_moved",
     "keep_alive_changed",
     "region_changed",

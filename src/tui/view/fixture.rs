@@ -53,7 +53,7 @@ pub(super) fn timing(received: Moment) -> RequestTiming {
         mono: received.mono - latency,
         boot: received.boot - latency,
     };
-    RequestTiming { sent, received, date: None }
+    RequestTiming { sent, received, date: None, age: Duration::ZERO }
 }
 
 /// Returns a model without a response.

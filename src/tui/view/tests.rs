@@ -371,6 +371,7 @@ fn failures() -> Model {
         sent: ago(seconds),
         received: ago(seconds).plus(Duration::from_millis(latency_ms)),
         date: None,
+        age: Duration::ZERO,
         bytes,
         rate_limit: Some(RateLimit { remaining: 12, resets_in: Duration::from_secs(48) }),
         result: Ok(ResponseBody::List(SessionList::default())),

@@ -32,6 +32,8 @@ pub struct InputStep {
     request_ages_ms: (u64, u64),
     /// The offset of the response's `Date` from the wall clock, in seconds; `None` without a `Date`.
     date_offset_secs: Option<i64>,
+    /// The `Age` header of the response, in seconds.
+    cache_age_secs: u64,
     input: StepInput,
 }
 
@@ -152,14 +154,18 @@ pub fn step() -> impl Strategy<Value = InputStep> {
     let wall_step = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
     let latency_and_age = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
     let date_offset = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
-    (awake, asleep, wall_step, latency_and_age, date_offset, step_input()).prop_map(
-        |(awake_ms, asleep_ms, wall_step_ms, (latency, age), date_offset_secs, input)| InputStep {
-            awake_ms,
-            asleep_ms,
-            wall_step_ms,
-            request_ages_ms: (age + latency, age),
-            date_offset_secs,
-            input,
+    let cache_age = prop_oneof![9 => Just(0), 1 => 0_u64..120];
+    (awake, asleep, wall_step, latency_and_age, date_offset, cache_age, step_input()).prop_map(
+        |(awake_ms, asleep_ms, wall_step_ms, (latency, age), date_offset_secs, cache_age_secs, input)| {
+            InputStep {
+                awake_ms,
+                asleep_ms,
+                wall_step_ms,
+                request_ages_ms: (age + latency, age),
+                date_offset_secs,
+                cache_age_secs,
+                input,
+            }
         },
     )
 }
@@ -178,7 +184,7 @@ impl StepClocks {
     /// Advances the clocks by one second. Returns a response received then, about only the session with the id `text`.
     pub fn response(&mut self, text: &str, status: Status) -> Input {
         self.0 = self.0.plus(MS(1_000));
-        let at = RequestTiming { sent: self.0, received: self.0, date: None };
+        let at = RequestTiming { sent: self.0, received: self.0, date: None, age: Duration::ZERO };
         let session = Session { status, ..running_session(text, noon(), MS(900_000)) };
         Input::SessionsReceived {
             at,
@@ -202,7 +208,7 @@ impl StepClocks {
         };
         let date = at.date.and_then(|_| Timestamp::from_timestamp(self.0.wall.timestamp(), 0));
         Some(Input::SessionsReceived {
-            at: RequestTiming { sent, received: self.0, date },
+            at: RequestTiming { sent, received: self.0, date, age: at.age },
             scope,
             sessions,
             malformed,
@@ -229,7 +235,8 @@ impl StepClocks {
         let whole_second = |at: Timestamp| Timestamp::from_timestamp(at.timestamp(), 0).unwrap();
         let date =
             step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
-        let at = RequestTiming { sent, received, date };
+        let age = Duration::from_secs(step.cache_age_secs);
+        let at = RequestTiming { sent, received, date, age };
         // Some failures have a time of the next attempt, others have none. Any condition would do.
         let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
         match step.input {

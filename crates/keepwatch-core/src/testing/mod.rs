@@ -50,7 +50,7 @@ pub fn moment_since(start: Timestamp, seconds: impl Into<f64>) -> Moment {
 /// Returns the timing of a request that was sent and answered at these seconds after noon. Its response has no `Date`.
 #[must_use]
 pub fn request_timing(sent: impl Into<f64>, received: impl Into<f64>) -> RequestTiming {
-    RequestTiming { sent: moment(sent), received: moment(received), date: None }
+    RequestTiming { sent: moment(sent), received: moment(received), date: None, age: Duration::ZERO }
 }
 
 /// Returns the session id `text`, which must be valid.

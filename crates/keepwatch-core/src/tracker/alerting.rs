@@ -95,11 +95,13 @@ impl SessionTracker {
         self.raise_alerts(id, &alerts, now, applied);
     }
 
-    /// Replaces the alerts of a session by `alerts`. Records an event for each new one.
+    /// Replaces the alerts of a session by `alerts`, and records an event for each new one. While the responses contradict each
+    /// other, no alert ends, and none is new.
     fn raise_alerts(&mut self, id: &SessionId, alerts: &[Alert], now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
+        let is_contradictory = record.has_contradictory_responses();
         let previous_count = record.alerts.len();
-        record.alerts.retain(|(alert, _)| alerts.contains(alert));
+        record.alerts.retain(|(alert, _)| is_contradictory || alerts.contains(alert));
         if record.alerts.len() != previous_count {
             self.changes.count_session_change();
         }
@@ -113,6 +115,9 @@ impl SessionTracker {
             if let Some(seq) = previous_event(&self.records, id, alert) {
                 self.add_alert(id, alert, seq);
                 continue;
+            }
+            if is_contradictory {
+                continue; // the alert would come and go with each response
             }
             let when = TimeInterval::at(&self.clock, now);
             let seq = self.record_event(Some(id), when, now, EventKind::AlertRaised(alert), applied);

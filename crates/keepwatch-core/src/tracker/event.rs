@@ -70,6 +70,14 @@ pub enum EventKind {
         /// The status reported now.
         to: Status,
     },
+    /// The responses contradict each other: the session changes back and forth. Until [`EventKind::RepliesAgree`], its changes
+    /// are only counted.
+    ContradictoryReplies,
+    /// The responses agree again.
+    RepliesAgree {
+        /// The number of changes that were only counted.
+        changes: u64,
+    },
     /// A change of `expiresAt`.
     ExpiryMoved {
         /// The last value before the change.
@@ -224,6 +232,8 @@ mod tests {
             "status_changed",
             "ended",
             "contradicted",
+            "contradictory_replies",
+            "replies_agree",
             "expiry_moved",
             "keep_alive_changed",
             "region_changed",

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Project, Session, SessionId};
 
+/// The resolution of the `Age` header.
+const AGE_RESOLUTION: Duration = Duration::from_secs(1);
+
 /// The times of a request and of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestTiming {
@@ -17,6 +20,9 @@ pub struct RequestTiming {
     pub received: Moment,
     /// The response's `Date` header, in whole seconds.
     pub date: Option<Timestamp>,
+    /// The response's `Age` header, in whole seconds: the time that a cache kept the response. Zero without a cache.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub age: Duration,
 }
 
 /// The target of a request.
@@ -145,7 +151,24 @@ impl RequestTiming {
     /// Returns the timing with each moment replaced by the result of `map`.
     #[must_use]
     pub fn rebase(self, map: impl Fn(Moment) -> Moment) -> Self {
-        Self { sent: map(self.sent), received: map(self.received), date: self.date }
+        Self { sent: map(self.sent), received: map(self.received), ..self }
+    }
+
+    /// Returns the timing as if the API itself had answered: a response that a cache kept for some time was determined
+    /// that much earlier. `Age` is rounded to a whole second, in either direction.
+    #[must_use]
+    pub fn without_cache(self) -> Self {
+        if self.age.is_zero() {
+            return self;
+        }
+        let max_age = self.age.saturating_add(AGE_RESOLUTION);
+        // promise: aged-response
+        Self {
+            sent: self.sent.minus(max_age),
+            received: self.received.minus(self.age),
+            date: self.date,
+            age: Duration::ZERO,
+        }
     }
 }
 

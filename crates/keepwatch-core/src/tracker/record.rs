@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::contradictions::Contradictions;
 use super::alert::Alert;
 use super::input::RequestTiming;
 use super::server_clock::{ServerClock, TimeInterval};
@@ -66,6 +67,8 @@ pub struct Record {
     /// All alerts that its end ever raised, with their events. If the API retracts and repeats the end, the alerts keep
     /// these events.
     pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
+    /// Its recent versions, if it changed recently.
+    contradictions: Option<Box<Contradictions>>,
     /// True if it is overdue. The event for that has been recorded.
     pub(super) is_overdue: bool,
     /// The time, on the server's clock, at which its alerts must be recomputed even without a response.
@@ -198,6 +201,7 @@ impl Record {
             last_list_number: 0,
             is_checked_for_short: false,
             raised_end_alerts: Vec::new(),
+            contradictions: None,
             is_overdue: false,
             deadline: None,
         }
@@ -231,6 +235,12 @@ impl Record {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.status().map_or(Phase::Unknown, Status::phase)
+    }
+
+    /// Returns true while its responses contradict each other: it changes back and forth.
+    #[must_use]
+    pub fn has_contradictory_responses(&self) -> bool {
+        self.contradictions.as_ref().is_some_and(|contradictions| contradictions.is_open())
     }
 
     /// Returns true if the API does not know the session.
@@ -342,6 +352,7 @@ impl Record {
     }
 }
 
+mod contradictions;
 mod update;
 pub use update::Change;
 pub(super) use update::SessionResponse;

@@ -146,7 +146,7 @@ impl SessionTracker {
             Input::SessionNotFound { at, id, error, next } => {
                 self.observe_clock(&at, &mut applied);
                 self.apply_success(at, &Scope::Session(id.clone()), &mut applied);
-                self.apply_not_found(at, &id, error, next, &mut applied);
+                self.apply_not_found(at.without_cache(), now, &id, error, next, &mut applied);
             }
             Input::RequestFailed { at, scope, error, next } => {
                 self.apply_failure(at, &scope, error, next, &mut applied)

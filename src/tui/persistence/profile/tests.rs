@@ -24,7 +24,7 @@ fn persistence_with_journal() -> ProfilePersistence {
 
 /// Returns the response to a list request, with one running session.
 fn list_received(seconds: u64) -> Input {
-    let at = RequestTiming { sent: at(seconds), received: at(seconds), date: None };
+    let at = RequestTiming { sent: at(seconds), received: at(seconds), date: None, age: Duration::ZERO };
     let session = running_session("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
     Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
 }

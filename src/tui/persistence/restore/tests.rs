@@ -14,7 +14,7 @@ fn writer() -> JournalScope {
 
 fn timing() -> RequestTiming {
     let now = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
-    RequestTiming { sent: now, received: now, date: None }
+    RequestTiming { sent: now, received: now, date: None, age: Duration::ZERO }
 }
 
 fn session(id: &str) -> Session {

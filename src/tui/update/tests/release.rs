@@ -90,6 +90,7 @@ fn failed_release_keeps_api_message() {
         sent: moment(3.0),
         received: moment(4.0),
         date: None,
+        age: Duration::ZERO,
         bytes: 0,
         rate_limit: None,
         result: Err(error),

@@ -26,6 +26,7 @@ fn list_report(received: Moment, date: Timestamp, session: Session) -> Message {
             sent: received,
             received,
             date: Some(date),
+            age: Duration::ZERO,
             bytes: 2,
             rate_limit: None,
             result: Ok(ResponseBody::List(list)),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::contradictions::Consistency;
 use super::{MAX_WATCHED_GAP, ObservedEnd, Presence, Record};
+use crate::clock::Moment;
 use crate::session::{MetadataPath, Phase, Session, Status};
 use crate::tracker::diff;
 use crate::tracker::event::EventKind;
@@ -14,8 +16,11 @@ use crate::tracker::traffic::TrafficTransition;
 /// A response about a session, or a run of identical responses: its times and its source.
 #[derive(Clone, Debug)]
 pub(in crate::tracker) struct SessionResponse {
-    /// The times of the request; for a run, of the newest one.
+    /// The times between which the API determined the response; for a run, the newest one. For a response from a cache, both
+    /// are earlier than those of the request.
     pub(in crate::tracker) at: Arc<RequestTiming>,
+    /// The moment at which the response was received.
+    pub(in crate::tracker) now: Moment,
     /// True if the response is a list.
     pub(in crate::tracker) is_from_list: bool,
     /// For a run: the number of responses, and the longest gap between two consecutive ones.
@@ -57,7 +62,7 @@ impl Record {
         clock: &ServerClock,
         owner_key: Option<&MetadataPath>,
     ) -> Option<UpdateOutcome> {
-        let SessionResponse { at: timing, is_from_list, repeats } = response;
+        let SessionResponse { at: timing, is_from_list, repeats, now: _ } = response;
         let at = *timing;
         let not_found_since = match &self.presence {
             Presence::NotFound(not_found) => Some(not_found.since),
@@ -80,6 +85,7 @@ impl Record {
             ));
         }
         let old = self.session.take();
+        let first_change = outcome.events.len();
         match &old {
             None => outcome
                 .events
@@ -95,6 +101,19 @@ impl Record {
         }
         self.update_presence(&session.status, old.as_ref(), at, is_from_list, clock, &mut outcome);
         self.update_traffic(&session, &timing, old.as_ref(), interval, clock, &mut outcome);
+        if let Some(old) = &old {
+            let count = repeats.map_or(1, |(count, _)| count);
+            self.suppress_contradictions(
+                old,
+                &session,
+                at,
+                count,
+                interval,
+                clock,
+                &mut outcome,
+                first_change,
+            );
+        }
         // A list omits the connect fields, so the record keeps those of the last response about this session alone.
         session.connect = session.connect.or(old.as_ref().and_then(|old| old.connect));
         match old {
@@ -208,14 +227,70 @@ impl Record {
             Some(Box::new(ObservedEnd { when, ended_at_fits, observed_between, first_response: at }));
         outcome.is_newly_ended = true;
         if let Some(old) = old {
-            let last_status = old.status.clone();
-            let kind = EventKind::Ended {
-                status: session.status.clone(),
-                ended_at: session.ended,
-                ended_at_fits,
-                last_alive: self.last_alive().map(|last| (clock.at(last.received), last_status)),
-            };
-            outcome.events.push((when, kind));
+            outcome.events.extend(self.ended_event(session, old, clock));
+        }
+    }
+
+    /// Returns the event of the end. `old` is the session before it.
+    fn ended_event(
+        &self,
+        session: &Session,
+        old: &Session,
+        clock: &ServerClock,
+    ) -> Option<(TimeInterval, EventKind)> {
+        let ended = self.ended.as_ref()?;
+        let kind = EventKind::Ended {
+            status: session.status.clone(),
+            ended_at: session.ended,
+            ended_at_fits: ended.ended_at_fits,
+            last_alive: self.last_alive().map(|last| (clock.at(last.received), old.status.clone())),
+        };
+        Some((ended.when, kind))
+    }
+
+    /// Replaces the events of changes, from `first_change` on, if the session changes back and forth: one event tells that
+    /// the responses contradict each other, and one that they agree again. After it, the changes since the last told version
+    /// are events.
+    #[expect(clippy::too_many_arguments, reason = "two responses and their context")]
+    fn suppress_contradictions(
+        &mut self,
+        old: &Session,
+        new: &Session,
+        at: RequestTiming,
+        count: u64,
+        interval: TimeInterval,
+        clock: &ServerClock,
+        outcome: &mut UpdateOutcome,
+        first_change: usize,
+    ) {
+        let mut contradictions = self.contradictions.take().unwrap_or_default();
+        let consistency = contradictions.observe(old, new, count);
+        self.contradictions = (!contradictions.is_empty()).then_some(contradictions);
+        match consistency {
+            Consistency::Consistent => {}
+            // promise: contradictory-replies
+            Consistency::Contradictory | Consistency::StillContradictory => {
+                let mut position = 0;
+                outcome.events.retain(|(_, kind)| {
+                    position += 1;
+                    position <= first_change || !is_change_of_version(kind)
+                });
+                outcome.is_newly_ended = false;
+                if consistency == Consistency::Contradictory {
+                    outcome.events.push((interval, EventKind::ContradictoryReplies));
+                }
+            }
+            Consistency::AgreesAgain(told, changes) => {
+                let now = TimeInterval::at(clock, at.received);
+                outcome.events.push((now, EventKind::RepliesAgree { changes }));
+                self.detect_changes(&told, new, at, true, now, clock, outcome);
+                if told.status.phase() != Phase::Ended
+                    && let Some(event) = self.ended_event(new, &told, clock)
+                {
+                    outcome.is_newly_ended = true;
+                    outcome.events.push(event);
+                }
+            }
         }
     }
 
@@ -261,6 +336,22 @@ impl Record {
             _ => Presence::Present, // not unlisted before, or no longer
         };
     }
+}
+
+/// Returns true if the event tells the difference between two versions of a session.
+fn is_change_of_version(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::StatusChanged { .. }
+            | EventKind::Ended { .. }
+            | EventKind::Contradicted { .. }
+            | EventKind::ExpiryMoved { .. }
+            | EventKind::KeepAliveChanged(_)
+            | EventKind::RegionChanged { .. }
+            | EventKind::ContextChanged(_)
+            | EventKind::MetadataChanged
+            | EventKind::Overdue { .. }
+    )
 }
 
 /// Returns the kind of difference between `old` and `new`.

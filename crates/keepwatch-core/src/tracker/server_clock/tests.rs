@@ -9,7 +9,7 @@ fn moment(wall: &str, boot_ms: u64) -> Moment {
 }
 
 fn timing(sent: Moment, received: Moment, date: &str) -> RequestTiming {
-    RequestTiming { sent, received, date: Some(time(date)) }
+    RequestTiming { sent, received, date: Some(time(date)), age: Duration::ZERO }
 }
 
 #[test]
@@ -72,7 +72,12 @@ fn two_servers_do_not_make_time_jump() {
         let (sent, ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
         let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
         let date = saturating_add(time("12:00:00"), Duration::from_secs(round + ahead));
-        clock.observe(&RequestTiming { sent: at(sent), received: at(sent + 80), date: Some(date) });
+        clock.observe(&RequestTiming {
+            sent: at(sent),
+            received: at(sent + 80),
+            date: Some(date),
+            age: Duration::ZERO,
+        });
         assert_eq!(clock.at(at(sent)), at(sent).wall, "round {round}");
     }
 }
@@ -108,6 +113,7 @@ fn contradicting_date_widens_uncertainty_for_five_minutes() {
         sent: at(seconds * 1000),
         received: at(seconds * 1000 + 100),
         date: Some(saturating_add(time("12:00:00"), Duration::from_secs(seconds + ahead))),
+        age: Duration::ZERO,
     };
     // This date is 540 s ahead of our clock, and the estimate only 300 s.
     clock.observe(&timing_ahead(10, 540));
@@ -184,7 +190,7 @@ fn simulate_responses(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<Request
         let (received, written) = (sent + duration, sent + duration * share / 100);
         let second = true_server_time(ahead, written).timestamp();
         let date = Timestamp::from_timestamp(second, 0);
-        let timing = RequestTiming { sent: at(sent), received: at(received), date };
+        let timing = RequestTiming { sent: at(sent), received: at(received), date, age: Duration::ZERO };
         clock.observe(&timing);
         timings.push(timing);
         boot = received;

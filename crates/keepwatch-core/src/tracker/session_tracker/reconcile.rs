@@ -68,10 +68,11 @@ impl SessionTracker {
         }
     }
 
-    /// Applies a 404 or 410 for a session. The first one in a row is an event.
+    /// Applies a 404 or 410 for a session, received `now`. The first one in a row is an event.
     pub(super) fn apply_not_found(
         &mut self,
         at: RequestTiming,
+        now: Moment,
         id: &SessionId,
         error: ApiError,
         next: Option<Moment>,
@@ -93,8 +94,8 @@ impl SessionTracker {
             if !record.is_named {
                 self.evictable_final.put(id.clone(), ());
             }
-            self.record_event(Some(id), when, at.received, EventKind::NotFound(error), applied);
-            self.update_alerts(id, at.received, applied);
+            self.record_event(Some(id), when, now, EventKind::NotFound(error), applied);
+            self.update_alerts(id, now, applied);
         }
     }
 

@@ -30,26 +30,18 @@ impl SessionTracker {
     ) {
         self.observe_clock(&at, applied);
         self.apply_success(at, &scope, applied);
+        let (now, at) = (at.received, Arc::new(at.without_cache()));
         match scope {
             Scope::Session(id) => {
                 if let Some(session) = sessions.into_iter().next() {
-                    self.apply_session(
-                        SessionResponse { at: Arc::new(at), is_from_list: false, repeats },
-                        id,
-                        session,
-                        None,
-                        applied,
-                    );
+                    let response = SessionResponse { at, now, is_from_list: false, repeats };
+                    self.apply_session(response, id, session, None, applied);
                 }
             }
             Scope::List(list) => {
                 self.health.set_malformed(list, malformed);
-                self.apply_list(
-                    SessionResponse { at: Arc::new(at), is_from_list: true, repeats },
-                    list,
-                    sessions,
-                    applied,
-                );
+                let response = SessionResponse { at, now, is_from_list: true, repeats };
+                self.apply_list(response, list, sessions, applied);
             }
             Scope::Projects => {}
         }
@@ -64,7 +56,7 @@ impl SessionTracker {
         list_number: Option<u64>,
         applied: &mut AppliedChanges,
     ) {
-        let at = *response.at;
+        let now = response.now;
         let record = get_or_insert_record(&mut self.records, &mut self.ids, &id);
         record.last_list_number = list_number.unwrap_or(record.last_list_number);
         let (is_first, was_final) = (record.session.is_none(), record.is_final());
@@ -86,25 +78,25 @@ impl SessionTracker {
             applied.changed.push((id.clone(), outcome.change));
         }
         for (when, kind) in outcome.events {
-            self.record_event(Some(&id), when, at.received, kind, applied);
+            self.record_event(Some(&id), when, now, kind, applied);
         }
         if outcome.is_revived {
             self.end_clusters.remove(&id);
             self.successors.forget_end(&id);
         }
         if has_ended {
-            self.update_end_cluster(&id, at.received);
+            self.update_end_cluster(&id, now);
         }
         if is_evictable && !was_final {
             self.evictable_final.put(id.clone(), ());
         }
         if outcome.is_newly_ended {
             self.count_if_short(&id);
-            self.link_successor(&id, at.received, applied);
+            self.link_successor(&id, now, applied);
         } else if is_first {
-            self.link_predecessor(&id, at.received, applied);
+            self.link_predecessor(&id, now, applied);
         }
-        self.update_alerts(&id, at.received, applied);
+        self.update_alerts(&id, now, applied);
     }
 
     /// Adds the end of a session to the end clusters. Removes the end instead if the newest response shows that the

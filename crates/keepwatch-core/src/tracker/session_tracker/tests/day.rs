@@ -76,7 +76,12 @@ fn midnight() -> Timestamp {
 fn timing_at(since: Duration) -> RequestTiming {
     let moment = |since: Duration| moment_since(midnight(), since.as_secs_f64());
     let date = Timestamp::from_timestamp(saturating_add(midnight(), since).timestamp(), 0);
-    RequestTiming { sent: moment(since), received: moment(since.saturating_add(LATENCY)), date }
+    RequestTiming {
+        sent: moment(since),
+        received: moment(since.saturating_add(LATENCY)),
+        date,
+        age: Duration::ZERO,
+    }
 }
 
 impl SimulatedDay {
