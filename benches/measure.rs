@@ -200,9 +200,9 @@ fn measure(label: &str, command: &str) {
     let mut running = Program::start(command);
     running.wait_for_output(|all| !shows_sessions || has_data(all));
     thread::sleep(WARM_UP);
-    let (cpu_before, bytes_before, started) = (running.cpu_time(), running.output_bytes(), Instant::now());
+    let (cpu_before, bytes_before, begin) = (running.cpu_time(), running.output_bytes(), Instant::now());
     thread::sleep(MEASUREMENT_TIME);
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = begin.elapsed().as_secs_f64();
     let cpu_percent = running.cpu_time().saturating_sub(cpu_before).as_secs_f64() / seconds * 100.0;
     let bytes = running.output_bytes().saturating_sub(bytes_before);
     let memory = running.memory();

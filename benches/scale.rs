@@ -1,7 +1,7 @@
 //! Measures how costs grow with the number of sessions: `cargo bench -p keepwatch-benches --bench scale`.
 //!
-//! Targets with 10,000 sessions: about 2 ms to filter and sort. A frame takes less than 1 ms, the same as with 20
-//! sessions.
+//! Goals for 10,000 sessions: filtering and sorting take about 2 ms. A frame takes less than 1 ms, which is the same as
+//! for 20 sessions.
 
 #![expect(
     clippy::unwrap_used,
@@ -34,12 +34,12 @@ use ratatui::backend::TestBackend;
 /// The numbers of sessions to measure.
 const SESSION_COUNTS: [usize; 3] = [20, 1_000, 10_000];
 
-/// Returns the timing of a request without latency, whose response has a `Date` header.
+/// Returns the timing of a request that takes no time. Its response has a `Date` header.
 fn dated_timing(second: u32) -> RequestTiming {
     RequestTiming { date: Some(at(second)), ..request_timing(second, second) }
 }
 
-/// Returns a session whose id, times, bytes and metadata differ from those of most other numbers.
+/// Returns a session whose id, times, bytes and metadata differ from those of most other sessions.
 fn session(number: usize) -> Session {
     // A hash of `number`: the factor, 2^64 divided by the golden ratio, spreads consecutive numbers over all values.
     let scattered = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -75,7 +75,7 @@ fn session(number: usize) -> Session {
     }
 }
 
-/// Returns the input of a list of running sessions, received at `second` after noon.
+/// Returns the tracker's input for a list of running sessions that arrived `second` seconds after noon.
 fn list_input(second: u32, sessions: Vec<Session>) -> Input {
     Input::SessionsReceived {
         at: dated_timing(second),
@@ -134,7 +134,7 @@ fn rows(profiles: &Profiles, filter: &str, column: SortColumn) -> Rows {
 }
 
 fn measure_filter(c: &mut Criterion) {
-    let profiles = tracker(10_000).into();
+    let profiles = Profiles::from(tracker(10_000));
     let mut group = c.benchmark_group("filter 10,000");
     for filter in
         ["", "status:running", "owner:job-77", "meta.run.id:c-88", "eu !region:us", "nothing has this"]
@@ -146,7 +146,7 @@ fn measure_filter(c: &mut Criterion) {
 }
 
 fn measure_sort(c: &mut Criterion) {
-    let profiles = tracker(10_000).into();
+    let profiles = Profiles::from(tracker(10_000));
     let mut group = c.benchmark_group("sort 10,000");
     for column in [
         SortColumn::TimeLeft,
@@ -208,11 +208,12 @@ fn session_json(number: usize) -> String {
     )
 }
 
-/// Measures decoding one session, and a list in chunks of 64 KiB, the size of a connection's buffer.
+/// Measures decoding one session, and decoding a list that arrives in chunks of 64 KiB. A connection's buffer has this
+/// size.
 fn measure_decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
-    let (one, id) = (session_json(7), testing::id("s-1"));
-    group.bench_function("one", |b| b.iter(|| black_box(read_session(one.as_bytes(), &id).unwrap())));
+    let (body, id) = (session_json(7), testing::id("s-1"));
+    group.bench_function("one", |b| b.iter(|| black_box(read_session(body.as_bytes(), &id).unwrap())));
     let list = format!("[{}]", (0..10_000).map(session_json).collect::<Vec<_>>().join(","));
     group.throughput(Throughput::Bytes(list.len() as u64));
     group.bench_function("10,000", |b| {
@@ -221,10 +222,9 @@ fn measure_decode(c: &mut Criterion) {
     group.finish();
 }
 
-/// Measures one round of polls in the scheduler: taking the due requests, then applying the sessions that the responses
-/// list.
+/// Measures one round of polls in the scheduler: taking the due requests, then applying the sessions in the responses.
 fn measure_schedule(c: &mut Criterion) {
-    let mut group = c.benchmark_group("a round of the plan");
+    let mut group = c.benchmark_group("a round of polls");
     for count in SESSION_COUNTS {
         let ids: Vec<_> = sessions(count).into_iter().map(|session| session.id).collect();
         let limits = PollLimits { interval: Duration::from_secs(2), max_rps: 1000 };
@@ -239,7 +239,7 @@ fn measure_schedule(c: &mut Criterion) {
                         let listed =
                             if request == Request::List(List::Running) { ids.clone() } else { Vec::new() };
                         let jitter = 0.5;
-                        scheduler.on_response(&request, PollOutcome::Listed(listed), now, jitter);
+                        scheduler.on_outcome(&request, PollOutcome::Listed(listed), now, jitter);
                     }
                     black_box(scheduler.next_due())
                 },
@@ -266,7 +266,7 @@ fn print_memory(_: &mut Criterion) {
     let initial_bytes = resident_bytes();
     let tracker = tracker(100_000);
     let each = resident_bytes().saturating_sub(initial_bytes) / tracker.len();
-    println!("memory: {each} bytes for each of {} sessions, where the system says", tracker.len());
+    println!("memory: {each} bytes for each of {} sessions (0 if the system does not tell)", tracker.len());
 }
 
 /// Returns the resident memory of this process in bytes, or 0 on systems without `/proc`.

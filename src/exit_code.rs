@@ -3,7 +3,7 @@
 /// An exit code of the program. Scripts rely on the numbers. `keepwatch --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
-    /// 0
+    /// 0: the command succeeded.
     Success,
     /// 1: the command failed at run time.
     Failure,

@@ -167,7 +167,7 @@ mod tests {
         let [target, link, pipe] = ["target", "link", "pipe"].map(|name| folder.path().join(name));
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert_eq!(refusal(&link), FileRefusal::SymbolicLink);
-        assert!(!target.exists(), "keepwatch followed the link and created its target");
+        assert!(!target.exists(), "the target of the link is not created");
         let mode = Mode::RUSR | Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         assert_eq!(refusal(&pipe), FileRefusal::NotRegular);

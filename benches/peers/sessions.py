@@ -1,4 +1,4 @@
-"""Watches sessions as a good script would: the vendor's SDK, asyncio, and a table from rich. `measure`
+"""Watches sessions as a good script would: with the vendor's SDK, asyncio, and a table from rich. `measure`
 compares keepwatch with it.
 
 pip install browserbase rich; BROWSERBASE_API_KEY=... python3 benches/peers/sessions.py

@@ -1,5 +1,5 @@
-//! The chunks of a response body, decompressed. `client` requests gzip for lists only, but this module decompresses it in any
-//! response; it never passes on a body in another encoding.
+//! The chunks of a response body, decompressed. `client` requests gzip for lists only, but this module decompresses
+//! gzip in any response. It never passes on a body in another encoding.
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
@@ -11,7 +11,8 @@ use super::error_mapping;
 use keepwatch_core::session::{ApiError, ApiErrorKind};
 use keepwatch_core::text::Untrusted;
 
-/// The number of compressed bytes to decompress at once. gzip makes at most 1032 bytes of one, so a chunk has at most 264 kB.
+/// The number of compressed bytes to decompress at once. gzip makes at most 1032 bytes of one byte, so a decompressed
+/// chunk has at most 264 kB.
 const COMPRESSED_STEP: usize = 256;
 
 /// The encoding of a body.
@@ -22,11 +23,11 @@ pub(super) enum ContentEncoding {
 }
 
 impl ContentEncoding {
-    /// Returns the encoding that the headers state. Names are compared without regard to case, and `x-gzip` is gzip (RFC 9110,
-    /// section 8.4.1.3).
+    /// Returns the encoding that the headers state. The case of a name does not matter, and `x-gzip` means gzip (RFC
+    /// 9110, section 8.4.1.3).
     ///
     /// # Errors
-    /// The body has an encoding that keepwatch cannot read, or more than one.
+    /// The body has an encoding that keepwatch cannot read, or more than one encoding.
     pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, ApiErrorKind> {
         let values = headers.get_all(CONTENT_ENCODING).iter();
         let names: Vec<String> = values
@@ -81,7 +82,7 @@ impl BodyChunks {
     /// Returns the next chunk, which is not empty; `None` at the end of the body.
     ///
     /// # Errors
-    /// The body ended too early, or it is not valid gzip.
+    /// The body cannot be read to its end, or it is not valid gzip.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             if let Some(chunk) = self.decompress_step()? {
@@ -121,7 +122,7 @@ impl BodyChunks {
         Ok(None)
     }
 
-    /// Returns what the decoder still held at the end of the body, if anything.
+    /// Returns the bytes that the decoder still held at the end of the body, if there are any.
     fn finish(&mut self) -> Result<Option<Bytes>, ApiError> {
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
         decoder.try_finish().map_err(|error| match error.kind() {
@@ -134,6 +135,8 @@ impl BodyChunks {
         Ok((!chunk.is_empty()).then(|| Bytes::from(chunk)))
     }
 
+    /// Maps the error of a failed read. If the connection was closed too early, the error has the received and the
+    /// expected size.
     fn read_error(&self, error: reqwest::Error) -> ApiError {
         let error = error_mapping::from_body_error(error);
         match (&error.kind, self.expected) {

@@ -7,7 +7,7 @@ use super::wire::{self, InternCache, ListReader};
 use keepwatch_core::session::{ApiError, Secret, Session, SessionId};
 
 /// Decodes the body of `GET /v1/sessions/{id}` as a [`Client`](super::Client) does. A session without an `id` gets
-/// `requested_id`. For benchmarks.
+/// `requested_id`. Only benchmarks call this function.
 ///
 /// # Errors
 /// The body is not a session.
@@ -15,8 +15,8 @@ pub fn read_session(body: &[u8], requested_id: &SessionId) -> Result<Session, Ap
     wire::session(body, requested_id)
 }
 
-/// Decodes the body of `GET /v1/sessions` from its chunks, as a [`Client`](super::Client) does. For benchmarks and
-/// tests.
+/// Decodes the body of `GET /v1/sessions` from its chunks, as a [`Client`](super::Client) does. Only benchmarks and
+/// tests call this function.
 ///
 /// # Errors
 /// The body is not a list, is not valid JSON, or is incomplete.

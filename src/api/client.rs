@@ -81,7 +81,7 @@ pub struct SessionWithUrls {
 
 /// The API's response to a release that it accepted.
 #[derive(Debug)]
-pub enum ReleaseReply {
+pub enum ReleaseResponse {
     /// The session, whose status is often still `RUNNING`.
     Session(Session),
     /// The response had no body, so the client fetched the session.
@@ -91,8 +91,8 @@ pub enum ReleaseReply {
     },
 }
 
-/// A client for one API endpoint and one API key. It builds its HTTP client with the first request, because reading
-/// the system's certificates takes longer than drawing the first screen.
+/// A client for one API endpoint and one API key. It builds its two HTTP clients only when a request needs them,
+/// because reading the system's certificates takes longer than drawing the first screen.
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
@@ -105,7 +105,8 @@ pub struct Client {
     http: OnceLock<reqwest::Client>,
     /// A client that uses a new connection for each request.
     unpooled_http: OnceLock<reqwest::Client>,
-    /// True if `http` may have kept connections open: it has got a response, and since then no repeated request has failed.
+    /// True if `http` may have kept connections. It may if a response has arrived, and no repeated request has failed
+    /// since.
     may_reuse_connection: AtomicBool,
     resolver: Resolver,
 }
@@ -159,8 +160,8 @@ impl Client {
         .await
     }
 
-    /// Sends `GET /v1/sessions/{id}` and keeps the connect fields. The API creates a new signing key for each response;
-    /// the key expires.
+    /// Sends `GET /v1/sessions/{id}` and keeps the connect fields. The API creates a new signing key for each response,
+    /// and this signing key expires.
     pub async fn session_with_urls(&self, id: &SessionId) -> ApiResponse<SessionWithUrls> {
         let requested_id = id.clone();
         let reader = BufferedBody::new(None, move |body: &[u8]| {
@@ -218,7 +219,7 @@ impl Client {
 
     /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The session's status
     /// may change only seconds later. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
-    async fn release(&self, id: &SessionId) -> ApiResponse<ReleaseReply> {
+    async fn release(&self, id: &SessionId) -> ApiResponse<ReleaseResponse> {
         let requested_id = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
         let url = self.endpoint.url(&["sessions", id.raw()]);
@@ -227,13 +228,13 @@ impl Client {
         let is_empty =
             |error: &ApiError| matches!(&error.kind, ApiErrorKind::NotJson(start) if start.is_empty());
         if !response.result.as_ref().is_err_and(is_empty) {
-            return response.map(ReleaseReply::Session);
+            return response.map(ReleaseResponse::Session);
         }
         // Status 204, or another 2xx without a body: the API has accepted the release, but says nothing of the session.
         // promise: empty-release
         let response = self.session(id).await;
         let ApiResponse { result, date, age, bytes, rate_limit } = response;
-        ApiResponse { result: Ok(ReleaseReply::Empty { fetched: result }), date, age, bytes, rate_limit }
+        ApiResponse { result: Ok(ReleaseResponse::Empty { fetched: result }), date, age, bytes, rate_limit }
     }
 
     /// Sends `GET /v1/projects`.
@@ -290,8 +291,9 @@ impl Client {
     /// Sends a request, and returns the response without its body.
     ///
     /// A server may close a kept connection at any time, even while a request is on its way. So if a GET gets no
-    /// response, and its connection may have been a kept one, the client sends it once more on a new connection. A POST
-    /// cannot be repeated, because the server may have read it, so it gets a new connection from the start.
+    /// response or a 408, and its connection may have been a kept one, the client sends the GET once more on a new
+    /// connection. A POST cannot be repeated, because the server may have read it. So a POST gets a new connection from
+    /// the start.
     async fn send(
         &self,
         method: Method,
@@ -302,25 +304,25 @@ impl Client {
         if method != Method::GET {
             return self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
         }
-        let first = self.send_once(self.http()?, method.clone(), url.clone(), body, body_limits).await;
-        let has_no_response = match &first {
+        let first_try = self.send_once(self.http()?, method.clone(), url.clone(), body, body_limits).await;
+        let looks_like_closed_connection = match &first_try {
             // 408 on a kept connection: the server stopped waiting for a request before ours arrived.
             Ok(response) => response.status() == StatusCode::REQUEST_TIMEOUT,
             Err(error) => matches!(error.kind, ApiErrorKind::NoResponse | ApiErrorKind::Http2(_)),
         };
         // promise: kept-connection
-        if has_no_response && self.may_reuse_connection.load(Ordering::Relaxed) {
-            let second = self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
-            self.may_reuse_connection.store(second.is_ok(), Ordering::Relaxed);
-            return second;
+        if looks_like_closed_connection && self.may_reuse_connection.load(Ordering::Relaxed) {
+            let second_try = self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
+            self.may_reuse_connection.store(second_try.is_ok(), Ordering::Relaxed);
+            return second_try;
         }
-        if first.is_ok() {
+        if first_try.is_ok() {
             self.may_reuse_connection.store(true, Ordering::Relaxed);
         }
-        first
+        first_try
     }
 
-    /// Sends a request with the client `http`.
+    /// Sends a request with `http`, which is one of the two HTTP clients.
     async fn send_once(
         &self,
         http: &reqwest::Client,
@@ -333,8 +335,8 @@ impl Client {
             .map_err(|_| ApiError::from(ApiErrorKind::ApiKeyMalformed))?;
         header_value.set_sensitive(true); // masked in Debug, not indexed by HTTP/2's header compression
         let mut request: RequestBuilder = http.request(method, url).header("X-BB-API-Key", header_value);
-        // A single session is too small to need gzip, and its response may hold a signing key: compressing a secret together
-        // with text that others control can leak it (BREACH).
+        // A single session is too small to need gzip, and its response may hold a signing key. Compressing a secret
+        // together with text that others control can leak the secret (BREACH).
         let encoding = if body_limits.allows_gzip { "gzip" } else { "identity" };
         request = request.header(ACCEPT_ENCODING, encoding).header(CACHE_CONTROL, "no-cache");
         if let Some(body) = body {
@@ -347,6 +349,7 @@ impl Client {
             .map_err(|error| error_mapping::from_request_error(error, &self.route()))
     }
 
+    /// Describes the route of requests, for the error of a request that has just failed.
     fn route(&self) -> error_mapping::Route {
         error_mapping::Route {
             host: self.endpoint.host(),
@@ -355,8 +358,8 @@ impl Client {
         }
     }
 
-    /// Reads the body of a response with `reader`, or returns an error if its status is not 2xx. Counts the bytes in
-    /// `api_response`.
+    /// Reads the body of a response with `reader`, or returns an error if the response's status is not 2xx. Counts the
+    /// bytes in `api_response`.
     async fn read_body<R: BodyReader>(
         &self,
         response: Response,
@@ -422,7 +425,8 @@ impl Client {
         Ok(false)
     }
 
-    /// Returns the error of a response whose status is not 2xx. Adds the message of the body if it arrives in time.
+    /// Returns the error of a response whose status is not 2xx. Adds the message in the part of the body that arrives
+    /// in time.
     async fn read_error_response<T>(
         &self,
         response: Response,
@@ -453,7 +457,7 @@ impl Client {
         ApiError { message, ..error }
     }
 
-    /// Returns `http`. Builds it with the first call.
+    /// Returns `http`. Builds it on the first call.
     fn http(&self) -> Result<&reqwest::Client, ApiError> {
         if let Some(http) = self.http.get() {
             return Ok(http);
@@ -473,7 +477,7 @@ impl Client {
     }
 
     fn http_builder(&self) -> reqwest::ClientBuilder {
-        // Only the first call installs a provider. Later calls return an error, which does not matter.
+        // Only the first call installs a TLS provider. Later calls return an error, which does not matter.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plain = self.endpoint.is_plain();
         let mut builder = reqwest::Client::builder()
@@ -515,7 +519,7 @@ impl ReleasePermission {
     }
 
     /// Requests the release of a session.
-    pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<ReleaseReply> {
+    pub async fn release(self, client: &Client, id: &SessionId) -> ApiResponse<ReleaseResponse> {
         client.release(id).await
     }
 }

@@ -1,5 +1,6 @@
-//! Name resolution by the operating system. It records whether the newest lookup is still running, so that a connection that
-//! times out can be blamed on the DNS server. It caches nothing: each new connection looks its host up again.
+//! Name resolution by the operating system. The resolver records whether the newest lookup is still running. So the
+//! error of a connection that times out can name the DNS server as the cause. The resolver caches nothing: each new
+//! connection looks its host up again.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// The addresses of a host, once they are known.
+/// A lookup: the future addresses of a host, or an error.
 type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// A resolver for one client.
@@ -33,7 +34,8 @@ impl Resolver {
         Self { look_up, is_lookup_pending: Arc::default() }
     }
 
-    /// Returns true if the newest lookup has neither succeeded nor failed, also if the client gave up waiting for it.
+    /// Returns true if the newest lookup has neither succeeded nor failed. This includes a lookup for which the client
+    /// no longer waits.
     pub(super) fn is_lookup_pending(&self) -> bool {
         self.is_lookup_pending.load(Ordering::Relaxed)
     }

@@ -89,8 +89,8 @@ pub(super) fn from_body_error(error: reqwest::Error) -> ApiError {
     kind.into()
 }
 
-/// Returns the error code with which an HTTP/2 server ended a request or its connection; `None` if keepwatch ended it, because
-/// the server violated the protocol.
+/// Returns the error code with which an HTTP/2 server ended a request or its connection. Returns `None` for other
+/// errors, such as one with which keepwatch ended a connection because the server violated the protocol.
 fn http2_code(error: &reqwest::Error) -> Option<String> {
     let error = find_source::<h2::Error>(error).filter(|error| error.is_remote())?;
     Some(format!("{:?}", error.reason()?))
@@ -132,8 +132,8 @@ fn strip_os_error_number(text: &str) -> &str {
     text.split_once(" (os error ").map_or(text, |(text, _)| text)
 }
 
-/// Maps the error of an HTTP client that could not be built: there are no usable root certificates. `env` returns the value of
-/// an environment variable.
+/// Maps the error of an HTTP client that could not be built, usually because there are no usable root certificates.
+/// `env` returns the value of an environment variable.
 pub(super) fn from_build_error(error: reqwest::Error, env: impl Fn(&str) -> Option<String>) -> ApiError {
     let chain = chain(&error.without_url());
     if !chain.iter().any(|link| link.contains("certificates")) {
@@ -225,6 +225,7 @@ fn find_source<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option
     None
 }
 
+/// Returns `error` as an `E`, or the `E` inside nested IO errors.
 fn unwrap_io_error<'e, E: std::error::Error + 'static>(
     error: &'e (dyn std::error::Error + 'static),
 ) -> Option<&'e E> {

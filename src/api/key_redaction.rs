@@ -41,7 +41,7 @@ pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     safe
 }
 
-/// Masks the headers that contain the API key.
+/// Masks the values of headers that contain the API key.
 pub(super) fn redact_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
     let key = key.expose().as_bytes();
     let contains_key = |value: &HeaderValue| {

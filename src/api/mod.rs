@@ -5,8 +5,9 @@
 //!                                    body, capped    ──► BodyReader ──► wire ──► Session, SessionList
 //! ```
 //!
-//! The JSON shapes are private to this module; callers see only domain types. The client follows no redirect, and
-//! leaves retries to the poller, except for one: see the header of `client`. It reads a clock only for the log.
+//! The JSON shapes are private to this module; callers see only domain types. The client follows no redirect. It leaves
+//! retries to the poller, except for one retry, which the header of `client` explains. It reads a clock only for the
+//! log.
 
 mod body_chunks;
 mod body_reader;
@@ -25,7 +26,7 @@ mod wire;
 
 pub use body_reader::{read_list, read_session};
 pub use client::{
-    ApiResponse, Client, ReleasePermission, ReleaseReply, SessionList, SessionWithUrls, key_tail,
+    ApiResponse, Client, ReleasePermission, ReleaseResponse, SessionList, SessionWithUrls, key_tail,
 };
 pub use endpoint::{Endpoint, EndpointError, PUBLIC_URL};
 pub use proxy::{ProxyError, check_proxy};

@@ -1,6 +1,6 @@
-//! Checks the proxy variables (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`). reqwest reads them, too, but ignores a value that it
-//! cannot parse and connects directly; a user who set a proxy does not want that. `hyper-util` parses them here, as it does
-//! for reqwest.
+//! Checks the proxy variables (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`). reqwest reads them, too. But if it cannot parse
+//! a value, it connects directly, and a user who set a proxy does not want that. Here, as in reqwest, `hyper-util`
+//! parses the values.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -8,7 +8,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use super::Endpoint;
 use keepwatch_core::text;
 
-/// The proxy variables of an `https` request, the first one that is set counts. reqwest looks for them in the same order.
+/// The proxy variables for an `https` request. The first one that is set and not empty counts. reqwest looks for them
+/// in the same order.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// An error in a proxy variable. The value is redacted and sanitised.
@@ -25,14 +26,14 @@ pub enum ProxyError {
     Socks { variable: &'static str, value: String, host: String },
 }
 
-/// Checks the proxy variable that applies to `endpoint`. `env` returns the value of a variable. An endpoint on this machine or
-/// without TLS uses no proxy.
+/// Checks the proxy variable that applies to `endpoint`. `env` returns the value of a variable. Requests to an endpoint
+/// on this machine or without TLS use no proxy.
 ///
 /// # Errors
 /// The value is neither empty nor the URL of an HTTP proxy, and `NO_PROXY` does not list the endpoint's host.
 pub fn check_proxy(endpoint: &Endpoint, env: impl Fn(&str) -> Option<String>) -> Result<(), ProxyError> {
     let Some((variable, value)) = proxy_variable(endpoint, &env) else { return Ok(()) };
-    let display = || text::sanitise(&text::redact(&without_password(&value)), 80);
+    let display = || text::sanitise(&text::redact(&without_credentials(&value)), 80);
     let proxy =
         endpoint_uri(endpoint).and_then(|uri| Matcher::builder().all(value.clone()).build().intercept(&uri));
     match proxy {
@@ -45,7 +46,7 @@ pub fn check_proxy(endpoint: &Endpoint, env: impl Fn(&str) -> Option<String>) ->
     }
 }
 
-/// Returns true if requests to `endpoint` go through the proxy of a variable.
+/// Returns true if requests to `endpoint` go through a proxy that an environment variable sets.
 pub(super) fn uses_proxy(endpoint: &Endpoint, env: impl Fn(&str) -> Option<String>) -> bool {
     proxy_variable(endpoint, env).is_some()
 }
@@ -58,7 +59,7 @@ fn proxy_variable(
     if endpoint.is_plain() || endpoint.is_loopback() {
         return None;
     }
-    // An empty variable unsets the proxy, but a blank one is a mistake.
+    // An empty variable counts as not set. A variable that has only spaces is a mistake, and is checked.
     let variable =
         VARIABLES.into_iter().find_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)))?;
     let exceptions = env("NO_PROXY").or_else(|| env("no_proxy")).unwrap_or_default();
@@ -71,7 +72,7 @@ fn endpoint_uri(endpoint: &Endpoint) -> Option<Uri> {
 }
 
 /// Removes the user and the password from the URL of a proxy.
-fn without_password(value: &str) -> String {
+fn without_credentials(value: &str) -> String {
     let (scheme, rest) = value.split_once("://").map_or(("", value), |(scheme, rest)| (scheme, rest));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
@@ -124,9 +125,11 @@ mod tests {
         for exceptions in ["api.example", "other,.example", "*"] {
             assert_eq!(check(API, &[bad, ("NO_PROXY", exceptions)]), Ok(()), "{exceptions}");
         }
-        assert!(check(API, &[bad, ("no_proxy", "other.example")]).is_err());
-        assert_eq!(check(API, &[("HTTP_PROXY", "ftp://proxy")]), Ok(()), "it is not for https");
-        assert_eq!(check(API, &[("HTTPS_PROXY", "http://proxy"), ("ALL_PROXY", "ftp://proxy")]), Ok(()));
+        let other_host = [bad, ("no_proxy", "other.example")];
+        assert!(check(API, &other_host).is_err(), "an exception for another host changes nothing");
+        assert_eq!(check(API, &[("HTTP_PROXY", "ftp://proxy")]), Ok(()), "HTTP_PROXY is not for https");
+        let both = [("HTTPS_PROXY", "http://proxy"), ("ALL_PROXY", "ftp://proxy")];
+        assert_eq!(check(API, &both), Ok(()), "HTTPS_PROXY counts before ALL_PROXY");
     }
 
     #[test]

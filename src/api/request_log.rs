@@ -1,6 +1,6 @@
-//! Log lines about requests: URL, status or error, duration, and size of the response. From headers and bodies, a line
-//! contains only the redacted error message and the request id. It masks the value of every URL parameter except
-//! `status`.
+//! Log lines about requests. Each line has the URL, the status or the error, the duration, and the size of the
+//! response. From headers and bodies, a line contains only the redacted error message and the request id. The value of
+//! every URL parameter except `status` is masked.
 
 use reqwest::{Method, StatusCode};
 use tracing::Level;

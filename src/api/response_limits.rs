@@ -7,8 +7,8 @@ use std::time::Duration;
 pub(super) struct ResponseLimits {
     /// The maximum time to connect.
     pub(super) connect_timeout: Duration,
-    /// The maximum time for a complete response that is not a list of sessions. For a list of sessions, the maximum
-    /// time to its first byte, and between two chunks.
+    /// The maximum time for a complete response that is not a list of sessions. For a list of sessions, it is the
+    /// maximum time to the first byte, and the maximum time between two chunks.
     pub(super) response_timeout: Duration,
     /// The maximum time for a complete list of sessions. It stops a server that sends a list slowly and endlessly.
     pub(super) list_timeout: Duration,
@@ -23,7 +23,7 @@ pub(super) struct ResponseLimits {
 }
 
 impl ResponseLimits {
-    /// Returns the limits for a response that is not a list of sessions: mostly about one session.
+    /// Returns the limits for a response that is not a list of sessions. Most of these are about one session.
     pub(super) fn session_body(&self) -> BodyLimits {
         BodyLimits { max_bytes: self.session_bytes, timeout: self.response_timeout, allows_gzip: false }
     }

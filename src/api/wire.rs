@@ -1,5 +1,6 @@
-//! Decoders for the API's JSON. They are tolerant: they drop an invalid field but keep the session, and drop an invalid
-//! list element but keep the list. They never copy JSON into an error, because it may hold connect fields.
+//! Decoders for the API's JSON. They are tolerant: they keep a session although one of its fields is invalid, and a
+//! list although one of its elements is invalid. Errors about invalid JSON never quote it, because it may hold connect
+//! fields.
 //!
 //! The three connect fields are secrets. [`session`] only notes which connect fields are present; [`session_with_urls`]
 //! extracts them. [`live_view`] extracts the URL of the live view, which is a secret, too.
@@ -26,15 +27,16 @@ use keepwatch_core::text::{Untrusted, is_secret_name, redact, redact_values};
 
 pub(super) use list::{InternCache, ListReader};
 
-/// The maximum number of undocumented fields to keep of a session.
+/// The maximum number of extra fields to keep of a session. An extra field is undocumented, or its value has the wrong
+/// type.
 const MAX_EXTRA_FIELDS: usize = 32;
-/// The maximum number of bytes to keep of the name of an undocumented field.
+/// The maximum number of bytes to keep of the name of an extra field.
 const MAX_EXTRA_NAME_BYTES: usize = 256;
-/// The maximum number of bytes to keep of the value of an undocumented field.
-const MAX_EXTRA_FIELD_BYTES: usize = 1024;
+/// The maximum number of bytes to keep of the value of an extra field.
+const MAX_EXTRA_VALUE_BYTES: usize = 1024;
 /// The maximum length of a text in a known field, in bytes. Real texts are shorter than 64 bytes.
 const MAX_TEXT_BYTES: usize = 4096;
-/// The maximum number of bytes of a body without JSON that an error quotes.
+/// The maximum number of bytes that an error quotes from a body that is not JSON.
 const MAX_QUOTED_BYTES: usize = 200;
 
 /// Decodes the response to `GET /v1/sessions/{id}`. A session without an `id` gets `requested_id`. A response about
@@ -191,9 +193,9 @@ struct SessionBuilder {
     metadata: Option<Metadata>,
     /// The connect fields that are present.
     connect: ConnectFields,
-    /// The names and JSON values of undocumented and mistyped fields.
+    /// The names and JSON values of the extra fields.
     extra_fields: Vec<(Untrusted, Untrusted)>,
-    /// The number of undocumented and mistyped fields beyond [`MAX_EXTRA_FIELDS`].
+    /// The number of extra fields beyond [`MAX_EXTRA_FIELDS`].
     extra_fields_dropped: u32,
 }
 
@@ -220,7 +222,8 @@ impl SessionBuilder {
         })
     }
 
-    /// Sets one field that is not a secret. A value of the wrong type becomes an extra field, as JSON text.
+    /// Sets one field that is not a secret. A value of the wrong type becomes an extra field, as JSON text. `null`
+    /// counts as a missing field.
     fn set_field(&mut self, name: &str, raw: &str) {
         if raw == "null" {
             return;
@@ -254,8 +257,8 @@ impl SessionBuilder {
     }
 }
 
-/// Returns the JSON text of an extra field with its secrets redacted. Searches the decoded value for secrets, because
-/// escapes may hide a secret.
+/// Returns the value of an extra field as JSON text, with its secrets redacted. Searches the decoded value for secrets,
+/// because escapes may hide a secret.
 fn extra_field_text(name: &str, raw: &str) -> String {
     if is_secret_name(name) {
         return "\"••••\"".to_owned();
@@ -265,13 +268,13 @@ fn extra_field_text(name: &str, raw: &str) -> String {
             let mut safe = value.clone();
             redact_values(&mut safe);
             if safe == value {
-                truncate(raw, MAX_EXTRA_FIELD_BYTES).to_owned()
+                truncate(raw, MAX_EXTRA_VALUE_BYTES).to_owned()
             } else {
-                truncate(&safe.to_string(), MAX_EXTRA_FIELD_BYTES).to_owned()
+                truncate(&safe.to_string(), MAX_EXTRA_VALUE_BYTES).to_owned()
             }
         }
         None if raw.contains("\\u") => "\"••••\"".to_owned(), // nested too deeply to be decoded and searched
-        None => redact(truncate(raw, MAX_EXTRA_FIELD_BYTES)).into_owned(),
+        None => redact(truncate(raw, MAX_EXTRA_VALUE_BYTES)).into_owned(),
     }
 }
 
@@ -288,8 +291,9 @@ fn decode<T: DeserializeOwned>(raw: &str) -> Option<T> {
     serde_json::from_str(raw).ok()
 }
 
-/// Decodes a session id that is safe in a URL. Rejects an id that a URL would lose or change: empty, dots, or with a
-/// line break or tab. Also rejects text that looks like a secret, because ids are stored and passed to browsers.
+/// Decodes a session id that is safe in a URL. Rejects an id that a URL would lose or change: an empty one, `.`, `..`,
+/// and one with a line break or a tab. Also rejects text that looks like a secret, because ids are stored and passed to
+/// browsers.
 fn id(raw: &str) -> Option<SessionId> {
     let id = text(raw).filter(|id| !matches!(id.raw(), "" | "." | ".."))?;
     let is_safe = match redact(id.raw()) {
@@ -328,7 +332,7 @@ fn string(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Decodes an RFC 3339 time with any number of fraction digits and any offset, to the nanosecond.
+/// Decodes an RFC 3339 time to the nanosecond. It may have any offset, and any number of fraction digits.
 fn time(raw: &str) -> Option<Timestamp> {
     chrono::DateTime::parse_from_rfc3339(string(raw)?.trim()).ok().map(|time| time.to_utc())
 }
@@ -384,7 +388,7 @@ impl<'de> Deserialize<'de> for SessionBuilder {
                 let mut builder = SessionBuilder::default();
                 while let Some(FieldName(name)) = map.next_key()? {
                     let raw = map.next_value::<&RawValue>()?.get();
-                    // For a connect field, which counts as present if it is a string that is not empty.
+                    // A connect field is present if its value is a string that is not empty.
                     let is_present = raw.starts_with('"') && raw != "\"\"";
                     match name.as_ref() {
                         // promise: connect-fields, mutant: builder.connect.connect_url = is_present -> { builder.connect.connect_url = is_present; builder.set_field(&name, raw); }

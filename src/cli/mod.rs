@@ -1,4 +1,4 @@
-//! The command line as clap types: options, subcommands, defaults and help.
+//! The command line, defined as types for clap: options, subcommands, defaults and help.
 //!
 //! clap parses each value on its own. `config` combines the values with the environment and the config file.
 

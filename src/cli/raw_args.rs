@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn config_path_and_ids_are_found() {
+    fn config_path_ids_and_double_dash_are_found() {
         assert_eq!(raw_args(&["--config", "a.toml"]).config_path(), Some(Path::new("a.toml")));
         let get = raw_args(&["get", "--config", "a.toml", "s-1"]);
         assert_eq!((get.config_path(), get.has_ids()), (Some(Path::new("a.toml")), true));

@@ -58,7 +58,7 @@ pub async fn run(config: Config, warnings: &[String], env: Env) -> Result<ExitCo
         Config::Export(config) => export::export(config),
         Config::Journal(action, file) => journal::journal(action, file),
         Config::Simulate(config) => simulate::simulate(config).await,
-        Config::DefaultFile => config::config(),
+        Config::PrintDefaultConfig => config::config(),
         Config::Completions(shell) => completions::completions(shell),
     }
 }

@@ -8,7 +8,7 @@ use super::CliError;
 use super::api_error::{self, session_message};
 use super::output::{print_text, prompt};
 use super::print_error;
-use crate::api::{Client, ReleasePermission, ReleaseReply};
+use crate::api::{Client, ReleasePermission, ReleaseResponse};
 use crate::config::ReleaseConfig;
 use crate::exit_code::ExitCode;
 use keepwatch_core::backoff;
@@ -71,24 +71,24 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
 }
 
 /// Prints the API's reply to an accepted release. Returns the exit code.
-fn print_reply(id: &SessionId, ascii: bool, reply: ReleaseReply) -> Result<ExitCode, CliError> {
+fn print_reply(id: &SessionId, ascii: bool, reply: ReleaseResponse) -> Result<ExitCode, CliError> {
     let name = id.sanitise_line();
     let status = |session: &Session| {
         let status = session.status.sanitise(MAX_STATUS_COLUMNS);
         if session.status.is_final() { status } else { format!("{status}, and may for some seconds") }
     };
     let (line, exit_code) = match reply {
-        ReleaseReply::Session(session) => {
+        ReleaseResponse::Session(session) => {
             (format!("release of {name} asked; the API says {}\n", status(&session)), ExitCode::Success)
         }
-        ReleaseReply::Empty { fetched: Ok(session) } => (
+        ReleaseResponse::Empty { fetched: Ok(session) } => (
             format!(
                 "release of {name} asked; the API accepted it with an empty response; a request for the session says {}\n",
                 status(&session)
             ),
             ExitCode::Success,
         ),
-        ReleaseReply::Empty { fetched: Err(error) } => (
+        ReleaseResponse::Empty { fetched: Err(error) } => (
             format!(
                 "release of {name} asked; the API accepted it with an empty response; its effect is not confirmed\n"
             ),

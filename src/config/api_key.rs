@@ -20,8 +20,7 @@ const ADVICE: &str = "set BROWSERBASE_API_KEY or give --api-key-file, or name a 
                       (`keepwatch config`); `keepwatch demo` needs none";
 
 /// An error that leaves keepwatch without an API key. `origin` names the file, program or variable that should have the
-/// API key.
-/// No message contains any part of an API key.
+/// API key. No message contains any part of an API key.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum KeyError {
@@ -98,7 +97,7 @@ fn sanitised_origin(name: &str) -> String {
     text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
-/// Returns a warning if other users have any permission for the key file, whose name in the warning is `name`. Pipes
+/// Returns a warning if other users have any permission for the key file. The warning names the file as `name`. Pipes
 /// and other special files need no warning, because they do not store the API key.
 fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     let mode = metadata.mode() & 0o777;
@@ -188,11 +187,12 @@ mod tests {
             let lookup = read_key_file(&path);
             assert_eq!(lookup.key.unwrap().expose(), "bb_test_1", "a warning does not reject the key");
             assert_eq!(lookup.warning.is_some(), warns, "{mode:o}");
-            let end = format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
+            let expected_end =
+                format!("/key is open to others (its mode is {mode:o}): `chmod 600` closes it");
             assert!(
                 lookup
                     .warning
-                    .is_none_or(|warning| warning.ends_with(&end) && !warning.contains("bb_test_1"))
+                    .is_none_or(|warning| warning.ends_with(&expected_end) && !warning.contains("bb_test_1"))
             );
         }
         // A pipe causes no warning, as in `--api-key-file <(pass show key)`.

@@ -25,7 +25,7 @@ pub struct ApiOptions {
 pub enum KeySource {
     /// A file; `-` is standard input.
     File(PathBuf),
-    /// A program that prints the key, followed by its arguments. keepwatch runs it without a shell.
+    /// A program that prints the API key, followed by the program's arguments. keepwatch runs it without a shell.
     Command(Vec<String>),
 }
 

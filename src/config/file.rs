@@ -84,15 +84,15 @@ impl ConfigFile {
         }
     }
 
-    /// Returns the long names and the values of the options for a command, or for `keepwatch` without a command: those
-    /// at the top. For a command, the options of its own table come first, and then those at the top that the command
-    /// shares and its table does not override.
+    /// Returns the options that the file sets for `command`: their long names and values. Without a command, these are
+    /// the options at the top. For a command, the options of its own table come first. The options at the top follow,
+    /// except those that the command does not share and those that its table overrides.
     pub(super) fn options(&self, command: Option<&str>) -> Vec<(&str, &str)> {
         let (Some((schema, values)), Some((_, top))) = (self.table(command), self.tables.first()) else {
             return Vec::new();
         };
         let shared = top.options.iter().filter(|(key, _)| {
-            let is_overridden = values.options.iter().any(|(own, _)| own == key);
+            let is_overridden = values.options.iter().any(|(own_key, _)| own_key == key);
             command.is_some() && !is_overridden && schema.option(key).is_some_and(|option| option.is_shared)
         });
         values.options.iter().chain(shared).map(|(key, value)| (key.as_str(), value.as_str())).collect()
@@ -140,15 +140,15 @@ impl ConfigFile {
     }
 }
 
-/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`, also on macOS, where terminal
-/// programs use these folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
+/// Returns `$XDG_CONFIG_HOME/keepwatch/config.toml`, else the same path in `~/.config`. This also holds for macOS,
+/// where terminal programs use these folders. The XDG specification says to ignore a relative `XDG_CONFIG_HOME`.
 fn default_path(env: &Environment) -> Option<PathBuf> {
     let folder = env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let folder = folder.or_else(|| Some(env.path("HOME")?.join(".config")))?;
     Some(folder.join("keepwatch").join("config.toml"))
 }
 
-/// Returns true if a file could not be opened because it does not exist, also if a folder of its path is a file.
+/// Returns true if a file could not be opened because it does not exist, or because a folder of its path is a file.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }

@@ -15,13 +15,13 @@ use std::error::Error as _;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
-use super::list_status::parse_list_status;
+use super::list_status::parse_list;
 use crate::api::Query;
 use crate::cli::Cli;
 use keepwatch_core::session::MetadataPath;
 
-/// Options that the file cannot set: the command (or `None` for all commands), the option, and the reason, which
-/// warnings show.
+/// Options that the file cannot set. Each row has the command (or `None` for all commands), the option, and the reason.
+/// Warnings show the reason.
 const CLI_ONLY: [(Option<&str>, &str, &str); 11] = [
     (None, "help", "it is asked for on the command line"),
     (None, "version", "it is asked for on the command line"),
@@ -90,8 +90,8 @@ pub fn tables() -> Vec<TableSchema> {
     std::iter::once(top).chain(command_tables).collect()
 }
 
-/// Returns the schema of the table for `command`, which is named `command_name`, or `None` for the top. `top_options`
-/// has the names of the options at the top.
+/// Returns the schema of the table for `command`. `command_name` is the command's name, or `None` for the top.
+/// `top_options` has the names of the options at the top.
 fn table_schema(command: &Command, command_name: Option<&str>, top_options: &[String]) -> TableSchema {
     let is_shared = |key: &str| {
         let is_excluded = |(command, option): &(&str, &str)| (Some(*command), *option) == (command_name, key);
@@ -168,7 +168,7 @@ impl FileOption {
         // clap takes any text for these options. `resolve` parses them for the command line.
         match self.name.as_str() {
             "query" => Query::parse(value).map(|_| ()).map_err(|error| error.to_string()),
-            "status" => parse_list_status(value).map(|_| ()),
+            "status" => parse_list(value).map(|_| ()),
             "owner-key" => MetadataPath::parse(value).map(|_| ()).map_err(|error| error.to_string()),
             _ => Ok(()),
         }
@@ -248,8 +248,14 @@ mod tests {
         }
         // `CLI_ONLY` has the reasons. These options are removed by name, because several commands have them.
         not_allowed.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
-        not_allowed.retain(|(_, key)| !matches!(key.as_str(), "record" | "truth" | "seed"));
-        let cli_only = [("get", "reveal"), ("explain", "from"), ("release", "confirm"), ("export", "to")];
+        not_allowed.retain(|(_, key)| !matches!(key.as_str(), "record" | "seed"));
+        let cli_only = [
+            ("get", "reveal"),
+            ("explain", "from"),
+            ("release", "confirm"),
+            ("export", "to"),
+            ("simulate", "truth"),
+        ];
         assert_eq!(not_allowed, cli_only.map(|(name, key)| (Some(name.to_owned()), key.to_owned())));
     }
 }

@@ -3,11 +3,11 @@
 use keepwatch_core::session::List;
 use keepwatch_core::text;
 
-/// Returns the list of the sessions with this status, ignoring case.
+/// Returns the list that contains the sessions with this status. The case of `status` does not matter.
 ///
 /// # Errors
 /// Returns an error if keepwatch polls no list of sessions with this status.
-pub(super) fn parse_list_status(status: &str) -> Result<List, String> {
+pub(super) fn parse_list(status: &str) -> Result<List, String> {
     let upper = status.trim().to_uppercase();
     List::ALL.into_iter().find(|list| list.status().raw() == upper).ok_or_else(|| {
         let status = text::sanitise(status, 40);
@@ -23,8 +23,8 @@ mod tests {
 
     #[test]
     fn only_live_statuses_have_lists() {
-        assert_eq!(parse_list_status("RUNNING"), Ok(List::Running));
-        assert_eq!(parse_list_status("pending"), Ok(List::Pending));
-        assert!(parse_list_status("ERROR").unwrap_err().contains("PENDING or RUNNING"));
+        assert_eq!(parse_list("RUNNING"), Ok(List::Running));
+        assert_eq!(parse_list("pending"), Ok(List::Pending));
+        assert!(parse_list("ERROR").unwrap_err().contains("PENDING or RUNNING"));
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The command line takes precedence over the environment, the environment over the config file, and the file over the
-//! defaults.
+//! defaults. There is one exception: a profile takes precedence over the environment. `resolved_profile` explains it.
 
 mod api_key;
 mod api_options;
@@ -74,7 +74,7 @@ pub enum Config {
     /// `keepwatch simulate`
     Simulate(SimulateConfig),
     /// `keepwatch config`, which prints a config file with the defaults
-    DefaultFile,
+    PrintDefaultConfig,
     /// `keepwatch completions`
     Completions(Shell),
 }
@@ -99,7 +99,7 @@ impl Config {
             | Self::History(_)
             | Self::Journal(..)
             | Self::Simulate(_)
-            | Self::DefaultFile
+            | Self::PrintDefaultConfig
             | Self::Completions(_) => Vec::new(),
         }
     }

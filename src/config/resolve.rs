@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::journal::{journal_config, journal_file};
-use super::list_status::parse_list_status;
+use super::list_status::parse_list;
 use super::resolved_profile::ResolveContext;
 use super::{
     Appearance, Config, ConfigError, ConfigFile, DemoConfig, Environment, EventFormat, EventsConfig,
@@ -25,7 +25,7 @@ use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::{AlertThresholds, evidence};
 
 /// The subcommands of keepwatch, and words that users may mistake for subcommands. `keepwatch SESSION_ID` rejects a
-/// session id that resembles such a word, because the user probably meant a subcommand.
+/// session id that resembles one of these words, because the user probably meant a subcommand.
 const COMMAND_WORDS: [&str; 17] = [
     "get",
     "demo",
@@ -74,14 +74,14 @@ impl Config {
             Command::Journal(JournalCommand { action }) => Ok(Self::Journal(action, journal_file(env))),
             Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
-            Command::Config => Ok(Self::DefaultFile),
+            Command::Config => Ok(Self::PrintDefaultConfig),
             Command::Completions(CompletionsArgs { shell }) => Ok(Self::Completions(shell)),
         }
     }
 }
 
-/// Returns true if keepwatch must ignore the file's value of an option. There are two reasons: a variable overrides the
-/// option, or the option restricts the lists and the command line names sessions.
+/// Returns true if keepwatch must ignore the file's value of an option. There are two reasons. An environment variable
+/// may override the option. Or the option restricts the lists, and the command line names sessions.
 fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     match key {
         "color" => env.get("NO_COLOR").is_some(),
@@ -254,7 +254,7 @@ fn restrict_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, Co
         return Err(ConfigError::ListOptionWithIds(option));
     }
     let Some(status) = &watch.status else { return Ok(targets) };
-    parse_list_status(status).map(Targets::OneList).map_err(|error| invalid_option("--status", error))
+    parse_list(status).map(Targets::OneList).map_err(|error| invalid_option("--status", error))
 }
 
 fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
@@ -268,7 +268,7 @@ fn session_ids(words: &[String], accepts_any_word: bool) -> Result<Vec<SessionId
     for word in words {
         if let Some(near) = near_command(word).filter(|_| !accepts_any_word) {
             let names = cli::command_names();
-            // `near` may also be a word that is no subcommand, such as `list`.
+            // `near` is not always a subcommand: `list`, for example, is not.
             let hint = if names.iter().any(|name| name == word) {
                 format!("a command comes first, and its options after it: `keepwatch {near} …`.")
             } else if names.iter().any(|name| name == near) {
@@ -304,18 +304,17 @@ fn zone(utc: bool) -> Zone {
 
 fn screen_config(
     screen: &cli::ScreenArgs,
-    args: &cli::AppearanceArgs,
+    appearance_args: &cli::AppearanceArgs,
     env: &Environment,
 ) -> Result<ScreenConfig, ConfigError> {
-    let zone = zone(args.utc);
     Ok(ScreenConfig {
         thresholds: thresholds(&screen.alerts),
         rates: rates(&screen.rates),
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
-        owner_key: owner_key(args)?,
-        zone,
-        appearance: appearance(args, env),
+        owner_key: owner_key(appearance_args)?,
+        zone: zone(appearance_args.utc),
+        appearance: appearance(appearance_args, env),
     })
 }
 
@@ -347,7 +346,8 @@ fn appearance(args: &cli::AppearanceArgs, env: &Environment) -> Appearance {
     Appearance { color, ascii: args.ascii || !has_utf8(env) }
 }
 
-/// Returns true if the locale uses UTF-8. Of `LC_ALL`, `LC_CTYPE` and `LANG`, the first one that is set decides.
+/// Returns true if the locale uses UTF-8. Of `LC_ALL`, `LC_CTYPE` and `LANG`, the first one that is set and not empty
+/// decides. Returns false if all are unset or empty.
 fn has_utf8(env: &Environment) -> bool {
     ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.get(name)).is_some_and(|locale| {
         let locale = locale.to_lowercase();

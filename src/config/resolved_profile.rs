@@ -59,12 +59,12 @@ impl ResolveContext<'_> {
             }
         }
         let mut names = names.into_iter();
-        let first = self.resolve_profile(names.next(), api)?;
-        let others: Vec<_> =
+        let first_profile = self.resolve_profile(names.next(), api)?;
+        let other_profiles: Vec<_> =
             names.map(|name| self.resolve_profile(Some(name), api)).collect::<Result<_, _>>()?;
-        match first.key {
-            Err(error) if others.iter().all(|other| other.key.is_err()) => Err(error.into()),
-            Ok(_) | Err(_) => Ok((first, others)),
+        match first_profile.key {
+            Err(error) if other_profiles.iter().all(|profile| profile.key.is_err()) => Err(error.into()),
+            Ok(_) | Err(_) => Ok((first_profile, other_profiles)),
         }
     }
 
@@ -131,8 +131,8 @@ fn resolve_endpoint(
         (from_env.as_deref(), "BROWSERBASE_BASE_URL"),
         (fallback.base_url.as_deref(), "the base-url of the config file"),
     ];
-    let first = candidates.into_iter().find_map(|(url, source)| Some((url?, source)));
-    let (url, source) = first.unwrap_or((PUBLIC_URL, "the default"));
+    let chosen = candidates.into_iter().find_map(|(url, source)| Some((url?, source)));
+    let (url, source) = chosen.unwrap_or((PUBLIC_URL, "the default"));
     Ok(Endpoint::new(url, source, insecure)?)
 }
 

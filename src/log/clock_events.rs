@@ -4,7 +4,7 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::text;
 
 /// The maximum drift between the wall clock and the boot clock from one reading to the next, in milliseconds. A larger
-/// difference means that the wall clock was set.
+/// drift means that the wall clock was set.
 const MAX_CLOCK_DRIFT_MS: i64 = 2000;
 
 /// Logs if the machine slept between two readings of the clocks, and if its wall clock was set.
@@ -21,10 +21,10 @@ pub fn log_clock_changes(previous: Moment, now: Moment) {
 
 /// Returns the seconds by which the wall clock was set between two readings, or `None` if it was not set.
 fn wall_clock_step(previous: Moment, now: Moment) -> Option<i64> {
-    let passed = i64::try_from(now.since(previous).as_millis()).unwrap_or(i64::MAX);
-    let wall_passed = now.wall.signed_duration_since(previous.wall).num_milliseconds();
-    let step = wall_passed.saturating_sub(passed);
-    (step.saturating_abs() > MAX_CLOCK_DRIFT_MS).then_some(step / 1000)
+    let passed_ms = i64::try_from(now.since(previous).as_millis()).unwrap_or(i64::MAX);
+    let wall_passed_ms = now.wall.signed_duration_since(previous.wall).num_milliseconds();
+    let step_ms = wall_passed_ms.saturating_sub(passed_ms);
+    (step_ms.saturating_abs() > MAX_CLOCK_DRIFT_MS).then_some(step_ms / 1000)
 }
 
 #[cfg(test)]

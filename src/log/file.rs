@@ -222,7 +222,7 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         let error = |path: &Path| LogFile::open(path, 100).unwrap_err().to_string();
         assert_eq!(error(&link), "it is a symbolic link");
-        assert!(!target.exists());
+        assert!(!target.exists(), "the target of the link is not created");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         assert_eq!(error(&pipe), "what is there is no file");

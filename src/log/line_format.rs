@@ -24,7 +24,7 @@ pub(super) fn format_event(event: &Event<'_>, at: Timestamp) -> String {
     format_line(at, *metadata.level(), module, &text.0)
 }
 
-/// Returns a log line. Sanitises `message`: removes control characters, redacts secrets, and truncates it.
+/// Returns a log line. Sanitises, redacts and truncates `message`.
 pub(super) fn format_line(at: Timestamp, level: Level, module: &str, message: &str) -> String {
     // promise: log-line, mutant: Untrusted::new(message).sanitise_line() -> message
     let text = Untrusted::new(message).sanitise_line();

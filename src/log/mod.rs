@@ -1,4 +1,5 @@
-//! The log file: a record of the program's actions, for debugging. It exists only with `--log FILE`.
+//! The log file: a record of the program's actions, for debugging. It exists only if the user names one, for example
+//! with `--log FILE`.
 //!
 //! ```text
 //!   tracing's macros ──► subscriber ──► line ──► queue ──► writer thread ──► file       FILE, older lines in FILE.1
@@ -6,8 +7,8 @@
 //!                        only           sanitised                            rotated by size
 //! ```
 //!
-//! Without `--log` there is no subscriber, and a macro only reads one variable. With `--log`, a macro never waits for
-//! the disk, and wakes only the writer thread. If the disk is full or slow, lines are dropped and counted, only the
+//! Without a log file there is no subscriber, and a macro only reads one variable. With a log file, a macro never waits
+//! for the disk, and wakes only the writer thread. If the disk is full or slow, lines are dropped and counted, only the
 //! first error is reported, and the program continues.
 //!
 //! The log contains no secrets: [`Secret`](keepwatch_core::session::Secret) redacts known secrets, and [`text`] redacts

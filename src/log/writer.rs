@@ -23,7 +23,7 @@ type ErrorHandler = Box<dyn Fn(String) + Send>;
 pub(super) enum LogMessage {
     /// A line to write.
     Line(String),
-    /// A request to confirm that all earlier lines are written.
+    /// A marker. The writer thread confirms that all lines before it are written.
     Flush(Sender<()>),
 }
 
@@ -40,8 +40,8 @@ struct LogCounters {
 pub(super) struct LogSender {
     messages: Sender<LogMessage>,
     counters: Arc<LogCounters>,
-    /// The handler of write errors. It is shared, not sent through the queue, so that a new handler also gets the
-    /// errors of lines that are queued already.
+    /// The handler of write errors. It is shared, not sent through the queue, so that a new handler gets the errors of
+    /// lines that are queued already.
     on_error: Arc<Mutex<ErrorHandler>>,
 }
 
@@ -52,8 +52,8 @@ impl fmt::Debug for LogSender {
 }
 
 impl LogSender {
-    /// Starts the thread that writes to `file`. The first write error goes to `on_error`, in a message that
-    /// calls the file `file_name`.
+    /// Starts the thread that writes to `file`. The first write error goes to `on_error`, in a message that names the
+    /// file as `file_name`.
     ///
     /// # Errors
     /// Returns an error if the thread cannot be started.
@@ -76,7 +76,7 @@ impl LogSender {
         (Self { messages, counters: Arc::default(), on_error }, receiver)
     }
 
-    /// Returns the state of the thread that writes this queue to `file`.
+    /// Creates the state of the writer thread, which writes this queue to `file`.
     pub(super) fn writer(&self, file: LogFile, file_name: String, clock: Clock) -> LogWriter {
         let (counters, on_error) = (Arc::clone(&self.counters), Arc::clone(&self.on_error));
         LogWriter { file, file_name, clock, on_error, has_reported_error: false, counters }

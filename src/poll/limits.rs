@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The rate of polling, per profile.
+/// The poll interval and the maximum rate of polls. They apply to each profile on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PollLimits {
     /// The time from one round of polls to the next.

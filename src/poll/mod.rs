@@ -3,13 +3,13 @@
 //! ```text
 //!    PollerCommand ──► Poller ── Scheduler::take_due ──► Request ──► api::Client
 //!                        ▲                                               │
-//!                        └───── Scheduler::on_response ◄──── Report ◄────┘
+//!                        └───── Scheduler::on_outcome ◄───── Report ◄────┘
 //!                                                              │
 //!                                                              └──► the channel to the event loop
 //! ```
 //!
-//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. This module never interprets
-//! sessions: [`IngestedReport`] turns a report into the tracker's input.
+//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. This module looks only at the ids
+//! of sessions and at which of them have ended. [`IngestedReport`] turns a report into the tracker's input.
 
 mod ingest;
 mod limits;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::PollLimits;
 use super::scheduler::{PollOutcome, Request, Scheduler};
 use crate::api::{
-    ApiResponse, Client, RateLimit, ReleasePermission, ReleaseReply, SessionList, SessionWithUrls,
+    ApiResponse, Client, RateLimit, ReleasePermission, ReleaseResponse, SessionList, SessionWithUrls,
 };
 use keepwatch_core::backoff;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
@@ -21,7 +21,7 @@ use keepwatch_core::session::{ApiError, ApiErrorKind, ConnectUrls, Project, Sess
 /// busy.
 const COMMAND_QUEUE_SIZE: usize = 64;
 
-/// A command to the poller. The user triggers most of them. The program itself sends [`Reconnect`](Self::Reconnect),
+/// A command to the poller. The user triggers most commands. The program itself sends [`Reconnect`](Self::Reconnect),
 /// [`TrackEarlierSessions`](Self::TrackEarlierSessions) and [`Unwatch`](Self::Unwatch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PollerCommand {
@@ -88,8 +88,8 @@ pub enum ResponseBody {
     ConnectUrls(SessionWithUrls),
     /// The response to [`Request::LiveView`].
     LiveView(ConnectUrls),
-    /// The response to [`Request::Release`]: the session's current state, which may be unchanged. `None` if the API accepted
-    /// the release with an empty response, and the session could not be fetched.
+    /// The response to [`Request::Release`]: the session's current state, which may be unchanged. `None` if the API
+    /// accepted the release with an empty response, and the session could not be fetched.
     Released(Option<Session>),
     /// The response to [`Request::RecentSessions`].
     RecentSessions(SessionList),
@@ -103,7 +103,7 @@ pub struct Poller {
 
 impl Poller {
     /// Spawns a task that polls `targets` within `limits` and sends reports to `reports`. Without a
-    /// `release_permission`, it only reads.
+    /// `release_permission`, the task only reads.
     #[must_use]
     pub fn spawn(
         client: Client,
@@ -243,11 +243,11 @@ impl PollerTask {
             self.log_result(&report, now);
             return Some(report);
         }
-        // A report of a list contains only watched sessions.
+        // The report of a list must contain only watched sessions.
         if let Ok(ResponseBody::List(listing)) = &mut report.result {
             listing.sessions.retain(|session| self.scheduler.is_watched(&session.id));
         }
-        let next_poll = self.scheduler.on_response(
+        let next_poll = self.scheduler.on_outcome(
             &report.request,
             PollOutcome::from(&report.result),
             now.mono,
@@ -325,8 +325,8 @@ pub async fn send_request(
         Request::Release(id) => match release_permission {
             Some(permission) => permission.release(client, id).await.map(|reply| {
                 ResponseBody::Released(match reply {
-                    ReleaseReply::Session(session) => Some(session),
-                    ReleaseReply::Empty { fetched } => fetched.ok(), // the next poll fetches it, if this request failed
+                    ReleaseResponse::Session(session) => Some(session),
+                    ReleaseResponse::Empty { fetched } => fetched.ok(), // the next poll fetches it, if this request failed
                 })
             }),
             None => ApiResponse::failed(ApiErrorKind::ReadOnly.into()),

@@ -17,33 +17,34 @@ use keepwatch_core::session::ApiError;
 
 /// The number of remaining requests to reserve for the user.
 const RESERVE: u32 = 1;
-/// The time in which at most `--max-rps` polls are sent. It is longer than a second because a poll that opens a connection
-/// takes some milliseconds longer to arrive than the next one, and the server must not see more than the limit either.
-const WINDOW: Duration = Duration::from_millis(1025);
-/// The tolerance within which two reset times belong to the same window. Servers round resets to whole seconds.
-const SAME_WINDOW: Duration = Duration::from_secs(2);
+/// The time in which at most `--max-rps` polls are sent. It is longer than a second, because the limit must also hold
+/// where the polls arrive: a poll that opens a connection takes some milliseconds longer to arrive than the next one.
+const POLL_WINDOW: Duration = Duration::from_millis(1025);
+/// The tolerance within which two reset times belong to the same window of the server. Servers round resets to whole
+/// seconds.
+const SAME_SERVER_WINDOW: Duration = Duration::from_secs(2);
 
 /// The limiter's state. Times are those of the monotonic clock.
 #[derive(Clone, Debug)]
 pub struct RateLimiter {
     /// The time between evenly spaced polls.
     poll_interval: Duration,
-    /// The maximum number of polls in each [`WINDOW`].
+    /// The maximum number of polls in each [`POLL_WINDOW`].
     per_second: usize,
     /// The times of the newest polls, the oldest first: at most `per_second` of them.
     newest_polls: VecDeque<Duration>,
     /// True if polls are evenly spaced, because a burst has used up the limit. A quiet second ends this.
     is_evenly_spaced: bool,
-    /// `None` if the server has reported no rate limit for the current window.
+    /// `None` if the server has reported no rate limit for its current window.
     server_pace: Option<ServerPace>,
 }
 
 /// The pace that the server's rate limit allows.
 #[derive(Clone, Copy, Debug)]
 struct ServerPace {
-    /// The number of requests left in the current window.
+    /// The number of requests left in the server's current window.
     remaining: u32,
-    /// The start of the next window.
+    /// The start of the server's next window.
     resets_at: Duration,
     /// The time between polls; zero if the server's limit is no constraint.
     poll_interval: Duration,
@@ -55,7 +56,7 @@ impl RateLimiter {
     pub fn new(per_second: u32) -> Self {
         let per_second = per_second.max(1);
         Self {
-            poll_interval: WINDOW.checked_div(per_second).unwrap_or(WINDOW),
+            poll_interval: POLL_WINDOW.checked_div(per_second).unwrap_or(POLL_WINDOW),
             per_second: usize::try_from(per_second).unwrap_or(usize::MAX),
             newest_polls: VecDeque::new(),
             is_evenly_spaced: false,
@@ -70,22 +71,23 @@ impl RateLimiter {
         let even_slot =
             last_poll.filter(|_| self.is_evenly_spaced).map(|last| last.saturating_add(self.poll_interval));
         let server_slot = self.server_pace.filter(|pace| !pace.poll_interval.is_zero()).map(|pace| {
-            // A new window lifts the limit, so there is no need to wait past its start.
+            // The server's next window lifts the limit, so there is no need to wait past its start.
             let spaced = last_poll.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
             spaced.min(pace.resets_at)
         });
         [self.window_slot(), even_slot, server_slot].into_iter().flatten().max().unwrap_or_default()
     }
 
-    /// Returns the time at which the oldest of the newest polls leaves the window; `None` if the window has room.
+    /// Returns the time at which the oldest of the newest polls leaves the poll window; `None` if the poll window has
+    /// room.
     fn window_slot(&self) -> Option<Duration> {
         let oldest = self.newest_polls.front().filter(|_| self.newest_polls.len() >= self.per_second)?;
-        Some(oldest.saturating_add(WINDOW))
+        Some(oldest.saturating_add(POLL_WINDOW))
     }
 
     /// Records that a poll is sent at `now`.
     pub fn acquire(&mut self, now: Duration) {
-        let quiet_time = WINDOW.saturating_add(self.poll_interval);
+        let quiet_time = POLL_WINDOW.saturating_add(self.poll_interval);
         let is_quiet = self.newest_polls.back().is_none_or(|last| now >= last.saturating_add(quiet_time));
         self.is_evenly_spaced = !is_quiet
             && (self.is_evenly_spaced
@@ -101,9 +103,9 @@ impl RateLimiter {
     pub fn update_from_headers(&mut self, rate_limit: RateLimit, now: Duration) {
         let RateLimit { mut remaining, resets_in } = rate_limit;
         let mut resets_at = now.saturating_add(resets_in);
-        // Responses may arrive out of order. Within one window, the lowest number is the current one.
+        // Responses may arrive out of order. Within one window of the server, the lowest number is the current one.
         if let Some(previous) = self.server_pace.filter(|previous| now < previous.resets_at)
-            && resets_at.abs_diff(previous.resets_at) <= SAME_WINDOW
+            && resets_at.abs_diff(previous.resets_at) <= SAME_SERVER_WINDOW
         {
             remaining = remaining.min(previous.remaining);
             resets_at = resets_at.max(previous.resets_at);
@@ -172,9 +174,9 @@ mod tests {
             let bursts = [(0.0, 2.5), (2.6, 2.9), (3.5, 3.6), (3.7, 9.0), (11.0, 11.1), (11.9, 14.0)];
             let sent: Vec<u128> =
                 bursts.into_iter().flat_map(|(start, end)| send_times(&mut limiter, start, end)).collect();
-            for first in &sent {
-                let count = sent.iter().filter(|time| (*first..first + 1000).contains(*time)).count();
-                assert!(count <= usize::try_from(rate).unwrap(), "{rate}: {count} polls from {first} ms");
+            for start in &sent {
+                let count = sent.iter().filter(|time| (*start..start + 1000).contains(*time)).count();
+                assert!(count <= usize::try_from(rate).unwrap(), "{rate}: {count} polls from {start} ms");
             }
         }
     }
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn remaining_requests_spread_over_window() {
+    fn remaining_requests_spread_over_server_window() {
         // remaining, reset in seconds → the time between polls in milliseconds
         for (remaining, reset, expected) in [
             (1000, 60.0, 1025), // plenty: only the user's limit applies
@@ -223,10 +225,10 @@ mod tests {
             gaps.push((next - now).as_millis() / 100);
             now = next;
         }
-        assert!(gaps.len() < 6, "never a 429: {gaps:?}");
+        assert!(gaps.len() < 6, "the server has no reason for a 429: {gaps:?}");
         assert_eq!(now, secs(60.0), "polling continues with the next window");
         limiter.acquire(now);
-        assert!(limiter.next_slot() <= now, "the new window has no limit yet");
+        assert!(limiter.next_slot() <= now, "the server's new window has no limit yet");
     }
 
     #[test]
@@ -237,8 +239,8 @@ mod tests {
         limiter.update_from_headers(rate_limit(20, 29.0), secs(0.3));
         assert!(limiter.next_slot() >= secs(14.0), "{:?}", limiter.next_slot());
         limiter.update_from_headers(rate_limit(20, 60.0), secs(0.4));
-        assert!(limiter.next_slot() < secs(4.0), "a new window replaces the old one");
+        assert!(limiter.next_slot() < secs(4.0), "the server's new window replaces the old one");
         limiter.forget_server_limit();
-        assert_eq!(limiter.next_slot(), secs(0.0));
+        assert_eq!(limiter.next_slot(), secs(0.0), "a forgotten limit delays no poll");
     }
 }

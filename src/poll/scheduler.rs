@@ -11,8 +11,8 @@
 //!                                              response, ended ──► removed, never polled again
 //! ```
 //!
-//! A target is a request that the scheduler repeats. The grid is `start + k·interval`. Polls that are due together are
-//! sent together, so the screen changes once.
+//! A target in this picture is a request that the scheduler repeats. The grid is `start + k·interval`. Polls that are
+//! due together are sent together, so the screen changes once.
 //!
 //! Up to [`MAX_POLLED_SINGLY`] named sessions are polled singly. If more are named, or if all sessions are watched, the
 //! scheduler polls the lists (running, pending) instead. It then polls a session singly only after the session left the
@@ -36,7 +36,7 @@ use keepwatch_core::backoff;
 use keepwatch_core::session::{ApiError, List, SessionId, Targets};
 use list_membership::ListMembership;
 
-/// The number of polls that may be in flight at a time.
+/// The maximum number of polls in flight at a time.
 // promise: requests-in-flight, mutant: = 4 -> = 64
 pub const MAX_IN_FLIGHT: usize = 4;
 /// The maximum number of named sessions that are polled singly. Their responses together are usually smaller than one
@@ -73,7 +73,7 @@ pub enum Request {
     Release(SessionId),
 }
 
-/// The part of a response that matters to the scheduler.
+/// The part of a report that matters to the scheduler.
 #[derive(Clone, Debug)]
 pub enum PollOutcome<'a> {
     /// The session has not ended. Also the outcome of the user's requests, which the scheduler ignores.
@@ -95,7 +95,7 @@ pub struct Scheduler {
     /// The first point of the grid.
     grid_start: Duration,
     /// The requests that are repeated, with the state of each.
-    targets: HashMap<Request, PollTarget>,
+    poll_targets: HashMap<Request, PollTarget>,
     /// Sessions that the user named after the start. They are polled singly while no list contains them, even if they
     /// do not exist.
     added_sessions: HashSet<SessionId>,
@@ -148,7 +148,7 @@ impl Scheduler {
         let mut scheduler = Self {
             interval: limits.interval,
             grid_start: now,
-            targets: HashMap::new(),
+            poll_targets: HashMap::new(),
             added_sessions: HashSet::new(),
             lists,
             rate_limiter: RateLimiter::new(limits.max_rps),
@@ -193,15 +193,16 @@ impl Scheduler {
     pub fn unwatch(&mut self, id: SessionId) {
         self.added_sessions.remove(&id);
         let request = Request::Session(id);
-        if self.targets.get(&request).is_some_and(|target| matches!(target.state, PollState::Waiting(_))) {
-            self.targets.remove(&request);
+        if self.poll_targets.get(&request).is_some_and(|target| matches!(target.state, PollState::Waiting(_)))
+        {
+            self.poll_targets.remove(&request);
         }
         self.forget_session(&request);
     }
 
-    /// Adds a target whose first poll is due at `due`. Returns the existing target if there is one.
+    /// Adds a poll target whose first poll is due at `due`. Returns the existing poll target if there is one.
     fn add(&mut self, request: Request, due: Duration) -> &mut PollTarget {
-        self.targets.entry(request).or_insert(PollTarget {
+        self.poll_targets.entry(request).or_insert(PollTarget {
             state: PollState::Waiting(due),
             failures: 0,
             slow_interval: Duration::ZERO,
@@ -216,14 +217,14 @@ impl Scheduler {
 
     /// Applies the outcome of `request`, which arrived at `now`. `jitter` is from 0 to 1. Returns the time of the next
     /// poll; `None` if the scheduler will not repeat the request.
-    pub fn on_response(
+    pub fn on_outcome(
         &mut self,
         request: &Request,
         outcome: PollOutcome<'_>,
         now: Duration,
         jitter: f64,
     ) -> Option<Duration> {
-        let target = self.targets.get(request).copied()?;
+        let target = self.poll_targets.get(request).copied()?;
         let PollState::InFlight { sent } = target.state else { return None };
         self.in_flight = self.in_flight.saturating_sub(1);
         self.ignored_in_flight = self.ignored_in_flight.min(self.in_flight);
@@ -233,7 +234,7 @@ impl Scheduler {
         if let Request::List(_) = request
             && !self.polls_lists()
         {
-            self.targets.remove(request); // polling of lists stopped while this request was in flight
+            self.poll_targets.remove(request); // polling of lists stopped while this request was in flight
             if let PollOutcome::Failed(error) = outcome
                 && error.affects_all_requests()
             {
@@ -261,16 +262,18 @@ impl Scheduler {
         };
         match next_poll {
             Some(at) => {
-                let slow_interval =
-                    self.targets.get(request).map_or(target.slow_interval, |target| target.slow_interval);
+                let slow_interval = self
+                    .poll_targets
+                    .get(request)
+                    .map_or(target.slow_interval, |target| target.slow_interval);
                 let state = PollState::Waiting(at);
-                self.targets.insert(
+                self.poll_targets.insert(
                     request.clone(),
                     PollTarget { state, failures: 0, slow_interval, left_lists_at: None },
                 );
             }
             None => {
-                self.targets.remove(request);
+                self.poll_targets.remove(request);
             }
         }
         next_poll
@@ -297,7 +300,7 @@ impl Scheduler {
             let slow_interval = target.slow_interval.saturating_mul(2).clamp(self.interval, max_interval);
             (slow_interval, now.saturating_add(slow_interval))
         };
-        if let Some(target) = self.targets.get_mut(request) {
+        if let Some(target) = self.poll_targets.get_mut(request) {
             target.slow_interval = slow_interval;
         }
         Some(at)
@@ -319,8 +322,8 @@ impl Scheduler {
         {
             return None;
         }
-        // `shared_failures` counts the failures that concern all polls. The projects are optional: most of their
-        // failures delay no other poll, so their target counts them all.
+        // `shared_failures` counts the failures that concern all polls. The projects are optional, and most of their
+        // failures delay no other poll. So the poll target of the projects counts all of its failures.
         if !error.affects_all_requests() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
@@ -335,7 +338,7 @@ impl Scheduler {
             let watches_all = self.lists.as_ref().is_some_and(|lists| !lists.watches_only_named());
             if watches_all && !self.added_sessions.contains(id) {
                 // The session left the lists, and the API no longer knows it.
-                self.targets.remove(request);
+                self.poll_targets.remove(request);
                 return None;
             }
             target.slow_interval = target
@@ -352,7 +355,7 @@ impl Scheduler {
             own_retry
         };
         target.state = PollState::Waiting(at);
-        self.targets.insert(request.clone(), target);
+        self.poll_targets.insert(request.clone(), target);
         Some(at)
     }
 
@@ -388,7 +391,7 @@ impl Scheduler {
         self.shared_failures = 0;
         // A request in flight may hang on a dead connection. It must not keep the new polls from starting.
         self.ignored_in_flight = self.in_flight.min(MAX_IN_FLIGHT);
-        for (request, target) in &mut self.targets {
+        for (request, target) in &mut self.poll_targets {
             if let PollState::Waiting(at) = &mut target.state
                 && *request != Request::Projects
             {

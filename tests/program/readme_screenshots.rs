@@ -92,7 +92,7 @@ async fn model() -> (Model, Moment) {
             }
             for request in due {
                 let report = timed_request(&client, &clock, request).await;
-                scheduler.on_response(
+                scheduler.on_outcome(
                     &report.request,
                     PollOutcome::from(&report.result),
                     report.received.mono,

@@ -47,12 +47,12 @@ async fn main() -> Result<(), Error> {
     std::thread::spawn(
         move || while read().is_ok_and(|event| key_sender.send(Message::Terminal(event)).is_ok()) {},
     );
-    let (mut sessions, mut status) = (Vec::new(), "asking".to_owned());
+    let (mut sessions, mut poll_status) = (Vec::new(), "asking".to_owned());
     let mut table = TableState::new().with_selected(0);
     let mut poll_task = None;
     loop {
         queue!(stdout(), BeginSynchronizedUpdate)?;
-        terminal.draw(|frame| draw(frame, &sessions, &status, &mut table))?;
+        terminal.draw(|frame| draw(frame, &sessions, &poll_status, &mut table))?;
         execute!(stdout(), EndSynchronizedUpdate)?;
         // Polling starts after the first frame.
         poll_task.get_or_insert_with(|| tokio::spawn(poll(sender.clone())));
@@ -62,8 +62,8 @@ async fn main() -> Result<(), Error> {
         tokio::select! {
             () = sleep_until(Instant::now() + until_next_second) => {}
             message = inbox.recv() => match message {
-                Some(Message::Sessions(Ok(list))) => (sessions, status) = (list, "ok".to_owned()),
-                Some(Message::Sessions(Err(error))) => status = error,
+                Some(Message::Sessions(Ok(list))) => (sessions, poll_status) = (list, "ok".to_owned()),
+                Some(Message::Sessions(Err(error))) => poll_status = error,
                 Some(Message::Terminal(Event::Key(key))) => match key.code {
                     KeyCode::Char('j') => table.select_next(),
                     KeyCode::Char('k') => table.select_previous(),
@@ -96,16 +96,16 @@ async fn poll(messages: UnboundedSender<Message>) -> Result<(), Error> {
     }
 }
 
-fn draw(frame: &mut Frame<'_>, sessions: &[Session], status: &str, table: &mut TableState) {
+fn draw(frame: &mut Frame<'_>, sessions: &[Session], poll_status: &str, table: &mut TableState) {
     let [header, body] =
         ratatui::layout::Layout::vertical([Length(1), Length(frame.area().height - 1)]).areas(frame.area());
-    frame.render_widget(format!("{} sessions, {status}", sessions.len()), header);
+    frame.render_widget(format!("{} sessions, {poll_status}", sessions.len()), header);
     // Rows outside the viewport are empty, so that they cost almost nothing. Twice the viewport's height leaves room
     // for a selection that scrolls.
-    let first = table.offset();
-    let last = first + usize::from(body.height) * 2;
+    let first_row = table.offset();
+    let rows_end = first_row + usize::from(body.height) * 2;
     let rows = sessions.iter().enumerate().map(|(index, session)| match session {
-        session if (first..last).contains(&index) => row(session),
+        session if (first_row..rows_end).contains(&index) => row(session),
         _ => Row::default(),
     });
     let widths = [Length(36), Length(10), Length(16), Length(10), Length(12)];

@@ -20,7 +20,7 @@ const SHORT_TIMEOUT: Duration = Duration::from_millis(80);
 /// A timeout longer than any test takes on a busy machine.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The server's behaviour after its response.
+/// The server's behaviour after its response, or instead of a response.
 #[derive(Clone, Copy)]
 enum AfterResponse {
     /// Closes the connection.
@@ -31,7 +31,7 @@ enum AfterResponse {
     Flood,
     /// Sends one space at a time, slowly, until the client disconnects.
     Trickle,
-    /// Sends no response and closes with the request unread, which resets the connection.
+    /// Sends no response, and closes the connection before reading the request. This resets the connection.
     Reset,
 }
 
@@ -140,7 +140,7 @@ async fn cached_or_invalid_date_is_ignored() {
 }
 
 #[tokio::test]
-async fn debug_output_hides_connect_url() {
+async fn debug_output_hides_secrets() {
     let server = serve(http_response("200 OK", "", SESSION), AfterResponse::Close);
     let client = server.client();
     let session = client.session_with_urls(&id("s")).await.result.unwrap();
@@ -251,7 +251,7 @@ async fn error_status_keeps_server_message() {
 }
 
 #[tokio::test]
-async fn error_status_needs_no_body() {
+async fn error_status_needs_no_complete_body() {
     let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", AfterResponse::Close);
     assert_eq!(server.error_kind().await, ApiErrorKind::NotFound);
     let server = serve("HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\n{", AfterResponse::Hang);
@@ -313,8 +313,8 @@ async fn non_json_body_is_classified() {
         assert_eq!(error.kind, kind, "{body}");
         assert_eq!(error.request_id.is_some(), kind != ApiErrorKind::Html);
     }
-    let typed = http_response("200 OK", "content-type: text/html\r\n", "Please sign in");
-    assert_eq!(serve(typed, AfterResponse::Close).error_kind().await, ApiErrorKind::Html);
+    let html_by_type = http_response("200 OK", "content-type: text/html\r\n", "Please sign in");
+    assert_eq!(serve(html_by_type, AfterResponse::Close).error_kind().await, ApiErrorKind::Html);
     let empty = "HTTP/1.1 204 No Content\r\n\r\n";
     assert_eq!(
         serve(empty, AfterResponse::Close).error_kind().await,
@@ -347,11 +347,15 @@ async fn endless_list_times_out() {
     assert_eq!(list.unwrap().result.unwrap_err().kind, ApiErrorKind::Timeout);
     let silent = Client { limits: short_limits(), ..serve("", AfterResponse::Hang).client() };
     let list = tokio::time::timeout(TEST_TIMEOUT, silent.sessions(List::Running)).await;
-    assert_eq!(list.unwrap().result.unwrap_err().kind, ApiErrorKind::Timeout, "long before the list timeout");
+    assert_eq!(
+        list.unwrap().result.unwrap_err().kind,
+        ApiErrorKind::Timeout,
+        "the shorter response timeout applies, too"
+    );
 }
 
 #[tokio::test]
-async fn truncated_response_is_described() {
+async fn truncated_response_is_classified() {
     let cut_short = ApiErrorKind::CutShort { received: 1, expected: 100 };
     for (partial, kind) in [
         ("", ApiErrorKind::NoResponse),
@@ -453,7 +457,7 @@ async fn gzip_bomb_is_dropped() {
 }
 
 #[tokio::test]
-async fn truncated_and_invalid_encodings_differ() {
+async fn truncated_and_invalid_bodies_differ() {
     let complete = gzip_response(b"[]");
     // Cuts the trailer of 8 bytes and the last byte of the data.
     let truncated = complete[..complete.len() - 9].to_vec();
@@ -484,7 +488,7 @@ async fn truncated_and_invalid_encodings_differ() {
 }
 
 #[tokio::test]
-async fn errors_carry_rate_limit_too() {
+async fn rate_limit_is_read_from_any_response() {
     let headers = "x-ratelimit-limit: 25\r\nx-ratelimit-remaining: 3\r\nx-ratelimit-reset: 48\r\n";
     let expected = Some(RateLimit { remaining: 3, resets_in: Duration::from_secs(48) });
     for (status, body) in [("200 OK", SESSION), ("429 Too Many Requests", "{}")] {
@@ -537,6 +541,10 @@ fn loopback_addresses_are_recognised() {
     ] {
         assert_eq!(Endpoint { base: base.parse().unwrap() }.is_loopback(), expected, "{base}");
     }
+}
+
+#[test]
+fn host_includes_unusual_port() {
     assert_eq!(client_for("https://api.browserbase.com").endpoint().host(), "api.browserbase.com");
     assert_eq!(client_for("http://[::1]:7/x").endpoint().host(), "[::1]:7");
 }

@@ -118,11 +118,11 @@ impl JsonArraySplitter {
         let outcome = loop {
             let unread = text.get(consumed..).unwrap_or_default();
             let blank_count = if self.scanned > 0 { 0 } else { self.count_leading_whitespace(unread) };
-            let Some(first) = unread.get(blank_count) else {
+            let Some(first_byte) = unread.get(blank_count) else {
                 consumed = text.len(); // drops whitespace, so that endless whitespace takes no memory
                 break Ok(());
             };
-            let token = unread.get(blank_count..).unwrap_or_default();
+            let trimmed = unread.get(blank_count..).unwrap_or_default();
             let syntax_error = || {
                 Err(self
                     .text_start
@@ -130,13 +130,13 @@ impl JsonArraySplitter {
                     .offset_by(1, 1))
             };
             // The next state and the number of bytes to consume. `None` if more text must arrive first.
-            let transition = match (self.state, first) {
+            let transition = match (self.state, first_byte) {
                 (SplitterState::NotAnArray, _) => break Ok(()),
                 (SplitterState::Start, b'[') => Some((SplitterState::AfterOpeningBracket, 1)),
-                (SplitterState::Start, _) if token.starts_with(BYTE_ORDER_MARK) => {
+                (SplitterState::Start, _) if trimmed.starts_with(BYTE_ORDER_MARK) => {
                     Some((SplitterState::Start, BYTE_ORDER_MARK.len()))
                 }
-                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(token) => None, // an incomplete mark
+                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(trimmed) => None, // an incomplete mark
                 (SplitterState::Start, _) => {
                     self.state = SplitterState::NotAnArray;
                     break Ok(());
@@ -150,10 +150,10 @@ impl JsonArraySplitter {
                     break syntax_error();
                 }
                 (SplitterState::AfterOpeningBracket | SplitterState::AfterComma, _) => {
-                    match self.find_element_end(token) {
+                    match self.find_element_end(trimmed) {
                         None => None,
                         Some(end) => {
-                            if let Err((line, column)) = on_element(token.get(..end).unwrap_or_default()) {
+                            if let Err((line, column)) = on_element(trimmed.get(..end).unwrap_or_default()) {
                                 let passed =
                                     text.get(..consumed.saturating_add(blank_count)).unwrap_or_default();
                                 break Err(self.text_start.after(passed).offset_by(line, column));

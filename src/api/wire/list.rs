@@ -39,7 +39,8 @@ struct InternedTexts {
 }
 
 impl InternCache {
-    /// Replaces texts of `session` by equal texts of the previous list, whose clones share their memory.
+    /// Replaces texts of `session` by clones of equal texts of the previous list. A clone shares the memory of its
+    /// original.
     fn intern(&mut self, session: &mut Session) {
         let candidates = self.texts.get(self.next_index..).unwrap_or_default().iter().take(LOOK_AHEAD);
         let found = candidates.enumerate().find(|(_, texts)| texts.id == session.id);
@@ -134,7 +135,7 @@ impl BodyReader for ListReader {
             ArrayEnd::Truncated => Err(ApiErrorKind::IncompleteJson.into()),
             ArrayEnd::NotAnArray(body) => {
                 let body = redact_key(body, &self.key_to_redact);
-                // Only for the error message, which is the same as for other bodies.
+                // Parses the body only for the error message, which is then the same as for other bodies.
                 let error = parse_json::<Vec<&RawValue>>(&utf8_lossy(&body)).err();
                 Err(error.unwrap_or_else(|| unexpected_response("it is no list")))
             }

@@ -29,7 +29,8 @@ fn full_session_json() -> Value {
     })
 }
 
-/// Decodes the full session with the field `name` set to the JSON text `raw`, or left out.
+/// Decodes the full session, but with the JSON text `raw` as the value of the field `name`. Leaves the field out if
+/// `raw` is `None`.
 fn session_with_field(name: &str, raw: Option<&str>) -> Session {
     let mut fields = full_session_json();
     fields.as_object_mut().unwrap().remove(name);
@@ -44,6 +45,7 @@ fn extra_fields(session: &Session) -> Vec<(&str, &str)> {
     session.extra_fields.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
 }
 
+/// Returns a time as the type of a session's fields.
 fn timestamp(text: &str) -> Option<Timestamp> {
     Some(text.parse().unwrap())
 }
@@ -96,7 +98,7 @@ fn any_rfc3339_time_is_decoded() {
             assert!(session.extra_fields.is_empty());
         }
     }
-    // A fraction of any number of digits, down to none, whose missing digits are zeros.
+    // A fraction may have zero to nine digits. The missing ones count as zeros. With zero digits, there is no point.
     for digits in 0..=9 {
         let text = format!("\"2026-10-03T16:05:34.{}Z\"", "1".repeat(digits));
         let session = session_with_field("endedAt", Some(&text.replace(".Z", "Z")));
@@ -116,10 +118,13 @@ fn response_about_another_session_is_an_error() {
     assert!(error.description().contains("the reply is about another session"), "{}", error.description());
     assert!(
         session_with_urls(body.as_bytes(), &requested_id()).is_err(),
-        "no connect URL of another session"
+        "the connect URL of another session is not returned"
     );
     json["id"] = requested_id().raw().to_ascii_uppercase().into();
-    assert!(session(json.to_string().as_bytes(), &requested_id()).is_ok(), "a UUID has no case");
+    assert!(
+        session(json.to_string().as_bytes(), &requested_id()).is_ok(),
+        "the case of an id does not matter"
+    );
 }
 
 #[test]
@@ -142,7 +147,7 @@ fn missing_or_null_field_is_none() {
             let session = session_with_field(name, raw);
             assert_eq!(session.status, Status::Running, "{name}");
             assert!(session.extra_fields.is_empty(), "{name}: {:?}", session.extra_fields);
-            let missing = [
+            let are_none = [
                 session.project.is_none(),
                 session.created.is_none(),
                 session.updated.is_none(),
@@ -155,9 +160,9 @@ fn missing_or_null_field_is_none() {
                 session.region.is_none(),
                 session.metadata.is_none(),
             ];
-            // Only `name` is missing, and `somethingNew` is not among these fields.
+            // Only the field `name` is `None`. The array does not have `somethingNew`.
             let expected = usize::from(name != "somethingNew");
-            assert_eq!(missing.iter().filter(|is_none| **is_none).count(), expected, "{name}");
+            assert_eq!(are_none.iter().filter(|is_none| **is_none).count(), expected, "{name}");
         }
     }
     assert_eq!(session_with_field("id", None).id, requested_id(), "the response need not repeat the id");
@@ -200,11 +205,6 @@ fn odd_values_are_kept() {
     assert_eq!(session_with_field("proxyBytes", Some("-0")).proxy_bytes, Some(0));
     assert_eq!(session_with_field("proxyBytes", Some("2.0e3")).proxy_bytes, Some(2000));
     assert_eq!(session_with_field("proxyBytes", Some("8.9e15")).proxy_bytes, Some(8_900_000_000_000_000));
-    assert_eq!(
-        session_with_field("proxyBytes", Some("9.0e15")).proxy_bytes,
-        None,
-        "larger numbers may not be exact"
-    );
     assert_eq!(session_with_field("proxyBytes", Some("9223372036854775807")).proxy_bytes, Some(i64::MAX));
     assert_eq!(session_with_field("status", Some("\"HIBERNATING\"")).status.phase(), Phase::Unknown);
     assert_eq!(session_with_field("status", Some("\"\"")).status.raw(), "");
@@ -215,7 +215,16 @@ fn odd_values_are_kept() {
     assert_eq!(session_with_field("projectId", Some("\"\"")).project.unwrap().raw(), "");
     assert_eq!(session_with_field("userMetadata", Some("{ }")).metadata.unwrap().json(), "{ }");
     let reversed = session_with_field("expiresAt", Some("\"1926-01-01T00:00:00Z\""));
-    assert_eq!((reversed.timeout(), reversed.unused_time()), (None, None));
+    assert_eq!(reversed.expires, timestamp("1926-01-01T00:00:00Z"));
+    assert_eq!((reversed.timeout(), reversed.unused_time()), (None, None), "no duration is negative");
+}
+
+/// A number with an exponent is decoded as a float, which is exact only up to about 9·10¹⁵.
+#[test]
+fn inexact_number_becomes_extra_field() {
+    let session = session_with_field("proxyBytes", Some("9.0e15"));
+    assert_eq!(session.proxy_bytes, None);
+    assert_eq!(extra_fields(&session), [("proxyBytes", "9.0e15")]);
 }
 
 #[test]
@@ -254,7 +263,7 @@ fn deep_or_long_values_are_harmless() {
     let deep = format!("{}1{}", r#"{"a":["#.repeat(1000), "]}".repeat(1000));
     let session = session_with_field("userMetadata", Some(&deep));
     assert_eq!(session.metadata.unwrap().json(), deep);
-    assert_eq!(extra_fields(&session_with_field("new", Some(&deep)))[0].1, &deep[..MAX_EXTRA_FIELD_BYTES]);
+    assert_eq!(extra_fields(&session_with_field("new", Some(&deep)))[0].1, &deep[..MAX_EXTRA_VALUE_BYTES]);
     let hidden = deep.replacen("\"a\"", r#""signing\u004bey":"cAnArY","a""#, 1);
     assert_eq!(
         extra_fields(&session_with_field("new", Some(&hidden)))[0].1,
@@ -285,7 +294,7 @@ fn deep_or_long_values_are_harmless() {
 }
 
 #[test]
-fn invalid_utf8_loses_only_those_bytes() {
+fn invalid_utf8_loses_only_invalid_bytes() {
     let body =
         b"\xEF\xBB\xBF[{\"id\":\"a\xFF\",\"status\":\"RUNNING\"},{\"id\":\"b\",\"status\":\"RUNNING\"}]";
     let listing = decode_list(body).unwrap();
@@ -298,21 +307,21 @@ fn invalid_utf8_loses_only_those_bytes() {
 #[test]
 fn invalid_body_errors_never_quote_json() {
     let message = |body: &str| session(body.as_bytes(), &requested_id()).unwrap_err().description();
-    let documents = "the answer is not what the API documents: ";
+    let prefix = "the answer is not what the API documents: ";
     for (body, expected) in [
         ("", "the answer is empty".to_owned()),
         (" \n", "the answer is empty".to_owned()),
         ("upstream error", "the answer is not JSON; it begins “upstream error”".to_owned()),
-        ("[]", format!("{documents}it is a list")),
-        ("\"cAnArY\"", format!("{documents}it is a text")),
-        ("null", format!("{documents}it is a plain value")),
+        ("[]", format!("{prefix}it is a list")),
+        ("\"cAnArY\"", format!("{prefix}it is a text")),
+        ("null", format!("{prefix}it is a plain value")),
         ("{\"status\":\"RUNNING\"", "the JSON of the response is incomplete".to_owned()),
-        ("{\"connectUrl\":\"cAnArY\"} garbage", format!("{documents}broken JSON at line 1 column 25")),
-        ("{\"signingKey\":\"cAnArY\",}", format!("{documents}broken JSON at line 1 column 24")),
-        ("\"cAnArY\" \"", format!("{documents}it is a text")),
-        ("\"cAnArY\\q\"", format!("{documents}broken JSON at line 1 column 9")),
-        ("{}", format!("{documents}`status` is missing")),
-        ("{\"status\":null}", format!("{documents}`status` is missing")),
+        ("{\"connectUrl\":\"cAnArY\"} garbage", format!("{prefix}broken JSON at line 1 column 25")),
+        ("{\"signingKey\":\"cAnArY\",}", format!("{prefix}broken JSON at line 1 column 24")),
+        ("\"cAnArY\" \"", format!("{prefix}it is a text")),
+        ("\"cAnArY\\q\"", format!("{prefix}broken JSON at line 1 column 9")),
+        ("{}", format!("{prefix}`status` is missing")),
+        ("{\"status\":null}", format!("{prefix}`status` is missing")),
     ] {
         assert_eq!(message(body), expected, "{body}");
         assert!(
@@ -326,7 +335,7 @@ fn invalid_body_errors_never_quote_json() {
 }
 
 #[test]
-fn debug_output_contains_no_secret() {
+fn debug_and_json_contain_no_secret() {
     let body = full_session_json().to_string();
     let list = format!("[{body}]");
     let (decoded, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
@@ -343,7 +352,7 @@ fn debug_output_contains_no_secret() {
 }
 
 #[test]
-fn empty_connect_field_is_absent() {
+fn empty_or_mistyped_connect_field_is_absent() {
     for raw in ["\"\"", "null", "7", "{}"] {
         let body = format!(r#"{{"status":"RUNNING","connectUrl":{raw}}}"#);
         let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
@@ -424,8 +433,9 @@ proptest! {
         let session = session(fields.to_string().as_bytes(), &requested).unwrap();
         let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
         if !is_valid_id {
-            // The invalid id is an extra field.
+            let raw_id = json!(id).to_string();
             prop_assert_eq!(&session.id, &requested_id());
+            prop_assert!(extra_fields(&session).contains(&("id", raw_id.as_str())), "an invalid id is an extra field");
         } else {
             prop_assert_eq!(session.id.raw(), &id);
             let extra = extra.to_string();
@@ -451,13 +461,13 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(
-        noise in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..600_usize, splice in any::<bool>(),
+        noise in proptest::collection::vec(any::<u8>(), 0..200), offset in 0..600_usize, splice in any::<bool>(),
     ) {
         // The body is only noise, or it is a session in which noise replaces up to 3 bytes.
         let mut body = if splice { full_session_json().to_string().into_bytes() } else { noise.clone() };
         if splice {
-            let offset = cut.min(body.len());
-            body.splice(offset..(offset + 3).min(body.len()), noise);
+            let start = offset.min(body.len());
+            body.splice(start..(start + 3).min(body.len()), noise);
         }
         let list = [b"[", body.as_slice(), b"]"].concat();
         let _ = (session_with_urls(&body, &requested_id()), decode_list(&list), projects(&list), error_message(&body));

@@ -69,14 +69,14 @@ fn kind_fields(kind: &EventKind) -> Value {
             "last_status": last_alive.as_ref().map(|(_, status)| status.raw()),
         }),
         EventKind::ExpiryMoved { from, to } => json!({ "from": time(*from), "to": time(*to) }),
-        EventKind::RepliesAgree { changes } => json!({ "changes": changes }),
+        EventKind::ResponsesAgree { changes } => json!({ "changes": changes }),
         EventKind::KeepAliveChanged(on) => json!({ "keep_alive": on }),
         EventKind::RegionChanged { from, to } => json!({ "from": from.raw(), "to": to.raw() }),
         EventKind::ContextChanged(to) => json!({ "context": to.as_ref().map(Untrusted::raw) }),
         EventKind::MetadataChanged
         | EventKind::TrafficStarted
         | EventKind::Unlisted
-        | EventKind::ContradictoryReplies
+        | EventKind::ContradictoryResponses
         | EventKind::ReleaseRequested => {
             json!({})
         }

@@ -56,11 +56,11 @@ fn warnings(text: &str) -> Vec<String> {
     Home::new(text).find(&["demo"], &[]).unwrap().1.warnings().to_vec()
 }
 
-/// The name and the value of a variable.
+/// The variable that holds an API key: its name and its value.
 const API_KEY_VAR: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
 
 #[test]
-fn options_override_command_table_overrides_top() {
+fn precedence_is_typed_then_command_then_top() {
     let home = Home::new(
         r#"
         max-rps = 5
@@ -106,7 +106,7 @@ fn environment_overrides_file() {
 }
 
 #[test]
-fn journal_variable_overrides_no_journal() {
+fn journal_and_history_options_are_resolved() {
     let home =
         Home::new("journal-keep = \"7d\"\nno-journal = true\nrate-hour = 0.5\n[history]\nsince = \"5d\"\n");
     let journal = |args: &[&str], vars: &[(&str, &str)]| {
@@ -117,7 +117,7 @@ fn journal_variable_overrides_no_journal() {
             .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / 86_400))
     };
     assert_eq!(journal(&[], &[]), None);
-    // A user who names a journal wants one.
+    // The variable overrides `no-journal` in the file, because a user who names a journal wants one.
     let named = ("KEEPWATCH_JOURNAL", "/j.sqlite");
     assert_eq!(journal(&[], &[named]), Some(("/j.sqlite".into(), 7)));
     assert_eq!(journal(&["--journal-keep", "90d"], &[named]), Some(("/j.sqlite".into(), 90)));
@@ -133,7 +133,7 @@ fn journal_variable_overrides_no_journal() {
 }
 
 #[test]
-fn list_options_ignored_for_named_sessions() {
+fn list_options_are_ignored_for_named_sessions() {
     let home = Home::new("status = \"running\"\nquery = \"user_metadata['a']:'b'\"\n");
     let resolve = |args: &[&str]| match home.config(args, &[API_KEY_VAR]).unwrap() {
         Config::Watch(watch) => (watch.targets, watch.query.is_some()),
@@ -144,8 +144,8 @@ fn list_options_ignored_for_named_sessions() {
 }
 
 #[test]
-fn demo_needs_no_key() {
-    // The demo shares `utc` with the top, but not `interval`, whose default is 1 s.
+fn demo_ignores_api_key_and_interval() {
+    // The demo shares `utc` with the top, but not `interval`. The default of its own `interval` is 1 s.
     let home = Home::new("interval = \"9s\"\nutc = true\napi-key-command = [\"/no/such\"]\n");
     let Config::Demo(demo) = home.config(&["demo"], &[]).unwrap() else { panic!() };
     assert_eq!(
@@ -297,7 +297,7 @@ fn unknown_name_warning_has_suggestion() {
 }
 
 #[test]
-fn options_override_profile_overrides_environment() {
+fn precedence_is_typed_then_profile_then_environment() {
     let home = Home::new(
         r#"
         base-url = "https://top.example"

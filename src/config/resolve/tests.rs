@@ -34,7 +34,8 @@ fn missing_key_error_suggests_demo() {
     let (code, message) = config_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
     assert_eq!(code, 3);
     assert!(message.contains("BROWSERBASE_API_KEY") && message.contains("keepwatch demo"), "{message}");
-    assert_eq!(config_error(&[], &[("BROWSERBASE_API_KEY", "two words")]).0, 3);
+    let invalid_key = [("BROWSERBASE_API_KEY", "two words")];
+    assert_eq!(config_error(&[], &invalid_key).0, 3, "an invalid API key has the same exit code");
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn misspelt_command_is_not_an_id() {
 }
 
 #[test]
-fn headless_commands_accept_any_id() {
+fn events_command_accepts_any_id() {
     let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
     for id in ["history", "evnets"] {
         let Ok(Config::Events(events)) = config(&["events", id], &vars) else { panic!("{id}") };
@@ -69,7 +70,7 @@ fn headless_commands_accept_any_id() {
 }
 
 #[test]
-fn headless_options_are_resolved() {
+fn events_wait_and_explain_options_are_resolved() {
     let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
     let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
         panic!()
@@ -87,7 +88,7 @@ fn headless_options_are_resolved() {
         panic!()
     };
     assert!(!explain.options.with_metadata && explain.options.rates.hour < 0.11);
-    assert_eq!(config_error(&["explain", "a"], &[]).0, 3);
+    assert_eq!(config_error(&["explain", "a"], &[]).0, 3, "`explain` needs an API key");
 }
 
 #[test]
@@ -119,24 +120,24 @@ fn appearance_options_override_the_environment() {
 }
 
 #[test]
-fn owner_key_cannot_name_a_secret() {
+fn owner_key_is_validated() {
     let key = watch(&["--owner-key", "run.id"], &[]).screen.owner_key;
     assert_eq!(key.as_ref().map(MetadataPath::raw), Some("run.id"));
     let (code, message) = config_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
     assert_eq!(code, 2);
     assert!(message.contains("--owner-key") && message.contains("run.id"), "{message}");
-    assert_eq!(config_error(&["demo", "--owner-key", "api_key"], &[]).0, 2);
+    assert_eq!(config_error(&["demo", "--owner-key", "api_key"], &[]).0, 2, "the path names a secret");
 }
 
 #[test]
-fn polls_default_to_four_per_second() {
-    let rate = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
-    assert_eq!((rate(&[]), rate(&["--max-rps", "1"]), rate(&["--max-rps=100"])), (4, 1, 100));
+fn max_rps_is_validated_and_resolved() {
+    let of_screen = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
+    assert_eq!((of_screen(&[]), of_screen(&["--max-rps", "1"]), of_screen(&["--max-rps=100"])), (4, 1, 100));
     for bad in ["0", "101", "-1", "0.5", "many", ""] {
         assert!(RawArgs::parse(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
     }
-    let key = [("BROWSERBASE_API_KEY", "k")];
-    let max_rps = |args: &[&str]| match config(args, &key).unwrap() {
+    let vars = [("BROWSERBASE_API_KEY", "k")];
+    let of_command = |args: &[&str]| match config(args, &vars).unwrap() {
         Config::Demo(demo) => demo.poll_limits.max_rps,
         Config::Events(events) => events.poll_limits.max_rps,
         Config::Wait(wait) => wait.poll_limits.max_rps,
@@ -145,7 +146,7 @@ fn polls_default_to_four_per_second() {
     for args in
         [["demo", "--max-rps", "7"].as_slice(), &["events", "--max-rps=7"], &["wait", "--max-rps=7", "s-1"]]
     {
-        assert_eq!(max_rps(args), 7, "{args:?}");
+        assert_eq!(of_command(args), 7, "{args:?}");
     }
 }
 

@@ -16,7 +16,8 @@ pub(super) struct ListMembership {
     named: Option<HashSet<SessionId>>,
     /// Named sessions that no list has contained and that were not polled singly yet.
     unseen: HashSet<SessionId>,
-    /// One flag for each list (running, pending): true once it had a response, or a failure that concerns only it.
+    /// One flag for each list (running, pending): true once the list had a response, or a failure that concerns only
+    /// this list.
     are_polled: [bool; 2],
 }
 
@@ -79,7 +80,7 @@ impl ListMembership {
         previous.into_iter().filter(|id| !self.contains(id) && self.is_watched(id)).collect()
     }
 
-    /// Records that a list had a response, or a failure that concerns only it.
+    /// Records that a list had a response, or a failure that concerns only this list.
     pub(super) fn mark_polled(&mut self, list: List) {
         let [running, pending] = &mut self.are_polled;
         *(if list == List::Running { running } else { pending }) = true;
@@ -116,7 +117,7 @@ impl Scheduler {
     /// Stops polling the lists. The responses to list requests in flight will be ignored.
     pub(super) fn stop_polling_lists(&mut self) {
         self.lists = None;
-        self.targets.retain(|request, target| {
+        self.poll_targets.retain(|request, target| {
             !matches!(request, Request::List(_)) || matches!(target.state, PollState::InFlight { .. })
         });
     }
@@ -127,7 +128,7 @@ impl Scheduler {
         let Some(lists) = &mut self.lists else { return };
         let departed = lists.replace_list(list, ids);
         let lists = &*lists;
-        self.targets.retain(|request, target| match request {
+        self.poll_targets.retain(|request, target| match request {
             Request::Session(id) => matches!(target.state, PollState::InFlight { .. }) || !lists.contains(id),
             Request::List(_)
             | Request::Projects
@@ -137,7 +138,7 @@ impl Scheduler {
             | Request::Release(_) => true,
         });
         // A session that is no longer pending has probably started. If the running list is in flight, wait for it.
-        let running_list = self.targets.get(&Request::List(List::Running)).map(|target| target.state);
+        let running_list = self.poll_targets.get(&Request::List(List::Running)).map(|target| target.state);
         let has_probably_started =
             list == List::Pending && matches!(running_list, Some(PollState::InFlight { .. }));
         let due = if has_probably_started { self.next_grid_point(now, now, 1) } else { now };
@@ -151,7 +152,7 @@ impl Scheduler {
     /// If too many sessions have left the lists to poll them all, evicts those that left earliest.
     fn evict_oldest_departed(&mut self) {
         // promise: left-lists-requests, mutant: <= List::MAX_UNLISTED -> <= usize::MAX
-        if self.targets.len() <= List::MAX_UNLISTED {
+        if self.poll_targets.len() <= List::MAX_UNLISTED {
             return;
         }
         let evictable = |(request, target): (&Request, &PollTarget)| match request {
@@ -160,17 +161,18 @@ impl Scheduler {
             }
             _ => None, // named sessions, polls in flight and other requests stay
         };
-        let mut departed: Vec<_> = self.targets.iter().filter_map(evictable).collect();
+        let mut departed: Vec<_> = self.poll_targets.iter().filter_map(evictable).collect();
         let too_many = departed.len().saturating_sub(List::MAX_UNLISTED);
-        if let Some(last) = too_many.checked_sub(1) {
-            departed.select_nth_unstable_by_key(last, |(left_at, _)| *left_at);
+        if let Some(last_index) = too_many.checked_sub(1) {
+            departed.select_nth_unstable_by_key(last_index, |(left_at, _)| *left_at);
             for (_, request) in departed.into_iter().take(too_many) {
-                self.targets.remove(&request);
+                self.poll_targets.remove(&request);
             }
         }
     }
 
-    /// Returns true if the user named the session. If only named sessions are watched, each single poll is for one.
+    /// Returns true if the user named the session. If only named sessions are watched, each single poll is for one of
+    /// them.
     fn is_named(&self, id: &SessionId) -> bool {
         self.added_sessions.contains(id)
             || self.lists.as_ref().is_some_and(ListMembership::watches_only_named)
@@ -180,9 +182,9 @@ impl Scheduler {
     /// nothing if no list is polled.
     pub fn track_earlier_sessions(&mut self, ids: &[SessionId], now: Duration) {
         let Some(lists) = &self.lists else { return };
-        let missing: Vec<SessionId> =
+        let unlisted: Vec<SessionId> =
             ids.iter().filter(|id| lists.is_watched(id) && !lists.contains(id)).cloned().collect();
-        for id in missing {
+        for id in unlisted {
             self.add(Request::Session(id), now).left_lists_at = Some(now);
         }
         self.evict_oldest_departed();
@@ -196,10 +198,11 @@ impl Scheduler {
         }
     }
 
-    /// Stops polling the lists, because the server has none. Polls each named session singly.
-    fn fall_back_to_single_requests(&mut self, request: &Request, now: Duration) {
+    /// Stops polling the lists, because the server has none. Polls each named session singly. `failed_request` is the
+    /// request for a list.
+    fn fall_back_to_single_polls(&mut self, failed_request: &Request, now: Duration) {
         let named: Vec<SessionId> = self.lists.iter().flat_map(ListMembership::named_ids).cloned().collect();
-        self.targets.remove(request);
+        self.poll_targets.remove(failed_request);
         self.stop_polling_lists();
         for id in named {
             self.add(Request::Session(id), now);
@@ -210,7 +213,7 @@ impl Scheduler {
     pub(super) fn on_list_failure(&mut self, list: List, error: &ApiError, now: Duration) -> bool {
         let Some(lists) = &mut self.lists else { return false };
         if lists.watches_only_named() && means_no_lists(error) {
-            self.fall_back_to_single_requests(&Request::List(list), now);
+            self.fall_back_to_single_polls(&Request::List(list), now);
             return true;
         }
         lists.mark_polled(list);

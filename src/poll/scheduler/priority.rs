@@ -6,7 +6,7 @@ use super::{MAX_IN_FLIGHT, PollState, PollTarget, Request, Scheduler};
 use keepwatch_core::session::List;
 
 impl Scheduler {
-    /// Returns the requests to send now. They count as in flight until [`Scheduler::on_response`].
+    /// Returns the requests to send now. They count as in flight until [`Scheduler::on_outcome`].
     pub fn take_due(&mut self, now: Duration) -> Vec<Request> {
         let slots = self.free_slots();
         if self.is_paused || now < self.backoff_until {
@@ -16,7 +16,7 @@ impl Scheduler {
         let mut due: Vec<Request> = Vec::new();
         while due.len() < slots && self.rate_limiter.next_slot() <= now {
             let Some(request) = self.select_next(now, slots_for_failing) else { break };
-            if let Some(target) = self.targets.get_mut(&request) {
+            if let Some(target) = self.poll_targets.get_mut(&request) {
                 slots_for_failing = slots_for_failing.saturating_sub(usize::from(target.failures > 0));
                 target.state = PollState::InFlight { sent: now };
             }
@@ -32,7 +32,7 @@ impl Scheduler {
     /// session has waited longer. Sessions follow. The projects go last.
     fn select_next(&self, now: Duration, slots_for_failing: usize) -> Option<Request> {
         let due = || {
-            self.targets.iter().filter_map(|(request, target)| match target.state {
+            self.poll_targets.iter().filter_map(|(request, target)| match target.state {
                 PollState::Waiting(at) if at <= now && (target.failures == 0 || slots_for_failing > 0) => {
                     self.is_needed(request).then_some((request, target, at))
                 }
@@ -48,7 +48,7 @@ impl Scheduler {
             Some(left) if target.failures == 0 => (0, Duration::MAX.saturating_sub(left), sort_key(request)),
             Some(_) | None => (1, *at, sort_key(request)),
         });
-        let first = match (list, single) {
+        let list_or_session = match (list, single) {
             (Some(list @ (.., list_due)), Some((.., single_due)))
                 if !(self.last_poll_was_list && single_due < list_due) =>
             {
@@ -58,7 +58,7 @@ impl Scheduler {
             (_, single) => single,
         };
         // If neither a list nor a session is due, only the projects can be.
-        first.or_else(|| due().next()).map(|(request, ..)| request.clone())
+        list_or_session.or_else(|| due().next()).map(|(request, ..)| request.clone())
     }
 
     /// Returns the number of polls that may start now. After a failure that concerns all polls, only one may be in
@@ -74,15 +74,17 @@ impl Scheduler {
     fn free_slots_for_failing(&self, slots: usize) -> usize {
         let failing =
             |target: &&PollTarget| target.failures > 0 && matches!(target.state, PollState::InFlight { .. });
-        let in_flight = self.targets.values().filter(failing).count().saturating_sub(self.ignored_in_flight);
+        let in_flight =
+            self.poll_targets.values().filter(failing).count().saturating_sub(self.ignored_in_flight);
         // After a failure that concerns all polls, only one poll may be in flight, so no slot can be left free.
         let reserved = usize::from(self.shared_failures == 0);
         slots.min(MAX_IN_FLIGHT.saturating_sub(reserved).saturating_sub(in_flight))
     }
 
-    /// Returns false for a repeated poll of the projects once all sessions have ended, because only sessions need it.
+    /// Returns false for a repeated poll of the projects once all sessions have ended, because only sessions need the
+    /// projects.
     fn is_needed(&self, request: &Request) -> bool {
-        *request != Request::Projects || self.targets.len() > 1 || !self.has_polled_projects
+        *request != Request::Projects || self.poll_targets.len() > 1 || !self.has_polled_projects
     }
 
     /// Returns the time at which [`Scheduler::take_due`] will next return a request. `None` if the scheduler is
@@ -94,7 +96,7 @@ impl Scheduler {
             return None;
         }
         let slots_for_failing = self.free_slots_for_failing(slots);
-        let eligible = self.targets.iter().filter(|(request, target)| {
+        let eligible = self.poll_targets.iter().filter(|(request, target)| {
             (target.failures == 0 || slots_for_failing > 0) && self.is_needed(request)
         });
         let next = eligible.filter_map(|(_, target)| match target.state {

@@ -71,7 +71,7 @@ impl TestScheduler {
 
     /// Pretends that the projects were polled a moment ago.
     fn mark_projects_polled(&mut self) {
-        let target = self.scheduler.targets.get_mut(&Request::Projects).unwrap();
+        let target = self.scheduler.poll_targets.get_mut(&Request::Projects).unwrap();
         target.state = PollState::Waiting(self.now + PROJECTS_INTERVAL);
         self.scheduler.has_polled_projects = true;
     }
@@ -100,7 +100,7 @@ impl TestScheduler {
             "projects" => Request::Projects,
             text => Request::Session(id(text)),
         };
-        let at = self.scheduler.on_response(&request, outcome, self.now, 0.0);
+        let at = self.scheduler.on_outcome(&request, outcome, self.now, 0.0);
         at.map(|at| at.as_secs_f64() - 1000.0)
     }
 
@@ -192,7 +192,7 @@ fn slow_response_skips_rounds() {
 }
 
 #[test]
-fn pending_list_polled_every_third_round() {
+fn pending_list_is_polled_every_third_round() {
     let mut test = TestScheduler::watching_all();
     for round in 0..12 {
         let due = test.at(f64::from(round) * 3.0).due();
@@ -312,8 +312,8 @@ fn thousand_sessions_need_only_lists() {
     let names: Vec<String> = (0..1000).map(|number| format!("s-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut request_count = 0;
-    for interval in 0..60 {
-        let due = test.at(3.0 * f64::from(interval)).due();
+    for round in 0..60 {
+        let due = test.at(3.0 * f64::from(round)).due();
         request_count += due.len();
         for label in due {
             test.respond_with_list(&label, if label == "RUNNING" { &names } else { &[] });
@@ -330,20 +330,20 @@ fn oldest_unlisted_sessions_are_evicted_first() {
     test.respond_alive(&["named"]);
     let names =
         |prefix: &str, count| (0..count).map(|number| format!("{prefix}-{number}")).collect::<Vec<_>>();
-    let list = |test: &mut TestScheduler, names: &[String]| {
+    let respond_running = |test: &mut TestScheduler, names: &[String]| {
         test.respond_with_list("RUNNING", &names.iter().map(String::as_str).collect::<Vec<_>>());
     };
     let (old, new) = (names("old", 600), names("new", List::MAX_UNLISTED - 100));
-    list(&mut test, &old);
+    respond_running(&mut test, &old);
     // At 3 s all of `old` leave the list, at 6 s all of `new`. The list is marked as in flight by hand, because `due`
     // would also send single polls.
     for (at, names) in [(3.0, new.clone()), (6.0, Vec::new())] {
         test.at(at);
-        test.scheduler.targets.get_mut(&Request::List(List::Running)).unwrap().state =
+        test.scheduler.poll_targets.get_mut(&Request::List(List::Running)).unwrap().state =
             PollState::InFlight { sent: test.now };
-        list(&mut test, &names);
+        respond_running(&mut test, &names);
     }
-    let is_polled = |name: &String| test.scheduler.targets.contains_key(&Request::Session(id(name)));
+    let is_polled = |name: &String| test.scheduler.poll_targets.contains_key(&Request::Session(id(name)));
     assert_eq!(old.iter().filter(|name| is_polled(name)).count(), 100, "`new` leaves room for 100 of them");
     assert!(new.iter().all(is_polled) && is_polled(&"named".into()));
 }
@@ -464,7 +464,7 @@ fn jitter_shortens_delay() {
     let mut test = TestScheduler::watching(&["a"]);
     test.due();
     let request = Request::Session(id("a"));
-    let at = test.scheduler.on_response(
+    let at = test.scheduler.on_outcome(
         &request,
         PollOutcome::Failed(&error(ApiErrorKind::ConnectionClosed)),
         test.now,
@@ -600,7 +600,7 @@ fn overdue_polls_run_once_after_pause() {
     test.respond_alive(&["a"]);
     assert_eq!((test.at(30.0).due(), test.next()), (vec![], None));
     test.scheduler.refresh(test.now);
-    assert_eq!((test.due(), test.next()), (vec![], None), "waking from sleep does not end a pause");
+    assert_eq!((test.due(), test.next()), (vec![], None), "a refresh does not end a pause");
     test.at(31.0).scheduler.resume();
     assert_eq!(test.due(), ["a"]);
     test.respond_alive(&["a"]);
@@ -608,7 +608,7 @@ fn overdue_polls_run_once_after_pause() {
 }
 
 #[test]
-fn missing_lists_back_off() {
+fn missing_lists_back_off_without_named_sessions() {
     let mut test = TestScheduler::watching_all();
     test.due();
     assert_eq!(test.respond_with_error("RUNNING", &error(ApiErrorKind::NotFound)), Some(6.0));
@@ -709,7 +709,7 @@ fn list_polls_stop_with_named_sessions() {
 }
 
 #[test]
-fn missing_lists_mean_single_polls() {
+fn missing_lists_mean_single_polls_of_named_sessions() {
     for kind in [ApiErrorKind::ListUnsupported, ApiErrorKind::Status(405), ApiErrorKind::Forbidden] {
         let names = ["a", "b", "c", "d", "e"];
         let mut test = TestScheduler::watching(&names);
@@ -752,7 +752,7 @@ fn failed_lists_hide_no_session() {
 }
 
 #[test]
-fn lists_go_before_single_sessions() {
+fn lists_go_before_single_polls() {
     let mut test = TestScheduler::limited(&Targets::All, 1);
     test.mark_projects_polled();
     let mut log = Vec::new();
@@ -815,7 +815,7 @@ fn newest_departures_go_first() {
 fn polls_respect_both_rate_limits() {
     let mut test = TestScheduler::limited(&Targets::Ids(ids(&["a", "b", "c", "d"])), 2);
     assert_eq!(test.due(), ["a", "b"]);
-    assert_eq!(test.due(), [] as [&str; 0]);
+    assert_eq!(test.due(), NO_REQUESTS);
     let window_end = test.next().unwrap();
     assert!(window_end >= 1.0, "no second has more than two polls: {window_end}");
     test.respond_alive(&["a", "b"]);
@@ -833,7 +833,7 @@ fn unexpected_response_changes_nothing() {
     assert_eq!(test.respond("a", PollOutcome::Alive), None);
     assert_eq!(test.respond("z", PollOutcome::Ended), None);
     let user_request = Request::ConnectUrls(id("a"));
-    assert_eq!(test.scheduler.on_response(&user_request, PollOutcome::Alive, test.now, 0.0), None);
+    assert_eq!(test.scheduler.on_outcome(&user_request, PollOutcome::Alive, test.now, 0.0), None);
     assert_eq!(test.due(), ["a"]);
     assert_eq!(test.scheduler.in_flight, 1);
 }
@@ -845,9 +845,9 @@ enum Step {
     Wait(u16),
     /// Advances the clock to the next due request.
     WaitUntilDue,
-    /// Responds to a request in flight. The index selects the request. The first number selects the outcome: halved, an
-    /// error, or success if there is no such error. The second number has the details: a bit for each member of a list,
-    /// the seconds of a `retry-after`, and the jitter.
+    /// Responds to a request in flight. The index selects the request. Half of the first number is the index of an
+    /// error. If there is no such error, the outcome is a success. The second number has the details: a bit for each
+    /// member of a list, the seconds of a `retry-after`, and the jitter.
     Respond(prop::sample::Index, u8, u8),
     Refresh,
     Pause,
@@ -903,7 +903,7 @@ proptest! {
                     };
                     let outcome = errors.get(usize::from(kind) / 2).map_or(success, PollOutcome::Failed);
                     let jitter = f64::from(details) / 255.0;
-                    if let Some(next_poll) = test.scheduler.on_response(&request, outcome, test.now, jitter) {
+                    if let Some(next_poll) = test.scheduler.on_outcome(&request, outcome, test.now, jitter) {
                         prop_assert!(next_poll + INTERVAL > test.now, "the next poll is not long past");
                         prop_assert!(next_poll <= test.now + PROJECTS_INTERVAL);
                     }
@@ -949,7 +949,10 @@ fn added_session_counts_as_named() {
         "the session may yet be created"
     );
     test.respond("RUNNING", PollOutcome::Listed(ids(&["a", "x"])));
-    assert!(!test.scheduler.targets.contains_key(&Request::Session(id("x"))), "the list contains it now");
+    assert!(
+        !test.scheduler.poll_targets.contains_key(&Request::Session(id("x"))),
+        "the list contains it now"
+    );
 }
 
 #[test]
@@ -979,7 +982,7 @@ fn unwatched_session_is_dropped() {
         let mut test = TestScheduler::new(&Targets::Ids(names.iter().map(|name| id(name)).collect()));
         test.mark_projects_polled();
         let is_removed =
-            |test: &TestScheduler| !test.scheduler.targets.contains_key(&Request::Session(id("s0")));
+            |test: &TestScheduler| !test.scheduler.poll_targets.contains_key(&Request::Session(id("s0")));
         test.due();
         if count > MAX_POLLED_SINGLY {
             test.respond("RUNNING", PollOutcome::Listed(vec![]));

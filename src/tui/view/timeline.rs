@@ -266,9 +266,9 @@ impl EventLineBuilder<'_> {
                 (style.add_modifier(Modifier::BOLD), theme.dim())
             }
             EventKind::AlertRaised(Alert::Error | Alert::Overdue) => uniform(theme.error()),
-            EventKind::Overdue { .. } | EventKind::Contradicted { .. } | EventKind::ContradictoryReplies => {
-                uniform(theme.error())
-            }
+            EventKind::Overdue { .. }
+            | EventKind::Contradicted { .. }
+            | EventKind::ContradictoryResponses => uniform(theme.error()),
             EventKind::AlertRaised(_)
             | EventKind::EndedTogether { .. }
             | EventKind::NotFound(_)
@@ -277,9 +277,9 @@ impl EventLineBuilder<'_> {
             | EventKind::ClockSet { .. }
             | EventKind::ServerClockSet { .. }
             | EventKind::Unlisted => uniform(theme.warning()),
-            EventKind::PollsRecovered { .. } | EventKind::FoundAgain(_) | EventKind::RepliesAgree { .. } => {
-                uniform(theme.success())
-            }
+            EventKind::PollsRecovered { .. }
+            | EventKind::FoundAgain(_)
+            | EventKind::ResponsesAgree { .. } => uniform(theme.success()),
             EventKind::ReleaseFailed { .. } => uniform(theme.error()),
             EventKind::ReleaseRequested | EventKind::Successor(_) => uniform(theme.info()),
             EventKind::FirstSeen { .. }

@@ -70,11 +70,13 @@ pub enum EventKind {
         /// The status reported now.
         to: Status,
     },
-    /// The responses contradict each other: the session changes back and forth. Until [`EventKind::RepliesAgree`], its changes
+    /// The responses contradict each other: the session changes back and forth. Until [`EventKind::ResponsesAgree`], its changes
     /// are only counted.
-    ContradictoryReplies,
+    #[strum(serialize = "contradictory_replies")]
+    ContradictoryResponses,
     /// The responses agree again.
-    RepliesAgree {
+    #[strum(serialize = "replies_agree")]
+    ResponsesAgree {
         /// The number of changes that were only counted.
         changes: u64,
     },

@@ -1,4 +1,4 @@
-//! Host names: a DNS server that does not answer, and one that changes its answer.
+//! Tests of host names: a DNS server that does not answer, and one that changes its answer.
 
 use std::future;
 use std::sync::atomic::AtomicUsize;
@@ -8,7 +8,8 @@ use super::*;
 
 const HOST: &str = "api.keepwatch.invalid";
 
-/// Returns the kind of the error of a request to a server that accepts connections and sends nothing.
+/// Sends a request to a server that accepts connections and sends nothing. `resolver` looks up the server's name.
+/// Returns the kind of the error.
 async fn error_with_resolver(resolver: Resolver) -> ApiErrorKind {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let limits = ResponseLimits { connect_timeout: SHORT_TIMEOUT, ..ResponseLimits::default() };
@@ -37,31 +38,32 @@ async fn failed_lookup_differs_from_silent_dns() {
     assert!(matches!(failed, ApiErrorKind::Dns(_)), "{failed:?}");
 }
 
-/// The server moves from 127.0.0.1 to 127.0.0.2 while a connection is kept. Only Linux has the second address by default.
+/// The server moves from 127.0.0.1 to 127.0.0.2 while a connection is kept. Only Linux has the second address by
+/// default.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn changed_dns_answer_is_followed() {
     static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
-    let old = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = old.local_addr().unwrap().port();
-    let new = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    let old_listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = old_listener.local_addr().unwrap().port();
+    let new_listener = TcpListener::bind(("127.0.0.2", port)).unwrap();
     let body = r#"{"id":"s","status":"RUNNING"}"#;
     let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let old_response = response.clone();
     std::thread::spawn(move || {
         let (heads, _kept) = mpsc::channel();
-        let (mut stream, _) = old.accept().unwrap();
-        drop(old);
+        let (mut stream, _) = old_listener.accept().unwrap();
+        drop(old_listener);
         respond(stream.try_clone().unwrap(), old_response.as_bytes(), AfterResponse::Close, &heads);
         let _ = stream.read(&mut [0]); // the second request arrives, and the connection is closed
     });
     std::thread::spawn(move || {
         let (heads, _kept) = mpsc::channel();
-        respond(new.accept().unwrap().0, response.as_bytes(), AfterResponse::Close, &heads);
+        respond(new_listener.accept().unwrap().0, response.as_bytes(), AfterResponse::Close, &heads);
     });
     let resolver = Resolver::with_lookup(|_| {
-        let last = if LOOKUPS.fetch_add(1, Ordering::Relaxed) == 0 { 1 } else { 2 };
-        Box::pin(async move { Ok(vec![([127, 0, 0, last], 0).into()]) })
+        let last_byte = if LOOKUPS.fetch_add(1, Ordering::Relaxed) == 0 { 1 } else { 2 };
+        Box::pin(async move { Ok(vec![([127, 0, 0, last_byte], 0).into()]) })
     });
     let client = Client { resolver, ..client_for(&format!("http://{HOST}:{port}")) };
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! Connections that the server closes. It is normal for nginx, haproxy and caddy to close an idle connection. The
-//! client then sends a GET again on a new connection, but not a release.
+//! Tests of connections that the server closes. It is normal for nginx, haproxy and caddy to close an idle connection.
+//! The client then sends a GET again on a new connection, but not a release.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use super::*;
 
 /// The server's behaviour at the second request of each connection.
 #[derive(Clone, Copy)]
-enum SecondRequest {
+enum OnSecondRequest {
     /// Closes the connection, as if its idle timeout had passed.
     CloseConnection,
     /// Answers 408 and closes the connection.
@@ -18,21 +18,25 @@ enum SecondRequest {
 
 /// Starts a server that answers only the first request of each connection. Returns a client of the server, and the
 /// first lines of the answered requests.
-fn serve_one_per_connection(second: SecondRequest) -> (Client, mpsc::Receiver<String>) {
+fn serve_one_per_connection(on_second: OnSecondRequest) -> (Client, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
     let (answered, requests) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let answered = answered.clone();
-            std::thread::spawn(move || answer_once(&stream.unwrap(), second, &answered));
+            std::thread::spawn(move || answer_once(&stream.unwrap(), on_second, &answered));
         }
     });
     (client, requests)
 }
 
 /// Serves one connection. Returns an `Option` only to make `?` possible.
-fn answer_once(stream: &TcpStream, second: SecondRequest, answered: &mpsc::Sender<String>) -> Option<()> {
+fn answer_once(
+    stream: &TcpStream,
+    on_second: OnSecondRequest,
+    answered: &mpsc::Sender<String>,
+) -> Option<()> {
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
     let line = read_request(&mut reader)?;
     let body = r#"{"id":"s","status":"RUNNING"}"#;
@@ -40,7 +44,7 @@ fn answer_once(stream: &TcpStream, second: SecondRequest, answered: &mpsc::Sende
     let _ = answered.send(line);
     writer.write_all(format!("{head}{body}").as_bytes()).ok()?;
     read_request(&mut reader)?;
-    if let SecondRequest::RequestTimeout = second {
+    if let OnSecondRequest::RequestTimeout = on_second {
         writer
             .write_all(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             .ok()?;
@@ -48,7 +52,7 @@ fn answer_once(stream: &TcpStream, second: SecondRequest, answered: &mpsc::Sende
     Some(())
 }
 
-/// Reads the head of a request and a body of a known length. Returns the first line, or `None` at the end.
+/// Reads the head of a request and a body of a known length. Returns the first line, or `None` if the connection ends.
 fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<String> {
     let (mut first, mut length) = (None, 0);
     loop {
@@ -71,8 +75,8 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<String> {
 
 #[tokio::test]
 async fn closed_kept_connection_is_replaced() {
-    for second in [SecondRequest::CloseConnection, SecondRequest::RequestTimeout] {
-        let (client, requests) = serve_one_per_connection(second);
+    for on_second in [OnSecondRequest::CloseConnection, OnSecondRequest::RequestTimeout] {
+        let (client, requests) = serve_one_per_connection(on_second);
         for _ in 0..6 {
             client.session(&SessionId::parse("s").unwrap()).await.result.unwrap();
         }
@@ -80,10 +84,10 @@ async fn closed_kept_connection_is_replaced() {
     }
 }
 
-/// Two requests at the same time leave two kept connections. Both of them are closed.
+/// Three requests at the same time leave three kept connections. The server closes all of them.
 #[tokio::test]
 async fn several_closed_connections_are_replaced() {
-    let (client, requests) = serve_one_per_connection(SecondRequest::CloseConnection);
+    let (client, requests) = serve_one_per_connection(OnSecondRequest::CloseConnection);
     let id = SessionId::parse("s").unwrap();
     for _ in 0..3 {
         let (first, second, third) =
@@ -98,7 +102,7 @@ async fn several_closed_connections_are_replaced() {
 
 #[tokio::test]
 async fn release_uses_a_new_connection() {
-    let (client, requests) = serve_one_per_connection(SecondRequest::CloseConnection);
+    let (client, requests) = serve_one_per_connection(OnSecondRequest::CloseConnection);
     let id = SessionId::parse("s").unwrap();
     client.session(&id).await.result.unwrap();
     let permission = ReleasePermission::unless_read_only(false).unwrap();
@@ -115,15 +119,15 @@ async fn empty_release_response_is_confirmed() {
         let id = SessionId::parse("s").unwrap();
         let permission = ReleasePermission::unless_read_only(false).unwrap();
         let reply = permission.release(&client, &id).await.result.unwrap();
-        let ReleaseReply::Empty { fetched } = reply else { panic!("{reply:?}") };
+        let ReleaseResponse::Empty { fetched } = reply else { panic!("{reply:?}") };
         assert_eq!(fetched.unwrap().id, id);
         let methods: Vec<String> = requests.try_iter().map(|line| line[..4].to_owned()).collect();
         assert_eq!(methods, ["POST", "GET "], "{status}");
     }
 }
 
-/// Starts a server that answers every GET with a session, and every POST with `post_response`. Returns its client, and the
-/// first line of each request.
+/// Starts a server that answers every GET with a session, and every POST with `post_response`. Returns a client of the
+/// server, and the first lines of all requests.
 fn serve_releases(post_response: &str) -> (Client, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
@@ -158,7 +162,7 @@ async fn release_without_response_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn server_that_closes_every_connection_gets_one_request_each() {
+async fn failure_on_new_connection_is_not_repeated() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
     let (sender, connections) = mpsc::channel();
@@ -172,5 +176,5 @@ async fn server_that_closes_every_connection_gets_one_request_each() {
         let error = client.session(&SessionId::parse("s").unwrap()).await.result.unwrap_err();
         assert_eq!(error.kind, ApiErrorKind::NoResponse);
     }
-    assert_eq!(connections.try_iter().count(), 3, "no connection was a kept one, so no request is repeated");
+    assert_eq!(connections.try_iter().count(), 3, "no kept connection exists, so no request is repeated");
 }

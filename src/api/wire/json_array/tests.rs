@@ -104,8 +104,8 @@ fn error_position_matches_serde_json() {
     }
 }
 
-/// Random JSON tokens after an opening bracket.
-fn random_array() -> impl Strategy<Value = String> {
+/// Random JSON tokens after an opening bracket. Most of these texts are not valid arrays.
+fn random_tokens() -> impl Strategy<Value = String> {
     let token = prop_oneof![
         Just("["),
         Just("]"),
@@ -129,10 +129,10 @@ fn random_array() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn chunk_boundaries_do_not_matter(text in random_array(), cuts in proptest::collection::vec(1..9_usize, 1..60)) {
+    fn chunk_boundaries_do_not_matter(text in random_tokens(), lengths in proptest::collection::vec(1..9_usize, 1..60)) {
         let (mut remaining, mut chunks) = (text.as_bytes(), Vec::new());
-        for cut in cuts {
-            let (chunk, tail) = remaining.split_at(cut.min(remaining.len()));
+        for length in lengths {
+            let (chunk, tail) = remaining.split_at(length.min(remaining.len()));
             chunks.push(chunk);
             remaining = tail;
         }
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn elements_match_serde_json(text in random_array()) {
+    fn elements_match_serde_json(text in random_tokens()) {
         match (serde_json::from_str::<Vec<&RawValue>>(&text), split_at_once(&text)) {
             (Ok(expected), result) => {
                 let expected: Vec<String> = expected.into_iter().map(|raw| raw.get().to_owned()).collect();

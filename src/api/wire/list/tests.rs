@@ -83,7 +83,7 @@ fn list_quoting_api_key_is_redacted() {
 }
 
 #[test]
-fn truncated_list_differs_from_broken() {
+fn truncated_list_differs_from_broken_list() {
     let mut reader = ListReader::new(InternCache::default(), api_key());
     reader.push(b"[7,\n {\"id\":\"a\",").unwrap();
     let message = reader.push(b"\"status\":RUNNING}]").unwrap_err().description();

@@ -61,8 +61,8 @@ fn every_kind() -> Vec<Event> {
             last_alive: Some((at_ms(9_084), Status::Running)),
         },
         EventKind::Contradicted { from: Status::Completed, to: Status::Running },
-        EventKind::ContradictoryReplies,
-        EventKind::RepliesAgree { changes: 57 },
+        EventKind::ContradictoryResponses,
+        EventKind::ResponsesAgree { changes: 57 },
         EventKind::ExpiryMoved { from: at_ms(902_000), to: at_ms(1_802_000) },
         EventKind::KeepAliveChanged(true),
         EventKind::RegionChanged { from: Region::UsWest2, to: Region::from_api("mars-1") },
@@ -132,7 +132,7 @@ fn every_kind_matches_documentation() {
     for name in &names {
         assert!(document.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
     }
-    assert_eq!(names.len(), 26, "add a new kind of event here and to docs/events.md");
+    assert_eq!(names.len(), 28, "add a new kind of event here and to docs/events.md");
 }
 
 #[test]

@@ -79,10 +79,10 @@ impl EventKind {
                     zone.short_date_time(*to, today)
                 )
             }
-            Self::ContradictoryReplies => {
+            Self::ContradictoryResponses => {
                 "contradictory replies: it changes back and forth; the changes are counted until the replies agree".into()
             }
-            Self::RepliesAgree { changes } => format!("the replies agree again, after {changes} contradictory ones"),
+            Self::ResponsesAgree { changes } => format!("the replies agree again, after {changes} contradictory ones"),
             Self::KeepAliveChanged(true) => "keep-alive was switched on".into(),
             Self::KeepAliveChanged(false) => "keep-alive was switched off".into(),
             Self::RegionChanged { from, to } => format!("region {} → {}", from.sanitise(24), to.sanitise(24)),

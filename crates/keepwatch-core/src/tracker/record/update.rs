@@ -277,12 +277,12 @@ impl Record {
                 });
                 outcome.is_newly_ended = false;
                 if consistency == Consistency::Contradictory {
-                    outcome.events.push((interval, EventKind::ContradictoryReplies));
+                    outcome.events.push((interval, EventKind::ContradictoryResponses));
                 }
             }
             Consistency::AgreesAgain(told, changes) => {
                 let now = TimeInterval::at(clock, at.received);
-                outcome.events.push((now, EventKind::RepliesAgree { changes }));
+                outcome.events.push((now, EventKind::ResponsesAgree { changes }));
                 self.detect_changes(&told, new, at, true, now, clock, outcome);
                 if told.status.phase() != Phase::Ended
                     && let Some(event) = self.ended_event(new, &told, clock)

@@ -54,7 +54,7 @@ fn contradictory_changes_are_counted() {
     for (second, version) in (1..).zip(versions) {
         let second = f64::from(second);
         for event in apply(&mut tracker, session_response(second, second + 0.1, version)) {
-            if let EventKind::RepliesAgree { changes } = event {
+            if let EventKind::ResponsesAgree { changes } = event {
                 agree = Some(changes);
             }
         }
