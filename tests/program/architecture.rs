@@ -1,4 +1,4 @@
-//! Import rules between the modules of the `keepwatch` package. Cargo enforces the rules between crates.
+//! Checks the import rules between the modules of the `keepwatch` package. Cargo enforces the rules between crates.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The scenario `chaos` and the ground-truth file of `keepwatch simulate`, from the command line.
+//! Tests two features of the command line: the scenario `chaos`, and the ground-truth file of `keepwatch simulate`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ fn chaos(args: &[&str]) -> SimulateProgram {
 }
 
 /// Returns the ids of the sessions that run when chaos begins. On a busy machine the response can come so late that
-/// other sessions run or a fault has begun. This then starts the simulator again.
+/// other sessions run or a fault has begun. In that case, starts the simulator again.
 fn ids_at_start(args: &[&str]) -> Vec<String> {
     let deadline = now() + TEST_TIMEOUT;
     loop {
@@ -47,14 +47,18 @@ fn lines(path: &Path) -> Vec<Value> {
 #[test]
 fn same_seed_gives_same_sessions() {
     let ids = |seed: &str| ids_at_start(&["--seed", seed, "--sessions", "200"]);
-    let (one, again, other) = (ids("7"), ids("7"), ids("8"));
-    let both = one.iter().filter(|id| again.contains(id)).count();
-    // A busy machine requests the two lists at different ages of the scenario, so a few sessions differ.
-    // Up to 200 live at a time, and a few of those are not running.
-    assert!((150..=200).contains(&one.len()) && both * 2 > one.len(), "{both} of {}", one.len());
-    assert!(!one.iter().any(|id| other.contains(id)));
-    let usual = ids_at_start(&[]); // by default, up to 36 live at a time
-    assert!((25..=36).contains(&usual.len()), "{}", usual.len());
+    let (seed_7, seed_7_again, seed_8) = (ids("7"), ids("7"), ids("8"));
+    let common = seed_7.iter().filter(|id| seed_7_again.contains(id)).count();
+    // A busy machine requests the two lists at different ages of the scenario, so some sessions differ. Up to 200
+    // sessions live at a time, and a few of those are not running.
+    assert!(
+        (150..=200).contains(&seed_7.len()) && common * 2 > seed_7.len(),
+        "{common} of {} sessions are the same",
+        seed_7.len()
+    );
+    assert!(!seed_7.iter().any(|id| seed_8.contains(id)), "another seed gives other sessions");
+    let by_default = ids_at_start(&[]); // up to 36 live at a time
+    assert!((25..=36).contains(&by_default.len()), "{}", by_default.len());
 }
 
 #[test]
@@ -78,18 +82,18 @@ fn truth_file_is_private_and_written_live() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let settings = json!({ "projectId": api.project, "keepAlive": true, "timeout": 900 });
     let id = api.post("/v1/sessions", &settings).body["id"].clone();
-    let find_fact =
+    let find_event =
         |event: &str| lines(&path).into_iter().find(|line| line["session"] == id && line["event"] == event);
-    wait_until("the session's start in the file", || find_fact("started").is_some());
-    let appeared = find_fact("appeared").unwrap();
+    wait_until("the session's start in the file", || find_event("started").is_some());
+    let appeared = find_event("appeared").unwrap();
     assert_eq!((&appeared["v"], &appeared["keep_alive"]), (&json!(1), &json!(true)));
 
     let session_path = format!("/v1/sessions/{}", id.as_str().unwrap());
     api.post(&session_path, &json!({ "status": "REQUEST_RELEASE", "projectId": api.project }));
-    wait_until("the session's end in the file", || find_fact("ended").is_some());
-    let ended = find_fact("ended").unwrap();
+    wait_until("the session's end in the file", || find_event("ended").is_some());
+    let ended = find_event("ended").unwrap();
     assert_eq!((&ended["status"], &ended["cause"]), (&json!("COMPLETED"), &json!("released")));
-    // Up to the milliseconds.
+    // The times are compared up to the milliseconds.
     let ended_at = api.get(&session_path).body["endedAt"].as_str().unwrap().get(..23).unwrap().to_owned();
     assert!(
         ended["at"] == ended["states_ended_at"] && ended["at"].as_str().unwrap().starts_with(&ended_at),
@@ -101,7 +105,7 @@ fn truth_file_is_private_and_written_live() {
 }
 
 #[test]
-fn truth_file_lists_each_fact_once() {
+fn truth_file_has_each_event_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.ndjson");
     let api = chaos(&["--seed", "7", "--sessions", "300", "--truth", path.to_str().unwrap()]);
@@ -109,10 +113,10 @@ fn truth_file_lists_each_fact_once() {
     let code = api.interrupt();
     assert_eq!(code, Some(0));
     let text = fs::read_to_string(&path).unwrap();
-    let mut facts: Vec<&str> = text.lines().collect();
-    let written = facts.len();
-    facts.sort_unstable();
-    facts.dedup();
-    let appeared = facts.iter().filter(|line| line.contains("\"appeared\"")).count();
-    assert!(text.ends_with("}\n") && facts.len() == written && appeared >= 300, "{appeared} of {written}");
+    let mut events: Vec<&str> = text.lines().collect();
+    let written = events.len();
+    events.sort_unstable();
+    events.dedup();
+    let appeared = events.iter().filter(|line| line.contains("\"appeared\"")).count();
+    assert!(text.ends_with("}\n") && events.len() == written && appeared >= 300, "{appeared} of {written}");
 }

@@ -1,10 +1,10 @@
 //! The soak test: the whole program on a terminal watches a thousand sessions of the scenario `chaos`, with faults of
-//! every kind, while the test presses keys, resizes the terminal and releases sessions as another client. Then the
-//! checker compares the journal with the simulator's ground truth, and the program's memory, threads, sockets and files
-//! with their limits.
+//! every kind. Meanwhile the test sends keystrokes, resizes the terminal and releases sessions as another client.
+//! Afterwards the checker compares the journal with the simulator's ground truth. The test also compares the program's
+//! memory, threads, sockets and files with their limits.
 //!
 //! ```text
-//!   chaos ──► simulator ◄──── keepwatch on a pty ◄── keys, sizes        another client ──► releases
+//!   chaos ──► simulator ◄──── keepwatch on a pty ◄── keystrokes, sizes  another client ──► releases
 //!                │                  │
 //!      truth, requests          journal ──► keepwatch history --json
 //!                └───────┬──────────┘
@@ -38,26 +38,27 @@ use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, Terminal, TestSimulator, clean_
 use checks::{Checker, Findings, RequestLog};
 use resources::{Measurement, ResourceHistory};
 
-/// Sessions that live at the same time.
-const LIVING: usize = 1000;
+/// Number of sessions that live at the same time.
+const LIVE_SESSIONS: usize = 1000;
 /// Poll interval of the program.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Time after which all bounded collections are full, so that memory must be flat. Half of the soak if that is shorter.
-const WARM: Duration = Duration::from_secs(12 * 60);
-/// Shortest long soak. In less time bounded collections are not full yet, so memory grows.
-const LEAST: Duration = Duration::from_secs(10 * 60);
+/// Time after which all bounded collections are full, so that memory must be flat.
+const WARM_UP: Duration = Duration::from_secs(12 * 60);
+/// Shortest long soak. It measures the growth of memory for as long as it warms up.
+const MIN_LONG_SOAK: Duration = Duration::from_secs(24 * 60);
 
 /// Limits of the program's resources.
 const RESOURCE_LIMITS: resources::ResourceLimits =
     resources::ResourceLimits { threads: 16, sockets: 16, files: 24, rss_kb: 64_000 };
-/// Most that memory may grow after [`WARM`], in kB a minute. The smallest heap allocation takes 32 bytes; leaking one
-/// for each session and poll would be 937 kB a minute.
-const MOST_GROWTH: f64 = 300.0;
+/// Maximum growth of memory after [`WARM_UP`], in kB a minute. The smallest heap allocation takes 32 bytes. A leak of
+/// one allocation for each session and poll would be 937 kB a minute.
+const MAX_GROWTH: f64 = 300.0;
 
-/// Most requests in flight: four polls, four more that the keystroke `r` sends, and one of the other client.
-const MOST_IN_FLIGHT: u64 = 4 + 4 + 1;
+/// Maximum number of requests in flight: four polls, four more that the keystroke `r` sends, and one of the other
+/// client.
+const MAX_IN_FLIGHT: u64 = 4 + 4 + 1;
 
-/// Keystrokes. The test presses a random element of this list at a time.
+/// Keystrokes. The test sends one random element of this array at a time.
 const KEYS: [&str; 24] = [
     "j",
     "k",
@@ -99,35 +100,36 @@ fn minute_of_chaos_loses_no_session() {
 fn half_hour_of_chaos_keeps_memory_flat() {
     let length = std::env::var("KEEPWATCH_SOAK").ok();
     let length = length.map_or(Duration::from_secs(30 * 60), |it| humantime::parse_duration(&it).unwrap());
-    assert!(length >= LEAST, "a soak shorter than {LEAST:?} cannot show how memory grows");
+    assert!(length >= MIN_LONG_SOAK, "the soak takes at least {MIN_LONG_SOAK:?}, to show how memory grows");
     let result = soak(length);
     println!("\n{result}");
-    result.assert_passed(Some(WARM.min(length / 2)));
+    result.assert_passed(Some(WARM_UP));
 }
 
 /// Measurements and findings of a soak.
 struct SoakResult {
     resources: ResourceHistory,
     findings: Findings,
-    in_flight: u64,
+    /// Maximum number of requests that were in flight at the same time.
+    max_in_flight: u64,
 }
 
 impl SoakResult {
-    /// Asserts that no session is lost, no verdict is wrong, all resources are within their limits and, if `warm` is
-    /// given, memory does not grow after that time.
-    fn assert_passed(&self, warm: Option<Duration>) {
+    /// Asserts that no session is lost, no verdict is wrong, and all resources are within their limits. If `warm_up` is
+    /// given, also asserts that memory grows by at most [`MAX_GROWTH`] after that time.
+    fn assert_passed(&self, warm_up: Option<Duration>) {
         let problems = &self.findings.problems;
         assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
-        let most = MOST_IN_FLIGHT;
-        assert!(self.in_flight <= most, "{} requests in flight, limit {most}", self.in_flight);
-        self.resources.assert_within(&RESOURCE_LIMITS, warm.map(|warm| (warm, MOST_GROWTH)));
+        let count = self.max_in_flight;
+        assert!(count <= MAX_IN_FLIGHT, "{count} requests in flight, limit {MAX_IN_FLIGHT}");
+        self.resources.assert_within(&RESOURCE_LIMITS, warm_up.map(|warm_up| (warm_up, MAX_GROWTH)));
     }
 }
 
 impl fmt::Display for SoakResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { findings, in_flight, .. } = self;
-        writeln!(f, "{findings}  at most {in_flight} requests in flight")
+        let Self { findings, max_in_flight, .. } = self;
+        writeln!(f, "{findings}  at most {max_in_flight} requests in flight")
     }
 }
 
@@ -147,14 +149,16 @@ fn soak(length: Duration) -> SoakResult {
 
     api.control.clear_faults();
     let faults_ended = api.control.now();
-    let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
-    // Leaves any popup or input. Presses Esc slowly: right before another keystroke it counts as Alt.
+    let checker =
+        Checker::new(&api.control.ground_truth(unlimited_window()), &scenario, INTERVAL, faults_ended);
+    // Leave any popup or text field. Wait after each Esc, because an Esc right before another keystroke counts as Alt.
     for _ in 0..4 {
         terminal.press("\x1b");
         wait_for_time(&api, api.control.now().plus(Offset::from_duration(Duration::from_millis(150))));
     }
-    // Sends the polls that wait for a retry delay, and ends a pause, which a filter typed in the wrong place may have
-    // begun. On a busy machine the last Esc and the first r may count as Alt-r.
+    // `r` sends the polls that wait for a retry delay. It also ends a pause: if the filter `!keep:yes` was typed while
+    // no text field was open, its `p` has paused polling. Send `r` twice, because on a busy machine the last Esc and
+    // the first `r` may count as Alt-r.
     terminal.press("rr");
     wait_for_final_polls(&terminal, &api, &mut requests, &checker);
     assert!(!String::from_utf8_lossy(&terminal.raw()).contains("panicked at"), "{}", terminal.screen());
@@ -165,10 +169,11 @@ fn soak(length: Duration) -> SoakResult {
     let quit = api.control.now();
     let history = history(&journal);
     // The truth has grown since the first checker got it.
-    let checker = Checker::new(&api.control.ground_truth(everything()), &scenario, INTERVAL, faults_ended);
+    let checker =
+        Checker::new(&api.control.ground_truth(unlimited_window()), &scenario, INTERVAL, faults_ended);
     let findings = checker.check(&history, &requests, quit);
     assert!(recording.metadata().unwrap().len() > 100_000, "the recording is too short");
-    SoakResult { resources, findings, in_flight: api.counts().max_in_flight }
+    SoakResult { resources, findings, max_in_flight: api.counts().max_in_flight }
 }
 
 /// Prints the measurements. The caller does so before any check, because a failing check ends the soak.
@@ -177,20 +182,20 @@ fn print_resources(resources: &ResourceHistory) {
     println!("\n{resources}");
 }
 
-/// Returns the chaos scenario without sessions that start after the soak.
+/// Returns the chaos scenario without the sessions that appear after the soak.
 fn soak_scenario(length: Duration) -> Scenario {
-    let mut scenario = chaos::scenario(chaos::DEFAULT_SEED, LIVING);
+    let mut scenario = chaos::scenario(chaos::DEFAULT_SEED, LIVE_SESSIONS);
     let end = Offset::from_duration(length + 4 * TEST_TIMEOUT);
     scenario.sessions.retain(|session| session.appears < end);
     scenario
 }
 
 /// Returns a window without limits.
-fn everything() -> Window {
+fn unlimited_window() -> Window {
     Window { from: Offset::from_micros(i64::MIN), to: Offset::NEVER }
 }
 
-/// Presses keys, resizes the terminal, releases sessions and measures resources, for `length`.
+/// Sends keystrokes, resizes the terminal, releases sessions and measures resources, for `length`.
 fn disturb(
     terminal: &mut Terminal,
     api: &TestSimulator,
@@ -228,15 +233,15 @@ fn wait_for_time(api: &TestSimulator, at: Offset) {
     }
 }
 
-/// Releases a recent session, as another client with the same API key would. A fault may prevent it.
+/// Releases a recent session, as another client with the same API key would. A fault may prevent the release.
 fn release(api: &TestSimulator, rng: &mut fastrand::Rng) {
     let now = api.control.now();
     // The last four minutes, in microseconds.
     let recent = Window { from: now.plus(Offset::from_micros(-240_000_000)), to: now };
-    let facts: Vec<TruthEvent> = api.control.ground_truth(recent);
-    let appeared =
-        facts.iter().filter(|fact| matches!(fact.kind, TruthEventKind::Appeared { .. })).collect::<Vec<_>>();
-    let Some(fact) = rng.choice(&appeared) else { return };
+    let events: Vec<TruthEvent> = api.control.ground_truth(recent);
+    let appeared: Vec<&TruthEvent> =
+        events.iter().filter(|event| matches!(event.kind, TruthEventKind::Appeared { .. })).collect();
+    let Some(event) = rng.choice(&appeared) else { return };
     let address = api.url.trim_start_matches("http://");
     let body = r#"{"status":"REQUEST_RELEASE"}"#;
     let mut stream = TcpStream::connect(address).unwrap();
@@ -244,13 +249,13 @@ fn release(api: &TestSimulator, rng: &mut fastrand::Rng) {
     let request = format!(
         "POST /v1/sessions/{} HTTP/1.1\r\nHost: {address}\r\nX-BB-API-Key: {KEY}\r\nConnection: close\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        fact.id,
+        event.id,
         body.len()
     );
     let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_end(&mut Vec::new()));
 }
 
-/// Waits until the program has polled each session that it had seen and that ended before the faults did.
+/// Waits until the program has polled each session that it had seen and that ended before the faults were cleared.
 fn wait_for_final_polls(
     terminal: &Terminal,
     api: &TestSimulator,

@@ -1,4 +1,4 @@
-//! The command line: printed output and exit codes. Other modules use [`run_with`] to run a command to its end.
+//! Tests the printed output and the exit codes of commands. Other modules use [`run_with`] to run a command to its end.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::harness::{
 };
 
 /// A running session with unusual metadata, and a session that has ended.
-const TWO: &str = r#"
+const TWO_SESSIONS: &str = r#"
 [[session]]
 id = "s-1"
 created = "-2m"
@@ -24,14 +24,16 @@ keep_alive = true
 ends = { at = "-9m", status = "COMPLETED" }
 "#;
 
+/// Exit code, standard output and standard error of a command.
 pub(crate) struct RunOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-/// Runs `keepwatch ARGS` with `input` on its standard input. Panics if it prints the API key or panics itself.
-pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunOutput {
+/// Runs `keepwatch ARGS` with the text `stdin` on its standard input. Asserts that the command does not print the API
+/// key and does not panic.
+pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], stdin: &str) -> RunOutput {
     let mut child = Command::new(PROGRAM)
         .args(args)
         .env_clear()
@@ -42,15 +44,15 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], input: &str) -> RunO
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read its input may have exited already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    // A program that does not read its standard input may have exited already.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = collect_output(child);
     let run = RunOutput {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     };
-    assert!(!run.out.contains(KEY) && !run.err.contains(KEY), "the API key was printed");
+    assert!(!run.out.contains(KEY) && !run.err.contains(KEY), "the API key is not printed");
     assert!(!run.err.contains("panicked") && !run.err.contains("BACKTRACE"), "{}", run.err);
     run
 }
@@ -61,7 +63,7 @@ fn run(api: &TestSimulator, args: &[&str]) -> RunOutput {
 
 #[test]
 fn get_prints_aligned_sanitised_table() {
-    let api = TestSimulator::serve(TWO);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let run = run(&api, &["get", "--utc", "s-1", "s-2"]);
     assert_eq!(run.code, 0, "{}", run.err);
     let lines: Vec<&str> = run.out.lines().collect();
@@ -75,18 +77,21 @@ fn get_prints_aligned_sanitised_table() {
 
 #[test]
 fn get_json_uses_api_field_names() {
-    let api = TestSimulator::serve(TWO);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let run = run(&api, &["get", "--json", "s-1"]);
     let sessions: Vec<Value> = serde_json::from_str(&run.out).unwrap();
-    assert_eq!(sessions.len(), 1, "a single session is not in an array");
+    assert_eq!(sessions.len(), 1, "a single session is in an array, too");
     assert_eq!(sessions[0]["id"], "s-1");
     assert_eq!(sessions[0]["userMetadata"]["note"], "a\u{1b}[31mb");
     assert!(sessions[0].get("connectUrl").is_none() && sessions[0].get("signingKey").is_none());
 }
 
 #[test]
-fn get_reveals_secrets_only_with_reveal() {
-    let api = TestSimulator::serve(TWO);
+fn get_prints_connect_url_only_with_reveal() {
+    let api = TestSimulator::serve(TWO_SESSIONS);
+    for args in [&["get", "s-1"][..], &["get", "--json", "s-1"]] {
+        assert!(!run(&api, args).out.contains("wss://"), "{args:?}");
+    }
     let revealed: Vec<Value> =
         serde_json::from_str(&run(&api, &["get", "--json", "--reveal", "s-1"]).out).unwrap();
     assert!(api.connect_urls().contains(&revealed[0]["connectUrl"].as_str().unwrap().to_owned()));
@@ -95,37 +100,39 @@ fn get_reveals_secrets_only_with_reveal() {
 
 #[test]
 fn exit_codes_distinguish_errors() {
-    let api = TestSimulator::serve(TWO);
-    let missing = run(&api, &["get", "s-1", "no-such-1"]);
-    assert_eq!(missing.code, 4);
-    assert!(missing.out.contains("s-1") && missing.err.contains("no-such-1") && missing.err.contains("404"));
-    assert_eq!(missing.err.lines().count(), 1, "{}", missing.err);
+    let api = TestSimulator::serve(TWO_SESSIONS);
+    let unknown_session = run(&api, &["get", "s-1", "no-such-1"]);
+    assert_eq!(unknown_session.code, 4);
+    assert!(unknown_session.out.contains("s-1"), "{}", unknown_session.out);
+    let err = unknown_session.err;
+    assert!(err.contains("no-such-1") && err.contains("404"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
 
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());
     let rejected = run_with(&["get", "s-1"], &[url, ("BROWSERBASE_API_KEY", "wrong")], "");
     assert_eq!(rejected.code, 3);
-    let keyless = run_with(&["get", "s-1"], &[url], "");
-    assert_eq!(keyless.code, 3);
+    let without_key = run_with(&["get", "s-1"], &[url], "");
+    assert_eq!(without_key.code, 3);
     assert!(
-        keyless.err.contains("BROWSERBASE_API_KEY") && keyless.err.contains("keepwatch demo"),
+        without_key.err.contains("BROWSERBASE_API_KEY") && without_key.err.contains("keepwatch demo"),
         "{}",
-        keyless.err
+        without_key.err
     );
 
     // The listener is dropped at once, so nothing listens on its port.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed_address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let unreachable = run_with(
-        &["get", "s-1", "--base-url", &format!("http://{free}")],
+        &["get", "s-1", "--base-url", &format!("http://{closed_address}")],
         &[("BROWSERBASE_API_KEY", KEY)],
         "",
     );
     assert_eq!(unreachable.code, 5, "{}", unreachable.err);
 
-    for usage in
+    for args in
         [&["get"][..], &["--interval", "0s"], &["--no-such"], &["histroy"], &["demo", "--scenario", "nope"]]
     {
-        let run = run(&api, usage);
-        assert_eq!(run.code, 2, "{usage:?}: {}", run.err);
+        let run = run(&api, args);
+        assert_eq!(run.code, 2, "{args:?}: {}", run.err);
         assert!(!run.err.is_empty());
     }
     assert_eq!(run(&api, &["--help"]).code, 0);
@@ -134,7 +141,7 @@ fn exit_codes_distinguish_errors() {
 
 #[test]
 fn misspelt_command_gets_suggestion() {
-    let api = TestSimulator::serve(TWO);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let run = run(&api, &["siumlate"]);
     assert_eq!(run.code, 2);
     assert!(run.err.contains("keepwatch simulate"), "{}", run.err);
@@ -143,7 +150,7 @@ fn misspelt_command_gets_suggestion() {
 
 #[test]
 fn api_key_is_read_from_file_or_stdin() {
-    let api = TestSimulator::serve(TWO);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, format!("{KEY}\n")).unwrap();
@@ -158,7 +165,7 @@ fn api_key_is_read_from_file_or_stdin() {
 
 #[test]
 fn closed_stdout_is_not_an_error() {
-    let api = TestSimulator::serve(TWO);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let script = format!("'{PROGRAM}' get s-1 s-2 --json; echo $? >&2");
     let output = output(
         Command::new("/bin/sh")
@@ -185,9 +192,9 @@ fn simulate_serves_until_interrupted() {
     let export = lines.find(|line| line.starts_with("export BROWSERBASE_BASE_URL=")).unwrap();
     let url = export.split('=').nth(1).unwrap();
     assert!(lines.next().unwrap().starts_with("export BROWSERBASE_API_KEY="));
-    let missing =
+    let unknown_session =
         run_with(&["get", "no-such-1"], &[("BROWSERBASE_BASE_URL", url), ("BROWSERBASE_API_KEY", KEY)], "");
-    assert_eq!(missing.code, 4, "{}", missing.err);
+    assert_eq!(unknown_session.code, 4, "{}", unknown_session.err);
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(wait_for_exit(&mut child).code(), Some(0));
@@ -195,7 +202,7 @@ fn simulate_serves_until_interrupted() {
 
 #[test]
 fn rejected_api_key_stops_get_early() {
-    let api = TestSimulator::serve(TWO);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let ids: Vec<String> = (0..40).map(|index| format!("s-{index}")).collect();
     let args: Vec<&str> = std::iter::once("get").chain(ids.iter().map(String::as_str)).collect();
     let url = ("BROWSERBASE_BASE_URL", api.url.as_str());

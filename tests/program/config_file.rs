@@ -1,4 +1,4 @@
-//! The config file and the shell completions: options, warnings and errors, with no API key in any output.
+//! Tests the config file and the shell completions: options, warnings and errors. No output may have an API key.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use keepwatch::cli::Cli;
 
 use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output};
 
-const ONE: &str = "[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\ntimeout = \"1h\"\n";
+const ONE_SESSION: &str = "[[session]]\nid = \"s-1\"\ncreated = \"-2m\"\ntimeout = \"1h\"\n";
 
 /// A home folder with a config file.
 struct Home(tempfile::TempDir);
@@ -43,20 +43,20 @@ impl Home {
         );
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (out, err) = (text(output.stdout), text(output.stderr));
-        assert!(!out.contains(KEY) && !err.contains(KEY), "the API key was printed: {out}{err}");
+        assert!(!out.contains(KEY) && !err.contains(KEY), "the API key is not printed: {out}{err}");
         (output.status.code().unwrap(), out, err)
     }
 }
 
 #[test]
 fn arguments_override_config_file() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let home = Home::new("");
-    let key = home.write("key", KEY);
+    let key_path = home.write("key", KEY);
     home.write(
         ".config/keepwatch/config.toml",
         &format!(
-            "base-url = {:?}\napi-key-command = [\"cat\", {key:?}]\nutc = true\nuttc = 1\n[get]\njson = true\n",
+            "base-url = {:?}\napi-key-command = [\"cat\", {key_path:?}]\nutc = true\nuttc = 1\n[get]\njson = true\n",
             api.url
         ),
     );
@@ -71,7 +71,7 @@ fn arguments_override_config_file() {
 
 #[test]
 fn api_key_command_gets_no_api_key() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let script = "test -z \"$BROWSERBASE_API_KEY\" || echo it got an API key >&2; echo asked >&2; exit 3";
     let home = Home::new(&format!(
         "[profile.a]\nbase-url = {:?}\napi-key-command = [\"sh\", \"-c\", {script:?}]\n",
@@ -98,7 +98,7 @@ fn ctrl_c_stops_api_key_command() {
 
 #[test]
 fn screen_lists_unknown_config_options() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let home = Home::new("read_only = true\n\"\\u001b]0;x\\u0007\" = 1\n");
     let env = [("HOME", home.path().to_str().unwrap())];
     let mut terminal = Terminal::keepwatch(&api, &[], &env, 140, 40);
@@ -113,7 +113,7 @@ fn screen_lists_unknown_config_options() {
 
 #[test]
 fn read_only_config_forbids_release() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let home = Home::new(&format!("read-only = true\nbase-url = {:?}\n", api.url));
     let env = [("BROWSERBASE_API_KEY", KEY)];
     let (code, _, err) = home.run(&["release", "s-1", "--confirm", "s-1"], &env);
@@ -130,7 +130,7 @@ fn broken_config_file_exits_with_2() {
         assert!(err.contains("is no TOML in line 1, column 12"), "{err}");
     }
     for args in [&["--version"][..], &["--help"], &["config"], &["completions", "fish"]] {
-        assert_eq!(home.run(args, &[]).0, 0, "{args:?} read the config file");
+        assert_eq!(home.run(args, &[]).0, 0, "{args:?} does not read the config file");
     }
     let (code, _, err) = home.run(&["get", "s-1", "--config", "/no/such.toml"], &[]);
     assert!(code == 2 && err.contains("/no/such.toml can not be read"), "{err}");
@@ -142,7 +142,7 @@ fn printed_default_config_changes_nothing() {
     let (code, text, err) = home.run(&["config"], &[("KEEPWATCH_CONFIG", "/no/such")]);
     assert_eq!((code, err.as_str()), (0, ""));
     home.write(".config/keepwatch/config.toml", &text);
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let (code, out, err) = home.run(&["get", "s-1"], &env);
     assert!(code == 0 && out.contains("RUNNING") && err.is_empty(), "{out}{err}");

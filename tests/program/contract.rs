@@ -1,5 +1,6 @@
-//! The API contract in `tests/contract`, from both sides. The simulator's responses must match the schemas. The program
-//! must handle every session that a schema allows, even from a server that implements only `GET /v1/sessions/{id}`.
+//! Tests the API contract in `tests/contract` from both sides. The simulator's responses must match the schemas. The
+//! program must handle every session that a schema allows, even if `GET /v1/sessions/{id}` is the only endpoint of the
+//! server.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -39,14 +40,14 @@ fn simulator_responses_match_schema() {
     for session in listed {
         assert_valid(SESSION, session);
         for secret in ["connectUrl", "seleniumRemoteUrl", "signingKey"] {
-            assert!(session.get(secret).is_none(), "a list has {secret}");
+            assert!(session.get(secret).is_none(), "a list has no {secret}");
         }
         let id = session["id"].as_str().unwrap();
         let one = get(&api.url, &format!("/v1/sessions/{id}"));
         assert_valid(SESSION, &one);
         if one["status"] == "RUNNING" {
             let again = get(&api.url, &format!("/v1/sessions/{id}"));
-            assert_ne!(one["signingKey"], again["signingKey"], "the signing key did not change");
+            assert_ne!(one["signingKey"], again["signingKey"], "each response has a new signing key");
         }
     }
 }
@@ -91,8 +92,8 @@ fn odd_sessions() -> Vec<Value> {
 }
 
 /// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next session. The requested id
-/// replaces the session's id, unless that is empty. Returns the server's URL.
-fn mock(sessions: Vec<Value>) -> String {
+/// replaces the session's id, unless the session's id is empty. Returns the server's URL.
+fn start_mock_server(sessions: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -132,7 +133,7 @@ fn mock(sessions: Vec<Value>) -> String {
 fn get_prints_unusual_sessions() {
     let sessions = odd_sessions();
     sessions.iter().for_each(|session| assert_valid(SESSION, session));
-    let url = mock(sessions.clone());
+    let url = start_mock_server(sessions.clone());
     let ids: Vec<String> = (0..40).map(|index| format!("id {index}")).collect();
     for format in [&["--json"][..], &[]] {
         let output = output(
@@ -149,7 +150,7 @@ fn get_prints_unusual_sessions() {
             (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!(output.status.code(), Some(0), "{err}");
         if format.is_empty() {
-            assert_eq!(out.lines().count(), 41, "{out}"); // with the table's head
+            assert_eq!(out.lines().count(), 41, "{out}"); // with the headings
             assert!(!out.chars().any(|letter| letter.is_control() && letter != '\n'), "{out}");
         } else {
             let printed: Vec<Value> = serde_json::from_str(&out).unwrap();
@@ -164,19 +165,19 @@ fn get_prints_unusual_sessions() {
 
 #[test]
 fn screen_shows_unusual_sessions() {
-    let url = mock(odd_sessions());
+    let url = start_mock_server(odd_sessions());
     let env = [("BROWSERBASE_BASE_URL", url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let mut command = vec![PROGRAM, "-i", "1s"];
     let ids: Vec<String> = (0..30).map(|index| format!("id {index}")).collect();
     command.extend(ids.iter().map(String::as_str));
-    // High enough for all rows, whatever their order.
+    // The terminal is tall enough for all rows, whatever their order.
     let mut terminal = Terminal::start(&command, &env, 120, 100);
     for id in ["id 0", "id 1", "id 29"] {
         terminal.wait_for(id);
     }
     // Moves, opens the details, sorts, hides metadata, changes panes, and reverses the order.
-    for key in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
-        terminal.press(key);
+    for keystroke in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
+        terminal.press(keystroke);
     }
     terminal.resize(40, 12);
     terminal.resize(120, 40);

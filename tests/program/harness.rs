@@ -34,10 +34,10 @@ pub(crate) fn now() -> Instant {
 /// test that fails runs again on clocks 5 and 25 times slower. A test that fails at every speed fails.
 #[expect(clippy::print_stderr, reason = "the panic before it is printed too")]
 pub(crate) fn at_speed(speed: u32, test: impl Fn(u32)) {
-    for slower in [speed, speed / 5] {
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(slower))) {
+    for attempt_speed in [speed, speed / 5] {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(attempt_speed))) {
             Ok(()) => return,
-            Err(_) => eprintln!("failed on a clock {slower} times as fast; retrying on a slower one"),
+            Err(_) => eprintln!("failed on a clock {attempt_speed} times as fast; retrying on a slower one"),
         }
     }
     test((speed / 25).max(1));
@@ -148,8 +148,8 @@ pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// Returns the environment of every program that a test starts. `PATH` is the only one of the machine's own variables.
-/// Without `HOME` there is no journal, so tests do not see each other's sessions.
+/// Returns the environment of every program that a test starts. Only `PATH` comes from this machine. Without `HOME`
+/// there is no journal, so tests do not see each other's sessions.
 pub(crate) fn clean_env() -> Vec<(String, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
     [("PATH", path.as_str()), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("TZ", "UTC")]
@@ -209,6 +209,7 @@ pub(crate) enum ReadMode {
 /// A program on a pseudo-terminal.
 pub(crate) struct Terminal {
     master: Option<Box<dyn MasterPty + Send>>,
+    /// Sends keystrokes to the program. `None` after [`Terminal::close`].
     input: Option<Box<dyn Write + Send>>,
     child: Box<dyn Child + Send + Sync>,
     /// The state, and a condition variable that is notified of each change to it.
@@ -223,7 +224,7 @@ fn size(columns: u16, rows: u16) -> PtySize {
     PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
 }
 
-fn cells(count: u16) -> NonZeroU16 {
+fn non_zero(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).unwrap()
 }
 
@@ -243,7 +244,8 @@ impl Terminal {
         }
         let child = pair.slave.spawn_command(builder).unwrap();
         drop(pair.slave);
-        let parser = vt100::Parser::new_with_callbacks(cells(rows), cells(columns), 0, OscOutput::default());
+        let parser =
+            vt100::Parser::new_with_callbacks(non_zero(rows), non_zero(columns), 0, OscOutput::default());
         let state = Arc::new((
             Mutex::new(TerminalState {
                 parser,
@@ -267,11 +269,11 @@ impl Terminal {
                 let state = shared.1.wait_while(state, |state| state.read_mode == ReadMode::Stopped).unwrap();
                 let read_mode = state.read_mode;
                 drop(state);
-                let most = if read_mode == ReadMode::Slowly { 24 } else { buffer.len() };
+                let max_count = if read_mode == ReadMode::Slowly { 24 } else { buffer.len() };
                 let count = if read_mode == ReadMode::Closing {
                     0
                 } else {
-                    output.read(&mut buffer[..most]).unwrap_or(0)
+                    output.read(&mut buffer[..max_count]).unwrap_or(0)
                 };
                 if read_mode == ReadMode::Slowly {
                     thread::park_timeout(Duration::from_millis(5));
@@ -357,7 +359,7 @@ impl Terminal {
     }
 
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
-        self.state_guard().parser.set_size(cells(rows), cells(columns));
+        self.state_guard().parser.set_size(non_zero(rows), non_zero(columns));
         self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
     }
 
@@ -390,7 +392,7 @@ impl Terminal {
     }
 
     /// Stops reading, and returns once the reader thread has stopped. A read that waits for bytes must return first, so
-    /// this makes the program redraw until then.
+    /// this method presses Ctrl-L, which makes the program redraw, until then.
     pub(crate) fn stop_reading(&mut self) {
         self.set_read_mode(ReadMode::Stopped);
         let deadline = now() + TEST_TIMEOUT;
@@ -436,7 +438,7 @@ impl Terminal {
         status
     }
 
-    /// Waits until the program exits, and returns how long that took.
+    /// Waits until the program exits. Returns its exit status, and how long that took.
     pub(crate) fn timed_exit(&mut self) -> (ExitStatus, Duration) {
         let start = now();
         (self.wait_for_exit(), start.elapsed())
@@ -450,7 +452,7 @@ impl Terminal {
         assert_eq!(
             format!("{:?}", master.get_termios()),
             self.modes_before,
-            "the terminal's modes are not restored"
+            "the terminal's modes are restored"
         );
         self.wait_for_modes(|screen| {
             !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
@@ -461,7 +463,7 @@ impl Terminal {
         assert_eq!(
             count(b"\x1b[22;0t"),
             count(b"\x1b[23;0t"),
-            "the title is not restored as often as it is saved"
+            "the title is restored as often as it is saved"
         );
         status
     }
@@ -471,7 +473,7 @@ impl Terminal {
         let mut state = self.state_guard();
         while !condition(state.parser.screen()) {
             let left = deadline.saturating_duration_since(now());
-            assert!(!left.is_zero(), "the terminal's modes are not restored");
+            assert!(!left.is_zero(), "timed out waiting for: the terminal's modes are restored");
             state = self.state.1.wait_timeout(state, left.min(Duration::from_millis(50))).unwrap().0;
         }
     }
@@ -479,11 +481,11 @@ impl Terminal {
     /// Asserts that the program did not write its API key, nor any signing key except the ones in the URLs `allowed`.
     pub(crate) fn assert_no_secrets(&self, api: &TestSimulator, allowed: &[&str]) {
         let raw = String::from_utf8_lossy(&self.raw()).into_owned();
-        assert!(!raw.contains(KEY), "the API key was shown");
+        assert!(!raw.contains(KEY), "the API key is not shown");
         for url in api.connect_urls() {
             let signing_key = url.split("signingKey=").nth(1).unwrap_or(&url);
             let is_allowed = allowed.iter().any(|url| url.contains(signing_key));
-            assert!(is_allowed || !raw.contains(signing_key), "a signing key was shown: {url}");
+            assert!(is_allowed || !raw.contains(signing_key), "only allowed signing keys are shown: {url}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The commands without a screen: `events`, `wait` and `explain`. Also the event stream that `keepwatch` prints where a
-//! screen is not possible.
+//! Tests the commands without a screen: `events`, `wait` and `explain`. Also tests the event stream that `keepwatch`
+//! prints where a screen is not possible.
 
 use std::process::{Command, Stdio};
 
@@ -243,15 +243,15 @@ fn simultaneous_ends_are_reported_before_exit() {
     api.control.end_session("s-2", FinalStatus::Completed);
     let output = events.finish(&api);
     assert_eq!(output.code, Some(0), "{}", output.err);
-    let last: Value = serde_json::from_str(output.out.lines().last().unwrap()).unwrap();
+    let last_event: Value = serde_json::from_str(output.out.lines().last().unwrap()).unwrap();
     assert_eq!(
-        (last["event"].as_str(), last["sessions"].as_array().unwrap().len()),
+        (last_event["event"].as_str(), last_event["sessions"].as_array().unwrap().len()),
         (Some("ended_together"), 2)
     );
 }
 
 #[test]
-fn explain_needs_two_requests() {
+fn explain_sends_two_requests() {
     let api = TestSimulator::serve(SESSIONS);
     let output = run(&api, &["explain", "ended-1"]);
     assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
@@ -268,21 +268,23 @@ fn explain_needs_two_requests() {
 fn explain_shows_metadata_only_on_request() {
     let api = TestSimulator::serve(SESSIONS);
     assert!(!run(&api, &["explain", ID]).out.contains(CANARY));
-    let with = run(&api, &["explain", "--with-metadata", ID]);
-    assert!(with.out.contains(CANARY) && with.out.contains("signingKey=••••"), "{}", with.out);
+    let with_metadata = run(&api, &["explain", "--with-metadata", ID]);
+    let out = with_metadata.out;
+    assert!(out.contains(CANARY) && out.contains("signingKey=••••"), "{out}");
 }
 
 #[test]
-fn explain_works_without_projects() {
+fn explain_exit_code_depends_on_session_request() {
     let api = TestSimulator::serve(SESSIONS);
     api.control.add_fault(Fault::with_status(FaultTarget::Projects, StatusCode::FORBIDDEN));
     let output = run(&api, &["explain", "ended-1"]);
     assert_eq!((output.code, output.err.as_str()), (Some(0), ""));
     assert!(output.out.contains("  timeout      15m\n"), "{}", output.out);
 
-    let missing = run(&api, &["explain", "no-such-1"]);
-    assert_eq!(missing.code, Some(4));
-    assert!(missing.out.contains("[request req-") && missing.err.contains("404"), "{}", missing.out);
+    let unknown_session = run(&api, &["explain", "no-such-1"]);
+    assert_eq!(unknown_session.code, Some(4));
+    let (out, err) = (unknown_session.out, unknown_session.err);
+    assert!(out.contains("[request req-") && err.contains("404"), "{out}{err}");
 
     api.control.add_fault(Fault::new(FaultTarget::Retrieve, FaultResponse::Dropped));
     assert_eq!(run(&api, &["explain", "ended-1"]).code, Some(5));
@@ -312,6 +314,6 @@ fn dumb_terminal_streams_text_events() {
     assert!(terminal.wait_for("likely: ").contains("TERM is \"dumb\""));
     assert_eq!(terminal.wait_for_exit().exit_code(), 0);
     let raw = terminal.raw();
-    assert!(!raw.contains(&0x1b), "an escape sequence was written: {}", String::from_utf8_lossy(&raw));
+    assert!(!raw.contains(&0x1b), "no escape sequence is written: {}", String::from_utf8_lossy(&raw));
     terminal.assert_no_secrets(&api, &[]);
 }

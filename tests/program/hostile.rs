@@ -1,5 +1,5 @@
-//! A server whose every text is hostile. The tests run the screen and all commands on a terminal, and check that only
-//! text of bounded length and the program's own sequences reach it.
+//! Tests the program with a server whose every text is hostile. The tests run the screen and all commands on a
+//! terminal. They check that only text of bounded length and the program's own sequences reach the terminal.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{KEY, PROGRAM, Terminal};
 
-/// Returns texts that make a terminal execute sequences, reorder or hide text, or slow down. The last is harmless text
-/// in several scripts. Each begins with a word by which tests find it.
+/// Returns texts that make a terminal execute sequences, reorder or hide text, or slow down. The last text is harmless,
+/// in several scripts. Each text begins with a word by which tests find it.
 fn texts() -> [String; 9] {
     [
         "title\u{1b}]0;owned\u{7}".to_owned(),
@@ -181,13 +181,14 @@ fn is_hostile(c: char) -> bool {
 /// Asserts that the output consists of text and the program's own escape sequences.
 fn assert_harmless(raw: &[u8], name: &str) {
     let text = String::from_utf8_lossy(raw);
-    // The program's own sequences move the cursor and set colours, modes and the title. None of those contains these.
+    // The program's own sequences move the cursor and set colours, modes and the title. None of them contains any of
+    // the following.
     for bad in ["\u{1b}]52", "]0;owned\u{7}", "\u{1b}[2J\u{1b}]", "\u{1b}[1m\u{202e}"] {
         assert!(!text.contains(bad), "{name}: {bad:?}");
     }
     let hostile = text.chars().find(|c| is_hostile(*c) && *c != '\u{7}');
     assert_eq!(hostile, None, "{name}");
-    // The program keeps up to four combining marks on one letter, which some languages need. The text has 2000.
+    // The program keeps up to four combining marks on one letter, which some languages need. The hostile text has 2000.
     let marks = text.split(|c| c != '\u{301}').map(|run| run.chars().count()).max().unwrap_or(0);
     assert!(marks <= 4, "{name}: {marks} marks on one letter");
 }
@@ -201,7 +202,7 @@ fn hostile_text_on_screen_is_sanitised() {
     let env = [("KEEPWATCH_JOURNAL", journal.as_str())];
     let mut terminal = server.start_program(&["-i", "1s", "--record", &file("run.ndjson")], &env);
     terminal.wait_for("日本語");
-    // A keystroke right after Esc counts as Alt and that key, so this waits until the pane or popup is gone.
+    // A keystroke right after Esc counts as Alt with that key, so this closure waits until the pane or popup is gone.
     let leave_with_esc = |terminal: &mut Terminal, text: &str| {
         terminal.wait_for(text);
         terminal.press("\x1b");
@@ -279,7 +280,7 @@ fn hostile_text_in_commands_is_sanitised() {
         all.push_str(&printed);
     }
     for word in ["title", "clip", "c1", "bidi", "zero", "tags", "marks", "lines", "日本語"] {
-        assert!(all.contains(word), "{word} is not shown");
+        assert!(all.contains(word), "{word} is shown");
     }
     let (refused, code) = server.run_to_end(&["get", "a\u{1b}]0;owned\u{7}"], &[]);
     assert!(code == 2 && refused.contains("can not be a session id"), "{refused}");

@@ -1,5 +1,5 @@
-//! The incident scenarios on the screen: `keepwatch demo --scenario` on a terminal of 120×40. Each test selects the
-//! session of every expectation in turn and waits for the expected phrases.
+//! Tests the incident scenarios on the screen: `keepwatch demo --scenario` on a terminal of 120×40. Each test selects
+//! the session of every expectation in turn and waits for the expected phrases.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use browserbase_simulator::{Expectation, Scenario};
 
 use crate::harness::{PROGRAM, Terminal, at_speed};
 
-/// A scenario that takes longer than this plays 100 times as fast as the clock, a shorter one 10 times.
-const LONG: Duration = Duration::from_secs(60);
+/// A scenario that takes longer than this plays 100 times as fast as the clock. A shorter one plays 10 times as fast.
+const LONG_SCENARIO: Duration = Duration::from_secs(60);
 
 /// Defines one test for each scenario, so that they run in parallel.
 macro_rules! screen_tests {
@@ -29,7 +29,7 @@ screen_tests! {
     i08_timeout_warning_is_shown: "I08",
     i09_stalled_traffic_is_shown: "I09",
     i10_releasing_is_shown_until_end: "I10",
-    i11_fresh_connect_url_hint_is_shown: "I11",
+    i11_screen_says_that_copying_fetches_a_fresh_url: "I11",
     i12_screen_claims_no_more_than_api: "I12",
     i13_short_sessions_are_summed_up: "I13",
     i14_end_stays_visible: "I14",
@@ -39,7 +39,7 @@ screen_tests! {
 }
 
 #[test]
-fn every_screen_expectation_has_a_test() {
+fn every_scenario_with_screen_expectations_has_a_test() {
     let expects = |name: &&str| {
         Scenario::builtin(name).unwrap().expectations.iter().any(|expect| !expect.screen.is_empty())
     };
@@ -48,7 +48,7 @@ fn every_screen_expectation_has_a_test() {
 
 fn run_scenario(name: &str) {
     let scenario = Scenario::builtin(name).unwrap();
-    let is_long = scenario.expectations.iter().any(|expect| expect.within.0 > LONG);
+    let is_long = scenario.expectations.iter().any(|expect| expect.within.0 > LONG_SCENARIO);
     at_speed(if is_long { 100 } else { 10 }, |speed| run_at(name, &scenario, speed));
 }
 
@@ -73,10 +73,11 @@ fn run_at(name: &str, scenario: &Scenario, speed: u32) {
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
-/// Replaces the filter by the session's id. Its row is then the only one, and selected.
+/// Replaces the filter by the session's id. Then the session's row is the only row, and is selected.
 fn select(terminal: &mut Terminal, id: &str) {
     const CLEAR: &str = "\x15"; // Ctrl-U
-    terminal.wait_for("filter"); // the screen accepts keystrokes now
+    // The footer shows the hint for `/` once the program accepts keystrokes.
+    terminal.wait_for("filter");
     terminal.press(&format!("/{CLEAR}{id}\r"));
     terminal.wait_until("the selected session", |screen| screen.contents().contains(&id[..8]));
 }

@@ -1,4 +1,5 @@
-//! The journal with real processes: killed writers, two writers at once, and the commands `history` and `journal`.
+//! Tests the journal with real processes: killed writers, two writers at once, and the commands `history` and
+//! `journal`.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
@@ -20,14 +21,16 @@ use serde_json::{Value, json};
 use crate::harness::{PROGRAM, TEST_TIMEOUT, Terminal, clean_env, output, wait_for_exit};
 
 /// Variables that tell the child process, this test binary, which journal to write and for how many seconds.
-const PATH: &str = "KEEPWATCH_TEST_JOURNAL";
-const SECONDS: &str = "KEEPWATCH_TEST_SECONDS";
+const PATH_VARIABLE: &str = "KEEPWATCH_TEST_JOURNAL";
+const SECONDS_VARIABLE: &str = "KEEPWATCH_TEST_SECONDS";
 
 /// Runs in a child process: writes an entry every millisecond, and prints a line for each entry that it has sent.
 #[test]
 #[ignore = "a child process that other tests start"]
 fn child_that_writes() {
-    let (Ok(path), Ok(seconds)) = (std::env::var(PATH), std::env::var(SECONDS)) else { return };
+    let (Ok(path), Ok(seconds)) = (std::env::var(PATH_VARIABLE), std::env::var(SECONDS_VARIABLE)) else {
+        return;
+    };
     let clock = Clock::system();
     let mut journal: Journal<Value> =
         Journal::spawn(path.into(), JournalOptions::new(clock.clone()), |error| match error {
@@ -107,8 +110,8 @@ fn summary(id: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
 fn spawn_writer(path: &Path, seconds: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "journal::child_that_writes", "--ignored", "--nocapture"])
-        .env(PATH, path)
-        .env(SECONDS, seconds.to_string())
+        .env(PATH_VARIABLE, path)
+        .env(SECONDS_VARIABLE, seconds.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
@@ -136,7 +139,8 @@ fn assert_intact(path: &Path) {
 
 #[test]
 fn killed_writer_loses_at_most_a_second() {
-    // On a busy machine the writer's thread may wait for a processor, so only one of five tries must keep the limit.
+    // On a busy machine the writer's thread may wait for a processor, so it is enough if one of five tries keeps the
+    // limit.
     let mut lost = Vec::new();
     while lost.len() < 5 && lost.last().is_none_or(|lost| *lost > 1000) {
         lost.push(lost_when_killed());
@@ -175,7 +179,11 @@ fn lost_when_killed() -> i64 {
         .entries(only_segment(&reader, &run))
         .map(|line| i64::try_from(line.unwrap().seq).unwrap())
         .collect();
-    assert_eq!(kept, (0..i64::try_from(kept.len()).unwrap()).collect::<Vec<_>>(), "entries are missing");
+    assert_eq!(
+        kept,
+        (0..i64::try_from(kept.len()).unwrap()).collect::<Vec<_>>(),
+        "the kept entries have no gap"
+    );
     let last_sent = sent.last().unwrap().1;
     // The journal may have an entry whose line was not printed any more.
     let last_kept =
@@ -192,7 +200,7 @@ fn lost_when_killed() -> i64 {
 
 /// Lets two processes write to one journal. Returns the number of entries, and how often the journal was read
 /// meanwhile.
-fn write_at_once(seconds: u64) -> (u64, u64) {
+fn write_from_two_processes(seconds: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     let mut children = [spawn_writer(&path, seconds), spawn_writer(&path, seconds)];
@@ -209,14 +217,14 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
         })
         .collect();
     // A reader does not disturb the writers, and gets no error.
-    let mut read = 0_u64;
+    let mut read_count = 0_u64;
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
         if let Some(reader) = JournalReader::open(&path).unwrap() {
             let sizes = reader.stats().unwrap();
             let segments = reader.segments(Timestamp::UNIX_EPOCH, SegmentFilter::All).unwrap();
             let lines = segments.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap).count();
             assert!(u64::try_from(lines).unwrap() >= sizes.entries);
-            read += 1;
+            read_count += 1;
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }
@@ -230,25 +238,25 @@ fn write_at_once(seconds: u64) -> (u64, u64) {
         let sent: u64 = lines.iter().find_map(|line| words_after(line, "DONE")).unwrap()[0].parse().unwrap();
         let kept: Vec<u64> =
             reader.entries(only_segment(&reader, run)).map(|line| line.unwrap().seq).collect();
-        assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "entries are lost");
+        assert_eq!(kept, (0..sent).collect::<Vec<_>>(), "no entry is lost");
         total += sent;
     }
     assert_eq!(reader.summaries(Timestamp::UNIX_EPOCH).unwrap().len(), 100); // 50 sessions in each of two runs
     drop(reader);
     assert_intact(&path);
-    (total, read)
+    (total, read_count)
 }
 
 #[test]
 fn two_processes_write_without_loss() {
-    write_at_once(2);
+    write_from_two_processes(2);
 }
 
 #[test]
 #[ignore = "takes a minute"]
 fn two_processes_write_for_a_minute() {
-    let (total, read) = write_at_once(60);
-    println!("two processes wrote {total} entries, while the journal was read {read} times");
+    let (total, read_count) = write_from_two_processes(60);
+    println!("two processes wrote {total} entries, while the journal was read {read_count} times");
 }
 
 /// A home folder, with or without a journal.
@@ -311,7 +319,7 @@ fn history_shows_recent_sessions_offline() {
     let object: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, object["sessions"].as_array().unwrap().len()), (0, 2));
     assert_eq!(object["summary"].as_array().unwrap().len(), 2);
-    assert!(!out.contains("c-881"), "metadata was printed");
+    assert!(!out.contains("c-881"), "no metadata is printed");
 
     let (code, out, err) = home.run(&["history", "--filter", "status:error"]);
     assert_eq!((code, out.as_str()), (0, ""));
@@ -331,14 +339,14 @@ fn filter_error_is_underlined() {
 }
 
 #[test]
-fn missing_journal_names_its_path() {
+fn missing_journal_error_names_its_path() {
     let home = Home::new();
     for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {
         let (code, out, err) = home.run(args);
         assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{args:?}: {err}");
         assert!(err.contains("there is no journal yet") && err.contains("journal.sqlite"), "{err}");
     }
-    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "a command created a journal");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "no command creates a journal");
     let (code, out, _) = home.run(&["journal", "path"]);
     assert_eq!((code, out.trim()), (0, home.journal().to_str().unwrap()));
 }

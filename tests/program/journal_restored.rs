@@ -1,4 +1,4 @@
-//! The journal across runs: the next run and the commands restore the sessions that an earlier run saw.
+//! Tests the journal across runs: the next run and the commands restore the sessions that an earlier run saw.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::command_line::run_with;
 use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, wait_until};
 
 /// A session that ends, with secrets in its metadata, and a session that stays.
-const ENDS: &str = r#"
+const TWO_SESSIONS: &str = r#"
 about = "one that ends, one that stays"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
@@ -18,14 +18,14 @@ ends = { at = "2s", status = "COMPLETED" }
 id = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"
 timeout = "15m"
 "#;
-const ENDED: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
+const ENDED_ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
 #[test]
 fn next_run_restores_sessions_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(TWO_SESSIONS);
 
     let mut first = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &env, 120, 40);
     first.wait_for("unused");
@@ -37,15 +37,15 @@ fn next_run_restores_sessions_without_secrets() {
     // No list contains the ended session any more, so it comes from the journal.
     let mut second = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &env, 120, 40);
     second.wait_for("unused");
-    second.press(&format!("/{ENDED}\r"));
+    second.press(&format!("/{ENDED_ID}\r"));
     let screen = second.wait_for("first seen RUNNING");
     assert!(screen.contains("COMPLETED") && !screen.contains("⚑ 1"), "{screen}");
     assert!(!second.screen().contains("metadata changed"), "{screen}");
     second.press("q");
     assert_eq!(second.wait_for_restored_exit().exit_code(), 0);
 
-    let short = run_with(&["history", &ENDED[..8], "--utc"], &env, "");
-    let full = run_with(&["history", ENDED, "--utc"], &env, "");
+    let short = run_with(&["history", &ENDED_ID[..8], "--utc"], &env, "");
+    let full = run_with(&["history", ENDED_ID, "--utc"], &env, "");
     assert_eq!(short.out, full.out, "{}", short.err);
     assert!(
         full.out.contains("first seen RUNNING") && full.out.contains("keep-alive session ended early"),
@@ -57,14 +57,14 @@ fn next_run_restores_sessions_without_secrets() {
     assert!(listed.out.contains("ended early") && listed.out.contains("running"), "{}", listed.out);
     let file = folder.path().join("one.ndjson");
     let path = file.to_str().unwrap();
-    assert_eq!(run_with(&["export", ENDED, "--to", path], &env, "").code, 0);
-    let refused = run_with(&["export", &ENDED[..8], "--to", path], &env, "");
+    assert_eq!(run_with(&["export", ENDED_ID, "--to", path], &env, "").code, 0);
+    let refused = run_with(&["export", &ENDED_ID[..8], "--to", path], &env, "");
     assert!(
         refused.code == 2 && refused.err.contains("--to") && refused.err.contains("there already"),
         "{}",
         refused.err
     );
-    let explained = run_with(&["explain", "--from", path, ENDED], &env, "");
+    let explained = run_with(&["explain", "--from", path, ENDED_ID], &env, "");
     assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
 
     let mut secrets = api.connect_urls();
@@ -81,19 +81,20 @@ fn only_named_sessions_are_restored() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let mut first = Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40);
     first.wait_for("unused");
     first.press("q");
     assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
-    let mut named = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &env, 120, 40);
+    let mut named = Terminal::keepwatch(&api, &[ENDED_ID, "-i", "1s"], &env, 120, 40);
     let screen = named.wait_for("first seen RUNNING");
     assert!(!screen.contains("8f14e45f"), "{screen}");
     named.press("q");
     assert_eq!(named.wait_for_restored_exit().exit_code(), 0);
 
-    let mut without_journal = Terminal::keepwatch(&api, &[ENDED, "-i", "1s", "--no-journal"], &env, 120, 40);
+    let mut without_journal =
+        Terminal::keepwatch(&api, &[ENDED_ID, "-i", "1s", "--no-journal"], &env, 120, 40);
     without_journal.wait_for("first seen already COMPLETED");
     without_journal.press("q");
     assert_eq!(without_journal.wait_for_restored_exit().exit_code(), 0);
@@ -126,15 +127,15 @@ timeout = "15m"
     let query = ["-i", "1s", "--query", "user_metadata['owner']:'growth'"];
     let mut narrowed = Terminal::keepwatch(&api, &query, &env, 120, 40);
     narrowed.wait_for("first seen PENDING");
-    let lists =
+    let list_requests =
         |api: &TestSimulator| api.log().iter().filter(|request| request.path.ends_with("/sessions")).count();
-    let before = lists(&api);
-    wait_until("five more lists", || lists(&api) > before + 4);
+    let before = list_requests(&api);
+    wait_until("five more lists", || list_requests(&api) > before + 4);
     let screen = narrowed.screen();
     assert!(screen.contains("1 running") && !screen.contains("8f14e45f"), "{screen}");
     assert!(
         !api.log().iter().any(|request| request.path.contains("8f14e45f")),
-        "the other session was polled"
+        "the other session is not polled"
     );
     narrowed.press("q");
     assert_eq!(narrowed.wait_for_restored_exit().exit_code(), 0);
@@ -151,16 +152,16 @@ fn killed_run_leaves_readable_journal() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40);
     watcher.wait_for("unused");
-    let history = || run_with(&["history", ENDED], &env, "").out;
+    let history = || run_with(&["history", ENDED_ID], &env, "").out;
     wait_until("the end in the journal while the program runs", || history().contains("COMPLETED"));
     watcher.signal(rustix::process::Signal::KILL);
     watcher.wait_for_exit();
     assert!(history().contains("COMPLETED"));
 
-    let mut next = Terminal::keepwatch(&api, &[ENDED, "-i", "1s"], &env, 120, 40);
+    let mut next = Terminal::keepwatch(&api, &[ENDED_ID, "-i", "1s"], &env, 120, 40);
     next.wait_for("first seen RUNNING");
     next.press("q");
     assert_eq!(next.wait_for_restored_exit().exit_code(), 0);
@@ -169,7 +170,7 @@ fn killed_run_leaves_readable_journal() {
 #[test]
 fn unwritable_journal_is_shown_in_header() {
     let folder = tempfile::tempdir().unwrap();
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let directory = [("KEEPWATCH_JOURNAL", folder.path().to_str().unwrap())];
     let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &directory, 100, 30);
     let screen = watcher.wait_for("journal off");
@@ -193,7 +194,7 @@ fn demo_writes_no_journal() {
 #[test]
 fn redacted_metadata_is_not_a_change() {
     let folder = tempfile::tempdir().unwrap();
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     for options in [&["-i", "1s"][..], &["-i", "1s", "--no-metadata"]] {
         // A journal for each list of options, which have different lengths.
         let journal = folder.path().join(format!("{}.sqlite", options.len()));
@@ -212,7 +213,7 @@ fn redacted_metadata_is_not_a_change() {
         }
         let running = run_with(&["history", "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"], &env, "");
         assert!(!running.out.contains("metadata changed"), "{}", running.out);
-        let ended = run_with(&["history", ENDED], &env, "");
+        let ended = run_with(&["history", ENDED_ID], &env, "");
         assert!(!ended.out.contains("metadata changed"), "{}", ended.out);
     }
 }
@@ -231,7 +232,7 @@ fn foreign_or_newer_file_is_left_alone() {
     let mut bytes = fs::read(fixture).unwrap();
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes()); // SQLite's user_version, which is the schema's version
     fs::write(&newer, &bytes).unwrap();
-    for args in [&["history"][..], &["journal", "size"], &["export", ENDED]] {
+    for args in [&["history"][..], &["journal", "size"], &["export", ENDED_ID]] {
         let refused = run_with(args, &[("KEEPWATCH_JOURNAL", newer.to_str().unwrap())], "");
         assert!(refused.code == 1 && refused.err.contains("newer keepwatch"), "{}", refused.err);
     }
@@ -245,18 +246,20 @@ fn other_hosts_sessions_are_not_restored() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
-    let (one, other) =
-        (TestSimulator::serve(ENDS), TestSimulator::serve("about = \"the same project, and nothing runs\""));
-    let mut first = Terminal::keepwatch(&one, &["-i", "1s"], &env, 120, 40);
+    let (first_host, other_host) = (
+        TestSimulator::serve(TWO_SESSIONS),
+        TestSimulator::serve("about = \"the same project, and nothing runs\""),
+    );
+    let mut first = Terminal::keepwatch(&first_host, &["-i", "1s"], &env, 120, 40);
     first.wait_for("unused");
     first.press("q");
     assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
 
-    let mut second = Terminal::keepwatch(&other, &["-i", "1s"], &env, 120, 40);
+    let mut second = Terminal::keepwatch(&other_host, &["-i", "1s"], &env, 120, 40);
     second.wait_for("no session is running");
     // Restored sessions would be on the screen by the second response.
     wait_until("two lists", || {
-        other.log().iter().filter(|request| request.query.contains("status=RUNNING")).count() > 1
+        other_host.log().iter().filter(|request| request.query.contains("status=RUNNING")).count() > 1
     });
     let screen = second.wait_for("no session is running");
     assert!(!screen.contains("45c48cce"), "{screen}");

@@ -1,4 +1,5 @@
-//! `--log FILE`: its contents and permissions, and the program's behaviour if it cannot write the file.
+//! Tests `--log FILE`: the contents and permissions of the file, and the program's behaviour if it cannot write the
+//! file.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -12,7 +13,7 @@ use crate::harness::{KEY, Terminal, TestSimulator, wait_until};
 use crate::piped_program::PipedProgram;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-const ONE: &str = r#"
+const ONE_SESSION: &str = r#"
 [[session]]
 id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
 created = "-2m"
@@ -40,24 +41,24 @@ fn assert_well_formed(log: &str) {
 fn log_has_requests_but_no_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let (path, journal) = (folder.path().join("log"), folder.path().join("j.sqlite"));
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let query = "user_metadata['run']:'cAnArY-looked-for'";
     let args = ["-i", "1s", "--log", path.to_str().unwrap(), "--query", query];
     let env = [("SSH_TTY", "/dev/pts/1"), ("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
-    let mut screen = Terminal::keepwatch(&api, &args, &env, 120, 40);
-    screen.wait_for("RUNNING");
-    screen.press("c");
-    screen.wait_for_osc("a connect URL", |osc| !osc.clipboard.is_empty());
+    let mut terminal = Terminal::keepwatch(&api, &args, &env, 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.press("c");
+    terminal.wait_for_osc("a connect URL", |osc| !osc.clipboard.is_empty());
     api.control
         .add_fault(Fault::with_status(FaultTarget::List, StatusCode::SERVICE_UNAVAILABLE).limited_to(1));
     let wait_for_log = |text: &str| wait_until(text, || read(&path).contains(text));
     wait_for_log("INFO  poll::poller: 127.0.0.1");
     wait_for_log(" failures");
-    screen.press("xb3de\r");
-    screen.wait_for("RELEASING");
+    terminal.press("xb3de\r");
+    terminal.wait_for("RELEASING");
     wait_for_log(": POST 127.0.0.1");
-    screen.press("q");
-    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
     let log = read(&path);
     for text in [
         "started as `keepwatch --query --interval --log`; variables: BROWSERBASE_API_KEY BROWSERBASE_BASE_URL KEEPWATCH_JOURNAL",
@@ -86,19 +87,19 @@ fn log_has_requests_but_no_secrets() {
 fn log_names_signal_and_lost_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let (api, args) = (TestSimulator::serve(ONE), ["--log", path.to_str().unwrap()]);
-    let mut screen = Terminal::keepwatch(&api, &args, &[], 120, 40);
-    screen.wait_for("RUNNING");
-    screen.signal(Signal::TERM);
-    assert_eq!(screen.wait_for_restored_exit().exit_code(), 143);
+    let (api, args) = (TestSimulator::serve(ONE_SESSION), ["--log", path.to_str().unwrap()]);
+    let mut terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.signal(Signal::TERM);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 143);
     assert!(read(&path).contains("signal 15 asks for the end"), "{}", read(&path));
     assert!(read(&path).ends_with(": ends with 143\n"), "{}", read(&path));
 
-    let mut screen = Terminal::keepwatch(&api, &args, &[], 120, 40);
-    screen.wait_for("RUNNING");
-    screen.close();
-    screen.wait_for_exit();
-    // SIGHUP may arrive a moment later and be logged, too.
+    let mut terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
+    terminal.wait_for("RUNNING");
+    terminal.close();
+    terminal.wait_for_exit();
+    // The program may also log SIGHUP, which may arrive a moment later.
     assert!(read(&path).contains(": the terminal is gone: ends with 129\n"), "{}", read(&path));
 
     let mut events = PipedProgram::start(&api, &["events", args[0], args[1]]);
@@ -106,14 +107,14 @@ fn log_names_signal_and_lost_terminal() {
     events.signal(Signal::INT);
     assert_eq!(events.finish(&api).code, Some(130));
     assert!(read(&path).ends_with(": ends with 130\n"), "{}", read(&path));
-    assert_eq!(read(&path).matches("started as `").count(), 3, "a run did not append to the log");
+    assert_eq!(read(&path).matches("started as `").count(), 3, "every run appends to the log");
 }
 
 #[test]
 fn log_is_off_by_default() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let env = |more: &[(&'static str, String)]| {
         let base =
             [("HOME", home.path().to_str().unwrap().to_owned()), ("BROWSERBASE_BASE_URL", api.url.clone())];
@@ -149,7 +150,7 @@ fn unwritable_log_exits_before_any_request() {
     let folder = tempfile::tempdir().unwrap();
     let (target, link) = (folder.path().join("aim"), folder.path().join("link"));
     symlink(&target, &link).unwrap();
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     for (path, reason) in [
         (link.as_path(), "it is a symbolic link"),
@@ -173,18 +174,19 @@ fn unwritable_log_exits_before_any_request() {
 fn log_failure_is_shown_on_screen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let api = TestSimulator::serve(ONE);
-    let mut screen = Terminal::keepwatch(&api, &["-i", "1s", "--log", path.to_str().unwrap()], &[], 140, 40);
-    screen.wait_for("RUNNING");
+    let api = TestSimulator::serve(ONE_SESSION);
+    let mut terminal =
+        Terminal::keepwatch(&api, &["-i", "1s", "--log", path.to_str().unwrap()], &[], 140, 40);
+    terminal.wait_for("RUNNING");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    let contents = screen.wait_for("what is there is no file");
+    let contents = terminal.wait_for("what is there is no file");
     assert!(
-        contents.contains("can not be written") && screen.wait_for("not logging").contains("RUNNING"),
+        contents.contains("can not be written") && terminal.wait_for("not logging").contains("RUNNING"),
         "{contents}"
     );
     let before = api.log().len();
     wait_until("more polls", || api.log().len() > before + 2);
-    screen.press("q");
-    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }

@@ -1,4 +1,5 @@
-//! The program without a terminal. Tests read its output line by line; at its exit all output is searched for secrets.
+//! Runs the program without a terminal. Tests read its output line by line. When it exits, all of its output is
+//! searched for secrets.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,7 @@ pub(crate) struct PipedProgram {
     err: Option<JoinHandle<String>>,
 }
 
+/// Exit code, standard output and standard error of a program.
 pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
@@ -59,7 +61,7 @@ impl PipedProgram {
         Self { child, lines, out: String::new(), err: Some(err) }
     }
 
-    /// Reads lines up to the next one that contains `text`, and returns it.
+    /// Reads lines up to the next one that contains `text`, and returns that line.
     pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(TEST_TIMEOUT);
@@ -116,8 +118,8 @@ impl Drop for PipedProgram {
 }
 
 fn assert_no_secrets(api: &TestSimulator, text: &str) {
-    assert!(!text.contains(KEY), "the API key was printed: {text}");
+    assert!(!text.contains(KEY), "the API key is not printed: {text}");
     for url in api.connect_urls() {
-        assert!(!text.contains(url.split("signingKey=").nth(1).unwrap_or(&url)), "{url} was printed");
+        assert!(!text.contains(url.split("signingKey=").nth(1).unwrap_or(&url)), "{url} is not printed");
     }
 }

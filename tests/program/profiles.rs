@@ -1,4 +1,4 @@
-//! Several profiles in one table, with a server for each.
+//! Tests several profiles in one table. Each profile has a server of its own.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn serve(id: &str) -> TestSimulator {
     ))
 }
 
-/// A config file with a profile for each server, and one whose API key cannot be read.
+/// A config file with a profile for each server, and a profile whose API key cannot be read.
 struct ProfilesHome(tempfile::TempDir);
 
 impl ProfilesHome {
@@ -107,7 +107,7 @@ fn id_is_polled_in_its_own_profile() {
     crate::harness::wait_until("polls of the session", || polls(&staging) > before + 3);
     let screen = terminal.screen();
     assert!(!screen.contains("not found") && line_with(&screen, "6512bd43").contains("staging"), "{screen}");
-    // The program asks the other profile until that says that it does not know the id.
+    // The program polls the id in the other profile until that profile's server responds that it does not know the id.
     assert!((1..=2).contains(&polls(&acme)), "{} polls of the wrong profile", polls(&acme));
 }
 

@@ -112,7 +112,7 @@ fn mutants(sources: &BTreeMap<PathBuf, String>) -> BTreeMap<String, Mutant> {
                 original: original.clone(),
                 mutated: format!("{before}{mutated}{after}"),
             };
-            assert!(mutants.insert(name.to_owned(), mutant).is_none(), "the marker {name} is there twice");
+            assert!(mutants.insert(name.to_owned(), mutant).is_none(), "the marker {name} exists only once");
         }
     }
     mutants
@@ -137,7 +137,7 @@ fn promises_name_tests_and_markers_that_exist() {
     );
 }
 
-/// Copies the sources, without build output and git data, to `to`.
+/// Copies the sources from `from` to `to`, without build output and git data.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -164,9 +164,9 @@ fn passes(tree: &Path, test: &str) -> Result<bool, String> {
     let target_folder =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     // `program` and `args` are cargo, or another program that runs it.
-    let cargo_test = |program: &str, args: &[&str], last: &[&str]| {
+    let cargo_test = |program: &str, args: &[&str], test_args: &[&str]| {
         let mut command = Command::new(program);
-        command.args(args).args(["test", "--locked"]).args(target).args(last);
+        command.args(args).args(["test", "--locked"]).args(target).args(test_args);
         command.current_dir(tree).env("CARGO_TARGET_DIR", &target_folder);
         command.stdin(Stdio::null()).output().unwrap()
     };
@@ -181,7 +181,7 @@ fn passes(tree: &Path, test: &str) -> Result<bool, String> {
     has_ended.then(|| output.status.success()).ok_or_else(|| printed.into_owned())
 }
 
-/// Each line of `KEEPWATCH_PROTECTION` selects the rows that contain it: in the promise, the test or a marker.
+/// Each line of `KEEPWATCH_PROTECTION` selects the rows that contain that line: in the promise, the test or a marker.
 #[test]
 #[ignore = "builds the program once for each marker"]
 fn each_test_fails_on_its_mutants() {

@@ -1,4 +1,4 @@
-//! The README's pictures, drawn from the program's own screen. The simulator plays the default scenario, the program's
+//! Draws the README's pictures from the program's own screen. The simulator plays the default scenario, the program's
 //! client polls it over HTTP, and the program's view draws the result. Only the clock is scripted.
 //!
 //! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes the pictures. Without the variable, the test
@@ -27,7 +27,7 @@ use ratatui::style::{Color, Modifier};
 const COLUMNS: u16 = 120;
 const ROWS: u16 = 30;
 /// Seconds from the start of the scenario to the picture.
-const AT: u64 = 29;
+const PICTURE_SECOND: u64 = 29;
 
 /// Colours of a picture.
 struct Palette {
@@ -59,7 +59,8 @@ const PALETTES: [Palette; 2] = [
     },
 ];
 
-/// Returns the model after [`AT`] seconds of the default scenario, polled each second, and the moment of the picture.
+/// Returns the model after [`PICTURE_SECOND`] seconds of the default scenario, polled each second, and the moment of
+/// the picture.
 async fn model() -> (Model, Moment) {
     let start = moment_since(time("21:06:20"), 0);
     let clock = Clock::scripted(start);
@@ -84,7 +85,7 @@ async fn model() -> (Model, Moment) {
     let mut model = Model::new(settings, ProfileInfo::default(), Vec::new(), (COLUMNS, ROWS));
     let mut scheduler = Scheduler::new(&Targets::All, poll_limits, clock.now().mono);
     model.start(clock.now());
-    for _ in 0..=AT {
+    for _ in 0..=PICTURE_SECOND {
         loop {
             let due = scheduler.take_due(clock.now().mono);
             if due.is_empty() {
@@ -103,7 +104,8 @@ async fn model() -> (Model, Moment) {
         }
         clock.advance(interval);
     }
-    // The session that users report most: keepwatch shows the cause of its end, which no other tool does.
+    // Select the session with the problem that users report most. keepwatch shows why it ended, which no other tool
+    // does.
     model.select(id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"));
     model.set_viewport(view::viewport(&model, clock.now()));
     (model, clock.now())

@@ -1,5 +1,5 @@
-//! Limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the tests
-//! count the requests in the simulator's log.
+//! Tests limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the
+//! tests count the requests in the simulator's log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -147,17 +147,17 @@ fn watch(
 #[test]
 fn thousand_sessions_are_polled_by_list() {
     at_speed(SPEED, |speed| {
-        let away = Window { from: seconds(20), to: seconds(50) };
-        let odd = [
+        let unlisted_window = Window { from: seconds(20), to: seconds(50) };
+        let other_sessions = [
             ending_session("end-1", 8),
             ending_session("end-2", 22),
             ending_session("end-3", 22),
-            ScenarioSession { unlisted: vec![away], ..running_session("unlisted-1") },
+            ScenarioSession { unlisted: vec![unlisted_window], ..running_session("unlisted-1") },
         ];
         let result = watch(
             speed,
             &Targets::All,
-            running_sessions("s", 996).chain(odd),
+            running_sessions("s", 996).chain(other_sessions),
             &ServerLimits::default(),
             60,
             |_| false,
@@ -200,12 +200,13 @@ fn ended_sessions_are_retrieved_once() {
         assert!(result.singles.len() == 200 && result.singles.values().all(|count| *count == 1));
         let elapsed = u64::try_from(result.elapsed.as_millis()).unwrap();
         // A burst of four, then four a second, and one for a fraction of a request.
-        let most = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
-        assert!(result.times.len() <= most, "{} in {elapsed} ms", result.times.len());
+        let max_requests = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
+        let count = result.times.len();
+        assert!(count <= max_requests, "{count} requests in {elapsed} ms, limit {max_requests}");
         // The retrievals must not keep the lists waiting: one list at least every 6 s, which is two intervals.
         assert!(
             result.list_count("RUNNING") * 6 + 6 >= usize::try_from(elapsed / 1000).unwrap(),
-            "too few polls of the lists"
+            "the lists are polled at least every 6 s"
         );
     });
 }
@@ -214,13 +215,13 @@ fn ended_sessions_are_retrieved_once() {
 fn many_named_sessions_are_polled_by_list() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e", "f"];
-        let own = names.iter().map(|name| ending_session(name, if *name == "f" { 12 } else { 5 }));
+        let named = names.iter().map(|name| ending_session(name, if *name == "f" { 12 } else { 5 }));
         let is_over =
             |tracker: &SessionTracker| tracker.records().all(|record| record.phase() == Phase::Ended);
         let result = watch(
             speed,
             &named_targets(&names),
-            running_sessions("other", 50).chain(own),
+            running_sessions("other", 50).chain(named),
             &ServerLimits::default(),
             60,
             is_over,
@@ -277,7 +278,7 @@ fn polls_stay_within_rate_limit() {
         );
         assert!(
             result.singles.values().all(|count| *count >= 6),
-            "some sessions were polled too rarely: {:?}",
+            "each session is polled at least six times: {:?}",
             result.singles
         );
         assert!(result.tracker.health().failures.is_empty());

@@ -1,6 +1,6 @@
-//! Every incident scenario, end to end. The simulator plays it over HTTP on a fast clock. The program's client, poller
-//! and tracker watch it as `keepwatch demo --scenario` does, and the test compares their events and verdicts with the
-//! expectations in the scenario's file.
+//! Tests every incident scenario, end to end. The simulator plays the scenario over HTTP on a fast clock. The program's
+//! client, poller and tracker watch the simulator as `keepwatch demo --scenario` does. The test compares the events and
+//! verdicts with the expectations in the scenario's file.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,15 +29,15 @@ use crate::harness::at_speed;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Speed of the clock in most scenarios. A pause of 0.1 s on a busy machine is then only a second of the scenario.
 const SPEED: u32 = 10;
-/// Speed of the clock in scenarios that take longer than [`LONG`].
+/// Speed of the clock in scenarios that take longer than [`LONG_SCENARIO`].
 const TOP_SPEED: u32 = 100;
-const LONG: Duration = Duration::from_secs(60);
+const LONG_SCENARIO: Duration = Duration::from_secs(60);
 /// Number of connect URLs that the user copies in scenarios with `copied`.
 const COPIES: usize = 3;
 
-/// All event names. A test checks the names in the scenarios against these, because an expectation that a misspelt
-/// event is absent would never fail.
-const EVENTS: [&str; 27] = [
+/// All event names. A test checks that the scenarios use no other names, because an expectation that a misspelt event
+/// is absent would never fail.
+const EVENT_NAMES: [&str; 27] = [
     "first_seen",
     "status_changed",
     "ended",
@@ -96,7 +96,7 @@ scenario_tests! {
 }
 
 #[test]
-fn every_expectation_has_a_test() {
+fn every_scenario_with_expectations_has_a_test() {
     let expects = |name: &&str| !Scenario::builtin(name).unwrap().expectations.is_empty();
     assert_eq!(Scenario::builtin_names().filter(expects).collect::<Vec<_>>(), TESTED);
 }
@@ -106,20 +106,26 @@ fn expectations_use_known_events() {
     for name in TESTED {
         let scenario = Scenario::builtin(name).unwrap();
         for expect in &scenario.expectations {
-            let unknown =
-                expect.events.iter().chain(&expect.absent_events).find(|it| !EVENTS.contains(&it.as_str()));
+            let unknown = expect
+                .events
+                .iter()
+                .chain(&expect.absent_events)
+                .find(|it| !EVENT_NAMES.contains(&it.as_str()));
             assert_eq!(unknown, None, "{name}");
             let may_be_long = matches!(*name, "I09" | "I10"); // these incidents take longer
             assert!(expect.within.0 <= Duration::from_secs(30) || may_be_long, "{name}");
         }
-        assert!(scenario.expectations.iter().any(|expect| !expect.screen.is_empty()), "{name} shows nothing");
+        assert!(
+            scenario.expectations.iter().any(|expect| !expect.screen.is_empty()),
+            "{name} expects text on the screen"
+        );
     }
 }
 
 fn run_scenario(name: &str) {
     let scenario = Scenario::builtin(name).unwrap();
     let longest = scenario.expectations.iter().map(|expect| expect.within.0).max().unwrap();
-    at_speed(if longest > LONG { TOP_SPEED } else { SPEED }, |speed| {
+    at_speed(if longest > LONG_SCENARIO { TOP_SPEED } else { SPEED }, |speed| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(Watcher::watch(name, scenario.clone(), speed));
     });
@@ -184,7 +190,7 @@ impl Watcher {
         }
         let urls: BTreeSet<String> =
             simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
-        assert_eq!(urls.len(), watcher.copies, "a response repeated a connect URL");
+        assert_eq!(urls.len(), watcher.copies, "every connect URL is new");
         assert!(
             urls.iter().all(|url| !watcher.entries.iter().any(|entry| format!("{entry:?}").contains(url)))
         );
@@ -254,21 +260,20 @@ impl Watcher {
     fn next_check(&self) -> Option<Duration> {
         let now = self.clock.now();
         let elapsed = now.since(self.start);
-        let mut next: Option<Duration> = None;
+        let mut wait: Option<Duration> = None;
         for expect in &self.scenario.expectations {
             let is_over = expect.within.0 <= elapsed;
-            if let Err(missing) = self.check(expect) {
-                assert!(!is_over, "{missing}\n{}", self.describe(expect));
+            if let Err(unmet) = self.check(expect) {
+                assert!(!is_over, "{unmet}\n{}", self.describe(expect));
             } else if is_over || !expect.requires_absence() {
-                continue; // an absence has to last until the end, anything else has to happen only once
+                continue; // an absence has to last until the end, but anything else is met as soon as it has happened
             }
             let left = expect.within.0.saturating_sub(elapsed);
-            next = Some(next.map_or(left, |next| next.min(left)));
+            wait = Some(wait.map_or(left, |wait| wait.min(left)));
         }
-        let alert = self.tracker.time_until_deadline(now);
-        let next = next?;
-        let wait = alert.map_or(next, |alert| alert.min(next));
-        Some(now.mono + wait.max(Duration::from_millis(10)))
+        let wait = wait?;
+        let until_deadline = self.tracker.time_until_deadline(now).unwrap_or(wait);
+        Some(now.mono + wait.min(until_deadline).max(Duration::from_millis(10)))
     }
 
     /// Returns the id of the expectation's session.
@@ -284,12 +289,13 @@ impl Watcher {
     /// A description of the missing event, status, verdict or phrase.
     fn check(&self, expect: &Expectation) -> Result<(), String> {
         let id = self.id(expect);
-        let own: Vec<&EventKind> =
+        let own_events: Vec<&EventKind> =
             self.events.iter().filter(|event| event.id == id).map(|event| &event.kind).collect();
-        let named: Vec<&str> = own.iter().map(|kind| kind.name()).collect();
+        let event_names: Vec<&str> = own_events.iter().map(|kind| kind.name()).collect();
         let verdict = id.as_ref().and_then(|id| self.tracker.verdict(id));
         let texts = self.texts(expect);
-        let unexpected = named.iter().find(|name| expect.absent_events.iter().any(|absent| absent == *name));
+        let unexpected =
+            event_names.iter().find(|name| expect.absent_events.iter().any(|absent| absent == *name));
         if let Some(event) = unexpected {
             panic!("unexpected event “{event}”\n{}", self.describe(expect));
         }
@@ -298,7 +304,7 @@ impl Watcher {
         {
             panic!("unexpected phrase “{phrase}”\n{}", self.describe(expect));
         }
-        let mut remaining = named.iter();
+        let mut remaining = event_names.iter();
         if let Some(missing) = expect.events.iter().find(|wanted| !remaining.any(|name| name == wanted)) {
             return Err(format!("the event “{missing}” did not happen, or not in this order"));
         }
@@ -326,8 +332,8 @@ impl Watcher {
     fn texts(&self, expect: &Expectation) -> Vec<String> {
         let id = self.id(expect);
         let today = self.clock.now().wall;
-        let own = self.events.iter().filter(|event| event.id == id);
-        let mut texts: Vec<String> = own.map(|event| event.kind.sentence(Zone::Utc, today)).collect();
+        let own_events = self.events.iter().filter(|event| event.id == id);
+        let mut texts: Vec<String> = own_events.map(|event| event.kind.sentence(Zone::Utc, today)).collect();
         if let Some(id) = id
             && let Some(verdict) = self.tracker.verdict(&id)
         {
@@ -345,13 +351,13 @@ impl Watcher {
     /// Describes the actual events, verdict and texts, for a failure message.
     fn describe(&self, expect: &Expectation) -> String {
         let id = self.id(expect);
-        let named = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
+        let event_names = self.events.iter().filter(|event| event.id == id).map(|event| event.kind.name());
         format!(
             "scenario {}, session {}, {} s after the start\nevents: {}\nverdict: {}\ntexts:\n  {}",
             self.name,
             expect.session.as_deref().unwrap_or("(none)"),
             self.clock.now().since(self.start).as_secs(),
-            named.collect::<Vec<_>>().join(", "),
+            event_names.collect::<Vec<_>>().join(", "),
             id.and_then(|id| self.tracker.verdict(&id)).map_or(NO_VERDICT, |verdict| verdict.name()),
             self.texts(expect).join("\n  "),
         )

@@ -1,9 +1,9 @@
-//! The screen on a terminal, driven by keystrokes.
+//! Tests the screen on a terminal. The tests send keystrokes.
 
 use crate::harness::{KEY, Terminal, TestSimulator, wait_until};
 
 /// A running session with a timeout of an hour, and metadata.
-const ONE: &str = r#"
+const ONE_SESSION: &str = r#"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
 created = "-2m"
@@ -16,7 +16,7 @@ metadata = { name = "nightly-42", run = { id = "c-881" } }
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
 /// Decodes base64: four letters are 24 bits, and so three bytes.
-pub(crate) fn base64(text: &str) -> Vec<u8> {
+pub(crate) fn decode_base64(text: &str) -> Vec<u8> {
     let value = |letter: u8| match letter {
         b'A'..=b'Z' => letter - b'A',
         b'a'..=b'z' => letter - b'a' + 26,
@@ -36,7 +36,7 @@ pub(crate) fn base64(text: &str) -> Vec<u8> {
 
 #[test]
 fn c_copies_fresh_connect_url() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
     let screen = terminal.wait_for("nightly-42");
@@ -47,8 +47,8 @@ fn c_copies_fresh_connect_url() {
     terminal.press("c");
     terminal.wait_for("sent to the terminal");
     let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
-    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
-    assert!(api.connect_urls().contains(&copied), "the API never sent {copied}");
+    let copied = String::from_utf8(decode_base64(&osc.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "the API sent {copied}");
     assert!(copied.starts_with("wss://"));
     terminal.assert_no_secrets(&api, &[]);
     terminal.press("q");
@@ -57,15 +57,16 @@ fn c_copies_fresh_connect_url() {
 
 #[test]
 fn connect_url_is_shown_only_on_request() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
     terminal.assert_no_secrets(&api, &[]);
     terminal.press("Y");
     let screen = terminal.wait_for("signingKey=");
-    let flat: String = screen.split_whitespace().collect();
+    let joined_lines: String = screen.split_whitespace().collect();
     let urls = api.connect_urls();
-    let shown = urls.iter().find(|url| flat.contains(url.as_str())).expect("the whole URL on the screen");
+    let shown =
+        urls.iter().find(|url| joined_lines.contains(url.as_str())).expect("the whole URL on the screen");
     terminal.press("\x1b");
     // Every signing key of the simulator begins with `ey`.
     terminal.wait_until("a screen without the URL", |screen| !screen.contents().contains("signingKey=ey"));
@@ -74,16 +75,13 @@ fn connect_url_is_shown_only_on_request() {
 
 #[test]
 fn session_list_is_tracked_without_ids() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("nightly-42");
     api.control.end_session(ID, browserbase_simulator::FinalStatus::Completed);
     terminal.wait_for("COMPLETED");
     let requests = api.log();
-    assert!(
-        requests.iter().any(|request| request.path.ends_with(ID)),
-        "the session was not retrieved by its id"
-    );
+    assert!(requests.iter().any(|request| request.path.ends_with(ID)), "the session is retrieved by its id");
     api.control.add_session(
         toml::from_str("name = \"second\"\ntimeout = \"1h\"\nmetadata = { name = \"second\" }").unwrap(),
     );
@@ -92,21 +90,21 @@ fn session_list_is_tracked_without_ids() {
 }
 
 #[test]
-fn recent_dialog_finds_ended_session() {
+fn recent_pane_finds_ended_session() {
     let ended = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api = TestSimulator::serve(&format!(
-        "{ONE}[[session]]\nid = \"{ended}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
+        "{ONE_SESSION}[[session]]\nid = \"{ended}\"\ncreated = \"-30m\"\ntimeout = \"15m\"\nmetadata = {{ owner = \"growth\" }}\n"
     ));
     let mut terminal = Terminal::keepwatch(&api, &[], &[], 120, 40);
     let screen = terminal.wait_for("nightly-42");
     assert!(!screen.contains("6512bd43"), "{screen}");
-    let unfiltered = |api: &TestSimulator| {
+    let unfiltered_lists = |api: &TestSimulator| {
         api.log()
             .iter()
             .filter(|request| request.path.ends_with("/sessions") && request.query.is_empty())
             .count()
     };
-    assert_eq!(unfiltered(&api), 0, "the unfiltered list was polled");
+    assert_eq!(unfiltered_lists(&api), 0, "the unfiltered list is not polled");
     terminal.press("R");
     let screen = terminal.wait_for("ran into its own timeout of 15m");
     assert!(screen.contains("TIMED_OUT") && screen.contains("growth"), "{screen}");
@@ -118,14 +116,15 @@ fn recent_dialog_finds_ended_session() {
         let screen = screen.contents();
         screen.contains("45c48cce") && screen.contains("6512bd43")
     });
-    assert_eq!(unfiltered(&api), 1);
+    assert_eq!(unfiltered_lists(&api), 1);
     terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn pasted_session_is_added() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-    let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
+    let api =
+        TestSimulator::serve(&format!("{ONE_SESSION}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("nightly-42");
     terminal.press("a");
@@ -144,7 +143,7 @@ fn pasted_session_is_added() {
 #[test]
 fn query_limits_listed_sessions() {
     let other = "[[session]]\nid = \"other-1\"\nmetadata = { name = \"other\" }\n";
-    let api = TestSimulator::serve(&format!("{ONE}{other}"));
+    let api = TestSimulator::serve(&format!("{ONE_SESSION}{other}"));
     let query = "user_metadata['run']['id']:'c-881'";
     let args = ["--query", query, "--status", "RUNNING", "-i", "1s"];
     let terminal = Terminal::keepwatch(&api, &args, &[], 120, 40);
@@ -159,7 +158,7 @@ fn query_limits_listed_sessions() {
 
 #[test]
 fn missing_session_does_not_stop_others() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let terminal = Terminal::keepwatch(&api, &[ID, "no-such-1"], &[], 120, 40);
     terminal.wait_for("not found");
     terminal.wait_for("RUNNING");
@@ -167,7 +166,7 @@ fn missing_session_does_not_stop_others() {
 
 #[test]
 fn rejected_api_key_differs_from_outage() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let rejected = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
     rejected.wait_for("refuses the key");
     let before = api.log().len();
@@ -186,14 +185,14 @@ fn rejected_api_key_differs_from_outage() {
 
 #[test]
 fn no_color_and_ascii_are_honoured() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = Terminal::keepwatch(&api, &["--ascii", ID], &[("NO_COLOR", "1")], 120, 40);
     terminal.wait_for("nightly-42");
     terminal.press("?");
     terminal.wait_for("quit");
     terminal.press("q");
     let raw = terminal.raw();
-    assert!(raw.is_ascii(), "non-ASCII characters were written");
+    assert!(raw.is_ascii(), "the output is ASCII");
     for sgr in
         String::from_utf8(raw).unwrap().split("\x1b[").filter_map(|it| it.split_once('m').map(|it| it.0))
     {
@@ -204,7 +203,7 @@ fn no_color_and_ascii_are_honoured() {
                 let code: u32 = code.parse().unwrap();
                 (30..39).contains(&code) || (40..49).contains(&code) || (90..108).contains(&code)
             });
-            assert!(!sets_colour, "a colour was set: {sgr}");
+            assert!(!sets_colour, "no colour is set: {sgr}");
         }
     }
 }
@@ -224,7 +223,7 @@ metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m"
     terminal.wait_for("evil");
     let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
     for bad in ["\u{1b}]52;", "\u{1b}]0;owned", "\u{202e}", "\u{9b}", "\u{1b}[31m"] {
-        assert!(!raw.contains(bad), "{bad:?} was written");
+        assert!(!raw.contains(bad), "{bad:?} is not written");
     }
     let osc = terminal.wait_for_osc("a title", |osc| !osc.titles.is_empty());
     assert!(osc.clipboard.is_empty() && osc.unknown.is_empty(), "{osc:?}");
@@ -233,7 +232,7 @@ metadata = { name = "\u001b[2J\u001b]0;owned\u0007\u202Eevil\u0000", "\u009b31m"
 
 #[test]
 fn tiny_terminal_shows_what_fits() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
     terminal.wait_for("45c48cce");
     terminal.resize(12, 3);
@@ -248,7 +247,8 @@ fn tiny_terminal_shows_what_fits() {
 #[test]
 fn pause_stops_polling() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-    let api = TestSimulator::serve(&format!("{ONE}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
+    let api =
+        TestSimulator::serve(&format!("{ONE_SESSION}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
     let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
     let polls = || requests(ID);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
@@ -258,21 +258,21 @@ fn pause_stops_polling() {
     wait_until("three polls", || polls() >= 3);
     terminal.press("p");
     terminal.wait_for("PAUSED");
-    let (paused_at, reference_polls) = (polls(), requests(other));
+    let (polls_at_pause, reference_polls) = (polls(), requests(other));
     wait_until("four polls of the other program", || requests(other) >= reference_polls + 4);
     // One request may have been in flight.
-    assert!(polls() <= paused_at + 1, "{} polls while paused", polls() - paused_at);
-    let paused_at = polls();
+    assert!(polls() <= polls_at_pause + 1, "{} polls while paused", polls() - polls_at_pause);
+    let polls_before_copy = polls();
     terminal.press("c");
-    wait_until("a request while paused", || polls() > paused_at);
+    wait_until("a request while paused", || polls() > polls_before_copy);
     terminal.press("p");
-    wait_until("polls after the pause", || polls() >= paused_at + 3);
+    wait_until("polls after the pause", || polls() >= polls_before_copy + 3);
     terminal.assert_no_secrets(&api, &[]);
 }
 
 #[test]
 fn keystroke_during_resize_is_not_lost() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     for round in 0..10 {
@@ -301,7 +301,7 @@ fn copy_reaches_tmux_buffer_and_terminal() {
         eprintln!("SKIPPED: tmux is not installed");
         return;
     }
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let socket = format!("keepwatch-test-{}", std::process::id());
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
     let command = ["tmux", "-L", &socket, "-f", "/dev/null", "new-session", crate::harness::PROGRAM, ID];
@@ -310,8 +310,8 @@ fn copy_reaches_tmux_buffer_and_terminal() {
     terminal.press("c");
     terminal.wait_for("tmux");
     let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
-    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
-    assert!(api.connect_urls().contains(&copied), "the API never sent {copied}");
+    let copied = String::from_utf8(decode_base64(&osc.clipboard[0])).unwrap();
+    assert!(api.connect_urls().contains(&copied), "the API sent {copied}");
     let buffer = tmux(&socket, &["show-buffer", "-b", "keepwatch"]).unwrap();
     assert_eq!(String::from_utf8(buffer.stdout).unwrap(), copied);
     terminal.assert_no_secrets(&api, &[]);
@@ -349,22 +349,25 @@ fn refresh_bypasses_hanging_requests() {
     let limit = std::time::Duration::from_secs(9);
     assert!(
         first_request("ok-1") < first_request("h-1") + limit,
-        "the refresh waited for a timeout, which is after 10 s"
+        "the refresh does not wait for a request timeout, which is 10 s"
     );
 }
 
 #[test]
 fn live_view_url_is_copied_not_shown() {
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 100, 30);
     terminal.wait_for("RUNNING");
     terminal.press("yl");
     let osc = terminal.wait_for_osc("a copy", |osc| !osc.clipboard.is_empty());
     terminal.wait_for("live view URL sent to the terminal");
-    let copied = String::from_utf8(base64(&osc.clipboard[0])).unwrap();
+    let copied = String::from_utf8(decode_base64(&osc.clipboard[0])).unwrap();
     let signing_key = copied.split_once("signingKey=").unwrap().1;
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
-    assert!(!String::from_utf8_lossy(&terminal.raw()).contains(signing_key), "the live view was shown");
+    assert!(
+        !String::from_utf8_lossy(&terminal.raw()).contains(signing_key),
+        "the live view URL is not shown"
+    );
     terminal.assert_no_secrets(&api, &[]);
 }

@@ -1,5 +1,6 @@
-//! Runs the vendor's SDKs and command-line tools against `keepwatch simulate`, unmodified and installed from their
-//! registries. The tests are ignored by default: they need a network, Python and Node. The scripts are in `tests/sdk`.
+//! Runs the vendor's SDKs and command-line tools against `keepwatch simulate`. They are unmodified, and are installed
+//! from their registries. The tests are ignored by default, because they need a network, Python and Node. The scripts
+//! that use the SDKs and tools are in `tests/sdk`.
 
 #![expect(
     clippy::print_stdout,
@@ -33,8 +34,8 @@ fn run(command: &mut Command) {
     print!("{out}");
 }
 
-/// Runs `script` in `folder` with `interpreter`, against three new simulators: on a paid plan, on the free plan, and
-/// one whose only slot is taken.
+/// Runs `script` in `folder` with `interpreter`, against three new simulators: one on a paid plan, one on the free
+/// plan, and one whose only slot is taken.
 fn run_script(interpreter: &OsStr, script: &Path, folder: &Path) {
     let scenario = format!("{SCRIPTS}/scenario.toml");
     let paid = SimulateProgram::start(&["--scenario", &scenario]);

@@ -1,4 +1,4 @@
-//! The ways in which the program exits or suspends. In each it restores the terminal.
+//! Tests the ways in which the program exits or suspends. In each way, the program restores the terminal.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::harness::{
     KEY, PROGRAM, ReadMode, TEST_TIMEOUT, Terminal, TestSimulator, lines, wait_for_exit, wait_until,
 };
 
-/// Longest time from the end of the terminal to the exit of the program. Less than a second is usual; the rest is for a
-/// busy machine.
+/// Longest time from the closing of the terminal to the exit of the program. Less than a second is usual. The rest is
+/// for a busy machine.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts the demo, with an environment that would break a program that uses the network.
@@ -24,15 +24,15 @@ fn demo() -> Terminal {
 
 #[test]
 fn q_and_ctrl_c_restore_terminal() {
-    for key in ["q", "\x03"] {
+    for keystroke in ["q", "\x03"] {
         let mut terminal = demo();
-        terminal.press(key);
-        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0, "{key:?}");
+        terminal.press(keystroke);
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0, "{keystroke:?}");
         let raw = String::from_utf8_lossy(&terminal.raw()).into_owned();
         assert_eq!(
             (raw.matches("\u{1b}[22;0t").count(), raw.matches("\u{1b}[23;0t").count()),
             (1, 1),
-            "the title is not saved and restored once"
+            "the title is saved once and restored once"
         );
     }
 }
@@ -66,12 +66,12 @@ fn closed_terminal_ends_program_ignoring_sighup() {
     terminal.wait_for("RUNNING");
     terminal.close();
     let (status, elapsed) = terminal.timed_exit();
-    assert_eq!(status.exit_code(), 129, "killed by a signal");
+    assert_eq!(status.exit_code(), 129, "no signal kills the program");
     assert!(elapsed < EXIT_TIMEOUT, "{elapsed:?}");
 }
 
 #[test]
-fn stalled_terminal_closes_and_ends_program() {
+fn closed_stalled_terminal_ends_program() {
     let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
@@ -94,7 +94,8 @@ impl Drop for KillOnDrop {
     }
 }
 
-/// The program gets no SIGHUP, as it runs in its own process session, and no write error, as it draws nothing.
+/// The program gets no SIGHUP, because it runs in its own process session. It gets no write error, because it draws
+/// nothing.
 #[cfg(target_os = "linux")]
 #[test]
 fn watchdog_notices_silently_closed_terminal() {
@@ -206,7 +207,8 @@ fn demo_without_terminal_streams_events() {
     assert!(err.contains("not a terminal") && err.contains("keepwatch events"), "{err}");
 }
 
-/// Runs in a child process: enters the screen and panics, in the thread or task that the variable names.
+/// Runs in a child process: enters the screen and panics in the thread or task that `KEEPWATCH_PANIC_IN` names. With
+/// `error`, drops the screen and does not panic.
 #[test]
 #[ignore = "a child process that other tests start on a terminal"]
 fn child_that_panics() {
@@ -219,7 +221,7 @@ fn child_that_panics() {
     let panics = || panic!("on purpose");
     runtime.block_on(async {
         match location.as_str() {
-            "error" => return, // like `?`: only drops the screen
+            "error" => return, // drops the screen, as `?` does
             "thread" => drop(std::thread::spawn(panics)),
             "task" => drop(tokio::spawn(async move { panics() })),
             _ => panics(), // "loop": in the task of the event loop
@@ -231,11 +233,11 @@ fn child_that_panics() {
 
 #[test]
 fn error_restores_terminal() {
-    let mut terminal = start_panicking("error");
+    let mut terminal = start_child("error");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
-fn start_panicking(location: &str) -> Terminal {
+fn start_child(location: &str) -> Terminal {
     let this = std::env::current_exe().unwrap();
     let command =
         [this.to_str().unwrap(), "--exact", "shutdown::child_that_panics", "--ignored", "--nocapture"];
@@ -245,9 +247,9 @@ fn start_panicking(location: &str) -> Terminal {
 #[test]
 fn panic_in_any_thread_restores_terminal() {
     for location in ["thread", "task", "loop"] {
-        let mut terminal = start_panicking(location);
+        let mut terminal = start_child(location);
         assert_eq!(terminal.wait_for_restored_exit().exit_code(), 101, "{location}");
         let screen = terminal.wait_for("on purpose");
-        assert!(!screen.contains("about to panic"), "the report is not on the main screen: {screen}");
+        assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");
     }
 }

@@ -1,5 +1,5 @@
-//! `keepwatch simulate` as other programs use it: plain HTTP requests, and responses checked against the public
-//! schemas.
+//! Tests `keepwatch simulate` with plain HTTP requests, as other programs send them. Checks the responses against the
+//! public schemas.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -101,6 +101,7 @@ impl Drop for SimulateProgram {
     }
 }
 
+/// A response of the simulator.
 pub(crate) struct Response {
     status: u16,
     headers: BTreeMap<String, String>,
@@ -131,7 +132,7 @@ const PROJECT: &str = include_str!("../contract/project.json");
 const USAGE: &str = include_str!("../contract/usage.json");
 
 /// A running session with proxy traffic, and an ended one.
-const TWO: &str = r#"
+const TWO_SESSIONS: &str = r#"
 [[session]]
 id = "busy"
 created = "-5m"
@@ -147,7 +148,7 @@ pending = "300ms"
 
 #[test]
 fn keep_alive_session_lifecycle_matches_schema() {
-    let api = SimulateProgram::start_scenario(TWO, &["--release-delay", "300ms"]);
+    let api = SimulateProgram::start_scenario(TWO_SESSIONS, &["--release-delay", "300ms"]);
     let settings = json!({
         "projectId": api.project, "keepAlive": true, "timeout": 900, "region": "eu-central-1", "proxies": true,
         "browserSettings": { "context": { "id": "c-1" } }, "userMetadata": { "owner": "growth" },
@@ -167,7 +168,7 @@ fn keep_alive_session_lifecycle_matches_schema() {
 
     let release = json!({ "status": "REQUEST_RELEASE", "projectId": api.project });
     let released = api.post(&session_path, &release).expect_status(200, &[SESSION]);
-    assert_eq!(released["status"], "RUNNING", "the release is immediate");
+    assert_eq!(released["status"], "RUNNING", "a release takes time");
     wait_until("the end by release", || status() == "COMPLETED");
     let repeated = api.post(&session_path, &release).expect_status(200, &[SESSION]);
     assert_eq!((&repeated["status"], repeated.get("endedAt").is_some()), (&"COMPLETED".into(), true));
@@ -180,7 +181,7 @@ fn keep_alive_session_lifecycle_matches_schema() {
 
 #[test]
 fn other_endpoints_match_schema() {
-    let api = SimulateProgram::start_scenario(TWO, &[]);
+    let api = SimulateProgram::start_scenario(TWO_SESSIONS, &[]);
     api.get("/v1/sessions/busy/debug").expect_status(200, &[LIVE_URLS]);
     let logs = api.get("/v1/sessions/busy/logs").expect_status(200, &[]);
     assert_eq!(logs.as_array().unwrap().len(), 1);
@@ -190,7 +191,8 @@ fn other_endpoints_match_schema() {
     let project = format!("/v1/projects/{}", api.project);
     assert_eq!(api.get(&project).expect_status(200, &[PROJECT]), projects[0]);
     let usage = api.get(&format!("{project}/usage")).expect_status(200, &[USAGE]);
-    // Five minutes of `busy` and four of `over`. Four minutes of 100 bytes a second.
+    // `busy` has run for five minutes and `over` for four. `busy` has had proxy traffic of 100 bytes a
+    // second for four minutes.
     assert!(
         usage["browserMinutes"].as_u64().unwrap() >= 9 && usage["proxyBytes"].as_u64().unwrap() >= 24_000
     );
@@ -198,7 +200,7 @@ fn other_endpoints_match_schema() {
 
 #[test]
 fn plan_limits_are_enforced() {
-    let api = SimulateProgram::start_scenario(TWO, &["--concurrency", "2", "--plan", "free"]);
+    let api = SimulateProgram::start_scenario(TWO_SESSIONS, &["--concurrency", "2", "--plan", "free"]);
     assert_eq!(api.get("/v1/projects").body[0]["concurrency"], 2);
     let keep_alive = api.post("/v1/sessions", &json!({ "keepAlive": true })).expect_error(403);
     assert_eq!(keep_alive, "Keep alive sessions are not supported on the FREE plan");
@@ -223,7 +225,7 @@ fn plan_limits_are_enforced() {
 
 #[test]
 fn errors_use_api_messages() {
-    let api = SimulateProgram::start_scenario(TWO, &[]);
+    let api = SimulateProgram::start_scenario(TWO_SESSIONS, &[]);
     for (method, path, body, status, message) in [
         ("POST", "/v1/sessions", json!({ "timeout": 21_601 }), 400, "body/timeout must be <= 21600"),
         ("POST", "/v1/sessions", json!({ "timeout": 59 }), 400, "body/timeout must be >= 60"),

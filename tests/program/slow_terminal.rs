@@ -1,5 +1,5 @@
-//! A terminal that is slow, stopped, or resized often. Polls continue, memory does not grow, and the last frame is
-//! right.
+//! Tests the program on a terminal that is slow, stopped, or resized often. Polls continue, memory does not grow, and
+//! the last frame is right.
 //!
 //! `ESC [ ? 2026 h` begins a frame, and the same with `l` ends it. `ESC [ 2 J` clears the screen for a redraw.
 
@@ -12,7 +12,7 @@ use crate::harness::{ReadMode, Terminal, TestSimulator, wait_until};
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
 /// A session that runs until a test ends it. After that the screen does not change, and can be compared with a redraw.
-const ENDS: &str = r#"
+const ONE_SESSION: &str = r#"
 [[session]]
 id = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff"
 created = "-2m"
@@ -20,11 +20,11 @@ timeout = "1h"
 keep_alive = true
 "#;
 
-/// Number of frames that exceeds the buffers of a pty and of the terminal writer.
-const FRAMES: usize = 150;
+/// Number of redraws whose frames exceed the buffers of a pty and of the terminal writer.
+const REDRAWS: usize = 150;
 
-/// Most that the program's memory may grow, in KiB. The allocator may take this much without a leak.
-const GROWTH: usize = 3 * 1024;
+/// Maximum growth of the program's memory, in KiB. The allocator may take this much without a leak.
+const MAX_GROWTH: usize = 3 * 1024;
 
 /// Starts the program, and waits for the session.
 fn start_watching(api: &TestSimulator) -> Terminal {
@@ -48,8 +48,8 @@ fn count(raw: &[u8], sequence: &[u8]) -> usize {
     raw.windows(sequence.len()).filter(|at| *at == sequence).count()
 }
 
-/// Asserts that the screen is the same as a redrawn one. Ends the session, so that no clock on the screen runs, presses
-/// a key, which removes the count of new events, and redraws the screen.
+/// Asserts that the screen is the same as after a redraw. First ends the session, so that no clock on the screen runs.
+/// Then presses `j`, which removes the count of new events.
 fn assert_screen_is_current(api: &TestSimulator, terminal: &mut Terminal) {
     assert!(api.control.end_session(ID, FinalStatus::Completed));
     terminal.wait_for("COMPLETED");
@@ -70,7 +70,7 @@ fn trimmed(contents: &str) -> String {
     contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// Redraws the screen this many times, slowly enough for one frame each.
+/// Redraws the screen this many times, slowly enough for one frame per redraw.
 fn redraw(terminal: &mut Terminal, times: usize) {
     for _ in 0..times {
         terminal.press("\x0c");
@@ -79,18 +79,18 @@ fn redraw(terminal: &mut Terminal, times: usize) {
 }
 
 fn check_stopped_terminal(duration: Duration) {
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = start_watching(&api);
     redraw(&mut terminal, 20);
-    let before = resident_kib(&terminal);
+    let memory_before = resident_kib(&terminal);
     terminal.set_read_mode(ReadMode::Stopped);
-    redraw(&mut terminal, FRAMES);
+    redraw(&mut terminal, REDRAWS);
     let polls_before = polls(&api);
     let wanted = usize::try_from(duration.as_secs()).unwrap(); // one poll a second
     wait_until("polls while the terminal is stopped", || polls(&api) >= polls_before + wanted);
-    redraw(&mut terminal, FRAMES);
-    let growth = resident_kib(&terminal).saturating_sub(before);
-    assert!(growth < GROWTH, "{growth} KiB");
+    redraw(&mut terminal, REDRAWS);
+    let growth = resident_kib(&terminal).saturating_sub(memory_before);
+    assert!(growth < MAX_GROWTH, "{growth} KiB");
     terminal.set_read_mode(ReadMode::Quickly);
     assert_screen_is_current(&api, &mut terminal);
     terminal.press("q");
@@ -104,34 +104,34 @@ fn stopped_terminal_does_not_stop_polls() {
 
 #[test]
 #[ignore = "takes more than a minute"]
-fn terminal_stopped_for_a_minute() {
+fn terminal_stopped_for_minute_does_not_stop_polls() {
     check_stopped_terminal(Duration::from_secs(60));
 }
 
 #[test]
 fn slow_terminal_gets_fewer_frames() {
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = start_watching(&api);
     redraw(&mut terminal, 20);
-    let (memory, polls_before) = (resident_kib(&terminal), polls(&api));
-    let before = count(&terminal.raw(), b"\x1b[?2026h");
+    let (memory_before, polls_before) = (resident_kib(&terminal), polls(&api));
+    let frames_before = count(&terminal.raw(), b"\x1b[?2026h");
     terminal.set_read_mode(ReadMode::Slowly);
-    redraw(&mut terminal, FRAMES);
+    redraw(&mut terminal, REDRAWS);
     wait_until("polls while the terminal is slow", || polls(&api) >= polls_before + 2);
-    let growth = resident_kib(&terminal).saturating_sub(memory);
-    assert!(growth < GROWTH, "{growth} KiB");
+    let growth = resident_kib(&terminal).saturating_sub(memory_before);
+    assert!(growth < MAX_GROWTH, "{growth} KiB");
     terminal.set_read_mode(ReadMode::Quickly);
     assert_screen_is_current(&api, &mut terminal);
-    // By now the terminal has read the frames in the buffers, and few more.
-    let frames = count(&terminal.raw(), b"\x1b[?2026h") - before;
-    assert!(frames < FRAMES / 2, "{frames} frames of {FRAMES}");
+    // By now the terminal has read the frames that were in the buffers, and a few more.
+    let frames = count(&terminal.raw(), b"\x1b[?2026h") - frames_before;
+    assert!(frames < REDRAWS / 2, "{frames} frames for {REDRAWS} redraws");
 }
 
 #[test]
 fn resize_burst_draws_few_frames() {
-    let api = TestSimulator::serve(ENDS);
+    let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = start_watching(&api);
-    let before = count(&terminal.raw(), b"\x1b[?2026h");
+    let frames_before = count(&terminal.raw(), b"\x1b[?2026h");
     let start = crate::harness::now();
     for round in 0..500_u16 {
         let (columns, rows) = if round % 7 == 0 { (1, 1) } else { (1 + round % 240, 1 + round % 70) };
@@ -140,7 +140,7 @@ fn resize_burst_draws_few_frames() {
     }
     terminal.resize(100, 30);
     terminal.wait_for("RUNNING");
-    let frames = count(&terminal.raw(), b"\x1b[?2026h") - before;
+    let frames = count(&terminal.raw(), b"\x1b[?2026h") - frames_before;
     // 500 resizes 2 ms apart take a second or more. On a busy machine they take longer, so there is time for more
     // frames: one every 8 ms.
     let limit = 200.max(start.elapsed().as_millis() / 8);

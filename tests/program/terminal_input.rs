@@ -1,13 +1,13 @@
-//! Bytes from the terminal that are no keystrokes: pastes, and replies to queries.
+//! Tests bytes from the terminal that are not keystrokes: pastes, and replies to queries.
 
 use crate::harness::{Terminal, TestSimulator};
 
 const ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
-const OTHER: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+const OTHER_ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 
 fn two_sessions() -> TestSimulator {
     TestSimulator::serve(&format!(
-        "[[session]]\nid = \"{ID}\"\ntimeout = \"1h\"\n[[session]]\nid = \"{OTHER}\"\ntimeout = \"2h\"\n"
+        "[[session]]\nid = \"{ID}\"\ntimeout = \"1h\"\n[[session]]\nid = \"{OTHER_ID}\"\ntimeout = \"2h\"\n"
     ))
 }
 
@@ -41,38 +41,38 @@ fn pastes_and_replies_cause_no_action() {
         }
         wait_for_earlier_bytes(&mut terminal);
     }
-    assert!(terminal.wait_for_osc("anything", |_| true).clipboard.is_empty(), "something was copied");
-    assert_eq!(api.connect_urls(), Vec::<String>::new(), "a connect URL was requested");
+    assert!(terminal.wait_for_osc("anything", |_| true).clipboard.is_empty(), "nothing is copied");
+    assert_eq!(api.connect_urls(), Vec::<String>::new(), "no connect URL is requested");
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
 }
 
 #[test]
-fn pasted_id_selects_or_offers() {
+fn pasted_id_is_selected_or_offered() {
     let api = two_sessions();
     let mut terminal = Terminal::keepwatch(&api, &[ID], &[], 120, 40);
     terminal.wait_for("RUNNING");
-    terminal.press(&format!("\x1b[200~https://www.browserbase.com/sessions/{OTHER}\x1b[201~"));
-    terminal.wait_for(OTHER);
+    terminal.press(&format!("\x1b[200~https://www.browserbase.com/sessions/{OTHER_ID}\x1b[201~"));
+    terminal.wait_for(OTHER_ID);
     terminal.press("\r");
-    terminal.wait_until("both run", |screen| screen.contents().matches("RUNNING").count() >= 2);
+    terminal.wait_until("two running sessions", |screen| screen.contents().matches("RUNNING").count() >= 2);
     terminal.press(&format!("\x1b[200~{ID}\x1b[201~"));
-    terminal.wait_until("the details are of the first", |screen| screen.contents().contains(ID));
+    terminal.wait_until("the details of the first session", |screen| screen.contents().contains(ID));
 }
 
 #[test]
 fn unfinished_sequences_do_not_lock_the_keyboard() {
     let api = two_sessions();
-    for start in ["\x1b[200~never ended", "\x1b]11;rgb:", "\x1b[", "\x1bO", "\x1b[<", "\x1bP"] {
+    for sequence in ["\x1b[200~never ended", "\x1b]11;rgb:", "\x1b[", "\x1bO", "\x1b[<", "\x1bP"] {
         let mut terminal = Terminal::keepwatch(&api, &[], &[], 80, 24);
         terminal.wait_for("RUNNING");
-        terminal.press(start);
-        // Ctrl-C is part of an unfinished paste, so this waits until the paste has ended, after a second of silence.
-        // Ctrl-C within any other unfinished sequence is a keystroke.
-        if start.starts_with("\x1b[200~") {
+        terminal.press(sequence);
+        // Ctrl-C is part of an unfinished paste, so the test waits until the paste has ended, after a second of
+        // silence. Ctrl-C within any other unfinished sequence is a keystroke.
+        if sequence.starts_with("\x1b[200~") {
             terminal.wait_for("pasted text");
         }
         terminal.press("\x03");
-        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0, "{start:?}");
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0, "{sequence:?}");
     }
 }

@@ -105,7 +105,7 @@ fn region_style(region: &Region, theme: Theme) -> Style {
 /// the session, or that there is no response yet.
 fn status_spans(record: &Record, theme: Theme) -> (Span<'static>, Span<'static>) {
     match record.status() {
-        // The last status of a session that the API no longer finds is outdated, unless it is an end.
+        // The last status of a session that the API no longer finds is outdated, unless the session has ended.
         _ if record.is_not_found() && record.phase() != Phase::Ended => {
             (span("?", theme.warning()), span("NOT FOUND", theme.warning()))
         }
@@ -215,8 +215,8 @@ pub(super) fn unused_time(record: &Record) -> Option<Duration> {
     unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
 }
 
-/// Returns a sparkline of the last traffic rates and the last rate as a number, or the time since the session became
-/// idle.
+/// Returns a sparkline of the last traffic rates, and the last rate as a number. Returns the time since the traffic
+/// stopped if the session is idle, or a dot if there has been no traffic.
 fn traffic_rate_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;

@@ -29,7 +29,7 @@ pub(super) enum WidthStep<K> {
 }
 
 impl<K: Copy> WidthStep<K> {
-    /// Returns the step with a smaller width if it would make its column wider than `max_width(column)`.
+    /// Returns the step with its width limited to `max_width` of its column.
     pub(super) fn limit(self, max_width: impl Fn(K) -> u16) -> Self {
         match self {
             Self::Widen(key, width) => Self::Widen(key, width.min(max_width(key))),
@@ -110,10 +110,14 @@ mod tests {
 
     #[test]
     fn steps_are_taken_in_order() {
-        assert_eq!(solved_columns(12), [('a', 2, 3), ('c', 6, 5)], "just enough");
+        assert_eq!(solved_columns(12), [('a', 2, 3), ('c', 6, 5)], "minimum widths");
         assert_eq!(solved_columns(13), [('a', 2, 3), ('c', 7, 5)], "wider gaps");
         assert_eq!(solved_columns(17), [('a', 2, 3), ('b', 6, 4), ('c', 11, 5)], "one more column");
-        assert_eq!(solved_columns(19), [('a', 2, 3), ('b', 7, 4), ('c', 13, 5)], "both");
+        assert_eq!(
+            solved_columns(19),
+            [('a', 2, 3), ('b', 7, 4), ('c', 13, 5)],
+            "wider gaps and one more column"
+        );
         assert_eq!(solved_columns(40), [('a', 2, 10), ('b', 14, 18), ('c', 34, 5)], "wider columns");
     }
 

@@ -70,7 +70,7 @@ fn scroll_hint(above: usize, below: usize) -> String {
     }
 }
 
-/// Returns the number of lines with fields at `now`, and the number of lines that fit into `pane` below its rule.
+/// Returns the number of lines of the details at `now`, and the number of lines that fit into `pane` below its rule.
 /// Returns `None` if no session is selected.
 pub(super) fn extent(model: &Model, pane: Rect, now: Moment) -> Option<ScrollExtent> {
     let (profile, record) = model.selected_session()?;

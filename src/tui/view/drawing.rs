@@ -73,15 +73,15 @@ pub(super) fn write_centred(buffer: &mut Buffer, area: Rect, line: &OwnedLine) {
     write_line(buffer, indent(area, area.width.saturating_sub(line_width(line)) / 2), line);
 }
 
-/// The minimum number of columns that remain of a rule's title if it is truncated. With fewer, the reader would not
-/// recognise the title.
+/// The minimum number of columns that a truncated title of a rule keeps. With fewer, the reader would not recognise the
+/// title.
 const MIN_TITLE_WIDTH: usize = 8;
 
 /// Draws a rule across the first row of `area`, with a title near its start and a note near its end.
 ///
 /// The note matters more than the end of the title, because the note can say that there is more to see. So the title is
 /// truncated to make room for the note. But the note is left out if fewer than [`MIN_TITLE_WIDTH`] columns of the title
-/// would remain, or if a title of fewer columns would be truncated.
+/// would remain, or if a title that is already shorter than that would be truncated.
 pub(super) fn draw_rule(buffer: &mut Buffer, area: Rect, style: Style, title: &Span<'static>, note: &str) {
     let width = usize::from(area.width);
     let note = if note.is_empty() { String::new() } else { format!(" {note} ─") };
@@ -107,7 +107,7 @@ pub(super) fn styled_spans(line: OwnedLine) -> Vec<Span<'static>> {
     line.spans.into_iter().map(|span| Span { style: style.patch(span.style), ..span }).collect()
 }
 
-/// Joins the parts that are not empty with two spaces.
+/// Joins the non-empty parts, with two spaces between them.
 pub(super) fn join_spaced(parts: impl IntoIterator<Item = Vec<Span<'static>>>) -> OwnedLine {
     let mut spans = Vec::new();
     for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn title_is_cut_only_for_visible_note() {
+    fn title_is_truncated_only_for_visible_note() {
         assert_eq!(rendered_rule(30, "What happened", ""), "─ What happened ──────────────");
         // From a width of 42 columns on, the note leaves 8 columns for the title; from 47 on, it leaves all 13.
         for width in 42..60 {

@@ -102,7 +102,7 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
         );
         return (title, theme.info(), Vec::new());
     }
-    // The empty list: no profile is ignored because of stale data.
+    // The empty slice names no profile to ignore, so that profiles with stale data count, too.
     let last_time = header::oldest_last_response(model, &[])
         .map(|(profile, timing)| settings.zone.time(model.profiles.profile_time(profile, timing.received)));
     let last = last_time.map(|time| format!(", last at {time}")).unwrap_or_default();

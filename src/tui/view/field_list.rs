@@ -40,8 +40,8 @@ impl FieldList {
         }
     }
 
-    /// Adds two fields, each a label and a value. The fields share a line if the list is wide enough and the first value
-    /// leaves room for the second field.
+    /// Adds two fields, each a label and a value. The fields share a line if the list is wide enough and the first
+    /// value leaves room for the second field.
     pub(super) fn add_pair(&mut self, first: (&str, OwnedLine), second: (&str, OwnedLine)) {
         // The second field starts in the middle of the list, but at column 32 at the earliest and 40 at the latest.
         let half = (self.width / 2).max(LABEL_WIDTH.saturating_add(20)).min(40);

@@ -71,7 +71,7 @@ pub(super) fn empty_model(targets: Targets) -> Model {
     Model::new(settings, info, Vec::new(), (120, 40))
 }
 
-/// Returns a model with two profiles: [`calm`], and a project whose two slots are both used.
+/// Returns a model with two profiles: that of [`calm`], and one whose project has two slots, both used.
 pub(super) fn two_profiles() -> Model {
     let staging_host = Some("api.staging.example".to_owned());
     let info = |name: &str, host, tail: &str| ProfileInfo {
@@ -84,10 +84,10 @@ pub(super) fn two_profiles() -> Model {
     let mut calm = calm();
     let mut model = Model::new(calm.settings.clone(), acme, vec![staging], (120, 40));
     // Move the data of `calm` into the first profile of the new model.
-    let acme = model.profiles.get_mut(ProfileId::FIRST);
+    let acme_profile = model.profiles.get_mut(ProfileId::FIRST);
     let calm_profile = calm.profiles.get_mut(ProfileId::FIRST);
-    std::mem::swap(&mut acme.tracker, &mut calm_profile.tracker);
-    std::mem::swap(&mut acme.poll_stats, &mut calm_profile.poll_stats);
+    std::mem::swap(&mut acme_profile.tracker, &mut calm_profile.tracker);
+    std::mem::swap(&mut acme_profile.poll_stats, &mut calm_profile.poll_stats);
     let project = Project {
         id: Untrusted::new("prj-51ab"),
         name: Untrusted::new("acme-staging"),
@@ -136,7 +136,8 @@ pub(super) fn select(model: &mut Model, session_id: &str) {
     model.select(id(session_id));
 }
 
-/// Returns a session that started at a time of today. `timeout` is in seconds, `name` goes into the metadata.
+/// Returns a session that started at the time of day `started`, on the day of [`now`]. `timeout` is in seconds. `name`
+/// goes into the metadata.
 fn session(session_id: &str, started: &str, timeout: u64, status: Status, name: &str) -> Session {
     Session {
         status,
@@ -151,7 +152,7 @@ fn session(session_id: &str, started: &str, timeout: u64, status: Status, name: 
 const BYTES_PER_ROUND: [i64; 10] =
     [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
 
-/// Returns the sessions of [`calm`] as they were `rounds` polls ago.
+/// Returns the sessions of [`calm`] as they were `rounds` rounds of polls ago.
 fn evening_sessions(rounds: usize) -> Vec<Session> {
     let keep_alive = Some(true);
     vec![
@@ -362,7 +363,7 @@ pub(super) fn odd() -> Model {
     model
 }
 
-/// Returns a failed poll of the list of running sessions, `seconds` ago. The next try is 7.4 s after [`now`].
+/// Returns a failed poll of the list of running sessions, `seconds` ago. The retry is due 7.4 s after [`now`].
 pub(super) fn failed_poll(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
     let error = ApiError { message: message.map(Untrusted::new), ..kind.into() };
     let next = Some(now().plus(Duration::from_millis(7_400)));

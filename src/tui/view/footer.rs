@@ -99,7 +99,7 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let can_release = model.settings.release_permission.is_some();
     let (always_shown, others): (Vec<&Binding>, Vec<&Binding>) = bindings(can_release)
         .filter(is_relevant)
-        // A session of a recording cannot be connected to.
+        // While a recording plays, keepwatch fetches no connect URL.
         .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
         .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
     let back = BINDINGS.iter().filter(|binding| shows_back_hint && has_action(binding, &[Action::Back]));

@@ -4,8 +4,9 @@
 //! The header shows the *time* of the last response, which changes only with a response. It shows an *age*, which
 //! changes every second, only while data is stale: older than three poll intervals.
 //!
-//! With several profiles, the header shows the oldest of their last responses. It leaves out profiles with stale data,
-//! and failing profiles unless all of them fail. So the data of the other profiles is at least that new.
+//! With several profiles, the header shows the oldest of their last responses. It leaves out profiles with stale data.
+//! It also leaves out failing profiles, unless no other profile remains. So the data of every profile that counts is at
+//! least that new.
 
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ enum HeaderItem {
     StaleProfiles,
     /// The words beside the counts, and the state of a replay. The glyphs and the numbers stay.
     CountWords,
-    /// The slots of full projects, if there are several profiles. The note below the table names them, too.
+    /// The slots of full projects, if there are several profiles. The note below the table also names these projects.
     FullSlots,
     /// The cause of stale data, and the time of the next try.
     StaleCause,
@@ -129,13 +130,13 @@ pub(super) fn draw_counts(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     2
 }
 
-/// True if any profile has received a response.
+/// Returns true if any profile has received a response.
 pub(super) fn has_any_response(model: &Model) -> bool {
     model.profiles.iter().any(|(_, profile)| profile.tracker.health().last_success.is_some())
 }
 
-/// Returns the profiles with a current failure of all their polls, or of the polls of a list. The failure of a single
-/// session's polls does not count.
+/// Returns the profiles whose polls currently fail: all of their polls, or the polls of a list. A profile does not count
+/// if only the polls of single sessions fail.
 pub(super) fn failing_profiles(model: &Model) -> Vec<ProfileId> {
     let is_failing = |profile: &ProfileId| polling_error(model, *profile).is_some();
     model.profiles.ids().filter(is_failing).collect()
@@ -205,8 +206,8 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
     }
 }
 
-/// Returns a text about the next try of failing polls, such as "next try in 8 s", or `None` if there will be no try.
-/// While polling is paused, returns a text even if no polls fail.
+/// Returns a text about the next try of failing polls, such as "next try in 8 s". Returns `None` if no polls fail, or
+/// if there will be no try. While polling is paused, returns a text even if no polls fail.
 pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) -> Option<String> {
     let profile = model.profiles.get(profile);
     if profile.info.missing_key_reason.is_some() {
@@ -261,7 +262,7 @@ fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
         with_alerts,
         ..
     } = *model.table.rows().counts();
-    // Each item: the status, its count, its word. The glyph and style of the status replace it below.
+    // Each item: the status, its count, its word. Below, the glyph and style of the status replace the status.
     let known = [
         (Status::Running, running, "running"),
         (Status::Pending, pending, "pending"),

@@ -104,7 +104,8 @@ pub(super) fn draw_with_error(
     let lines = text::wrap(message, usize::from(area.width).max(1));
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.y);
     let above = Rect { y: area.y.saturating_sub(height), height, ..area };
-    // `area` starts one column inside the screen. The message clears whole rows, so include that column at each side.
+    // `area` starts one column inside the screen. The message clears whole rows, so include one more column at each
+    // side.
     let edges = Rect { x: above.x.saturating_sub(1), width: above.width.saturating_add(2), ..above };
     Clear.render(edges.intersection(buffer.area), buffer);
     for (offset, part) in lines.into_iter().enumerate().take(usize::from(height)) {
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_never_touches_its_note() {
+    fn typed_text_never_touches_the_note() {
         for length in 0..60 {
             for cursor in [0, length / 2, length] {
                 let area = Rect::new(0, 0, 60, 1);

@@ -39,7 +39,7 @@ const SPACIOUS_HEIGHT: u16 = 12;
 /// line for the note below the table even without a note.
 const MORE_SPACIOUS_HEIGHT: u16 = 20;
 /// The maximum height of the details below the table. The details rarely need more, so the table gets the other rows of
-/// a high screen.
+/// a tall screen.
 const LOWER_PANE_MAX_HEIGHT: u16 = 20;
 /// The maximum height of the banner.
 const BANNER_MAX_HEIGHT: u16 = 3;
@@ -104,7 +104,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> BodyLayout {
     let has_room_below = screen.width >= LOWER_PANE_MIN_SCREEN.0 && screen.height >= LOWER_PANE_MIN_SCREEN.1;
     match model.focus.pane() {
         Pane::FullDetails(_) if model.selected_session().is_some() => return BodyLayout::Details(inner),
-        // Without room for two panes, the details with the focus replace the table.
+        // Without room for two panes, the details replace the table while they have the focus.
         Pane::LowerDetails(_) if !has_room_below && model.selected_session().is_some() => {
             return BodyLayout::Details(inner);
         }

@@ -47,9 +47,9 @@ pub(super) fn draw(buffer: &mut Buffer, screen: Rect, model: &Model, now: Moment
         }
         Focus::Reveal { id, url, expires_at, .. } => {
             // `expires_at` is a time since boot.
-            let hidden_at = now.plus(expires_at.saturating_sub(now.boot));
-            let hidden_in = header::whole_seconds_between(model, now, hidden_at).max(Duration::from_secs(1));
-            draw_url(buffer, screen, model, id, url.expose(), hidden_in);
+            let closes_at = now.plus(expires_at.saturating_sub(now.boot));
+            let closes_in = header::whole_seconds_between(model, now, closes_at).max(Duration::from_secs(1));
+            draw_url(buffer, screen, model, id, url.expose(), closes_in);
         }
     }
 }
@@ -182,7 +182,7 @@ fn help_lines(model: &Model, room: usize) -> Vec<OwnedLine> {
     lines
 }
 
-/// Returns a sentence on the sessions that keepwatch polls, and how often.
+/// Returns a sentence that says which sessions keepwatch polls, and how often.
 fn watch_summary(model: &Model) -> String {
     let settings = &model.settings;
     let targets = match &settings.targets {
@@ -271,7 +271,7 @@ fn failure_lines<'a>(model: &'a Model, room: usize, now: Timestamp) -> Vec<Owned
         let time =
             model.settings.zone.short_date_time(model.profiles.profile_time(profile, at.received), now);
         let target = match scope {
-            // Without an API key no request was sent, so the failure is about the key and not about a scope.
+            // Without an API key no request was sent, so the failure is about the API key and not about a scope.
             _ if matches!(error.kind, ApiErrorKind::ApiKeyUnavailable(_)) => "the key".into(),
             Scope::Session(id) => format!("session {}", id.sanitise(40)),
             Scope::List(list) => list.to_string(),
@@ -334,12 +334,12 @@ fn draw_release_dialog(
     lines.extend(text::wrap(&description, room).into_iter().map(Line::raw));
     lines.push(Line::default());
     let confirmation = id.confirmation();
-    let untyped = text::width(&confirmation).saturating_sub(text::width(typed));
+    let untyped_width = text::width(&confirmation).saturating_sub(text::width(typed));
     lines.push(
         vec![
             span("its id's last 4 characters: ", theme.dim()),
             span(text::sanitise(typed, 8), theme.bold()),
-            span("_".repeat(untyped), theme.dim()),
+            span("_".repeat(untyped_width), theme.dim()),
         ]
         .into(),
     );
@@ -358,7 +358,7 @@ fn draw_url(
     model: &Model,
     id: &SessionId,
     url: &str,
-    hidden_in: Duration,
+    closes_in: Duration,
 ) {
     let theme = model.settings.theme;
     let lines = text::wrap(&text::sanitise(url, MAX_URL_WIDTH), usize::from(screen.width));
@@ -373,7 +373,7 @@ fn draw_url(
         let suffix = if screen.width < 60 { String::new() } else { format!(" of {}", id.sanitise_line()) };
         let hidden_lines = lines.len().saturating_sub(usize::from(area.height.saturating_sub(rule_lines)));
         let note = match hidden_lines {
-            0 => format!("gone in {}, any key closes", text::format_elapsed(hidden_in)),
+            0 => format!("gone in {}, any key closes", text::format_elapsed(closes_in)),
             _ => format!("{hidden_lines} lines more: the screen is too small"),
         };
         drawing::draw_rule(

@@ -62,7 +62,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let note = recent.time_and_total().map(|(at, total)| count_note(model, at, total)).unwrap_or_default();
     let is_multi_profile = model.profiles.is_multi_profile();
     let (title, note) = if area.width < SOME_COLUMNS_MIN_WIDTH {
-        // The number without the time of the response.
+        // Keep the number, and drop the time of the response.
         ("Newest sessions", note.split(',').next().unwrap_or_default().to_owned())
     } else if is_multi_profile {
         ("The newest sessions of all profiles", note)

@@ -118,7 +118,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         Line::styled("–", self.list.theme.dim())
     }
 
-    /// Adds the status and all problems: not found, unlisted, release failed, polls failing, id mismatch.
+    /// Adds the status, a pending release, and all problems: not found, unlisted, release failed, polls failing, id
+    /// mismatch.
     fn add_status_fields(&mut self) {
         let theme = self.list.theme;
         let record = self.record;
@@ -198,7 +199,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the verdict: why the session ended, or that it is overdue.
+    /// Adds the verdict, which says why the session ended or that it is overdue. Also adds the session's successor.
     fn add_verdict_fields(&mut self, is_full_pane: bool) {
         let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
         let theme = self.list.theme;
@@ -294,7 +295,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         ))
     }
 
-    /// Returns "at most " if the API gives no plausible end: the session's duration is then an upper bound.
+    /// Returns "at most " if the API gives no plausible end, because the session's duration is then an upper bound.
+    /// Returns an empty text otherwise.
     fn at_most_prefix(&self) -> &'static str {
         if self.record.is_end_exact() { "" } else { "at most " }
     }
@@ -406,7 +408,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         self.add_undocumented_fields(session);
     }
 
-    /// Returns the current rate of proxy traffic, or the time since the traffic stopped.
+    /// Returns the current rate of proxy traffic, or the time since the traffic stopped. Returns an empty text if there
+    /// is nothing to say.
     fn rate_suffix(&self) -> String {
         let idle = self.record.idle_for().filter(|idle| idle.as_secs() >= MIN_IDLE_SECONDS);
         if let Some(idle) = idle {
@@ -577,7 +580,7 @@ pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record,
     list.lines.push(Line::styled(" metadata", theme.dim()));
     let entries = metadata.entries(MAX_ENTRIES);
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
-    // Only the first 20 columns of a key count for the width of the column.
+    // Only the first 20 columns of a key count for the width of the column of keys.
     let key_widths = leaves
         .map(|entry| entry.depth.saturating_mul(2).saturating_add(text::width(&entry.key.sanitise(20))));
     let key_width = key_widths.filter(|width| *width <= MAX_ALIGNED_KEY_WIDTH).max().unwrap_or(0);

@@ -135,7 +135,7 @@ const MAX_ID_WIDTH: u16 = 24;
 const STATUS_WORD_MIN_SCREEN: u16 = 60;
 /// The minimum width of a profile's name, in columns.
 const PROFILE_MIN_WIDTH: u16 = 4;
-/// The width up to which the profile's name is widened before other columns are, in columns.
+/// The width to which the profile column is widened before any other column is widened, in columns.
 const PROFILE_MEDIUM_WIDTH: u16 = 7;
 /// The maximum width of a profile's name, in columns.
 const PROFILE_MAX_WIDTH: u16 = 14;

@@ -339,14 +339,14 @@ fn revealed_url() -> Model {
 /// Returns a model with two release requests: one is pending, and one has failed.
 fn releasing() -> Model {
     let mut model = calm();
-    let (failed, releasing) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
+    let (failed, pending) = (model.table.selected().cloned().unwrap(), id(fixture::OTHER_ID));
     let error =
         ApiError { message: Some(Untrusted::new("Session is locked")), ..ApiErrorKind::Status(409).into() };
     apply_inputs(
         &mut model,
         [
             Input::ReleaseRequested { at: ago(9), id: failed.clone() },
-            Input::ReleaseRequested { at: ago(7), id: releasing },
+            Input::ReleaseRequested { at: ago(7), id: pending },
             Input::ReleaseFailed { at: timing(ago(5)), id: failed, error, next: None },
         ],
     );
@@ -446,8 +446,8 @@ fn profiles_recent() -> Model {
     with_change(model, |model| model.focus = Focus::Pane(Pane::Recent))
 }
 
-/// Returns the moment at which a state is drawn. Data is stale after ten seconds, so states with stale data are drawn
-/// later.
+/// Returns the moment at which a state is drawn. States with stale data are drawn later, because data is stale only
+/// after three poll intervals.
 fn state_time(name: &str) -> Moment {
     if ["late", "unreachable", "profiles_refused"].contains(&name) {
         now().plus(Duration::from_millis(11_300))
@@ -579,7 +579,7 @@ fn is_row_dim(buffer: &Buffer, id_prefix: &str) -> bool {
 }
 
 #[test]
-fn only_stale_profiles_rows_are_dim() {
+fn only_rows_of_stale_profiles_are_dim() {
     let mut model = with_change(profiles_refused(), |model| model.table.select_none());
     let buffer = draw_to_buffer(&mut model, (120, 40), state_time("profiles_refused"));
     assert!(is_row_dim(&buffer, "77aa88bb"), "a session of the profile whose polls fail");
@@ -613,8 +613,8 @@ fn hidden_metadata_is_nowhere_on_screen() {
         (180, 40),
         now(),
     ));
-    for secret in ["nightly-42", "staging", "growth", "c-881"] {
-        assert!(!screen.contains(secret), "{secret}:\n{screen}");
+    for value in ["nightly-42", "staging", "growth", "c-881"] {
+        assert!(!screen.contains(value), "{value}:\n{screen}");
     }
 }
 
@@ -631,12 +631,16 @@ fn screen_is_stable_until_next_change() {
         resize(&mut model, (120, 40), state_time(name));
         for millis in [0, 1, 300, 999] {
             let now = state_time(name).plus(Duration::from_millis(millis));
-            let first = draw_to_buffer(&mut model, (120, 40), now);
-            let next = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
+            let frame = draw_to_buffer(&mut model, (120, 40), now);
+            let next_change = model.next_change(now).unwrap_or(now.mono + Duration::from_secs(600));
             let just_before =
-                now.plus(next.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
-            let later = draw_to_buffer(&mut model, (120, 40), just_before);
-            assert_eq!(buffer_text(&first), buffer_text(&later), "{name} at {millis} ms until {next:?}");
+                now.plus(next_change.saturating_sub(now.mono).saturating_sub(Duration::from_millis(1)));
+            let last_frame = draw_to_buffer(&mut model, (120, 40), just_before);
+            assert_eq!(
+                buffer_text(&frame),
+                buffer_text(&last_frame),
+                "{name} at {millis} ms until {next_change:?}"
+            );
         }
     }
 }
@@ -655,14 +659,17 @@ fn details_scroll_to_their_last_line() {
             assert_eq!(
                 model.scroll.details_top(),
                 lines.saturating_sub(height),
-                "{name} {size:?}: number of lines changed with the time"
+                "{name} {size:?}: the number of lines does not depend on the time"
             );
             let screen = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
             let rule = screen.lines().nth(usize::from(pane.top())).unwrap();
-            let last = screen.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
+            let last_row = screen.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
             assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
             // An empty line is only the '|' of `buffer_text`.
-            assert!(lines < height || last.len() > 1, "{name} {size:?}: the last line of the pane is empty");
+            assert!(
+                lines < height || last_row.len() > 1,
+                "{name} {size:?}: the last row of the pane has text"
+            );
         }
     }
 }
@@ -704,7 +711,7 @@ proptest! {
             let is_inside = x < width && y < height;
             prop_assert!(is_inside || symbol == " ", "{name}: {symbol:?} at {x}, {y} of {width}x{height}");
             let end = usize::from(x) + text::width(symbol);
-            prop_assert!(!is_inside || end <= usize::from(width), "{name}: {symbol:?} is cut at {x}, {y}");
+            prop_assert!(!is_inside || end <= usize::from(width), "{name}: {symbol:?} fits at {x}, {y}");
         }
 
         let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
@@ -713,15 +720,15 @@ proptest! {
         if has_popup {
             return Ok(());
         }
-        prop_assert!(!row(0).trim().is_empty(), "{name}: no header on {width}x{height}");
-        prop_assert!(!row(height - 1).trim().is_empty(), "{name}: no footer on {width}x{height}");
+        prop_assert!(!row(0).trim().is_empty(), "{name}: the header is shown on {width}x{height}");
+        prop_assert!(!row(height - 1).trim().is_empty(), "{name}: the footer is shown on {width}x{height}");
         // The error of a line being typed may cover the rows above it.
         let is_covered = matches!(model.focus, Focus::Filter { error: Some(_), .. } | Focus::AddSession { invalid: Some(_), .. });
         // The table scrolls to its selected row only after the first keystroke.
         if let (BodyLayout::Table { table, .. }, true, false) = (body, interacted, is_covered) {
             let marker = model.settings.theme.selection_glyph();
             let marked = (table.top()..table.bottom()).filter(|y| row(*y).starts_with(marker)).count();
-            prop_assert_eq!(marked, 1, "{}: selected row on {}x{}", name, width, height);
+            prop_assert_eq!(marked, 1, "{}: one selected row is marked on {}x{}", name, width, height);
         }
     }
 
@@ -774,14 +781,14 @@ fn timeline_separates_days() {
     let session = running_session("a", started, Duration::from_secs(100_000));
     let later = Session { keep_alive: Some(true), ..session.clone() };
     apply_inputs(&mut model, [fixture::session_input(yesterday(110), "a", session)]);
-    let mut events = text_at_size(&mut model, (120, 40), yesterday(100));
-    assert!(!events.contains("─ 2026"), "separator for a single day: {events}");
+    let mut screen = text_at_size(&mut model, (120, 40), yesterday(100));
+    assert!(!screen.contains("─ 2026"), "a single day needs no separator: {screen}");
     apply_inputs(&mut model, [fixture::session_input(ago(1), "a", later)]);
     model.focus = Focus::Pane(Pane::Events);
-    events = text_at_size(&mut model, (80, 24), now());
-    let lines: Vec<&str> = events.lines().skip(3).take(5).collect();
-    assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{events}");
-    assert!(lines[2].contains("─ 2026-11-22 ─"), "{events}");
+    screen = text_at_size(&mut model, (80, 24), now());
+    let lines: Vec<&str> = screen.lines().skip(3).take(5).collect();
+    assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{screen}");
+    assert!(lines[2].contains("─ 2026-11-22 ─"), "{screen}");
 }
 
 #[test]

@@ -25,9 +25,9 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
 use keepwatch_core::tracker::{Alert, Event, EventKind};
 
-/// Columns of a time of day and the blanks after it.
+/// The width of a time of day with the blanks after it, in columns.
 const TIME_WIDTH: usize = 10;
-/// Columns of an id and the blanks after it.
+/// The width of an id with the blanks after it, in columns.
 const ID_WIDTH: usize = 10;
 /// The minimum width of a pane with a column for ids. In a narrower pane, the id is at the start of the sentence.
 const ID_COLUMN_MIN_WIDTH: usize = 50;
@@ -100,8 +100,8 @@ fn draw_pane(
     }
     // The selected event is the last one in view. Mark its lines.
     if let (EventScope::All, Some((profile, event))) = (scope, model.selected_event()) {
-        let first_line = lines.len().saturating_sub(builder.event_lines(profile, event).len());
-        for offset in first_line..lines.len() {
+        let first_selected_line = lines.len().saturating_sub(builder.event_lines(profile, event).len());
+        for offset in first_selected_line..lines.len() {
             drawing::write_line(
                 buffer,
                 drawing::row(inner, offset),

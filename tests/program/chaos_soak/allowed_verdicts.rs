@@ -44,6 +44,7 @@ pub(super) struct SessionTruth {
     unlisted: Vec<(Offset, Offset)>,
 }
 
+/// The true end of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TrueEnd {
     pub(super) at: Offset,
@@ -56,13 +57,13 @@ pub(super) struct TrueEnd {
 }
 
 impl SessionTruth {
-    /// Builds the truth from all facts about one session. Returns `None` if the session never appeared.
-    pub(super) fn from_facts<'f>(facts: impl Iterator<Item = &'f TruthEvent>) -> Option<Self> {
+    /// Builds the truth from all events of one session. Returns `None` if the session never appeared.
+    pub(super) fn from_events<'f>(events: impl Iterator<Item = &'f TruthEvent>) -> Option<Self> {
         let mut truth: Option<Self> = None;
-        for fact in facts {
-            if let TruthEventKind::Appeared { created, expires, keep_alive } = fact.kind {
+        for event in events {
+            if let TruthEventKind::Appeared { created, expires, keep_alive } = event.kind {
                 truth = Some(Self {
-                    appeared: fact.at,
+                    appeared: event.at,
                     created,
                     expires,
                     keep_alive,
@@ -73,24 +74,24 @@ impl SessionTruth {
                     unlisted: Vec::new(),
                 });
             }
-            truth.as_mut()?.apply(fact);
+            truth.as_mut()?.apply(event);
         }
         truth
     }
 
-    fn apply(&mut self, fact: &TruthEvent) {
-        match &fact.kind {
+    fn apply(&mut self, event: &TruthEvent) {
+        match &event.kind {
             TruthEventKind::Appeared { .. } => {}
-            TruthEventKind::Started => self.started = Some(fact.at),
-            TruthEventKind::Unlisted { window_end } => self.unlisted.push((fact.at, *window_end)),
+            TruthEventKind::Started => self.started = Some(event.at),
+            TruthEventKind::Unlisted { window_end } => self.unlisted.push((event.at, *window_end)),
             TruthEventKind::Overridden { window_end, fields } => {
-                self.anomalies.push((fact.at, *window_end, fields.clone()))
+                self.anomalies.push((event.at, *window_end, fields.clone()))
             }
             TruthEventKind::Ended { status, cause, stated_ended_at: stated, proxy_bytes } => {
                 let (status, stated, bytes) = (*status, *stated, *proxy_bytes);
-                self.ended = Some(TrueEnd { at: fact.at, status, cause: *cause, stated, bytes });
+                self.ended = Some(TrueEnd { at: event.at, status, cause: *cause, stated, bytes });
             }
-            TruthEventKind::Vanished => self.vanished = Some(fact.at),
+            TruthEventKind::Vanished => self.vanished = Some(event.at),
         }
     }
 
@@ -112,8 +113,8 @@ impl SessionTruth {
             .any(|(from, to, fields)| *from <= at && at < *to && fields.iter().any(|name| name == field))
     }
 
-    /// Returns true if the list of running sessions contains the session at `at`, or the list of pending sessions if
-    /// `running` is false.
+    /// Returns true if a list contains the session at `at`: the list of running sessions, or if `running` is false, the
+    /// list of pending sessions.
     pub(super) fn is_listed(&self, at: Offset, running: bool) -> bool {
         let is_running = self.started.is_some_and(|started| started <= at);
         let is_unlisted = self.unlisted.iter().any(|(from, to)| *from <= at && at < *to);
@@ -135,7 +136,7 @@ impl SessionTruth {
     ) -> BTreeSet<&'static str> {
         let mut allowed = BTreeSet::new();
         let at = self.end_time();
-        // Overdue, or without a verdict: both are only for sessions that the program still takes for running.
+        // A session may be overdue or have no verdict only if the program may still take it for running.
         if faults_ended <= at {
             // The program need not have seen the end yet.
             let may_be_overdue = self.expires < quit && !self.has_anomaly("expiresAt", self.expires);
@@ -151,7 +152,7 @@ impl SessionTruth {
                 Some(_) if self.has_anomaly("status", at) => allowed.extend([NO_VERDICT]), // an unknown status
                 Some(end) => allowed.extend(self.allowed_for_end(end)),
             }
-            // A poll after that got 404.
+            // After the session vanished, a poll may have got a 404.
             allowed.extend(self.vanished.filter(|vanished| *vanished <= quit).map(|_| "gone"));
         }
         allowed
@@ -193,7 +194,7 @@ impl SessionTruth {
         }
     }
 
-    /// Returns the verdict for an end that cannot be placed before or after the expiry.
+    /// Returns the verdict for an end if the program cannot know on which side of the expiry it was.
     fn allowed_for_unknown_side(&self, at: Offset) -> &'static str {
         match (self.has_anomaly("keepAlive", at), self.keep_alive) {
             (true, _) => "unexplained",

@@ -15,7 +15,7 @@ use super::allowed_verdicts::{NO_VERDICT, SessionTruth};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The program's limit for the body of a response about one session.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// The program's retry delay after a rejected API key, and its longest one after other failures.
+/// The program's retry delay after a rejected API key, and its longest retry delay after other failures.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Additional delay allowed on a busy machine.
 const BUSY_SLACK: Duration = Duration::from_secs(3);
@@ -62,7 +62,8 @@ impl RequestLog {
         })
     }
 
-    /// Returns true if no fault changed the response, or only in a way that the program can still read.
+    /// Returns true if the program can read the truth in the response: no fault changed the response, or the change
+    /// does not matter.
     fn is_truthful(&self, entry: &RequestLogEntry) -> bool {
         let is_list = entry.path == "/v1/sessions";
         let is_readable = match entry.fault {
@@ -85,7 +86,7 @@ impl RequestLog {
 pub(super) struct Checker {
     sessions: HashMap<String, SessionTruth>,
     /// Start and end of each fault that makes polls fail, and the longest retry delay after it. This includes the
-    /// faults of requests for one session, because a failure that concerns all requests delays the lists, too.
+    /// faults of requests for one session, because a failure that concerns all requests also delays the lists.
     faults: Vec<(Offset, Offset, Duration)>,
     interval: Duration,
     /// Time at which the soak cleared all faults.
@@ -94,18 +95,19 @@ pub(super) struct Checker {
 
 /// Figures and problems found by [`Checker::check`].
 pub(super) struct Findings {
-    /// Sessions that appeared before the program quit.
+    /// Number of sessions that appeared before the program quit.
     sessions: usize,
-    /// Sessions in the journal.
+    /// Number of sessions in the journal.
     seen: usize,
-    /// Sessions that lived long enough to be listed, and are not in the journal.
+    /// Number of sessions that lived long enough to be listed, and are not in the journal.
     hidden: usize,
-    /// Sessions in the journal that ended before the program quit.
+    /// Number of sessions in the journal that ended before the program quit.
     ends: usize,
-    /// Sessions that another client released.
+    /// Number of sessions that another client released.
     released: usize,
     /// Number of sessions with each verdict.
     verdicts: BTreeMap<String, usize>,
+    /// Number of requests that the program sent.
     requests: usize,
     /// Number of requests that each kind of fault affected.
     faults: BTreeMap<&'static str, usize>,
@@ -122,13 +124,13 @@ impl Checker {
         interval: Duration,
         faults_ended: Offset,
     ) -> Self {
-        let mut facts: HashMap<&str, Vec<&TruthEvent>> = HashMap::new();
-        for fact in truth {
-            facts.entry(&fact.id).or_default().push(fact);
+        let mut events_by_id: HashMap<&str, Vec<&TruthEvent>> = HashMap::new();
+        for event in truth {
+            events_by_id.entry(&event.id).or_default().push(event);
         }
-        let sessions = facts
+        let sessions = events_by_id
             .into_iter()
-            .filter_map(|(id, facts)| Some((id.to_owned(), SessionTruth::from_facts(facts.into_iter())?)));
+            .filter_map(|(id, events)| Some((id.to_owned(), SessionTruth::from_events(events.into_iter())?)));
         let faults = scenario.faults.iter().filter(|fault| {
             matches!(fault.target, FaultTarget::All | FaultTarget::List | FaultTarget::Retrieve)
         });
@@ -162,7 +164,8 @@ impl Checker {
         listed
     }
 
-    /// Returns the listed sessions that ended before the faults did and that the program has not polled since.
+    /// Returns the listed sessions that ended before the faults were cleared and that the program has not polled since
+    /// their end.
     pub(super) fn unpolled_ends(&self, requests: &RequestLog) -> Vec<&str> {
         let last_polls = requests.last_single_responses();
         let is_unpolled = |id: &str| {
@@ -253,9 +256,9 @@ impl Checker {
             let explained =
                 faults.map(|(from, to, retry_delay)| 3 * to.minus(*from).to_duration() + 2 * *retry_delay);
             let explained = explained.sum::<Duration>();
-            let most = explained + explained / 5 + 3 * self.interval + BUSY_SLACK;
-            if gap > most {
-                problems.push(format!("no list for {gap:?} until {:?}; faults explain {most:?}", pair[1]));
+            let max_gap = explained + explained / 5 + 3 * self.interval + BUSY_SLACK;
+            if gap > max_gap {
+                problems.push(format!("no list for {gap:?} until {:?}; faults explain {max_gap:?}", pair[1]));
             }
             longest = longest.max(gap);
         }
@@ -263,7 +266,7 @@ impl Checker {
     }
 }
 
-/// Returns a message if a session that has a verdict on its end has another status than the one with which it ended.
+/// Returns a message if a session has a verdict on its end, but not the status with which it ended.
 fn status_mismatch(truth: &SessionTruth, session: &Value, verdict: &str) -> Option<String> {
     let end = truth.ended.filter(|_| ![NO_VERDICT, "gone", "overdue"].contains(&verdict))?;
     let status = match end.status {

@@ -1,4 +1,5 @@
-//! Resources of a process over time, read from `/proc`. Without `/proc` nothing is measured, and all checks pass.
+//! Measures the resources of a process over time, with `/proc`. Without `/proc` nothing is measured, and all checks
+//! pass.
 
 use std::fmt;
 use std::fs;
@@ -59,22 +60,24 @@ impl Measurement {
 pub(super) struct ResourceHistory(Vec<(Offset, Measurement)>);
 
 impl ResourceHistory {
-    pub(super) fn add(&mut self, at: Offset, measure: Option<Measurement>) {
-        self.0.extend(measure.map(|measure| (at, measure)));
+    pub(super) fn add(&mut self, at: Offset, measurement: Option<Measurement>) {
+        self.0.extend(measurement.map(|measurement| (at, measurement)));
     }
 
     fn max(&self, field: impl Fn(&Measurement) -> u64) -> u64 {
-        self.0.iter().map(|(_, measure)| field(measure)).max().unwrap_or(0)
+        self.0.iter().map(|(_, measurement)| field(measurement)).max().unwrap_or(0)
     }
 
     /// Returns the growth of memory in kB a minute, as the slope of the least-squares line through the measurements.
-    /// Ignores those before the time `warm_up`.
+    /// Ignores the measurements before the time `warm_up`.
     fn growth(&self, warm_up: std::time::Duration) -> f64 {
         let points: Vec<(f64, f64)> = self
             .0
             .iter()
             .filter(|(at, _)| *at >= Offset::from_duration(warm_up))
-            .map(|(at, measure)| (at.as_secs_f64() / 60.0, f64::from(u32::try_from(measure.rss_kb).unwrap())))
+            .map(|(at, measurement)| {
+                (at.as_secs_f64() / 60.0, f64::from(u32::try_from(measurement.rss_kb).unwrap()))
+            })
             .collect();
         let count = f64::from(u32::try_from(points.len()).unwrap());
         let mean = |value: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
@@ -96,9 +99,9 @@ impl ResourceHistory {
         ] {
             assert!(used <= limit, "{used} {unit}, limit {limit}");
         }
-        if let Some((warm_up, most)) = growth {
+        if let Some((warm_up, max_growth)) = growth {
             let growth = self.growth(warm_up);
-            assert!(growth <= most, "memory grows by {growth:.0} kB a minute, limit {most:.0}");
+            assert!(growth <= max_growth, "memory grows by {growth:.0} kB a minute, limit {max_growth:.0}");
         }
     }
 }
@@ -109,8 +112,8 @@ impl fmt::Display for ResourceHistory {
             return writeln!(f, "  no measurements: this system has no /proc");
         };
         let step = (self.0.len() / 20).max(1);
-        for (at, measure) in self.0.iter().step_by(step) {
-            let Measurement { rss_kb, threads, sockets, files, .. } = measure;
+        for (at, measurement) in self.0.iter().step_by(step) {
+            let Measurement { rss_kb, threads, sockets, files, .. } = measurement;
             let seconds = at.to_duration().as_secs();
             writeln!(
                 f,
@@ -143,17 +146,17 @@ fn smallest_leak_exceeds_growth_limit() {
     // A measurement every 6 s for an hour. The noise is in kB.
     let history = |kb_a_minute: u64| {
         let noise = [0, 700, 200, 0, 450, 90, 800];
-        let measures = (0..600_u64).map(|step| {
+        let measurements = (0..600_u64).map(|step| {
             // Grows by 10 MB in the first ten minutes, as the program does.
             let rss_kb = 30_000 + 100 * step.min(100) + kb_a_minute * step / 10 + noise[(step % 7) as usize];
             let at = Offset::from_duration(std::time::Duration::from_secs(6 * step));
             (at, Measurement { rss_kb, ..Measurement::default() })
         });
-        ResourceHistory(measures.collect())
+        ResourceHistory(measurements.collect())
     };
-    let warm = std::time::Duration::from_secs(12 * 60);
+    let warm_up = std::time::Duration::from_secs(12 * 60);
     // The smallest allocation for each session and poll, in kB a minute.
-    let leak = 32 * super::LIVING as u64 * (60 / super::INTERVAL.as_secs()) / 1024;
-    assert!(history(0).growth(warm).abs() < super::MOST_GROWTH / 10.0);
-    assert!(history(leak).growth(warm) > 2.0 * super::MOST_GROWTH, "{leak} kB a minute");
+    let leak = 32 * super::LIVE_SESSIONS as u64 * (60 / super::INTERVAL.as_secs()) / 1024;
+    assert!(history(0).growth(warm_up).abs() < super::MAX_GROWTH / 10.0);
+    assert!(history(leak).growth(warm_up) > 2.0 * super::MAX_GROWTH, "{leak} kB a minute");
 }

@@ -1,4 +1,5 @@
-//! The number of the poller's tasks. It depends on requests and connections, not on sessions or faults.
+//! Tests that the number of the poller's tasks is limited by requests and connections, and does not grow with sessions
+//! or faults.
 
 use std::time::Duration;
 
@@ -19,12 +20,12 @@ use crate::harness::{KEY, TestSimulator};
 /// Speed of the clock.
 const SPEED: u32 = 40;
 /// Length of the test, in the time of the scaled clock.
-const LONG: Duration = Duration::from_secs(4 * 60);
-/// Most tasks: one for the poller, four for the requests in flight, four for their connections, and four for
-/// connections that are being replaced.
-const MOST_TASKS: usize = 1 + 4 + 4 + 4;
-/// Number of reports that shows enough kinds of faults.
-const FEWEST_REPORTS: usize = 100;
+const TEST_LENGTH: Duration = Duration::from_secs(4 * 60);
+/// Maximum number of tasks: one for the poller, four for the requests in flight, four for their connections, and four
+/// for connections that are being replaced.
+const MAX_TASKS: usize = 1 + 4 + 4 + 4;
+/// Minimum number of reports. They show enough kinds of faults.
+const MIN_REPORTS: usize = 100;
 
 #[test]
 fn task_count_is_bounded_during_faults() {
@@ -34,36 +35,36 @@ fn task_count_is_bounded_during_faults() {
     scenario.faults.retain(|fault| !matches!(fault.response, FaultResponse::Hang) && fault.delay.is_zero());
     let api = TestSimulator::start_with_clock(clock.clone(), scenario);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (most, report_count, tracker) = runtime.block_on(async {
+    let (max_tasks, report_count, tracker) = runtime.block_on(async {
         let client = Client::new(Endpoint { base: api.url.parse().unwrap() }, Secret::new(KEY.into()));
-        let (reports, mut reported) = mpsc::channel::<Report>(16);
+        let (report_sender, mut report_receiver) = mpsc::channel::<Report>(16);
         let poll_limits = PollLimits { interval: Duration::from_secs(3), max_rps: 20 };
-        let _poller = Poller::spawn(client, None, &Targets::All, poll_limits, clock.clone(), reports);
+        let _poller = Poller::spawn(client, None, &Targets::All, poll_limits, clock.clone(), report_sender);
         let metrics = tokio::runtime::Handle::current().metrics();
-        let (mut most, mut count, mut tracker) = (0, 0_usize, SessionTracker::new(AlertThresholds::none()));
-        let mut end = clock.now().mono + LONG;
-        let latest = end + 20 * LONG;
+        let (mut max_tasks, mut count, mut tracker) = (0, 0_usize, SessionTracker::new(AlertThresholds::none()));
+        let mut end = clock.now().mono + TEST_LENGTH;
+        let latest = end + 20 * TEST_LENGTH;
         loop {
             tokio::select! {
-                Some(report) = reported.recv() => {
+                Some(report) = report_receiver.recv() => {
                     count += 1;
-                    most = most.max(metrics.num_alive_tasks());
+                    max_tasks = max_tasks.max(metrics.num_alive_tasks());
                     IngestedReport::from(report).input.into_iter().for_each(|input| drop(tracker.apply(input)));
                 }
                 () = keepwatch::timer::sleep_until(&clock, end) => {
                     // On a busy machine fewer polls fit into the same time of the scaled clock.
-                    if count > FEWEST_REPORTS || end >= latest {
-                        return (most, count, tracker);
+                    if count > MIN_REPORTS || end >= latest {
+                        return (max_tasks, count, tracker);
                     }
-                    end += LONG;
+                    end += TEST_LENGTH;
                 }
             }
         }
     });
-    println!("{most} tasks at most, {report_count} reports of {} sessions", tracker.len());
-    assert!(most <= MOST_TASKS, "{most} tasks");
+    println!("{max_tasks} tasks at most, {report_count} reports of {} sessions", tracker.len());
+    assert!(max_tasks <= MAX_TASKS, "{max_tasks} tasks");
     assert!(
-        report_count > FEWEST_REPORTS && tracker.len() > 200,
+        report_count > MIN_REPORTS && tracker.len() > 200,
         "{report_count} reports of {} sessions",
         tracker.len()
     );

@@ -31,8 +31,8 @@ pub(crate) enum Behaviour {
     ResetsStreams,
     /// HTTP/2: ends the stream of each request in the middle of the body.
     CutsStreams,
-    /// Responds to the first request of each connection as the API does. Closes the connection when the second one arrives,
-    /// as a server does whose idle timeout has just passed. Over HTTP/2, it sends GOAWAY first.
+    /// Responds to the first request of each connection as the API does. Closes the connection when the second request
+    /// arrives, as a server does whose idle timeout has just passed. Over HTTP/2, sends GOAWAY first.
     ClosesAtSecondRequest,
     /// Responds to each request as the API does, then closes the connection without an announcement.
     ClosesAfterResponse,
@@ -47,7 +47,7 @@ pub(crate) enum Behaviour {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AfterBytes {
     Closes,
-    /// Sends no more, until the client closes the connection.
+    /// Sends nothing more until the client closes the connection.
     Hangs,
     /// Sends spaces until the client closes the connection.
     SendsSpaces,
@@ -74,7 +74,7 @@ pub(crate) fn body(content_type: &str, body: &str) -> Behaviour {
     Behaviour::SendsBytes(response("200 OK", content_type, "", body.as_bytes()), AfterBytes::Closes)
 }
 
-/// Returns a behaviour that responds with these bytes.
+/// Returns a behaviour that responds with these bytes, then does as `then` says.
 pub(crate) fn raw(bytes: &str, then: AfterBytes) -> Behaviour {
     Behaviour::SendsBytes(bytes.as_bytes().to_vec(), then)
 }

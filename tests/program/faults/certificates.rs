@@ -9,12 +9,13 @@ use tokio_rustls::TlsAcceptor;
 
 /// A host name that no resolver knows. The program can reach it only through the proxy, which connects to the server
 /// whatever the host name is.
-pub(crate) const PROXIED: &str = "api.keepwatch.test";
+pub(crate) const PROXIED_HOST: &str = "api.keepwatch.test";
 
 /// Certificate of the authority that signed the server's certificates.
 pub(crate) const AUTHORITY: &str = include_str!("../../fixtures/tls/authority.pem");
 /// Certificate of an authority that signed none of the server's certificates.
 pub(crate) const OTHER_AUTHORITY: &str = include_str!("../../fixtures/tls/other-authority.pem");
+/// Private key of all the server's certificates.
 const KEY: &str = include_str!("../../fixtures/tls/server.key");
 
 /// Certificate of the server.

@@ -122,7 +122,7 @@ async fn send_bytes<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u
     }
 }
 
-/// Forwards to `port` of this machine, until the behaviour changes.
+/// Forwards to `port` of this machine until the behaviour changes.
 async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     port: u16,
@@ -163,8 +163,8 @@ pub(crate) fn http_date(at: Timestamp) -> String {
 /// Returns the API's body for `path`: one session, or the list of the running sessions. Other lists are empty.
 fn response_body(shared: &ServerState, path: &str) -> String {
     if let Some(id) = path.strip_prefix("/v1/sessions/") {
-        let one = shared.sessions.iter().find(|session| session.contains(&format!("\"id\":\"{id}\"")));
-        return one.cloned().unwrap_or_default();
+        let session = shared.sessions.iter().find(|session| session.contains(&format!("\"id\":\"{id}\"")));
+        return session.cloned().unwrap_or_default();
     }
     if path == "/v1/sessions?status=RUNNING" {
         return format!("[{}]", shared.sessions.join(","));

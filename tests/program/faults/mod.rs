@@ -61,7 +61,7 @@ fn invalid_responses_are_classified() {
 fn each_status_has_its_own_error() {
     let elsewhere = Server::start(Protocol::Plain, Vec::new(), false, Behaviour::Normal);
     check_rows("Statuses", rows::statuses(elsewhere.address.port()));
-    assert_eq!(elsewhere.connections(), 0, "a redirect was followed");
+    assert_eq!(elsewhere.connections(), 0, "the redirect is not followed");
 }
 
 #[test]

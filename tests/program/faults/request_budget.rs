@@ -31,11 +31,11 @@ pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
         for (last, to) in polls.iter().enumerate().skip(first) {
             let time = to.at.duration_since(from.at);
             // One more, such as a request that the client repeats at once over a new connection.
-            let most = healthy_request_count(row.target, time + MAX_DELAY) + 1;
+            let max_count = healthy_request_count(row.target, time + MAX_DELAY) + 1;
             let count = last - first + 1;
             assert!(
-                count <= most,
-                "{}: {count} requests in {time:?}\n{}",
+                count <= max_count,
+                "{}: {count} requests in {time:?}, limit {max_count}\n{}",
                 row.fault,
                 format_requests(requests)
             );
@@ -49,7 +49,7 @@ pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
 }
 
 /// Asserts the delay from each failed request to the next one for the same path: at least the server's `Retry-After`,
-/// or else a backoff that starts at twice the interval and doubles, less at most a quarter. For a session that is not
+/// or else a backoff that starts at twice the interval and doubles, minus at most a quarter. For a session that is not
 /// found, the backoff starts at the interval, and nothing is subtracted.
 ///
 /// One exception: if a connection that served earlier requests closes without a response, the client may repeat the
@@ -78,10 +78,10 @@ fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedReq
                 0.75 * f64::from(1 << failures)
             };
             let gap = next.at.duration_since(failed.at).as_secs_f64();
-            let least = if row.retry_after > 0.0 { row.retry_after } else { backoff };
+            let min_delay = if row.retry_after > 0.0 { row.retry_after } else { backoff };
             assert!(
-                gap >= least,
-                "{}: retried after {gap} s, not {least}\n{}",
+                gap >= min_delay,
+                "{}: retried after {gap} s, at least {min_delay} s\n{}",
                 row.fault,
                 format_requests(requests)
             );
@@ -90,8 +90,8 @@ fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedReq
 }
 
 /// Returns the longest recovery time: the backoff after the row's failures or the `Retry-After`, whichever is longer,
-/// plus 20 s for a busy machine. If the server stops responding, the client notices only by an HTTP/2 ping after 10 s
-/// and its timeout of 5 s.
+/// plus 20 s for a busy machine. If the server stops responding, the client notices only because an HTTP/2 ping after
+/// 10 s gets no response within 5 s.
 pub(crate) fn max_recovery_time(row: &Row) -> Duration {
     if let Behaviour::StopsResponding = (row.behaviour)() {
         return Duration::from_secs(40);
@@ -118,7 +118,7 @@ pub(crate) fn count_requests(row: &Row, requests: &[ReceivedRequest]) -> Option<
     let count = last - first + 1;
     assert!(
         !row.message.is_empty() || 2 * count >= healthy,
-        "{}: {count} requests, not {healthy}\n{}",
+        "{}: {count} requests, at least half of {healthy}\n{}",
         row.fault,
         format_requests(requests)
     );

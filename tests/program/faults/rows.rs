@@ -14,7 +14,7 @@ pub(crate) const UNRESOLVABLE_URL: &str = "http://no..name.invalid";
 const UNROUTABLE_URL: &str = "http://127.255.255.255:9";
 
 /// The beginning of a valid response, which ends in the middle of the body.
-const PART: &str = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"id\":";
+const PARTIAL_RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"id\":";
 const JSON: &str = "application/json";
 
 /// Sessions that the program watches.
@@ -196,7 +196,7 @@ pub(crate) fn silence() -> Vec<Row> {
             .with_failures(1),
         row("no end of the headers", SILENT, || raw("HTTP/1.1 200 OK\r\nda", AfterBytes::Hangs))
             .with_failures(1),
-        row("no end of the body", SILENT, || raw(PART, AfterBytes::Hangs)).with_failures(1),
+        row("no end of the body", SILENT, || raw(PARTIAL_RESPONSE, AfterBytes::Hangs)).with_failures(1),
         row("HTTP/2 falls silent for ever", SILENT, || Behaviour::StopsResponding)
             .with_route(Route::Http2)
             .with_failures(0),
@@ -205,7 +205,7 @@ pub(crate) fn silence() -> Vec<Row> {
 
 /// Responses that are invalid.
 pub(crate) fn invalid_responses() -> Vec<Row> {
-    let many = || {
+    let many_headers = || {
         let headers: String = (0..10_000).map(|index| format!("x-{index}: y\r\n")).collect();
         Behaviour::SendsBytes(response("200 OK", JSON, &headers, b"{}"), AfterBytes::Closes)
     };
@@ -216,7 +216,7 @@ pub(crate) fn invalid_responses() -> Vec<Row> {
             .with_route(Route::Http2),
         row("a stream is cut, HTTP/2", NO_HTTP2_RESPONSE, || Behaviour::CutsStreams).with_route(Route::Http2),
         row("ends in the headers", NO_RESPONSE, || raw("HTTP/1.1 200 OK\r\nda", AfterBytes::Closes)),
-        row("ends in the body", CUT_SHORT, || raw(PART, AfterBytes::Closes)),
+        row("ends in the body", CUT_SHORT, || raw(PARTIAL_RESPONSE, AfterBytes::Closes)),
         row("ends in a chunk", CUT, || {
             raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{\"id", AfterBytes::Closes)
         }),
@@ -232,7 +232,7 @@ pub(crate) fn invalid_responses() -> Vec<Row> {
         row("nothing with 200", "the answer is empty", || body(JSON, "")),
         row("JSON of another shape", "the answer is not what the API documents", || body(JSON, "[7]")),
         row("no HTTP", "does not speak HTTP", || raw("SSH-2.0-OpenSSH_9.9\r\n\r\n", AfterBytes::Hangs)),
-        row("10,000 headers", "does not speak HTTP", many),
+        row("10,000 headers", "does not speak HTTP", many_headers),
         row("chunks that are none", "does not speak HTTP", || {
             raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}\r\n", AfterBytes::Closes)
         }),

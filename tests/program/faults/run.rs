@@ -30,17 +30,17 @@ pub(crate) struct RowResult {
 
 /// Runs a row, and checks the properties that all rows share.
 pub(crate) fn run(row: &Row) -> RowResult {
-    let first = if row.from_start { (row.behaviour)() } else { Behaviour::Normal };
-    let network = TestNetwork::new(row.route, first);
+    let first_behaviour = if row.from_start { (row.behaviour)() } else { Behaviour::Normal };
+    let network = TestNetwork::new(row.route, first_behaviour);
     let args: Vec<&str> = ["events", "-i", "1s"].iter().chain(row.target.ids()).copied().collect();
     // TLS would reject the unresolvable name first, so this row uses plain HTTP, which needs an option.
     let insecure = row.route == Route::Unreachable(rows::UNRESOLVABLE_URL);
     let args = [&args[..], if insecure { &["--insecure-http"] } else { &[] }].concat();
     let mut program = PipedProgram::start_at(&network.url, &args, KEY, &network.env);
-    let round = row.target.ids().len().max(1); // least number of requests in one round of polls
+    let min_round = row.target.ids().len().max(1); // minimum number of requests in one round of polls
     if !row.from_start {
         (0..row.session_count()).for_each(|_| _ = program.wait_for_line("\"first_seen\""));
-        wait_until("healthy polls", || network.good_requests() >= 2 * round);
+        wait_until("healthy polls", || network.good_requests() >= 2 * min_round);
         network.set_behaviour((row.behaviour)());
     }
     let fault_start = now();
@@ -48,7 +48,7 @@ pub(crate) fn run(row: &Row) -> RowResult {
     if row.message.is_empty() {
         wait_until("odd but valid responses", || network.faulty_requests() >= row.failures);
         wait_until("six rounds of polls", || {
-            network.good_requests() + network.faulty_requests() >= 6 * round
+            network.good_requests() + network.faulty_requests() >= 6 * min_round
         });
         network.recover();
     } else {
@@ -58,13 +58,13 @@ pub(crate) fn run(row: &Row) -> RowResult {
         result.recovery_time = recover(row, &network, &mut program, &line, fault_start);
     }
     if row.recovery == Recovery::Soon {
-        let good = network.good_requests();
-        wait_until("more good polls", || network.good_requests() >= good + 3 * round);
+        let good_before = network.good_requests();
+        wait_until("more good polls", || network.good_requests() >= good_before + 3 * min_round);
     }
     program.signal(Signal::INT);
-    let end = program.wait_for_exit();
-    assert_eq!(end.code, Some(130), "{}: {}", row.fault, end.err);
-    assert_no_false_events(row, &end.out);
+    let output = program.wait_for_exit();
+    assert_eq!(output.code, Some(130), "{}: {}", row.fault, output.err);
+    assert_no_false_events(row, &output.out);
     let requests = network.requests();
     request_budget::assert_within_budget(row, &requests);
     result.request_counts = request_budget::count_requests(row, &requests);
@@ -99,7 +99,7 @@ fn recover(
             assert!((seconds - 1.0..seconds + 1.0).contains(&next), "{}: {failure}", row.fault);
             let count = network.requests().len();
             program.assert_silent_for(SILENCE);
-            assert_eq!(network.requests().len(), count, "{}: the program retried early", row.fault);
+            assert_eq!(network.requests().len(), count, "{}: the program does not retry early", row.fault);
             None
         }
         Recovery::Never => {

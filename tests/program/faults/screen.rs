@@ -1,4 +1,4 @@
-//! The screen while the network fails: it keeps the last data, shows the error, and recovers without a keystroke.
+//! Tests the screen while the network fails. It keeps the last data, shows the error, and recovers without a keystroke.
 
 use super::behaviour::Behaviour;
 use super::test_network::{IDS, Route, TestNetwork};
@@ -36,7 +36,7 @@ fn stale_rows_are_dimmed_until_recovery() {
             && text.contains("no data for ")
     };
     let screen = terminal.wait_until("the error and the time of the next try", shows_error);
-    assert!(screen.contains("nightly-42") && screen.contains("RUNNING"), "the last data is gone\n{screen}");
+    assert!(screen.contains("nightly-42") && screen.contains("RUNNING"), "the last data stays\n{screen}");
     terminal.wait_until("a dim row", |screen| is_dim(screen) == Some(true));
     network.recover();
     terminal.wait_until("the recovery", |screen| {

@@ -74,12 +74,17 @@ pub(crate) struct Server {
 
 impl Server {
     /// Serves these sessions (JSON objects), on `127.0.0.1`, or only on `[::1]` if `is_ipv6` is true. Starts with the
-    /// behaviour `first`.
-    pub(crate) fn start(protocol: Protocol, sessions: Vec<String>, is_ipv6: bool, first: Behaviour) -> Self {
+    /// behaviour `first_behaviour`.
+    pub(crate) fn start(
+        protocol: Protocol,
+        sessions: Vec<String>,
+        is_ipv6: bool,
+        first_behaviour: Behaviour,
+    ) -> Self {
         let (end, ended) = oneshot::channel::<()>();
         let (address_sender, address_receiver) = std::sync::mpsc::channel();
         let state = Arc::new(ServerState { protocol, sessions, log: Mutex::default() });
-        let (behaviour, behaviours) = watch::channel(first);
+        let (behaviour, behaviours) = watch::channel(first_behaviour);
         let thread_state = Arc::clone(&state);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! The rows as Markdown tables. Each test prints its table and compares the faults and errors with those in
+//! Formats the rows as Markdown tables. Each test prints its table and compares the faults and errors with those in
 //! `docs/faults.md`. The figures on that page are from one run: they vary, and `request_budget` limits them.
 
 use std::sync::Mutex;
@@ -25,7 +25,7 @@ pub(crate) fn assert_page_matches(title: &str, rows: &[Row], results: &[RowResul
     let (before, rest) = page.split_at(start);
     let (old, after) = rest.split_at(rest.find("\n\n").map_or(rest.len(), |end| end + 1));
     if std::env::var("KEEPWATCH_FAULTS").is_ok_and(|it| it == "write") {
-        assert!(skipped.is_empty(), "this machine cannot run all rows");
+        assert!(skipped.is_empty(), "only a machine that runs all rows may write the page");
         std::fs::write(PAGE, format!("{before}{lines}{after}")).unwrap();
         return;
     }

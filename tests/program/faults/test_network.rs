@@ -6,7 +6,7 @@ use keepwatch_core::clock::Clock;
 use tempfile::TempDir;
 
 use super::behaviour::Behaviour;
-use super::certificates::{AUTHORITY, OTHER_AUTHORITY, PROXIED};
+use super::certificates::{AUTHORITY, OTHER_AUTHORITY, PROXIED_HOST};
 use super::rows::UNRESOLVABLE_URL;
 use super::server::{Protocol, ReceivedRequest, Server};
 use crate::harness::now;
@@ -64,8 +64,9 @@ pub(crate) struct TestNetwork {
 }
 
 impl TestNetwork {
-    /// Starts the servers of a route. The API's server starts with the behaviour `first`, a proxy as a healthy one.
-    pub(crate) fn new(route: Route, first: Behaviour) -> Self {
+    /// Starts the servers of a route. The API's server starts with the behaviour `first_behaviour`. A proxy starts
+    /// healthy.
+    pub(crate) fn new(route: Route, first_behaviour: Behaviour) -> Self {
         let protocol = match route {
             Route::Plain | Route::Ipv6 | Route::Unreachable(_) => Protocol::Plain,
             Route::Tls
@@ -77,7 +78,7 @@ impl TestNetwork {
             Route::Http2 => Protocol::Http2,
         };
         let sessions: Vec<String> = IDS.iter().map(|id| session(id)).collect();
-        let api = Server::start(protocol, sessions, route == Route::Ipv6, first);
+        let api = Server::start(protocol, sessions, route == Route::Ipv6, first_behaviour);
         let has_proxy = matches!(route, Route::ThroughProxy | Route::FailingProxy);
         let port = api.address.port();
         let proxy =
@@ -88,7 +89,7 @@ impl TestNetwork {
                 format!("https://{}", api.address)
             }
             Route::ThroughProxy | Route::FailingProxy | Route::UnresolvableProxy => {
-                format!("https://{PROXIED}:{port}")
+                format!("https://{PROXIED_HOST}:{port}")
             }
             Route::Unreachable(url) => url.to_owned(),
         };
@@ -107,8 +108,8 @@ impl TestNetwork {
         network
     }
 
-    /// Returns variables that replace the machine's certificate store and proxies. A route without a proxy gets one
-    /// that does not work, for the program must not use a proxy for loopback addresses.
+    /// Returns variables that replace the machine's certificate store and proxies. For a route without a proxy they
+    /// name a proxy that does not work, because the program must not use a proxy for loopback addresses.
     fn environment(&self) -> Vec<(String, String)> {
         let proxy = self.proxy.as_ref().map(|proxy| proxy.address.to_string());
         let proxy = match self.route {

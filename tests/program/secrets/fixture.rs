@@ -1,9 +1,10 @@
-//! A home folder that receives everything keepwatch writes, and helpers: programs that keepwatch starts, which log
-//! their arguments, environment and input. The tests search all of the home folder for secrets.
+//! Prepares a home folder that receives everything keepwatch writes, and helpers. Helpers are programs that keepwatch
+//! starts. They log their arguments, environment and standard input. The tests search all of the home folder for
+//! secrets.
 //!
 //! ```text
 //!   home/             no secrets: config, journal, log, recordings, exports, arguments and environment of helpers
-//!   secret folder/    secrets are allowed: the API key, and the input of helpers (copied text)
+//!   secret folder/    secrets are allowed: the API key, and the standard input of helpers (copied text)
 //! ```
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +21,7 @@ use crate::harness::{PROGRAM, Terminal, clean_env, wait_until};
 const HELPERS: [(&str, i32); 7] =
     [("wl-copy", 1), ("xclip", 1), ("xsel", 1), ("tmux", 0), ("xdg-open", 0), ("gio", 0), ("pass", 0)];
 
+/// The folders, helpers and servers of one test.
 pub(super) struct Fixture {
     home: tempfile::TempDir,
     secret_folder: tempfile::TempDir,
@@ -27,7 +29,7 @@ pub(super) struct Fixture {
     pub(super) bystander: Bystander,
 }
 
-/// Result of a command.
+/// Exit code and output of a command.
 pub(super) struct CommandOutput {
     pub(super) code: i32,
     /// Standard output and standard error, in the order written.
@@ -64,9 +66,9 @@ impl Fixture {
         fixture
     }
 
-    /// Installs a script that logs its arguments and environment to the home folder, and its input to the secret
-    /// folder. Another process writes the script: a test that forks at the same time would inherit the open file, and a
-    /// file that is open for writing cannot be executed.
+    /// Installs a script that logs its arguments and environment to the home folder, and its standard input to the
+    /// secret folder. Another process writes the script: a test that forks at the same time would inherit the open
+    /// file, and a file that is open for writing cannot be executed.
     fn install_helper(&self, name: &str, code: i32) {
         let (logs, input) = (self.path("helpers"), self.secret_folder.path().join(name));
         let action = match name {
@@ -111,7 +113,7 @@ impl Fixture {
     }
 
     /// Starts `keepwatch ARGS` on a terminal, with the variables `more` in addition.
-    pub(super) fn screen(&self, args: &[&str], more: &[(&str, &str)]) -> Terminal {
+    pub(super) fn start_terminal(&self, args: &[&str], more: &[(&str, &str)]) -> Terminal {
         let command: Vec<&str> = std::iter::once(PROGRAM).chain(args.iter().copied()).collect();
         let env = self.env();
         let env = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));

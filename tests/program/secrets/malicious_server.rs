@@ -1,4 +1,4 @@
-//! An API that hides secrets in every text of its responses: values, names, headers and error messages. And
+//! An API that hides secrets in every text of its responses: values, names, headers and error messages. Also has
 //! [`Bystander`], a host to which keepwatch must never connect.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -15,12 +15,13 @@ pub(super) const CANARY: &str = "cAnArY";
 /// The API key. It does not look like one, so the program must redact it by its value.
 pub(super) const KEY: &str = "cAnArY-opaque-key-0f3a9";
 
-/// Ids of a running and of an ended session.
+/// Id of a running session.
 pub(super) const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
+/// Id of an ended session.
 pub(super) const ENDED_ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 
 /// Id of an ended session whose first request fails with a 503.
-pub(super) const FLAKY: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
+pub(super) const FLAKY_ID: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 
 /// A request to the API.
 struct Request {
@@ -91,21 +92,21 @@ impl MaliciousServer {
     }
 }
 
-/// Facts on which a response depends.
+/// State on which a response depends.
 #[derive(Clone, Copy)]
 struct ResponseContext {
     /// Number of the request.
     number: u32,
     /// Time at which the server started.
     started: Timestamp,
-    /// True if this is the first request for its path.
+    /// True if no earlier request with the API key was for the same path.
     is_first: bool,
     /// True if the running session has failed.
     is_over: bool,
 }
 
 impl ServerState {
-    /// Logs a request that has the API key. Returns true if it is the first for its path.
+    /// Logs a request if it has the API key. Returns true if no request for the same path is logged yet.
     fn log_request(&self, request: &Request) -> bool {
         let mut paths = self.authorised_paths.lock().unwrap();
         let is_first = !paths.contains(&request.path);
@@ -144,7 +145,7 @@ fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, e
     // The first session has a secret as its id. The program must drop it: ids go to files and browsers.
     let mut running = vec![session(&format!("bb_live_{CANARY}id"), context)];
     running.extend((!is_over).then(|| session(ID, context)));
-    let (status, extra, body) = match (method.as_str(), path.as_str()) {
+    let (status, more_headers, body) = match (method.as_str(), path.as_str()) {
         _ if !has_key => (401, String::new(), error()),
         ("POST", _) => (409, String::new(), error()),
         (_, "/v1/projects") => {
@@ -157,16 +158,16 @@ fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, e
             (200, String::new(), list(&[session(ID, context), session(ENDED_ID, context)]))
         }
         _ if is_session(ID) => (200, String::new(), session(ID, context)),
-        _ if is_session(FLAKY) && is_first => (503, String::new(), error()),
+        _ if is_session(FLAKY_ID) && is_first => (503, String::new(), error()),
         _ if is_session(ENDED_ID) => (200, String::new(), session(ENDED_ID, context)),
-        _ if is_session(FLAKY) => (200, String::new(), session(FLAKY, context)),
+        _ if is_session(FLAKY_ID) => (200, String::new(), session(FLAKY_ID, context)),
         _ => (404, String::new(), error()),
     };
     let date = http_date();
     let head = format!(
         "HTTP/1.1 {status} {CANARY}reason\r\ndate: {date}\r\ncontent-type: application/json\r\nconnection: close\r\n\
          x-request-id: req-{number}-bb_live_{CANARY}request\r\nset-cookie: token={CANARY}cookie\r\n\
-         x-{CANARY}header: {CANARY}\r\n{extra}content-length: {}\r\n\r\n",
+         x-{CANARY}header: {CANARY}\r\n{more_headers}content-length: {}\r\n\r\n",
         body.len()
     );
     // The client may have closed the connection.
@@ -201,7 +202,7 @@ fn session(id: &str, context: ResponseContext) -> String {
     let ResponseContext { number, started, is_over, .. } = context;
     let (created, expires) =
         (started.to_rfc3339(), saturating_add(started, Duration::from_secs(900)).to_rfc3339());
-    let status = if [ENDED_ID, FLAKY].contains(&id) || is_over {
+    let status = if [ENDED_ID, FLAKY_ID].contains(&id) || is_over {
         format!(r#""ERROR","endedAt":"{created}""#)
     } else {
         r#""RUNNING""#.to_owned()

@@ -1,5 +1,5 @@
-//! No secret leaves the program except by an action that reveals it, such as copying a connect URL. The test in
-//! this module uses all features and searches all output. [`promises`] has a test for each promise about secrets in
+//! Tests that no secret leaves the program except by an action that reveals it, such as copying a connect URL. The test
+//! in this module uses all features and searches all output. [`promises`] has a test for each promise about secrets in
 //! `SECURITY.md`.
 
 mod fixture;
@@ -18,7 +18,7 @@ fn assert_no_secret_on(terminal: &Terminal) {
     assert_no_secret("the terminal's output", &String::from_utf8_lossy(&terminal.raw()));
 }
 
-/// Presses keys, and waits for a text on the screen.
+/// Presses `keys`, and waits for the text `then` on the screen.
 fn press_and_wait(terminal: &mut Terminal, keys: &str, then: &str) {
     terminal.press(keys);
     terminal.wait_for(then);
@@ -28,11 +28,11 @@ fn press_and_wait(terminal: &mut Terminal, keys: &str, then: &str) {
 fn secrets_stay_out_of_every_output() {
     let fixture = Fixture::new();
     let recording = fixture.path("run.ndjson");
-    let path = recording.to_str().unwrap();
-    let mut screen = fixture.screen(&["-i", "1s", "--utc", "--record", path], &[]);
-    screen.wait_for("RUNNING");
+    let recording_path = recording.to_str().unwrap();
+    let mut terminal = fixture.start_terminal(&["-i", "1s", "--utc", "--record", recording_path], &[]);
+    terminal.wait_for("RUNNING");
     for name in ["cmdline", "environ"] {
-        let contents = fs::read(format!("/proc/{}/{name}", screen.pid())).unwrap();
+        let contents = fs::read(format!("/proc/{}/{name}", terminal.pid())).unwrap();
         assert_no_secret(name, &String::from_utf8_lossy(&contents));
     }
     for (keys, then) in [
@@ -49,22 +49,22 @@ fn secrets_stay_out_of_every_output() {
         ("!\r", "not documented"),
         ("HH", "not documented"),
     ] {
-        press_and_wait(&mut screen, keys, then);
+        press_and_wait(&mut terminal, keys, then);
     }
-    screen.press("o");
+    terminal.press("o");
     assert!(fixture.helper_log("xdg-open").contains("xdg-open https://www.browserbase.com/sessions/"));
-    assert_no_secret_on(&screen);
+    assert_no_secret_on(&terminal);
     fixture.assert_no_secret_in_home();
-    press_and_wait(&mut screen, "Y", &format!("{CANARY}connect"));
-    let before_hiding = screen.raw().len();
-    // The space hides the URL, and `R` lists the newest sessions.
-    press_and_wait(&mut screen, " R", "ERROR");
-    press_and_wait(&mut screen, "\r", "successor");
-    screen.press("q");
-    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
+    press_and_wait(&mut terminal, "Y", &format!("{CANARY}connect"));
+    let length_before_hiding = terminal.raw().len();
+    // The space hides the URL, and `R` shows the newest sessions.
+    press_and_wait(&mut terminal, " R", "ERROR");
+    press_and_wait(&mut terminal, "\r", "successor");
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
     assert_no_secret(
         "the output after the URL was hidden",
-        &String::from_utf8_lossy(&screen.raw()[before_hiding..]),
+        &String::from_utf8_lossy(&terminal.raw()[length_before_hiding..]),
     );
     for helper in ["wl-copy", "xclip", "xsel", "tmux"] {
         let copied = fixture.helper_input(helper);
@@ -73,15 +73,15 @@ fn secrets_stay_out_of_every_output() {
             "{helper}"
         );
     }
-    assert!(screen.wait_for_osc("titles", |_| true).titles.iter().all(|title| !title.contains(CANARY)));
+    assert!(terminal.wait_for_osc("titles", |_| true).titles.iter().all(|title| !title.contains(CANARY)));
 
     let export = fixture.path("export.ndjson");
-    let to = export.to_str().unwrap();
+    let export_path = export.to_str().unwrap();
     for (args, code) in [
         (&["get", ID, ENDED_ID, "no-such-1"][..], 4),
         (&["get", "--json", ID, ENDED_ID], 0),
         (&["explain", ID, "--with-metadata"], 0),
-        (&["explain", "--from", path, ID, "--with-metadata"], 0),
+        (&["explain", "--from", recording_path, ID, "--with-metadata"], 0),
         (&["release", ID, "--confirm", "b3de"], 1),
         (&["wait", ID, "-i", "1s", "--timeout", "1s"], 7),
         (&["events", ENDED_ID, "--record", fixture.path("events.ndjson").to_str().unwrap()], 0),
@@ -89,14 +89,14 @@ fn secrets_stay_out_of_every_output() {
         (&["history"], 0),
         (&["history", "--json"], 0),
         (&["history", ID], 0),
-        (&["export", ID, "--to", to], 0),
+        (&["export", ID, "--to", export_path], 0),
         (&["journal", "size"], 0),
     ] {
         let run = fixture.run(args);
         assert_eq!(run.code, code, "{args:?}: {}", run.output);
         assert_no_secret(&format!("{args:?}"), &run.output);
     }
-    let mut replay = fixture.screen(&["replay", path], &[]);
+    let mut replay = fixture.start_terminal(&["replay", recording_path], &[]);
     replay.wait_for("REPLAY");
     press_and_wait(&mut replay, "]]]\r", "keep-alive");
     replay.press("q");
@@ -115,7 +115,7 @@ fn secrets_stay_out_of_every_output() {
         "helpers/tmux",
         "helpers/pass",
     ] {
-        assert!(written.iter().any(|it| it.contains(file)), "{file} is not among {written:?}");
+        assert!(written.iter().any(|it| it.contains(file)), "{file} is among {written:?}");
     }
     fixture.assert_no_secret_in_home();
 }

@@ -1,4 +1,5 @@
-//! A panic while secrets are in memory: the panic report, the log, and the `Debug` output of types that hold secrets.
+//! Tests that a panic while secrets are in memory reveals none of them: in the panic report, in the log, and in the
+//! `Debug` output of types that hold secrets.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,10 +22,10 @@ use super::fixture::assert_no_secret;
 use super::malicious_server::{CANARY, KEY};
 
 /// Variable that tells the child process which log to write.
-const LOG: &str = "KEEPWATCH_PANIC_LOG";
+const LOG_VARIABLE: &str = "KEEPWATCH_PANIC_LOG";
 
 /// Returns the `Debug` output of every type that can hold a secret, with a secret in each value.
-fn debugged() -> String {
+fn debug_output() -> String {
     let secret = || Secret::new(format!("wss://c/{CANARY}?signingKey={CANARY}"));
     let urls = ConnectUrls {
         connect: Some(secret()),
@@ -51,24 +52,24 @@ fn debugged() -> String {
 
 #[test]
 fn debug_output_has_no_secret() {
-    let debugged = debugged();
-    assert!(debugged.contains("Secret(••••)") && debugged.contains("Untrusted("), "{debugged}");
-    assert!(!debugged.contains('\u{1b}'), "{debugged}");
-    assert_no_secret("Debug", &debugged);
+    let debug_output = debug_output();
+    assert!(debug_output.contains("Secret(••••)") && debug_output.contains("Untrusted("), "{debug_output}");
+    assert!(!debug_output.contains('\u{1b}'), "{debug_output}");
+    assert_no_secret("Debug", &debug_output);
     fn is_debug<T: std::fmt::Debug>() {}
-    is_debug::<SessionWithUrls>(); // its secrets are ConnectUrls, which `debugged` covers
+    is_debug::<SessionWithUrls>(); // its secrets are ConnectUrls, which `debug_output` covers
 }
 
 /// Runs in a child process: panics with secrets in the message.
 #[test]
 #[ignore = "a child process that another test starts"]
 fn child_that_panics_with_secrets() {
-    let Ok(path) = std::env::var(LOG) else { return };
+    let Ok(path) = std::env::var(LOG_VARIABLE) else { return };
     log::install_panic_hook();
     let _log = log::start(Path::new(&path), |_| {}).unwrap();
     let key = Secret::new(KEY.into());
     let url = format!("wss://c/?signingKey={CANARY}\n2026-11-22T12:00:00.000Z ERROR api: forged\u{1b}[35;5m");
-    let result = std::thread::spawn(move || panic!("with {key} {key:?} {} at {url}", debugged())).join();
+    let result = std::thread::spawn(move || panic!("with {key} {key:?} {} at {url}", debug_output())).join();
     assert!(result.is_err());
 }
 
@@ -79,7 +80,7 @@ fn panic_report_has_no_secret() {
     let child = output(
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "secrets::panics::child_that_panics_with_secrets", "--ignored", "--nocapture"])
-            .env(LOG, &path)
+            .env(LOG_VARIABLE, &path)
             .env("RUST_BACKTRACE", "full"),
     );
     let err = String::from_utf8_lossy(&child.stderr).into_owned();

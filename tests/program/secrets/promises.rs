@@ -1,11 +1,11 @@
-//! The promises about secrets in `SECURITY.md`, one test for each.
+//! Tests the promises about secrets in `SECURITY.md`, with one test for each promise.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use super::fixture::{Fixture, assert_no_secret, files};
-use super::malicious_server::{CANARY, FLAKY, ID, KEY};
+use super::malicious_server::{CANARY, FLAKY_ID, ID, KEY};
 use super::{assert_no_secret_on, press_and_wait};
 use crate::harness::{PROGRAM, output, wait_until};
 
@@ -30,17 +30,17 @@ fn borrowed(vars: &[(String, String)]) -> Vec<(&str, &str)> {
 fn child_processes_get_no_secret() {
     let fixture = Fixture::new();
     let vars = without_config(&fixture);
-    let mut screen = fixture.screen(&["-i", "1s"], &borrowed(&vars));
-    screen.wait_for("RUNNING");
-    press_and_wait(&mut screen, "c", "connect URL copied to tmux");
-    screen.press("o");
+    let mut terminal = fixture.start_terminal(&["-i", "1s"], &borrowed(&vars));
+    terminal.wait_for("RUNNING");
+    press_and_wait(&mut terminal, "c", "connect URL copied to tmux");
+    terminal.press("o");
     for child in ["wl-copy", "xclip", "xsel", "tmux", "xdg-open"] {
         let log = fixture.helper_log(child);
-        assert!(log.contains("HOME="), "the environment is missing: {log}");
+        assert!(log.contains("HOME="), "the helper logs its environment: {log}");
         assert_no_secret(child, &log);
     }
-    screen.press("q");
-    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
     // A command that prints an API key gets no API key itself.
     let run = fixture.run_with(&["get", ID], &[KEY_VARIABLE, ("BROWSERBASE_BASE_URL", &fixture.api.url)]);
     assert_eq!(run.code, 0, "{}", run.output);
@@ -56,24 +56,24 @@ fn child_processes_get_no_secret() {
 #[test]
 fn journal_has_no_secret() {
     let fixture = Fixture::new();
-    let mut screen = fixture.screen(&["-i", "1s"], &[]);
-    screen.wait_for("RUNNING");
-    press_and_wait(&mut screen, "c", "connect URL copied");
-    press_and_wait(&mut screen, "xb3de\r", "Session is locked");
+    let mut terminal = fixture.start_terminal(&["-i", "1s"], &[]);
+    terminal.wait_for("RUNNING");
+    press_and_wait(&mut terminal, "c", "connect URL copied");
+    press_and_wait(&mut terminal, "xb3de\r", "Session is locked");
     let history = || fixture.run(&["history", ID]).output;
     wait_until("the failure in the journal", || history().contains("release failed"));
     let journal = fixture.path(".local/state/keepwatch");
-    let search = || {
+    let assert_no_secret_in_journal = || {
         for path in files(&journal) {
             let bytes = fs::read(&path).unwrap_or_default();
             assert_no_secret(&path.display().to_string(), &String::from_utf8_lossy(&bytes));
         }
     };
     assert!(journal.join("journal.sqlite-wal").exists());
-    search();
-    screen.press("q");
-    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
-    search();
+    assert_no_secret_in_journal();
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
+    assert_no_secret_in_journal();
     for args in [&["history", ID][..], &["history", "--json"], &["export", ID]] {
         assert_no_secret(&format!("{args:?}"), &fixture.run(args).output);
     }
@@ -83,7 +83,7 @@ fn journal_has_no_secret() {
 fn recording_has_no_secret() {
     let fixture = Fixture::new();
     let path = fixture.path("a.ndjson");
-    let run = fixture.run(&["events", FLAKY, "--record", path.to_str().unwrap(), "-i", "1s"]);
+    let run = fixture.run(&["events", FLAKY_ID, "--record", path.to_str().unwrap(), "-i", "1s"]);
     assert_eq!(run.code, 0, "{}", run.output);
     let recorded = fs::read_to_string(&path).unwrap();
     assert!(recorded.contains("Session is locked") && recorded.contains("••••"), "{recorded}");
@@ -94,14 +94,14 @@ fn recording_has_no_secret() {
 fn event_has_no_secret() {
     for format in ["json", "text"] {
         let fixture = Fixture::new();
-        let run = fixture.run(&["events", FLAKY, "--format", format, "-i", "1s"]);
+        let run = fixture.run(&["events", FLAKY_ID, "--format", format, "-i", "1s"]);
         assert!(run.code == 0 && run.output.contains("Session is locked"), "{}", run.output);
         assert_no_secret(format, &run.output);
         let script = format!("'{PROGRAM}' events -i 1s --format {format} | head -n 2");
-        let listed = output(Command::new("sh").args(["-c", &script]).env_clear().envs(fixture.env()));
-        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        assert!(listed.lines().count() == 2 && listed.contains("6512bd43"), "{listed}");
-        assert_no_secret(format, &listed);
+        let all_events = output(Command::new("sh").args(["-c", &script]).env_clear().envs(fixture.env()));
+        let all_events = String::from_utf8_lossy(&all_events.stdout).into_owned();
+        assert!(all_events.lines().count() == 2 && all_events.contains("6512bd43"), "{all_events}");
+        assert_no_secret(format, &all_events);
     }
 }
 
@@ -116,29 +116,34 @@ fn evidence_has_no_secret() {
     );
     assert_no_secret("the evidence", &explained.output);
     // The server puts a secret into the id of each request, which the evidence has.
-    let absent = fixture.run(&["explain", "no-such-1"]);
-    assert!(absent.code == 4 && absent.output.contains("-••••"), "{}", absent.output);
-    assert_no_secret("the evidence of a missing session", &absent.output);
+    let unknown_session = fixture.run(&["explain", "no-such-1"]);
+    assert!(
+        unknown_session.code == 4 && unknown_session.output.contains("-••••"),
+        "{}",
+        unknown_session.output
+    );
+    assert_no_secret("the evidence of an unknown session", &unknown_session.output);
 }
 
 #[test]
 fn window_title_has_no_secret() {
     let fixture = Fixture::new();
-    let mut screen = fixture.screen(&["-i", "1s"], &[]);
-    screen.wait_for_osc("a title", |osc| osc.titles.iter().any(|title| title.contains("1 running")));
-    press_and_wait(&mut screen, "Y", &format!("{CANARY}connect"));
+    let mut terminal = fixture.start_terminal(&["-i", "1s"], &[]);
+    terminal.wait_for_osc("a title", |osc| osc.titles.iter().any(|title| title.contains("1 running")));
+    press_and_wait(&mut terminal, "Y", &format!("{CANARY}connect"));
     // Changes the title while the URL is shown.
     fixture.api.fail_session();
-    let osc =
-        screen.wait_for_osc("another title", |osc| osc.titles.iter().any(|title| title.contains("1 error")));
-    assert!(screen.screen().contains(&format!("{CANARY}connect")));
+    let osc = terminal
+        .wait_for_osc("another title", |osc| osc.titles.iter().any(|title| title.contains("1 error")));
+    assert!(terminal.screen().contains(&format!("{CANARY}connect")));
     osc.titles.iter().for_each(|title| assert_no_secret("a title", title));
 }
 
 #[test]
 fn redirects_and_proxies_get_nothing() {
     let fixture = Fixture::new();
-    // `explain` requests the project, which the API redirects, and the session, for which no proxy must be used.
+    // `explain` requests the session, for which it must use no proxy. It also requests the project, and the API
+    // redirects that request.
     let explained = fixture.run(&["explain", ID]);
     assert_eq!(explained.code, 0, "{}", explained.output);
     assert!(fixture.api.has_request_for("/v1/projects"));
@@ -159,17 +164,17 @@ fn connect_url_is_revealed_only_on_request() {
         );
     }
     // Watches the session by its id: lists have no connect URLs.
-    let mut screen = fixture.screen(&[ID, "-i", "1s"], &[]);
-    screen.wait_for("RUNNING");
-    press_and_wait(&mut screen, "\r", "connectUrl present");
-    assert_no_secret_on(&screen);
-    assert_eq!(fixture.helper_input("tmux"), "", "a URL was copied without a keystroke");
-    press_and_wait(&mut screen, "ye", "evidence copied");
+    let mut terminal = fixture.start_terminal(&[ID, "-i", "1s"], &[]);
+    terminal.wait_for("RUNNING");
+    press_and_wait(&mut terminal, "\r", "connectUrl present");
+    assert_no_secret_on(&terminal);
+    assert_eq!(fixture.helper_input("tmux"), "", "no URL is copied without a keystroke");
+    press_and_wait(&mut terminal, "ye", "evidence copied");
     assert_no_secret("the copied evidence", &fixture.helper_input("tmux"));
-    press_and_wait(&mut screen, "c", "connect URL copied");
+    press_and_wait(&mut terminal, "c", "connect URL copied");
     assert!(fixture.helper_input("tmux").contains(&format!("{CANARY}connect")));
-    assert_no_secret_on(&screen);
-    press_and_wait(&mut screen, "Y", &format!("{CANARY}connect"));
+    assert_no_secret_on(&terminal);
+    press_and_wait(&mut terminal, "Y", &format!("{CANARY}connect"));
 }
 
 #[test]
@@ -205,11 +210,11 @@ fn open_key_file_causes_warning() {
         assert!(quiet.code == 0 && !quiet.output.contains("open to others"), "{}", quiet.output);
     }
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let mut screen = fixture.screen(&by_config[2..], &[]);
-    screen.wait_for("is open to others");
-    screen.wait_for("RUNNING");
-    screen.press("q");
-    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
+    let mut terminal = fixture.start_terminal(&by_config[2..], &[]);
+    terminal.wait_for("is open to others");
+    terminal.wait_for("RUNNING");
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
     // The file's mode does not matter if its contents come through a pipe.
     for file in ["-", "/dev/stdin"] {
         let script = format!("cat '{path}' | '{PROGRAM}' get {ID} --base-url {url} --api-key-file {file}");

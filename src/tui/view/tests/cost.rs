@@ -1,5 +1,5 @@
 //! Tests the cost of a frame, as three counts: rows built, bytes written, allocations. The counts are the same on every
-//! machine. The rows and the allocations must not grow with the number of sessions.
+//! machine. The number of rows must not depend on the number of sessions, and the number of allocations hardly.
 
 use allocation_counter::measure;
 
@@ -56,7 +56,7 @@ fn only_rows_in_view_are_built() {
 fn frame_writes_only_changes() {
     let (model, mut terminal) = (model_with_sessions(100), ByteCountingTerminal::new(120, 40));
     let first_frame = draw_and_count(&mut terminal, &model, now());
-    // So the terminal does count bytes, and the zero below means something.
+    // This shows that the terminal counts bytes. Otherwise the zero below would mean nothing.
     assert!(first_frame > 2000, "{first_frame} bytes for the first frame");
     assert_eq!(draw_and_count(&mut terminal, &model, now()), 0);
     let bytes_per_second: Vec<usize> =
@@ -66,7 +66,7 @@ fn frame_writes_only_changes() {
 }
 
 #[test]
-fn allocations_are_independent_of_session_count() {
+fn allocations_hardly_grow_with_session_count() {
     let allocations = |count| {
         let (model, mut terminal) = (model_with_sessions(count), ByteCountingTerminal::new(120, 40));
         // The first frames warm up caches and buffers.
