@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
-use super::profiles::{EventRef, ProfileId, Profiles, ReadCursors};
+use super::profiles::{EventRef, ProfileId, Profiles, TimelineCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Record, Seq};
 
-/// The maximum number of entries beyond the number of sessions on record. Above it, the entries of all sessions that
-/// are no longer on record are removed.
+/// The maximum length of `per_session` beyond the number of sessions on record. Above it, all sessions that are no
+/// longer on record are removed from `per_session`.
 const MAX_STALE_SESSIONS: usize = 1000;
 
 /// The acknowledged alerts, identified by the events that raised them.
 #[derive(Debug, Default)]
 pub struct AcknowledgedAlerts {
-    /// For each profile, the event before which all alerts are acknowledged.
-    per_profile: ReadCursors,
+    /// For each profile, the event before which all of the profile's alerts are acknowledged.
+    per_profile: TimelineCursors,
     /// For some sessions, the event of the session's profile before which the session's alerts are acknowledged.
     per_session: HashMap<SessionId, EventRef>,
 }
@@ -23,8 +23,8 @@ impl AcknowledgedAlerts {
     /// Returns true if the record, which belongs to `profile`, has an unacknowledged alert.
     #[must_use]
     pub fn has_unacknowledged(&self, profile: ProfileId, record: &Record) -> bool {
-        let per_session = self.per_session.get(&record.id).filter(|end| end.profile == profile);
-        let acknowledged_before = per_session.map_or(0, |end| end.seq).max(self.per_profile.get(profile));
+        let per_session = self.per_session.get(&record.id).filter(|bound| bound.profile == profile);
+        let acknowledged_before = per_session.map_or(0, |bound| bound.seq).max(self.per_profile.get(profile));
         record.alerts.iter().any(|(_, raised)| *raised >= acknowledged_before)
     }
 
@@ -41,7 +41,7 @@ impl AcknowledgedAlerts {
     /// unacknowledged, even those that [`AcknowledgedAlerts::acknowledge`] has acknowledged.
     pub(super) fn acknowledge_before(&mut self, profile: ProfileId, seq: Seq) {
         self.per_profile.set(profile, seq);
-        self.per_session.retain(|_, end| end.profile != profile);
+        self.per_session.retain(|_, bound| bound.profile != profile);
     }
 
     /// Acknowledges all alerts.

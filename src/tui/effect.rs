@@ -1,4 +1,4 @@
-//! Effects: the actions that the model requests from the event loop. They are data, so that tests can compare them.
+//! Effects: the actions that the event loop performs for the model. They are data, so that tests can compare them.
 
 use super::keymap::Copyable;
 use super::persistence::PersistenceCommand;
@@ -6,14 +6,14 @@ use super::profiles::ProfileId;
 use crate::poll::PollerCommand;
 use keepwatch_core::session::Secret;
 
-/// An action that the event loop performs for the model.
+/// One action that the event loop performs for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Sends a command to every poller.
     SendToAllPollers(PollerCommand),
     /// Sends a command to the poller of one profile.
     SendToPoller(ProfileId, PollerCommand),
-    /// Copies a text to the clipboard.
+    /// Copies a text, which may be secret, to the clipboard.
     Copy(Copyable, Secret),
     /// Opens a URL in the browser. The URL contains no secret.
     OpenInBrowser(String),

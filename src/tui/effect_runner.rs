@@ -98,7 +98,7 @@ impl EffectRunner {
         }
     }
 
-    /// Requests the end of the event loop.
+    /// Makes the event loop end with this exit code.
     pub(super) fn request_exit(&mut self, exit: ExitCode) {
         self.exit = Some(exit);
     }

@@ -39,11 +39,11 @@ use keepwatch_core::clock::{Clock, Moment};
 
 /// Capacity of the channel from one poller to the loop, in reports.
 const REPORT_CAPACITY: usize = 16;
-/// Maximum number of events that the loop handles between two frames. A paste or a series of resizes fits.
+/// Maximum number of [`LoopEvent`]s that the loop handles between two frames. A series of keystrokes or resizes fits.
 const EVENTS_PER_FRAME: usize = 512;
 
 /// Shows the screen until the user quits or a signal arrives. Each profile comes with its own client, or with `None` if
-/// it has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
+/// the profile has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
 ///
 /// # Errors
 /// Fails if the terminal cannot enter screen mode, or if a thread cannot be started.
@@ -53,23 +53,25 @@ pub async fn run(
     others: Vec<(ProfileInfo, Option<Client>)>,
     clock: Clock,
     env: Env,
-    persistence: PersistenceConfig,
+    persistence_config: PersistenceConfig,
 ) -> io::Result<(ExitCode, Option<String>)> {
-    let (event_sender, mut inbox) = terminal::channel();
+    let (event_sender, mut terminal_inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &event_sender)?;
-    let (targets, poll_limits, releaser) =
+    let (targets, poll_limits, release_permission) =
         (settings.targets.clone(), settings.poll_limits, settings.release_permission);
-    let (others, other_clients): (Vec<_>, Vec<_>) = others.into_iter().unzip();
+    let (other_profiles, other_clients): (Vec<_>, Vec<_>) = others.into_iter().unzip();
     let (persistence_sender, mut persistence_inbox) = PersistenceEventSender::channel();
     let log_sender = persistence_sender.clone();
     // promise: log-failure
     log::set_error_handler(move |message| log_sender.warn(PersistenceWarning::log(message)));
     let mut now = clock.now();
-    let mut model = Model::new(settings, first_profile, others, screen.size());
-    if persistence.is_enabled() {
-        model.enable_persistence(persistence.new_run().as_ref(), persistence.header.no_metadata, now);
+    let mut model = Model::new(settings, first_profile, other_profiles, screen.size());
+    if persistence_config.is_enabled() {
+        let run = persistence_config.new_run();
+        model.enable_persistence(run.as_ref(), persistence_config.header.no_metadata, now);
     }
-    let persistence = Persistence::start(persistence, model.profiles.ids(), &clock, &persistence_sender)?;
+    let persistence =
+        Persistence::start(persistence_config, model.profiles.ids(), &clock, &persistence_sender)?;
     let first_effects = model.start(now);
     lay_out(&mut model, now);
     screen.draw(|frame| view::draw(frame, &model, now));
@@ -80,8 +82,10 @@ pub async fn run(
     for (profile, client) in model.profiles.ids().zip(clients) {
         let Some(client) = client else { continue };
         let sender = reports.add_channel(profile);
-        pollers
-            .insert(profile, Poller::spawn(client, releaser, &targets, poll_limits, clock.clone(), sender));
+        pollers.insert(
+            profile,
+            Poller::spawn(client, release_permission, &targets, poll_limits, clock.clone(), sender),
+        );
     }
     let runner = EffectRunner::new(screen, env, event_sender)?;
     let mut runner = runner.with_pollers(pollers).with_persistence(persistence);
@@ -95,8 +99,8 @@ pub async fn run(
         // If the terminal is still busy with the last frame, this draws nothing and `WriterReady` wakes the loop later.
         runner.draw(|frame| view::draw(frame, &model, now));
         let wake_at = model.next_change(now);
-        let first = tokio::select! {
-            Some(event) = inbox.recv() => Some(LoopEvent::Terminal(event)),
+        let first_event = tokio::select! {
+            Some(event) = terminal_inbox.recv() => Some(LoopEvent::Terminal(event)),
             (profile, report) = reports.next() => Some(LoopEvent::Report(profile, Box::new(report))),
             Some(event) = persistence_inbox.recv() => Some(LoopEvent::Persistence(event)),
             () = crate::timer::sleep_until(&clock, wake_at.unwrap_or_default()), if wake_at.is_some() => None,
@@ -106,9 +110,9 @@ pub async fn run(
         if now.slept_since(previous) {
             runner.run_effects(update(&mut model, Message::Slept(previous, now), now));
         }
-        let mut next = first;
+        let mut next_event = first_event;
         for _ in 0..EVENTS_PER_FRAME {
-            let Some(event) = next else { break };
+            let Some(event) = next_event else { break };
             let translated = match event {
                 LoopEvent::Terminal(event) => translate(event),
                 LoopEvent::Report(profile, report) => {
@@ -121,7 +125,8 @@ pub async fn run(
                 TranslatedEvent::Exit(exit) => runner.request_exit(exit),
                 TranslatedEvent::Wake => {}
             }
-            next = inbox.try_recv().map(LoopEvent::Terminal).ok().or_else(|| reports.try_next());
+            next_event =
+                terminal_inbox.try_recv().map(LoopEvent::Terminal).ok().or_else(|| reports.try_next());
         }
         runner.run_effects(model.on_tick(now));
         lay_out(&mut model, now);

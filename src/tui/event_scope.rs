@@ -1,17 +1,18 @@
 //! The scope of an event pane: the events of one session, or of all sessions.
 
-use super::profiles::{EventRef, Profiles, ReadCursors};
+use super::profiles::{EventRef, Profiles, TimelineCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
 
-/// The maximum exact count. Counts stop one above it, so that their cost does not grow with the timeline.
+/// The largest number up to which events are counted exactly. Counting stops at one more, so that its cost does not
+/// grow with the timeline.
 pub(crate) const COUNT_LIMIT: usize = 999;
 
 /// The events that a pane shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum EventScope<'a> {
-    /// The events of one session, and the events of its profile that concern no single session (such as failing polls)
-    /// from the time when the session ran.
+    /// The events of one session, and the events without a session (such as failing polls) that its profile had while
+    /// the session ran.
     Session(&'a SessionId),
     /// The events of all sessions.
     All,
@@ -52,7 +53,7 @@ impl EventScope<'_> {
     }
 
     /// Counts the unread events, up to one more than [`COUNT_LIMIT`] for each profile.
-    pub(crate) fn count_unread(self, profiles: &Profiles, cursors: &ReadCursors) -> usize {
+    pub(crate) fn count_unread(self, profiles: &Profiles, cursors: &TimelineCursors) -> usize {
         let is_unread = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
         match self {
             Self::Session(id) => capped_count(profiles.newest_events_of(id).take_while(is_unread)),

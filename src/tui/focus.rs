@@ -77,7 +77,7 @@ pub enum Focus {
     },
 }
 
-/// A part of the screen, other than a popup.
+/// A pane that can receive keystrokes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pane {
     /// The table, above the details.
@@ -88,14 +88,14 @@ pub enum Pane {
     FullDetails(DetailsSection),
     /// The events of all sessions.
     Events,
-    /// The newest sessions of the project, in any state.
+    /// The newest sessions of each project, of any status.
     Recent,
 }
 
 /// A part of the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetailsSection {
-    /// The fields of the session. In a narrow pane, also its newest events.
+    /// The fields of the session. In a narrow pane, its newest events follow them.
     Fields,
     /// The events of the session.
     Timeline,
@@ -118,7 +118,7 @@ impl Focus {
         }
     }
 
-    /// Limits the scroll position of a popup, so that no blank lines follow its last line.
+    /// Limits the scroll position of the popup, so that no blank lines follow the popup's last line.
     pub(super) fn clamp_popup(&mut self, ScrollExtent { lines, height }: ScrollExtent) {
         if let Self::Help { top, .. } | Self::Failures { top, .. } = self {
             *top = (*top).min(max_top(lines, height));

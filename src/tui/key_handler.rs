@@ -34,7 +34,7 @@ impl Model {
         self.table.mark_interacted();
         self.read_cursors = self.profiles.cursors_at_end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            // These keystrokes with Ctrl work wherever the focus is.
+            // These keystrokes with Ctrl work in every focus.
             match keymap::action_for(&keymap::with_latin_letter(key)) {
                 Some(Action::Quit) => return vec![Effect::Quit],
                 Some(Action::Repaint) => return vec![Effect::Repaint],
@@ -249,7 +249,7 @@ impl Model {
         true
     }
 
-    /// Moves the focus to `pane`, and resets its scroll position.
+    /// Moves the focus to `pane`, and scrolls back to the first line and to the newest event.
     pub(super) fn focus_pane(&mut self, pane: Pane) {
         self.scroll.reset();
         self.focus = Focus::Pane(pane);

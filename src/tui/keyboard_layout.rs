@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_map_to_the_same_key() {
+    fn only_letters_in_tables_are_translated() {
         // The first letter of each pair is Cyrillic, Greek or Hebrew, even if it looks Latin.
         for (letter, latin) in [
             ('с', 'c'),

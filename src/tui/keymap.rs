@@ -58,7 +58,7 @@ pub enum Action {
     Mute,
     /// Unmutes all sessions.
     Unmute,
-    /// Shows the newest sessions of the project, in any state.
+    /// Shows the newest sessions of each project, of any status.
     Recent,
     /// Shows the events of all sessions, or the table again.
     Events,
@@ -72,7 +72,7 @@ pub enum Action {
     Failures,
     /// Shows the help.
     Help,
-    /// Repaints the screen.
+    /// Draws the whole screen again.
     Repaint,
     /// Suspends the program.
     Suspend,
@@ -93,7 +93,7 @@ pub struct Binding {
     pub hint: Option<&'static str>,
 }
 
-/// A keystroke: the modifiers that are held down, without SHIFT, and the key.
+/// A keystroke: the modifiers that are held down, and the key. The modifiers never contain SHIFT.
 pub type KeyChord = (KeyModifiers, KeyCode);
 
 const fn unmodified(code: KeyCode) -> KeyChord {
@@ -276,15 +276,16 @@ pub const BINDINGS: &[Binding] = &[
     },
 ];
 
-/// Returns the available bindings: all of them, or all but the release in read-only mode.
+/// Returns the available bindings. In read-only mode, which has no permission to release sessions, the binding of the
+/// release is not available.
 pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
     let has_release =
         |binding: &Binding| binding.actions.iter().any(|(_, action)| *action == Action::Release);
     BINDINGS.iter().filter(move |binding| may_release || !has_release(binding))
 }
 
-/// Replaces a letter of another alphabet by the Latin letter on the same key. Other keystrokes stay the same. Not for
-/// input lines, which need the letter that the user typed.
+/// Replaces a letter of another alphabet by the character that an American keyboard has on the same key. Other
+/// keystrokes stay the same. Do not use this for input lines, which need the letter that the user typed.
 pub(super) fn with_latin_letter(event: KeyEvent) -> KeyEvent {
     match event.code {
         KeyCode::Char(letter) => {
@@ -354,16 +355,16 @@ mod tests {
     #[test]
     fn no_keystroke_is_bound_twice() {
         let mut seen = HashSet::new();
-        for (key, _) in BINDINGS.iter().flat_map(|binding| binding.actions) {
-            assert!(seen.insert(*key), "{key:?}");
+        for (chord, _) in BINDINGS.iter().flat_map(|binding| binding.actions) {
+            assert!(seen.insert(*chord), "{chord:?}");
         }
     }
 
     #[test]
-    fn shift_is_ignored_for_capital_letters() {
-        let key = |modifiers| KeyEvent::new(KeyCode::Char('G'), modifiers);
-        assert_eq!(action_for(&key(KeyModifiers::NONE)), Some(Action::Last));
-        assert_eq!(action_for(&key(KeyModifiers::SHIFT)), Some(Action::Last));
-        assert_eq!(action_for(&key(KeyModifiers::CONTROL)), None);
+    fn only_shift_is_ignored_for_capital_letters() {
+        let capital_g = |modifiers| KeyEvent::new(KeyCode::Char('G'), modifiers);
+        assert_eq!(action_for(&capital_g(KeyModifiers::NONE)), Some(Action::Last));
+        assert_eq!(action_for(&capital_g(KeyModifiers::SHIFT)), Some(Action::Last));
+        assert_eq!(action_for(&capital_g(KeyModifiers::CONTROL)), None);
     }
 }

@@ -12,19 +12,20 @@ use keepwatch_core::clock::Moment;
 pub enum Message {
     /// The poller of a profile finished a request.
     Report(ProfileId, Box<Report>),
-    /// A key was pressed.
+    /// The user pressed a key.
     Key(KeyEvent),
-    /// Text was pasted.
+    /// The user pasted text.
     Paste(String),
     /// The screen has a new size, in columns and rows.
     Resize(u16, u16),
-    /// A copy to the clipboard succeeded or failed: the name of the copied item, and how it was copied or the error.
+    /// A copy to the clipboard succeeded or failed. The first string names the item. The second one says how it was
+    /// copied, or why the copy failed.
     Copied(String, Result<String, String>),
     /// The machine slept from the first moment to the second.
     Slept(Moment, Moment),
     /// The browser could not be opened.
     BrowserFailed(String),
-    /// The disk cannot be written, or can be written again, or the history was loaded.
+    /// A file cannot be written, a file can be written again, or the history was loaded.
     Persistence(PersistenceEvent),
     /// The shell continued the suspended program.
     Resumed,

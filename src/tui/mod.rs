@@ -60,8 +60,10 @@ pub use persistence::{
     HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
 };
 pub use poll_stats::{LatencyStats, MinuteTotals, PollStats};
-pub use profiles::{EventRef, ProfileId, ProfileInfo, ProfileLabels, ProfileState, Profiles, ReadCursors};
-pub use recent::{RecentRequest, RecentSession, RecentSessions};
+pub use profiles::{
+    EventRef, ProfileId, ProfileInfo, ProfileLabels, ProfileState, Profiles, TimelineCursors,
+};
+pub use recent::{RecentRequestState, RecentSession, RecentSessions};
 pub use replay::run_replay;
 pub use replay_state::ReplayProgress;
 pub use rows::{RowCriteria, Rows, Sort, SortColumn, StatusCounts};

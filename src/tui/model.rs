@@ -5,7 +5,7 @@
 //!          ├─ table          rows, selection, order, filter            (table_state)
 //!          ├─ scroll         details and events                        (scroll)
 //!          ├─ focus          the part that receives keystrokes         (focus)
-//!          ├─ recent         the newest sessions of the project        (recent)
+//!          ├─ recent         the newest sessions of each project       (recent)
 //!          ├─ url_requests   pending requests for connect URLs         (url_requests)
 //!          ├─ notice         a one-line message                        (notice)
 //!          ├─ acknowledged   alerts that the user has acknowledged     (acknowledged)
@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::acknowledged::AcknowledgedAlerts;
 use super::focus::{Focus, Pane};
 use super::notice::{Notice, NoticeLevel};
-use super::profiles::{ProfileId, ProfileInfo, Profiles, ReadCursors};
+use super::profiles::{ProfileId, ProfileInfo, Profiles, TimelineCursors};
 use super::recent::RecentSessions;
 use super::replay_state::ReplayProgress;
 use super::scroll::ScrollState;
@@ -36,7 +36,7 @@ use keepwatch_core::tracker::{Event, Record};
 pub struct Model {
     /// The sessions and events of each profile.
     pub(crate) profiles: Profiles,
-    /// The settings, which stay the same during the run.
+    /// The settings of the screen.
     pub(crate) settings: Settings,
     /// The session table.
     pub(crate) table: TableState,
@@ -44,19 +44,20 @@ pub struct Model {
     pub(crate) scroll: ScrollState,
     /// The part of the screen that receives keystrokes.
     pub(crate) focus: Focus,
-    /// The newest sessions of the project.
+    /// The newest sessions of each project.
     pub(crate) recent: RecentSessions,
     /// The one-line message to the user, until it expires.
     pub(crate) notice: Option<Notice>,
     /// The alerts that the user has acknowledged.
     pub(crate) acknowledged: AcknowledgedAlerts,
     /// The end of each profile's timeline at the last keystroke. Later events are new.
-    pub(crate) read_cursors: ReadCursors,
+    pub(crate) read_cursors: TimelineCursors,
     /// True while the user pauses polling.
     pub(crate) paused: bool,
     /// The progress of the replay, if a recording is shown instead of live sessions.
     pub(crate) replay: Option<ReplayProgress>,
-    /// The label of the file or database that cannot be written, such as `journal off`. `None` if all can be.
+    /// A label that tells which file or database cannot be written, such as `journal off`. `None` if there is no
+    /// problem.
     pub(crate) persistence_warning: Option<&'static str>,
     /// True if metadata is hidden.
     pub(crate) hides_metadata: bool,
@@ -75,9 +76,19 @@ pub struct Model {
 impl Model {
     /// Creates a model that has received no report, for a screen of `size` columns and rows.
     #[must_use]
-    pub fn new(settings: Settings, first: ProfileInfo, others: Vec<ProfileInfo>, size: (u16, u16)) -> Self {
+    pub fn new(
+        settings: Settings,
+        first_profile: ProfileInfo,
+        other_profiles: Vec<ProfileInfo>,
+        size: (u16, u16),
+    ) -> Self {
         Self {
-            profiles: Profiles::new(first, others, &settings.thresholds, settings.owner_key.as_ref()),
+            profiles: Profiles::new(
+                first_profile,
+                other_profiles,
+                &settings.thresholds,
+                settings.owner_key.as_ref(),
+            ),
             settings,
             table: TableState::default(),
             scroll: ScrollState::default(),
@@ -85,7 +96,7 @@ impl Model {
             recent: RecentSessions::default(),
             notice: None,
             acknowledged: AcknowledgedAlerts::default(),
-            read_cursors: ReadCursors::default(),
+            read_cursors: TimelineCursors::default(),
             paused: false,
             replay: None,
             persistence_warning: None,
@@ -152,7 +163,8 @@ impl Model {
         self.profiles.find(self.table.selected()?)
     }
 
-    /// Returns the selected event of the events page, which is the last visible event, and the profile of that event.
+    /// Returns the selected event of the events page, and the profile of that event. The selected event is the last
+    /// visible one.
     #[must_use]
     pub fn selected_event(&self) -> Option<(ProfileId, &Event)> {
         let anchor = self.scroll.anchor();
@@ -167,12 +179,12 @@ impl Model {
         self.profiles.screen_time(now)
     }
 
-    /// Returns the age of a profile's data if it is stale: older than three poll intervals, and polling is not paused.
+    /// Returns the age of a profile's data, or `None` if the data is not stale. Data is stale if it is older than three
+    /// poll intervals although new data is expected. While polling is paused, no new data is expected.
     #[must_use]
     pub fn stale_data_age(&self, profile: ProfileId, now: Moment) -> Option<Duration> {
         let age = now.since(self.profiles.get(profile).tracker.health().last_success?.received);
-        // A recording merges equal responses into one entry, which has the time of the last response. So its data is
-        // often old.
+        // A recording merges equal responses into one entry, so the data that a replay shows is often old.
         let expects_data = !self.paused && self.replay.is_none() && self.expects_responses(profile);
         (expects_data && age > self.stale_after()).then_some(age)
     }
@@ -189,7 +201,7 @@ impl Model {
                 .any(|record| !record.is_final() && !record.is_not_found())
     }
 
-    /// Returns the age from which data is stale.
+    /// Returns the age above which data is stale.
     pub(super) fn stale_after(&self) -> Duration {
         self.settings.poll_limits.interval.saturating_mul(3)
     }
@@ -206,7 +218,8 @@ impl Model {
         self.notice = Some(Notice::new(now, level, text, self.settings.clock_speed));
     }
 
-    /// Rebuilds the rows. The selection stays on its session.
+    /// Rebuilds the rows of the table. If another session is selected after that, resets the scroll positions of the
+    /// other panes.
     pub(crate) fn rebuild_rows(&mut self) {
         let keep_selected = self.focus.pane().is_details();
         if self.table.rebuild(&self.profiles, &self.acknowledged, keep_selected) {

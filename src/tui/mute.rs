@@ -1,6 +1,6 @@
-//! Muted sessions: sessions without a row, whose alerts are not counted and ring no bell. Pure.
+//! Muted sessions. A muted session has no row. Its alerts are not counted, and they ring no bell. Pure.
 //!
-//! Muting only hides a session. It is still polled, and still counted by its status.
+//! Muting only hides a session. The session is still polled, and still counted by its status.
 
 use std::collections::HashSet;
 
@@ -28,8 +28,8 @@ impl MutedSessions {
         self.0.insert(id);
     }
 
-    /// Removes the sessions that no profile has a record of any more.
-    fn retain_recorded(&mut self, profiles: &Profiles) {
+    /// Removes the sessions that are no longer on record.
+    fn remove_evicted(&mut self, profiles: &Profiles) {
         self.0.retain(|id| profiles.record(id).is_some());
     }
 
@@ -58,7 +58,7 @@ impl Model {
             return Vec::new();
         };
         let short_id = id.prefix(8);
-        self.table.muted_mut().retain_recorded(&self.profiles);
+        self.table.muted_mut().remove_evicted(&self.profiles);
         self.table.muted_mut().insert(id);
         self.rebuild_rows();
         self.notify(now, NoticeLevel::Info, format!("{short_id} is muted; M shows it again"));

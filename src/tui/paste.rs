@@ -24,8 +24,8 @@ impl Model {
                 self.apply_filter_input();
             }
             Focus::AddSession { input, invalid, .. } => {
-                // A pasted page of a log is reduced to its id, which the user can then check. Text without an id is
-                // inserted as it is.
+                // A pasted page of a log is reduced to the one id in it, which the user can then check. Text without an
+                // id is inserted unchanged.
                 let id = SessionId::find_in(text);
                 insert_text(input, id.as_ref().map_or(text, SessionId::raw), MAX_SESSION_INPUT_CHARS);
                 *invalid = None;

@@ -22,7 +22,7 @@ pub struct PollStats {
     seconds: VecDeque<SecondTotals>,
     /// Latencies of the newest responses, from the oldest to the newest.
     latencies: VecDeque<Duration>,
-    /// The newest rate limit that a response contained, and when that response arrived.
+    /// The newest rate limit in a response, and the time at which that response arrived.
     rate_limit: Option<(RateLimit, Moment)>,
     /// The receive time of the last report.
     last_received: Option<Moment>,
@@ -49,7 +49,7 @@ pub struct MinuteTotals {
 /// Latencies of the newest responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatencyStats {
-    /// The median. Of two middle values, the larger one.
+    /// The median: the larger one if there are two middle values.
     pub median: Duration,
     /// The latency of the newest response.
     pub last: Duration,
@@ -60,7 +60,7 @@ impl PollStats {
     pub fn add_report(&mut self, report: &Report) {
         let second = report.received.boot.as_secs();
         match self.seconds.back_mut() {
-            // A report from an earlier second counts in the newest second, too: `seconds` stays in order.
+            // A report from an earlier second counts in the newest second, so that `seconds` stays in order.
             Some(newest) if newest.second >= second => {
                 newest.requests = newest.requests.saturating_add(1);
                 newest.bytes = newest.bytes.saturating_add(report.bytes);
@@ -84,7 +84,7 @@ impl PollStats {
         }
     }
 
-    /// Returns the totals for the minute before the newest report, or `None` before the first report.
+    /// Returns the totals for the minute up to the newest report, or `None` before the first report.
     #[must_use]
     pub fn minute_totals(&self) -> Option<MinuteTotals> {
         self.seconds.back()?;
@@ -138,7 +138,7 @@ mod tests {
         }
     }
 
-    /// A report with a response. Its body is of the wrong type for the request: the statistics ignore the body.
+    /// A report with a response. The body is of the wrong type for the request, because the statistics ignore it.
     fn successful_report(sent_at: f64, latency_ms: u64, bytes: u64) -> Report {
         report(sent_at, latency_ms, bytes, Ok(ResponseBody::Projects(Vec::new())))
     }

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Trackers share nothing: each has its own lists, polling health, server clock, and clusters of sessions that ended
-//! together. If several profiles have a session, the screen shows it once, with the record of one profile
-//! ([`Profiles::find`]). The other profiles' events about that session are not shown and ring no bell.
+//! together. If several profiles have a record of a session, the screen shows the session once, with the record of one
+//! profile ([`Profiles::find`]), which owns the session. The events that the other profiles have of that session are
+//! not shown, and ring no bell.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,7 +66,7 @@ pub struct ProfileState {
     pub info: ProfileInfo,
     /// The sessions and events.
     pub tracker: SessionTracker,
-    /// The number, size and latency of the responses.
+    /// Statistics about the requests.
     pub poll_stats: PollStats,
     /// The state for storing the tracker's inputs on disk; `None` if nothing is stored.
     pub(super) persistence: Option<ProfilePersistence>,
@@ -99,12 +100,14 @@ pub struct EventRef {
     pub seq: Seq,
 }
 
-/// One cursor into the timeline of each profile: the events before the cursor are read, and the others are new.
+/// One position in the timeline of each profile. It separates the events that the user has read, or the alerts that the
+/// user has acknowledged, from the later ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadCursors(BTreeMap<ProfileId, Seq>);
+pub struct TimelineCursors(BTreeMap<ProfileId, Seq>);
 
-impl ReadCursors {
-    /// Returns the position of a profile's first unread event, or 0 if no event is read.
+impl TimelineCursors {
+    /// Returns the cursor of a profile: the position of the first event after the cursor, or 0 if the cursor was never
+    /// set.
     #[must_use]
     pub fn get(&self, profile: ProfileId) -> Seq {
         self.0.get(&profile).copied().unwrap_or(0)
@@ -124,7 +127,7 @@ impl EventRef {
     }
 }
 
-impl FromIterator<(ProfileId, Seq)> for ReadCursors {
+impl FromIterator<(ProfileId, Seq)> for TimelineCursors {
     fn from_iter<I: IntoIterator<Item = (ProfileId, Seq)>>(cursors: I) -> Self {
         Self(cursors.into_iter().collect())
     }
@@ -281,8 +284,8 @@ impl Profiles {
         records.filter(|(profile, record)| self.owns(*profile, &record.id))
     }
 
-    /// Returns true if the screen shows the session with the record of this profile, or if no profile has a record of
-    /// it.
+    /// Returns true if this profile owns the session: the screen shows the session with the record of this profile.
+    /// Also returns true if no profile has a record of the session.
     #[must_use]
     pub fn owns(&self, profile: ProfileId, id: &SessionId) -> bool {
         // A single profile owns all sessions. This saves a lookup for each row.
@@ -304,7 +307,8 @@ impl Profiles {
         self.states.iter().all(|profile| profile.tracker.is_empty())
     }
 
-    /// Returns the time until the earliest change in any tracker that depends on time alone, such as an alert.
+    /// Returns the time from `now` until the next change in any tracker that depends on time alone, such as an alert,
+    /// or `None` if nothing is due.
     #[must_use]
     pub fn time_until_deadline(&self, now: Moment) -> Option<Duration> {
         self.states.iter().filter_map(|profile| profile.tracker.time_until_deadline(now)).min()
@@ -347,8 +351,9 @@ impl Profiles {
         offset.and_then(|offset| screen_time.checked_add_signed(offset)).unwrap_or(exact_time)
     }
 
-    /// Returns the offset of a profile's server clock from [`Profiles::screen_time`], in whole seconds. It is positive
-    /// if the server's clock is ahead.
+    /// Returns the offset of a profile's server clock from [`Profiles::screen_time`], in whole seconds, when the
+    /// profile's tracker got its last input. The offset is positive if the profile's server clock is ahead, and 0
+    /// before the first input.
     #[must_use]
     pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
         let latest = self.get(id).tracker.last_input_moment();
@@ -356,9 +361,9 @@ impl Profiles {
         latest.map(offset).unwrap_or_default()
     }
 
-    /// Returns cursors that count all events as read.
+    /// Returns cursors after the newest event of each profile.
     #[must_use]
-    pub fn cursors_at_end(&self) -> ReadCursors {
+    pub fn cursors_at_end(&self) -> TimelineCursors {
         self.iter().map(|(id, profile)| (id, profile.tracker.timeline().next_seq())).collect()
     }
 
@@ -385,10 +390,10 @@ impl Profiles {
             if let [only] = queues.as_mut_slice() {
                 return only.next();
             }
-            let heads = queues.iter_mut().enumerate();
-            let heads = heads.filter_map(|(index, queue)| Some((queue.peek()?.1.learned_at, index)));
-            let (_, newest) = heads.max()?;
-            queues.get_mut(newest)?.next()
+            let indexed_queues = queues.iter_mut().enumerate();
+            let heads = indexed_queues.filter_map(|(index, queue)| Some((queue.peek()?.1.learned_at, index)));
+            let (_, newest_index) = heads.max()?;
+            queues.get_mut(newest_index)?.next()
         })
     }
 
@@ -402,9 +407,8 @@ impl Profiles {
         Box::new(self.newest_events().skip_while(move |(event, _)| event.is_newer_than(anchor)))
     }
 
-    /// Returns the events of a session, and the events of its profile that concern no single session (such as failing
-    /// polls) from the time when the session ran, from the newest to the oldest. The iterator is empty if the session
-    /// is not on record.
+    /// Returns the events of a session, and the events without a session (such as failing polls) that its profile had
+    /// while the session ran, from the newest to the oldest. The iterator is empty if the session is not on record.
     pub fn newest_events_of<'f>(
         &'f self,
         id: &SessionId,
@@ -415,7 +419,7 @@ impl Profiles {
             .flat_map(|(profile, events)| events.map(move |(seq, event)| (EventRef { profile, seq }, event)))
     }
 
-    /// Returns the number of elements in the newest lists of all profiles that could not be decoded as sessions.
+    /// Returns the number of elements that could not be decoded as sessions, in the newest lists of all profiles.
     #[must_use]
     pub fn malformed(&self) -> u32 {
         self.states.iter().fold(0, |sum, profile| sum.saturating_add(profile.tracker.health().malformed))

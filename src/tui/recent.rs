@@ -1,7 +1,7 @@
-//! The page of recent sessions: the newest sessions of the project, in any state. Pure.
+//! The page of recent sessions: the newest sessions of each project, of any status. Pure.
 //!
-//! The user requests the list, and nothing polls it. With several profiles, each profile gets a request, and the
-//! responses are merged into one list.
+//! Only a keystroke of the user requests the list: nothing polls it. With several profiles, there is one request for
+//! each profile, and the responses are merged into one list.
 //!
 //! ```text
 //!   R ──► request pending ──┬── list ───► sessions, newest first ── Enter ──► watched, with open details
@@ -32,8 +32,8 @@ const MAX_RECENT: usize = 200;
 /// The list of recent sessions, and the requests that fill it.
 #[derive(Clone, Debug, Default)]
 pub struct RecentSessions {
-    /// The newest request of each profile.
-    pub requests: BTreeMap<ProfileId, RecentRequest>,
+    /// The state of the requests of each profile.
+    pub requests: BTreeMap<ProfileId, RecentRequestState>,
     /// The sessions in the responses of all profiles, from the newest to the oldest.
     pub sessions: Vec<RecentSession>,
     /// The position in `sessions` of the session that keystrokes act on.
@@ -42,18 +42,18 @@ pub struct RecentSessions {
     pub top: usize,
 }
 
-/// A request for the recent sessions of one profile, and its outcome.
+/// The state of the requests for the recent sessions of one profile.
 #[derive(Clone, Debug, Default)]
-pub struct RecentRequest {
-    /// True if the request is in flight.
+pub struct RecentRequestState {
+    /// True if a request is in flight.
     pub is_pending: bool,
     /// The error of the last request, if it failed.
     pub error: Option<ApiError>,
-    /// The time of the last successful response, and the number of sessions in it.
+    /// The time of the last response, and the number of sessions in it.
     pub last_response: Option<(Moment, usize)>,
 }
 
-/// A session in a response.
+/// A session on the page of recent sessions.
 #[derive(Clone, Debug)]
 pub struct RecentSession {
     /// The profile whose response contains the session.
@@ -89,15 +89,15 @@ impl RecentSessions {
         }
     }
 
-    /// Replaces the sessions of a profile with those of its newest response. The first response after a request selects
-    /// the newest session. The responses of the other profiles leave the selection on its session, unless the first row
-    /// is selected: the first row then stays selected.
+    /// Replaces the sessions of a profile with those in its newest response. When the user requests the lists, the
+    /// first response selects the newest session. Later responses, of the other profiles, keep the same session
+    /// selected. But if the first row is selected, they keep the first row selected.
     pub fn apply_response(&mut self, profile: ProfileId, at: Moment, sessions: Vec<RecentSession>) {
         let is_first_response =
             self.requests.iter().all(|(other, request)| *other == profile || request.is_pending);
         let selected_id = self.sessions.get(self.selected).map(|listed| listed.session.id.clone());
         let last_response = Some((at, sessions.len()));
-        self.requests.insert(profile, RecentRequest { is_pending: false, error: None, last_response });
+        self.requests.insert(profile, RecentRequestState { is_pending: false, error: None, last_response });
         self.sessions.retain(|listed| listed.profile != profile);
         self.sessions.extend(sessions);
         let newest_first =
@@ -137,8 +137,8 @@ impl Model {
         effects
     }
 
-    /// Handles the report on a request for recent sessions: a response or an error.
-    pub(super) fn on_recent_response(&mut self, profile: ProfileId, report: Report) {
+    /// Handles the report of a request for recent sessions: a response or an error.
+    pub(super) fn on_recent_report(&mut self, profile: ProfileId, report: Report) {
         let request = self.recent.requests.entry(profile).or_default();
         request.is_pending = false;
         let listing = match report.result {

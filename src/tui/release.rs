@@ -4,10 +4,10 @@
 //!   x ──► dialog: session, owner, run time ──► last four characters of the id, Enter ──► PollerCommand::Release
 //! ```
 //!
-//! `poll::poller` sends the request, and sends it again after a temporary failure.
+//! `poll::poller` sends the request, and sends it again after a temporary error.
 //!
-//! The dialog stores the session's id, so rows that move behind it cannot redirect it to another session. In read-only
-//! mode there is no dialog, and nothing here requests a release.
+//! The dialog stores the session's id, so rows that move behind the dialog cannot change the session. In read-only mode
+//! there is no dialog, and nothing here requests a release.
 
 use crossterm::event::{KeyCode, KeyEvent};
 

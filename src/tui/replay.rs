@@ -1,5 +1,5 @@
-//! The event loop of a replay. It uses the same tracker, model and view as live sessions, but reads the inputs from an
-//! [`InputLog`], and shows the time of the recording. It never polls.
+//! The event loop of a replay. It uses the same tracker, model and view as the event loop of live sessions. But it
+//! reads the inputs from an [`InputLog`], shows the time of the recording, and never polls.
 //!
 //! ```text
 //!   terminal ─── TermEvent ─────────┐                     ┌──► EffectRunner
@@ -30,8 +30,8 @@ use keepwatch_core::tracker::SessionTracker;
 /// The maximum width of a profile's name, in columns.
 const MAX_NAME_WIDTH: usize = 24;
 
-/// Shows `input_log` until the user quits or a signal arrives. The replay starts at its first event, paused. Returns
-/// the exit code.
+/// Shows `input_log` until the user quits or a signal arrives. The replay starts at the first event, paused.
+/// Returns the exit code.
 ///
 /// `host` is the API's host, shown for a profile without a name. `recording_start` is the time that an empty recording
 /// shows.
@@ -46,7 +46,7 @@ pub async fn run_replay(
     clock: Clock,
     env: Env,
 ) -> io::Result<ExitCode> {
-    let (event_sender, mut inbox) = terminal::channel();
+    let (event_sender, mut terminal_inbox) = terminal::channel();
     let screen = Screen::enter("keepwatch", &event_sender)?;
     let info = |name: &Option<String>| ProfileInfo {
         name: text::sanitise(name.as_deref().unwrap_or_default(), MAX_NAME_WIDTH),
@@ -54,8 +54,8 @@ pub async fn run_replay(
         ..ProfileInfo::default()
     };
     let mut profiles = input_log.profiles().iter().map(info);
-    let (first, others) = (profiles.next().unwrap_or_default(), profiles.collect());
-    let mut model = Model::new(settings, first, others, screen.size());
+    let (first_profile, other_profiles) = (profiles.next().unwrap_or_default(), profiles.collect());
+    let mut model = Model::new(settings, first_profile, other_profiles, screen.size());
     let mut player = ReplayPlayer::new(input_log, &model, recording_start);
     let mut runner = EffectRunner::new(screen, env, event_sender)?;
     player.step_to_event(true, &mut model); // forward, to the first event
@@ -69,10 +69,10 @@ pub async fn run_replay(
         let now = player.now;
         lay_out(&mut model, now);
         runner.draw(|frame| view::draw(frame, &model, now));
-        let wake = player.next_wake(&model);
+        let wake_at = player.next_wake(&model);
         let event = tokio::select! {
-            event = inbox.recv() => event,
-            () = crate::timer::sleep_until(&clock, wake.unwrap_or_default()), if wake.is_some() => None,
+            event = terminal_inbox.recv() => event,
+            () = crate::timer::sleep_until(&clock, wake_at.unwrap_or_default()), if wake_at.is_some() => None,
         };
         player.advance_to(clock.now(), &mut model);
         let effects = match event.map(translate) {
@@ -120,9 +120,9 @@ impl ReplayPlayer {
             input_log.profiles().iter().map(|_| model.new_tracker()).collect();
         let mut decoders = vec![Decoder::default(); trackers.len()];
         let mut event_positions = Vec::new();
-        for (index, (_, item)) in input_log.iter().enumerate() {
-            let input = decoders.get_mut(item.profile).and_then(|decoder| decoder.decode(item));
-            let tracker = trackers.get_mut(item.profile);
+        for (index, (_, entry)) in input_log.iter().enumerate() {
+            let input = decoders.get_mut(entry.profile).and_then(|decoder| decoder.decode(entry));
+            let tracker = trackers.get_mut(entry.profile);
             let has_events =
                 input.zip(tracker).is_some_and(|(input, tracker)| !tracker.apply(input).events.is_empty());
             if has_events {
@@ -136,10 +136,10 @@ impl ReplayPlayer {
 
     /// Applies the next entry, and advances the recording's time to the entry's time.
     fn apply_next(&mut self, model: &mut Model) {
-        let Some((at, item)) = self.input_log.get(self.next_index) else { return };
+        let Some((at, entry)) = self.input_log.get(self.next_index) else { return };
         self.next_index = self.next_index.saturating_add(1);
-        if let Some((profile, decoder)) = self.profiles.get_mut(item.profile)
-            && let Some(input) = decoder.decode(item)
+        if let Some((profile, decoder)) = self.profiles.get_mut(entry.profile)
+            && let Some(input) = decoder.decode(entry)
         {
             model.apply_replayed(*profile, input);
         }
@@ -150,12 +150,12 @@ impl ReplayPlayer {
 
     /// Moves to the next or to the previous event. After the last event, the next position is the end of the recording.
     fn step_to_event(&mut self, forward: bool, model: &mut Model) {
-        let passed = self.event_positions.partition_point(|position| *position <= self.next_index);
+        let passed_count = self.event_positions.partition_point(|position| *position <= self.next_index);
         let target = match forward {
-            true => self.event_positions.get(passed).copied().unwrap_or(self.input_log.len()),
-            // The current event is at `passed - 1`, so the previous one is at `passed - 2`. At the first event, stay
-            // there.
-            false => match passed.checked_sub(2) {
+            true => self.event_positions.get(passed_count).copied().unwrap_or(self.input_log.len()),
+            // The current event is at `passed_count - 1`, so the previous one is at `passed_count - 2`. At the first
+            // event, stay there.
+            false => match passed_count.checked_sub(2) {
                 Some(previous) => self.event_positions.get(previous).copied().unwrap_or(0),
                 None => self.event_positions.first().copied().unwrap_or(0),
             },
@@ -202,15 +202,15 @@ impl ReplayPlayer {
     /// Returns the time of the next change on the screen, on our monotonic clock, or `None` while paused.
     fn next_wake(&self, model: &Model) -> Option<Duration> {
         let (our_start, recorded_start) = self.playback_start?;
-        // `next_entry` and `next_change` are durations since the start of playing.
-        let next_entry =
+        // Both offsets are measured from the start of playing.
+        let entry_offset =
             self.input_log.get(self.next_index).map(|(at, _)| at.boot.saturating_sub(recorded_start.boot));
-        let next_change = model.next_change(self.now).map(|change_at| {
+        let change_offset = model.next_change(self.now).map(|change_at| {
             let played = self.now.boot.saturating_sub(recorded_start.boot);
             played.saturating_add(change_at.saturating_sub(self.now.mono))
         });
-        let wait = next_entry.into_iter().chain(next_change).min()?;
-        Some(our_start.mono.saturating_add(wait))
+        let offset = entry_offset.into_iter().chain(change_offset).min()?;
+        Some(our_start.mono.saturating_add(offset))
     }
 
     fn notify_end(&self, model: &mut Model) {

@@ -5,7 +5,7 @@ use super::effect::Effect;
 use super::keymap::Action;
 use super::model::Model;
 use super::notice::NoticeLevel;
-use super::profiles::{ProfileId, ReadCursors};
+use super::profiles::{ProfileId, TimelineCursors};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::tracker::{Input, SessionTracker};
 
@@ -34,11 +34,11 @@ impl Model {
         }
     }
 
-    /// Removes all sessions and events. Filter and sort order stay.
+    /// Removes all sessions and events. The filter and the sort order stay.
     pub(super) fn clear_sessions(&mut self) {
         self.profiles.reset(&self.settings.thresholds, self.settings.owner_key.as_ref());
         self.acknowledged = AcknowledgedAlerts::default();
-        self.read_cursors = ReadCursors::default();
+        self.read_cursors = TimelineCursors::default();
         self.scroll.follow_newest();
         self.rebuild_rows();
     }

@@ -92,11 +92,12 @@ pub struct StatusCounts {
     pub timed_out: usize,
     /// `ERROR`
     pub error: usize,
-    /// A status that this version does not know.
+    /// Sessions with a status that this version does not know.
     pub other: usize,
-    /// Sessions that the API does not find, and whose end we never saw. Their last known status does not count.
+    /// Sessions that the API does not find, and whose end we never saw. They do not count under their last known
+    /// status.
     pub not_found: usize,
-    /// No status yet: no response has contained the session.
+    /// Sessions without a status, because no response has contained them yet.
     pub no_response: usize,
     /// Sessions of any status with an unacknowledged alert. Muted sessions do not count.
     pub with_alerts: usize,
@@ -105,7 +106,7 @@ pub struct StatusCounts {
 }
 
 impl StatusCounts {
-    /// Returns the number of all sessions.
+    /// Returns the number of all sessions. `with_alerts` and `muted` are not added, because they count sessions again.
     #[must_use]
     pub fn total(&self) -> usize {
         let ended = self.completed.saturating_add(self.timed_out).saturating_add(self.error);
@@ -143,7 +144,7 @@ pub struct SlotUsage {
 pub struct Rows {
     rows: Vec<SessionId>,
     counts: StatusCounts,
-    /// Empty before the rows are built.
+    /// The slots that the sessions of each profile use. Empty before the rows are built.
     slot_usage: BTreeMap<ProfileId, SlotUsage>,
     /// The change counters of the data that the rows were built from.
     built_from: ChangeCounters,
@@ -154,7 +155,7 @@ impl Rows {
     #[must_use]
     pub fn build(profiles: &Profiles, sort: Sort, criteria: &RowCriteria<'_>) -> Self {
         let mut counts = StatusCounts::default();
-        // The sort key, the first bytes of the id, and the id of each row.
+        // For each row: the sort key, the first bytes of the id, and the id.
         let mut shown: Vec<(SortKey<'_>, u64, &SessionId)> =
             Vec::with_capacity(profiles.first().tracker.len());
         let mut slot_usage = BTreeMap::new();
@@ -184,7 +185,7 @@ impl Rows {
                 if meets_criteria || criteria.pinned == Some(&record.id) {
                     shown.push((
                         sort_key(record, label, clock_offset, sort.column),
-                        id_prefix(&record.id),
+                        first_eight_bytes(&record.id),
                         &record.id,
                     ));
                 }
@@ -192,17 +193,17 @@ impl Rows {
             let next_expiry = next_expiry.map(|(at, id)| (at, id.clone()));
             slot_usage.insert(profile, SlotUsage { used, next_expiry });
         }
-        shown.sort_unstable_by(|(a_key, a_prefix, a), (b_key, b_prefix, b)| {
+        shown.sort_unstable_by(|(a_key, a_bytes, a_id), (b_key, b_bytes, b_id)| {
             let order = if sort.reversed { b_key.cmp(a_key) } else { a_key.cmp(b_key) };
             // Rows with equal keys are sorted by id, in ascending order even if reversed, so that they never jump.
-            order.then(a_prefix.cmp(b_prefix)).then_with(|| a.cmp(b))
+            order.then(a_bytes.cmp(b_bytes)).then_with(|| a_id.cmp(b_id))
         });
         let rows = shown.into_iter().map(|(_, _, id)| id.clone()).collect();
         Self { rows, counts, slot_usage, built_from: profiles.changes() }
     }
 
-    /// Returns true if a rebuild would give the same rows. Expects that `sort` and the criteria have not changed since
-    /// the last build.
+    /// Returns true if a rebuild would give the same rows. Expects that the order and the criteria have not changed
+    /// since the last build.
     #[must_use]
     pub fn is_up_to_date(&self, profiles: &Profiles, sort: Sort) -> bool {
         // A change of only the proxy bytes moves rows only in the order by proxy bytes.
@@ -281,21 +282,22 @@ fn count_status(counts: &mut StatusCounts, record: &Record) {
     *counter = counter.saturating_add(1);
 }
 
-/// Returns the first eight bytes of an id as a number. The numbers sort like these bytes. Most ids differ in them, so a
-/// sort rarely reads the ids on the heap.
-fn id_prefix(id: &SessionId) -> u64 {
-    let mut prefix = [0; 8];
-    for (target, byte) in prefix.iter_mut().zip(id.raw().bytes()) {
+/// Returns the first eight bytes of an id as a number. The numbers sort like these bytes. Most ids differ in these
+/// bytes, so a sort rarely reads the ids on the heap.
+fn first_eight_bytes(id: &SessionId) -> u64 {
+    let mut bytes = [0; 8];
+    for (target, byte) in bytes.iter_mut().zip(id.raw().bytes()) {
         *target = byte;
     }
-    u64::from_be_bytes(prefix)
+    u64::from_be_bytes(bytes)
 }
 
 /// The sort key of a row. It does not depend on the current time: a countdown is sorted by its end time. The keys of
 /// all rows of a table are of the same variant.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum SortKey<'a> {
-    /// The number of the group ([`time_left_key`]), and the position in the group: a time in microseconds.
+    /// The number of the group ([`time_left_key`]), and a number that orders the group: a time in microseconds, negated
+    /// if the latest time comes first.
     TimeLeft(u8, i64),
     /// True if the row has no text, and the text. Rows without text come last.
     Text(bool, Option<&'a str>),
@@ -306,7 +308,7 @@ enum SortKey<'a> {
 }
 
 /// Returns the sort key of a row. Times of different profiles are compared on the clock of the first profile's server.
-/// `clock_offset` is how far the clock of the server of the record's profile is ahead of that clock.
+/// The server clock of the record's profile is ahead of that clock by `clock_offset`.
 fn sort_key<'a>(
     record: &'a Record,
     label: &'a str,

@@ -48,7 +48,7 @@ impl ScrollState {
     }
 
     /// Scrolls the events of `scope`, with `height` visible lines. Scrolling up stops when the oldest events fill the
-    /// pane.
+    /// pane. If `action` is `None`, scrolls only if the pane would have blank lines.
     ///
     /// Reads all events of the scope, so call it only for a keystroke or a resize.
     pub(super) fn scroll_events(
@@ -81,8 +81,8 @@ pub(super) fn max_top(lines: usize, height: usize) -> usize {
     lines.saturating_sub(height)
 }
 
-/// Returns the position that `action` moves to from `position`, with `count` positions in all and `height` of them
-/// visible.
+/// Returns the position that `action` moves to from `position`. The positions are 0 to `count - 1`, and a screen has
+/// `height` lines.
 pub(super) fn position_after(action: Action, position: usize, height: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     // After a page, one line of the previous page is still visible.

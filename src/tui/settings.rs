@@ -1,4 +1,4 @@
-//! The settings of the screen, which do not change while the program runs.
+//! The settings of the screen. They do not change while the program runs, except that the startup notice is shown once.
 
 use super::notice::NoticeLevel;
 use super::theme::Theme;
@@ -30,7 +30,7 @@ pub struct Settings {
     pub zone: Zone,
     /// Colours and glyphs.
     pub theme: Theme,
-    /// True if a browser can be opened on this machine. If not, the dashboard link is copied instead.
+    /// True if a browser can be opened on this machine. If false, the dashboard link is copied instead.
     pub can_open_browser: bool,
     /// The permission to release sessions, or `None` in read-only mode.
     pub release_permission: Option<ReleasePermission>,
@@ -41,7 +41,7 @@ pub struct Settings {
     pub clock_speed: u32,
     /// The version of this keepwatch. For a recording, the version of the keepwatch that made the recording.
     pub version: String,
-    /// The notice to show with the first frame.
+    /// The notice to show with the first frame. When the model shows the notice, it removes it from the settings.
     pub startup_notice: Option<(NoticeLevel, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! The slots of a project: the maximum number of sessions that can run at the same time, and the number that run now.
+//! The slots of a project: how many of its sessions can run at the same time, and how many of the slots are in use.
 
 use super::model::Model;
 use super::profiles::ProfileId;
@@ -9,7 +9,7 @@ use keepwatch_core::session::Targets;
 pub struct ProjectSlots {
     /// The number of slots in use; `None` unless all sessions of the project are watched.
     pub used: Option<usize>,
-    /// The maximum number of slots: the project's `concurrency` in the API.
+    /// The number of all slots: the project's `concurrency` in the API.
     pub limit: usize,
     /// The number of slots in use and the limit, from the newest 429 response that contains both numbers.
     pub last_limit_error: Option<(u64, u64)>,
@@ -23,7 +23,7 @@ impl ProjectSlots {
     }
 
     /// Returns the number of sessions above the limit, or `None` if a slot is free or the use is unknown. The number is
-    /// 0 if the last slot is in use. It is more than 0 if the limit was lowered, because that ends no session.
+    /// 0 if every slot is in use. It is higher if the limit was lowered, because that ends no session.
     #[must_use]
     pub fn excess(&self) -> Option<usize> {
         self.used?.checked_sub(self.limit)
@@ -31,8 +31,8 @@ impl ProjectSlots {
 }
 
 impl Model {
-    /// Returns the slots of a profile's project, or `None` if its API key does not list exactly one project with a
-    /// limit.
+    /// Returns the slots of a profile's project. Returns `None` unless the API shows exactly one project to the
+    /// profile's API key, and a limit for that project.
     #[must_use]
     pub fn slots(&self, profile: ProfileId) -> Option<ProjectSlots> {
         let tracker = &self.profiles.get(profile).tracker;

@@ -29,6 +29,7 @@ pub struct TableState {
     sort: Sort,
     /// The filter that a session must match to have a row.
     filter: Filter,
+    /// The muted sessions.
     muted: MutedSessions,
     /// True if only sessions with unacknowledged alerts are shown.
     alerts_only: bool,
@@ -65,7 +66,7 @@ impl TableState {
         self.sort
     }
 
-    /// Returns the filter that each row matches.
+    /// Returns the filter that a session must match to have a row.
     #[must_use]
     pub fn filter(&self) -> &Filter {
         &self.filter
@@ -83,7 +84,7 @@ impl TableState {
         self.alerts_only
     }
 
-    /// Records that a key was pressed. After the first keystroke, the selection stays on its session.
+    /// Records that there was a keystroke. From the first one on, the selection stays on its session.
     pub(super) fn mark_interacted(&mut self) {
         self.has_interacted = true;
     }
@@ -108,15 +109,15 @@ impl TableState {
         &mut self.muted
     }
 
-    /// Returns true if a rebuild would change nothing. Expects that the order and the filter have not changed since the
-    /// last rebuild.
+    /// Returns true if a rebuild would give the same rows. Expects that the order and the criteria have not changed
+    /// since the last build.
     pub(super) fn is_up_to_date(&self, profiles: &Profiles) -> bool {
         self.rows.is_up_to_date(profiles, self.sort)
     }
 
-    /// Rebuilds the rows. The selection stays on its session. If the session has no row any more, the selection moves
-    /// to the session that is now in that row. If `keep_selected` is true, the selected session keeps its row even if
-    /// the filter hides it, because its details are open.
+    /// Rebuilds the rows. The selection stays on its session. If this session has no row any more, the session that is
+    /// now at its place is selected. Before the first keystroke, the first row is selected. If `keep_selected` is true,
+    /// the selected session keeps its row even if the filter hides it, because its details are open.
     ///
     /// Returns true if the selection has moved to another session.
     pub(super) fn rebuild(

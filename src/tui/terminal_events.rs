@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signal_ends_program_with_its_number() {
+    fn signal_number_becomes_exit_code() {
         let translated = translate(TermEvent::Signal(15));
         assert!(matches!(translated, TranslatedEvent::Exit(ExitCode::Signal(15))), "{translated:?}");
     }

@@ -1,7 +1,7 @@
 //! The input line at the bottom of the screen: the filter, or the id of a session to watch. Pure.
 //!
-//! The rows follow the filter with each letter. While the filter is invalid, the last valid filter stays in effect and
-//! the input line shows the error.
+//! The rows change with each letter of the filter. While the filter is invalid, the last valid filter stays in effect
+//! and the input line shows the error.
 
 use crossterm::event::{Event as CrosstermEvent, KeyCode, KeyEvent};
 use tui_input::backend::crossterm::EventHandler as _;
@@ -20,7 +20,7 @@ use keepwatch_core::tracker::Input;
 
 /// The maximum length of a filter, in characters.
 pub(super) const MAX_FILTER_CHARS: usize = 200;
-/// The maximum length of a text that contains a session id, in characters. It has room for a line of a log.
+/// The maximum length of a text that contains a session id, in characters. A line of a log fits.
 pub(super) const MAX_SESSION_INPUT_CHARS: usize = 1000;
 
 impl Model {
@@ -30,15 +30,16 @@ impl Model {
         self.focus = Focus::Filter { input: TextInput::new(before.text().to_owned()), before, error: None };
     }
 
-    /// Edits the filter. Enter keeps it unless it is invalid, and Esc restores the filter from before.
+    /// Handles a keystroke in the input line of the filter. Enter keeps the new filter, unless it is invalid. Esc
+    /// restores the previous filter.
     pub(super) fn on_filter_key(&mut self, key: KeyEvent) {
         let Focus::Filter { input, before, error } = &mut self.focus else { return };
         match key.code {
-            KeyCode::Enter if error.is_some() => return, // an invalid filter stays open
+            KeyCode::Enter if error.is_some() => return, // the input line stays open
             KeyCode::Enter => {}
             KeyCode::Esc => drop(self.table.set_filter(std::mem::take(before))),
             _ => {
-                edit_input(input, key, MAX_FILTER_CHARS);
+                edit_line(input, key, MAX_FILTER_CHARS);
                 self.apply_filter_input();
                 return;
             }
@@ -52,7 +53,7 @@ impl Model {
         self.focus = Focus::AddSession { input: TextInput::default(), invalid: None, back };
     }
 
-    /// Edits the id of a session to watch. Enter watches the session, and Esc closes the input line.
+    /// Handles a keystroke in the input line for a session id. Enter watches the session. Esc closes the input line.
     pub(super) fn on_session_input_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::AddSession { input, invalid, back } = &mut self.focus else { return Vec::new() };
         let back = *back;
@@ -68,27 +69,27 @@ impl Model {
                 self.focus = Focus::Pane(back);
             }
             _ => {
-                edit_input(input, key, MAX_SESSION_INPUT_CHARS);
+                edit_line(input, key, MAX_SESSION_INPUT_CHARS);
                 *invalid = None;
             }
         }
         Vec::new()
     }
 
-    /// Watches a session as if it were named on the command line, and selects it. If a profile has received the session,
-    /// that profile polls it. Otherwise `listed_by` does: the profile that listed it on the page of recent sessions. If
-    /// `listed_by` is `None`, all profiles poll it.
+    /// Watches a session as if it were named on the command line, and selects it. `recent_profile` is the profile of
+    /// the session on the page of recent sessions, if it was chosen there. The profile that polls the session is the
+    /// one that has received it in a poll, or else `recent_profile`. Without either, all profiles poll it.
     pub(super) fn add_session(
         &mut self,
         id: SessionId,
-        listed_by: Option<ProfileId>,
+        recent_profile: Option<ProfileId>,
         now: Moment,
     ) -> Vec<Effect> {
         let short_id = id.prefix(8);
         self.table.muted_mut().remove(&id);
-        let recorded = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
-        let is_recorded = recorded.is_some();
-        let only_profile = recorded.map(|(profile, _)| profile).or(listed_by);
+        let received = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
+        let is_received = received.is_some();
+        let only_profile = received.map(|(profile, _)| profile).or(recent_profile);
         let mut effects = Vec::new();
         for profile in self.profiles.ids().filter(|profile| only_profile.is_none_or(|only| only == *profile))
         {
@@ -103,7 +104,7 @@ impl Model {
         self.scroll.reset();
         self.rebuild_rows();
         let is_shown = self.table.rows().row_of(&id).is_some();
-        let text = match (is_recorded, is_shown) {
+        let text = match (is_received, is_shown) {
             (_, false) => format!("{short_id} is watched, but not shown here: a filter hides it"),
             (true, true) => format!("{short_id} was on record already, and stays"),
             (false, true) => format!("asking for {short_id}"),
@@ -130,20 +131,20 @@ impl Model {
     }
 }
 
-/// Applies a keystroke to `input`, unless the text would exceed `max_chars` characters.
-fn edit_input(input: &mut TextInput, key: KeyEvent, max_chars: usize) {
-    let before = input.clone();
-    input.handle_event(&CrosstermEvent::Key(key));
-    // Checked after the edit, because one keystroke can insert many characters: Ctrl-Y pastes deleted text.
-    if input.value().chars().count() > max_chars {
-        *input = before;
+/// Applies a keystroke to the text in `line`, unless the text would exceed `max_chars` characters.
+fn edit_line(line: &mut TextInput, key: KeyEvent, max_chars: usize) {
+    let before = line.clone();
+    line.handle_event(&CrosstermEvent::Key(key));
+    // Checked after the edit, because one keystroke can insert many characters: Ctrl-Y inserts deleted text.
+    if line.value().chars().count() > max_chars {
+        *line = before;
     }
 }
 
-/// Inserts text at the cursor, up to `max_chars` characters in all. Control characters are left out.
-pub(super) fn insert_text(input: &mut TextInput, text: &str, max_chars: usize) {
-    let room = max_chars.saturating_sub(input.value().chars().count());
+/// Inserts text at the cursor of `line`, until the line has `max_chars` characters. Control characters are left out.
+pub(super) fn insert_text(line: &mut TextInput, text: &str, max_chars: usize) {
+    let room = max_chars.saturating_sub(line.value().chars().count());
     for letter in text.chars().filter(|letter| !letter.is_control()).take(room) {
-        input.handle(InputRequest::InsertChar(letter));
+        line.handle(InputRequest::InsertChar(letter));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The theme uses only the colours that are legible on light and dark backgrounds: red, green, yellow, cyan and
 //! magenta. White, black, grey, plain blue and the bright colours are each illegible on some background. Less important
-//! text is dim instead: each terminal mixes that from its own foreground and background.
+//! text is dim instead: each terminal mixes that shade from its own foreground and background.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -71,7 +71,7 @@ impl Theme {
         self.warning().add_modifier(Modifier::BOLD)
     }
 
-    /// Returns the style of failures, present or imminent.
+    /// Returns the style of errors, and of time limits that are exceeded or almost reached.
     pub(crate) fn error(self) -> Style {
         self.foreground(Color::Red).add_modifier(Modifier::BOLD)
     }

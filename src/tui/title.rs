@@ -26,13 +26,13 @@ impl Model {
 /// sessions, and sessions without a known status, have no count in the title.
 fn title_text(counts: &StatusCounts, ascii: bool) -> String {
     let StatusCounts { running, pending, timed_out, error, with_alerts, .. } = *counts;
-    let errors = if error == 1 { "error" } else { "errors" };
+    let error_word = if error == 1 { "error" } else { "errors" };
     let parts: Vec<String> = [
         (with_alerts, "flagged"),
         (running, "running"),
         (pending, "pending"),
         (timed_out, "timed out"),
-        (error, errors),
+        (error, error_word),
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)

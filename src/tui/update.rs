@@ -42,7 +42,7 @@ impl Model {
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
                 (Some(reason), _) => {
                     let at = RequestTiming { sent: now, received: now, date: None, age: Duration::ZERO };
-                    // Without an API key every request fails. The tracker gets one failure for all.
+                    // Without an API key, no request can be sent. One failure tells the tracker why.
                     let error = ApiErrorKind::ApiKeyUnavailable(Untrusted::new(reason.as_str())).into();
                     Some(Input::RequestFailed { at, scope: Scope::List(List::Running), error, next: None })
                 }
@@ -63,7 +63,7 @@ impl Model {
             }
             Message::Resize(columns, rows) => {
                 self.set_size((columns, rows));
-                // Repaint even if the final size is the old one: the terminal may have changed cells at another size.
+                // Repaint even if the last frame had this size: the terminal may have changed cells at another size.
                 // promise: repaint-on-resize, mutant: vec![Effect::Repaint] -> Vec::new()
                 vec![Effect::Repaint]
             }
@@ -85,8 +85,8 @@ impl Model {
                 for profile in self.profiles.ids() {
                     effects.extend(self.apply_input(profile, Input::Slept { from, to }));
                 }
-                let polling = if self.paused { "polling is still paused" } else { "asking again" };
-                self.notify(now, NoticeLevel::Info, format!("this machine slept; {polling}"));
+                let polling_state = if self.paused { "polling is still paused" } else { "asking again" };
+                self.notify(now, NoticeLevel::Info, format!("this machine slept; {polling_state}"));
                 // promise: poll-after-sleep
                 effects.push(Effect::SendToAllPollers(PollerCommand::Reconnect));
                 effects
@@ -127,7 +127,7 @@ impl Model {
 
     fn on_report(&mut self, profile: ProfileId, report: Report, now: Moment) -> Vec<Effect> {
         if report.request == Request::RecentSessions {
-            self.on_recent_response(profile, report);
+            self.on_recent_report(profile, report);
             return Vec::new();
         }
         self.profiles.get_mut(profile).poll_stats.add_report(&report);
@@ -137,14 +137,15 @@ impl Model {
             effects.extend(self.apply_input(profile, input));
         }
         if let Some((id, outcome)) = connect_urls {
-            effects.extend(self.on_urls_response(&id, is_live_view, &outcome, now));
+            effects.extend(self.on_urls_result(&id, is_live_view, &outcome, now));
         }
         self.notify_clock_skew(profile, now);
         effects
     }
 
-    /// Applies an input to the tracker of a profile, and rings the bell if the input raises an alert that is shown and
-    /// not muted. All live inputs pass through here; replayed inputs do not.
+    /// Applies an input to the tracker of a profile. Returns the effects. They ring the bell if the input raises an
+    /// alert, unless the session is muted or another profile owns it. All live inputs pass through here; replayed
+    /// inputs do not.
     pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let not_found_id = match &input {
             Input::SessionNotFound { id, .. } => Some(id.clone()),
@@ -161,8 +162,8 @@ impl Model {
                 && matches!(event.kind, EventKind::AlertRaised(_))
         };
         let rings_bell = self.settings.bell && events.iter().any(is_audible);
-        // The API does not know this session under this profile's API key. If another profile has received the session,
-        // it belongs to that profile's project, and this profile stops polling it.
+        // The API does not find this session with this profile's API key. If another profile has received the session,
+        // the session belongs to that profile's project, so this profile stops polling it.
         let found_elsewhere = not_found_id.filter(|id| {
             self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });

@@ -45,7 +45,7 @@ impl UrlRequest {
     }
 }
 
-/// The pending requests.
+/// The pending URL requests.
 #[derive(Debug, Default)]
 pub(super) struct UrlRequests(Vec<UrlRequest>);
 
@@ -116,8 +116,8 @@ impl Model {
         vec![Effect::SendToPoller(profile, command)]
     }
 
-    /// Handles a response with a session's URLs, or its error: finishes all pending requests that it answers.
-    pub(super) fn on_urls_response(
+    /// Handles the result of a request for a session's URLs: finishes all pending URL requests that it answers.
+    pub(super) fn on_urls_result(
         &mut self,
         id: &SessionId,
         is_live_view: bool,

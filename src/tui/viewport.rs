@@ -15,11 +15,12 @@ const RULE_HEIGHT: u16 = 1;
 /// The height of the rule and the headings of the page of recent sessions.
 pub(super) const RECENT_HEADING_ROWS: u16 = 2;
 
-/// The layout of the screen: the area of each part, and the extent of the parts that scroll.
+/// The layout of the screen: the area of each part, and the extent of each part that scrolls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Viewport {
     /// The whole screen.
     pub(super) screen: Rect,
+    /// The area of each part.
     pub(super) layout: Layout,
     /// The extent of the details, if keystrokes scroll them.
     pub(super) details: Option<ScrollExtent>,
@@ -36,7 +37,7 @@ pub struct ScrollExtent {
     pub height: usize,
 }
 
-/// The parts of the screen.
+/// The areas of the parts of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     /// Counts and the notice only, because the screen is too small for more.
@@ -45,7 +46,7 @@ pub(super) enum Layout {
     Full(FullLayout),
 }
 
-/// The parts of a screen that is large enough.
+/// The areas of a screen that is large enough for all parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FullLayout {
     pub(super) header: Rect,
@@ -55,7 +56,7 @@ pub(super) struct FullLayout {
     pub(super) footer: Rect,
 }
 
-/// The part between header and footer.
+/// The area of the part between header and footer, and the kind of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLayout {
     /// The reason why there is no row.
@@ -73,7 +74,7 @@ pub(super) enum BodyLayout {
     Details(Rect),
     /// The events of all sessions.
     Events(Rect),
-    /// The newest sessions of the project.
+    /// The newest sessions of each project.
     Recent(Rect),
 }
 

@@ -54,7 +54,7 @@ fn criteria(filter: &str) -> RowCriteria<'static> {
 }
 
 #[test]
-fn time_left_sorts_next_expiry_first() {
+fn time_left_sorts_by_group_then_time() {
     let mut profiles = profiles(vec![
         ended("old", Status::Completed, 10),
         session("late", 0, 900),
@@ -100,7 +100,8 @@ fn ties_sort_by_id() {
             assert_eq!(sorted_ids(&profiles, column, reversed), ["a", "b", "c", "d"], "{column:?}");
         }
     }
-    assert_eq!(sorted_ids(&profiles, SortColumn::Session, true), ["d", "c", "b", "a"]);
+    let by_session = sorted_ids(&profiles, SortColumn::Session, true);
+    assert_eq!(by_session, ["d", "c", "b", "a"], "the order by id itself can be reversed");
 }
 
 #[test]
@@ -135,11 +136,14 @@ fn owner_key_overrides_other_metadata() {
         sessions: vec![session],
         malformed: 0,
     });
-    assert_eq!(tracker.get(&id("a")).and_then(|it| it.owner.as_ref()).map(|it| it.raw()), Some("c-881"));
+    assert_eq!(
+        tracker.get(&id("a")).and_then(|record| record.owner.as_ref()).map(Untrusted::raw),
+        Some("c-881")
+    );
 }
 
 #[test]
-fn filter_does_not_change_counts() {
+fn filter_changes_rows_but_not_counts() {
     let metadata = Some(Metadata::new(r#"{"env":"Staging"}"#));
     let profiles = profiles(vec![
         Session { metadata, ..session("AbC", 0, 900) },
@@ -167,7 +171,7 @@ fn filter_does_not_change_counts() {
         let counts = Rows::build(&profiles, Sort::default(), &criteria(filter)).counts().clone();
         let by_status =
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
-        assert_eq!((by_status, counts.total()), ([2, 1, 1, 1, 1, 1], 7));
+        assert_eq!((by_status, counts.total()), ([2, 1, 1, 1, 1, 1], 7), "{filter}");
     }
 }
 
@@ -183,7 +187,7 @@ fn not_found_sessions_do_not_count_as_running() {
 }
 
 #[test]
-fn rows_found_by_index_or_session() {
+fn rows_are_found_by_index_or_session() {
     let rows = Rows::build(
         &profiles(vec![session("a", 0, 100), session("b", 0, 200)]),
         Sort::default(),

@@ -1,16 +1,16 @@
+//! Tests of the model: a test sends messages, and compares the effects and the new state.
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::super::text_input::MAX_FILTER_CHARS;
 use super::super::url_requests::MAX_PENDING;
 use super::*;
-use crate::api::ReleasePermission;
-use crate::api::{SessionList, SessionWithUrls};
+use crate::api::{ReleasePermission, SessionList, SessionWithUrls};
 use crate::poll::{Request, ResponseBody};
 use crate::tui::event_loop::{lay_out, update};
 use crate::tui::keymap::Copyable;
 use crate::tui::{DetailsSection, EventRef, Pane, ProfileId, ProfileInfo, Settings, SortColumn, Theme, view};
-use keepwatch_core::clock::Zone;
-use keepwatch_core::clock::{Timestamp, saturating_add};
+use keepwatch_core::clock::{Timestamp, Zone, saturating_add};
 use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId, Status,
 };
@@ -24,6 +24,7 @@ mod profiles;
 mod release;
 mod time;
 
+/// A connect URL, with a signing key that no debug output may contain.
 const CANARY: &str = "wss://connect.example/?signingKey=cAnArY";
 
 fn secs(seconds: f64) -> Duration {
@@ -77,6 +78,7 @@ impl World {
         world
     }
 
+    /// Watches the sessions with these ids.
     fn with_named(texts: &[&str]) -> Self {
         Self::watching(Targets::Ids(texts.iter().map(|text| id(text)).collect()))
     }
@@ -101,7 +103,7 @@ impl World {
         self.report_from(ProfileId::FIRST, request, result)
     }
 
-    /// Reports the response to a request that was sent 0.1 s ago. A failed request is retried in 6 s.
+    /// Reports the result of a request that was sent 0.1 s ago. A failed request is retried in 6 s.
     fn report_from(
         &mut self,
         profile: ProfileId,
@@ -177,7 +179,8 @@ impl World {
         events
     }
 
-    fn pane(&self) -> Option<Pane> {
+    /// Returns the pane that receives keystrokes, or `None` if a popup or an input line receives them.
+    fn focused_pane(&self) -> Option<Pane> {
         if let Focus::Pane(pane) = self.model.focus { Some(pane) } else { None }
     }
 
@@ -188,6 +191,7 @@ impl World {
     }
 }
 
+/// The URLs in a response. The signing key is part of two of them.
 fn urls() -> ConnectUrls {
     let secret = |text: &str| Some(Secret::new(text.into()));
     ConnectUrls {
@@ -215,16 +219,20 @@ fn named_sessions_have_rows_before_first_response() {
     let world = World::with_named(&["b", "a"]);
     assert_eq!(world.rows(), ["a", "b"]);
     assert_eq!(world.selected(), Some("a"));
-    assert_eq!(World::watching(Targets::All).selected(), None);
+    assert_eq!(
+        World::watching(Targets::All).selected(),
+        None,
+        "a list has no rows before its first response"
+    );
 }
 
 #[test]
 fn movement_stops_at_first_and_last_row() {
     let names: Vec<String> = (10..99).map(|number| format!("s{number}")).collect();
-    let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
-    let mut world = World::with_running(&rows);
+    let sessions: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
+    let mut world = World::with_running(&sessions);
     let page = world.model.viewport().table_rows() - 1;
-    let last = rows.len() - 1;
+    let last = sessions.len() - 1;
     for (from, code, to) in [
         (0, KeyCode::Char('j'), 1),
         (1, KeyCode::Down, 2),
@@ -270,31 +278,31 @@ fn selection_follows_its_session() {
 }
 
 #[test]
-fn selection_survives_hidden_session() {
+fn hidden_session_passes_selection_to_neighbour() {
     let mut world = World::with_running(&[("ax", 100), ("b", 200), ("cx", 300)]);
     world.press("j/x");
     assert_eq!((world.rows(), world.selected()), (vec!["ax", "cx"], Some("cx")));
     world.press("xx");
-    assert_eq!((world.rows(), world.selected()), (vec![], None));
+    assert_eq!((world.rows(), world.selected()), (vec![], None), "without rows, no session is selected");
     world.key(KeyCode::Esc);
-    assert_eq!(world.selected(), Some("ax"));
+    assert_eq!(world.selected(), Some("ax"), "the first of the rows that appear is selected");
 }
 
 #[test]
 fn resize_keeps_last_row_at_bottom() {
     let names: Vec<String> = (10..60).map(|number| format!("s{number}")).collect();
-    let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
-    let mut world = World::with_running(&rows);
+    let sessions: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
+    let mut world = World::with_running(&sessions);
     world.press("G");
     for size in [(100, 40), (80, 24), (40, 12), (20, 5), (10, 1), (0, 0), (100, 40)] {
         world.send(Message::Resize(size.0, size.1));
         let height = world.model.viewport().table_rows().max(1);
-        assert_eq!(world.model.table.top(), rows.len() - height, "{size:?}");
+        assert_eq!(world.model.table.top(), sessions.len() - height, "{size:?}");
     }
 }
 
 #[test]
-fn esc_closes_panes_without_quitting() {
+fn panes_and_popups_close_without_quitting() {
     let mut world = World::with_running(&[("a", 100)]);
     for (code, pane) in [
         (KeyCode::Enter, Pane::FullDetails(DetailsSection::Fields)),
@@ -308,33 +316,41 @@ fn esc_closes_panes_without_quitting() {
         (KeyCode::Esc, Pane::Table),
     ] {
         assert_eq!(world.key(code), []);
-        assert_eq!(world.pane(), Some(pane));
+        assert_eq!(world.focused_pane(), Some(pane));
     }
     for letter in ['?', '!'] {
         world.key(KeyCode::Enter);
         world.press(&letter.to_string());
         assert!(matches!(world.model.focus, Focus::Help { top: 0, .. } | Focus::Failures { top: 0, .. }));
         world.key(KeyCode::Down);
-        assert_eq!(world.pane(), None, "Down scrolls the popup");
+        assert_eq!(world.focused_pane(), None, "Down scrolls the popup");
         assert_eq!(world.key(KeyCode::Char('q')), [], "q closes the popup");
-        assert_eq!(world.pane(), Some(Pane::FullDetails(DetailsSection::Fields)));
+        assert_eq!(world.focused_pane(), Some(Pane::FullDetails(DetailsSection::Fields)));
     }
     let mut empty = World::watching(Targets::All);
     empty.key(KeyCode::Enter);
-    assert_eq!(empty.pane(), Some(Pane::Table), "an empty table has no details");
+    assert_eq!(empty.focused_pane(), Some(Pane::Table), "an empty table has no details");
 }
 
 #[test]
 fn control_keystrokes_work_in_every_focus() {
-    for letters in ["", "/", "y", "?", "!"] {
+    for letters in ["", "/", "a", "y", "Y", "x", "?", "!"] {
         let mut world = World::with_running(&[("a", 100)]);
         world.press(letters);
-        let before = world.pane();
+        if letters == "Y" {
+            world.report_urls("a", urls()); // opens the popup with the URL
+        }
+        let pane_before = world.focused_pane();
+        assert_eq!(pane_before.is_some(), letters.is_empty(), "{letters}");
         assert_eq!(world.ctrl('l'), [Effect::Repaint], "{letters}");
         assert_eq!(world.ctrl('z'), [Effect::Suspend], "{letters}");
-        assert_eq!(world.pane(), before, "{letters}");
+        assert_eq!(world.focused_pane(), pane_before, "{letters}");
         assert_eq!(world.ctrl('c'), [Effect::Quit], "{letters}");
     }
+}
+
+#[test]
+fn q_quits_but_unbound_keystroke_does_nothing() {
     assert_eq!(World::with_running(&[]).press("q"), [Effect::Quit]);
     assert_eq!(World::with_running(&[]).key(KeyCode::F(5)), []);
 }
@@ -348,7 +364,7 @@ fn filter_applies_while_it_is_typed() {
     world.key(KeyCode::Backspace);
     assert_eq!(world.model.table.filter().text(), "BE");
     assert_eq!(world.key(KeyCode::Enter), []);
-    assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
+    assert_eq!((world.focused_pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     // The next edit starts from this filter, and Esc restores it.
     world.press("/");
     world.ctrl('u');
@@ -372,7 +388,7 @@ fn paste_is_inserted_into_the_filter() {
 }
 
 #[test]
-fn keys_of_other_layouts_act_by_their_place() {
+fn letters_of_other_layouts_act_by_position() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     world.press("о"); // the J key of a Russian keyboard
     assert_eq!(world.selected(), Some("beta"));
@@ -394,7 +410,7 @@ fn pasted_words_are_ignored_with_a_notice() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     for text in ["checkout-qa", "q\n", "c", "two words", "", "\u{1b}[A", "x\rabcd\r"] {
         assert_eq!(world.send(Message::Paste(text.into())), [], "{text:?}");
-        assert_eq!((world.pane(), world.selected()), (Some(Pane::Table), Some("alpha")), "{text:?}");
+        assert_eq!((world.focused_pane(), world.selected()), (Some(Pane::Table), Some("alpha")), "{text:?}");
         assert!(world.notice().contains("pasted text"), "{text:?}");
     }
     for keys in ["?", "!", "y", "x"] {
@@ -409,16 +425,16 @@ fn pasted_words_are_ignored_with_a_notice() {
 fn pasted_id_selects_its_session() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     world.send(Message::Paste(" beta\n".into()));
-    assert_eq!((world.selected(), world.pane()), (Some("beta"), Some(Pane::Table)));
+    assert_eq!((world.selected(), world.focused_pane()), (Some("beta"), Some(Pane::Table)));
     world.press("e");
     world.send(Message::Paste("https://www.browserbase.com/sessions/alpha".into()));
     assert_eq!(world.selected(), Some("beta"), "only a UUID is found in a URL");
     world.send(Message::Paste("alpha".into()));
-    assert_eq!((world.selected(), world.pane()), (Some("alpha"), Some(Pane::Table)));
+    assert_eq!((world.selected(), world.focused_pane()), (Some("alpha"), Some(Pane::Table)));
     world.press("/beta");
     world.key(KeyCode::Enter);
     world.send(Message::Paste("alpha".into()));
-    assert_eq!(world.selected(), Some("beta"));
+    assert_eq!(world.selected(), Some("beta"), "a hidden session is not selected");
     assert!(world.notice().contains("a filter hides it"));
 }
 
@@ -427,12 +443,12 @@ fn pasted_unknown_uuid_is_offered_to_be_watched() {
     let uuid = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let mut world = World::with_running(&[("alpha", 100)]);
     let log_line = format!("21:04:02 INFO session={uuid} project: started");
-    assert_eq!(world.send(Message::Paste(log_line)), [], "nothing happens without a keystroke");
+    assert_eq!(world.send(Message::Paste(log_line)), [], "nothing is watched without a keystroke");
     assert!(matches!(&world.model.focus, Focus::AddSession { input, .. } if input.value() == uuid));
     assert_eq!(world.key(KeyCode::Enter), [Effect::SendToAllPollers(PollerCommand::Watch(id(uuid)))]);
     assert_eq!(world.selected(), Some(uuid));
     world.send(Message::Paste(format!("{uuid} 45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff")));
-    assert!(world.notice().contains("2 ids"));
+    assert!(world.notice().contains("2 ids"), "text with two ids is ignored: {}", world.notice());
 }
 
 #[test]
@@ -470,10 +486,10 @@ fn invalid_filter_stays_open() {
     assert!(filter_error(&world).is_some(), "Enter keeps an invalid filter open");
     (0..5).for_each(|_| drop(world.key(KeyCode::Backspace))); // deletes ` foo:`
     world.key(KeyCode::Enter);
-    assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
+    assert_eq!((world.focused_pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     world.press("/ keep:");
     world.key(KeyCode::Esc);
-    assert_eq!((world.pane(), world.model.table.filter().text()), (Some(Pane::Table), "id:be"));
+    assert_eq!((world.focused_pane(), world.model.table.filter().text()), (Some(Pane::Table), "id:be"));
 }
 
 #[test]
@@ -484,11 +500,16 @@ fn pasted_log_line_adds_its_session() {
     world.send(Message::Paste(format!("x\nGET /v1/sessions/{uuid} 200\ny {}", "z".repeat(5000))));
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::SendToAllPollers(PollerCommand::Watch(id(uuid)))]);
-    assert_eq!((world.selected(), world.pane()), (Some(uuid), Some(Pane::Table)));
+    assert_eq!((world.selected(), world.focused_pane()), (Some(uuid), Some(Pane::Table)));
     assert!(world.model.profiles.record(&id(uuid)).unwrap().is_named, "the session counts as named");
     assert!(world.notice().contains("asking for 6512bd43"), "{}", world.notice());
     world.report(Request::Session(id(uuid)), Err(ApiErrorKind::NotFound.into()));
     assert_eq!(world.rows(), ["alpha", uuid], "a session that is not found keeps its row");
+}
+
+#[test]
+fn filter_may_hide_added_session() {
+    let mut world = World::with_running(&[("alpha", 100)]);
     world.press("/alpha");
     world.key(KeyCode::Enter);
     world.press("a");
@@ -504,15 +525,15 @@ fn text_without_id_stays_open() {
     world.press("a");
     world.press("no id here");
     assert_eq!(world.key(KeyCode::Enter), []);
-    let input = |world: &World| match &world.model.focus {
+    let text_and_is_invalid = |world: &World| match &world.model.focus {
         Focus::AddSession { input, invalid, .. } => Some((input.value().to_owned(), invalid.is_some())),
         _ => None,
     };
-    assert_eq!(input(&world), Some(("no id here".into(), true)));
+    assert_eq!(text_and_is_invalid(&world), Some(("no id here".into(), true)));
     world.press("!");
-    assert_eq!(input(&world), Some(("no id here!".into(), false)), "the next letter removes the error");
+    assert_eq!(text_and_is_invalid(&world), Some(("no id here!".into(), false)), "an edit removes the error");
     assert_eq!(world.key(KeyCode::Esc), []);
-    assert_eq!((world.pane(), world.rows()), (Some(Pane::Table), vec!["alpha"]));
+    assert_eq!((world.focused_pane(), world.rows()), (Some(Pane::Table), vec!["alpha"]));
 }
 
 #[test]
@@ -527,7 +548,7 @@ fn muted_session_has_no_alerts() {
         let effects = world.report(Request::Session(session.id.clone()), Ok(ResponseBody::Session(session)));
         effects.contains(&Effect::RingBell)
     };
-    assert!(!rings(&mut world, "alpha"));
+    assert!(!rings(&mut world, "alpha"), "a muted session rings no bell");
     assert_eq!(
         (world.model.table.rows().counts().with_alerts, world.model.table.rows().counts().muted),
         (0, 1)
@@ -537,7 +558,8 @@ fn muted_session_has_no_alerts() {
     world.press("mm"); // the first m mutes beta, so nothing is left to select
     assert!(world.notice().contains("no session is selected"), "{}", world.notice());
     world.press("M");
-    assert_eq!((world.rows().len(), world.model.table.rows().counts().with_alerts), (2, 2));
+    let with_alerts = world.model.table.rows().counts().with_alerts;
+    assert_eq!((world.rows().len(), with_alerts), (2, 2), "sessions that are no longer muted have alerts");
     assert!(world.notice().contains("2 sessions that were muted"), "{}", world.notice());
 }
 
@@ -570,18 +592,18 @@ fn recent_session_is_watched_after_enter() {
     let effects = world.key(KeyCode::Enter);
     assert_eq!(effects, [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::Watch(id("s298")))]);
     assert_eq!(
-        (world.pane(), world.selected()),
+        (world.focused_pane(), world.selected()),
         (Some(Pane::FullDetails(DetailsSection::Fields)), Some("s298"))
     );
     assert!(world.model.profiles.record(&id("s298")).unwrap().is_named);
     world.press("R");
     assert_eq!(world.model.recent.selected, 1, "the page keeps its selection");
     world.key(KeyCode::Esc);
-    assert_eq!(world.pane(), Some(Pane::Table));
+    assert_eq!(world.focused_pane(), Some(Pane::Table));
 }
 
 #[test]
-fn failed_recent_request_is_no_poll_failure() {
+fn failed_recent_request_affects_only_its_page() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("R");
     world.report(Request::RecentSessions, Err(ApiErrorKind::RateLimited.into()));
@@ -597,7 +619,7 @@ fn failed_recent_request_is_no_poll_failure() {
     assert!(world.model.recent.requests[&ProfileId::FIRST].error.is_none());
     world.press("?");
     world.key(KeyCode::Esc);
-    assert_eq!(world.pane(), Some(Pane::Recent), "closing the help returns to the page");
+    assert_eq!(world.focused_pane(), Some(Pane::Recent), "closing the help returns to the page");
 }
 
 #[test]
@@ -628,7 +650,7 @@ fn copy_menu_keeps_its_session() {
         let last = keys.len() - 1;
         keys[..last].iter().for_each(|code| assert_eq!(world.key(*code), []));
         assert_eq!(world.key(keys[last]), effects, "{keys:?}");
-        assert_eq!((world.pane(), world.selected()), (Some(Pane::Table), Some("b")));
+        assert_eq!((world.focused_pane(), world.selected()), (Some(Pane::Table), Some("b")));
     }
 }
 
@@ -713,7 +735,7 @@ fn connect_url_is_fetched_then_copied() {
 }
 
 #[test]
-fn failed_copy_shows_reason() {
+fn failed_url_request_shows_reason() {
     let mut world = World::with_running(&[("a", 100)]);
     // The response has no URL.
     world.press("c");
@@ -765,13 +787,13 @@ fn url_requests_share_response() {
 #[test]
 fn pending_url_requests_are_limited() {
     let names: Vec<String> = (0..20).map(|number| format!("s{number:02}")).collect();
-    let rows: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
-    let mut world = World::with_running(&rows);
-    let is_fetched = |_: &&(&str, u64)| {
+    let sessions: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
+    let mut world = World::with_running(&sessions);
+    let requests_url = |_: &&(&str, u64)| {
         world.press("cj");
         world.notice().starts_with("fetching")
     };
-    assert_eq!(rows.iter().filter(is_fetched).count(), MAX_PENDING);
+    assert_eq!(sessions.iter().filter(requests_url).count(), MAX_PENDING);
     assert_eq!(world.model.url_requests.len(), MAX_PENDING);
     assert!(world.notice().starts_with("too many"));
 }
@@ -788,21 +810,21 @@ fn revealed_url_hides_after_thirty_seconds() {
     world.now = 31.2;
     world.tick(moment(world.now));
     assert_eq!(
-        (world.pane(), world.seconds_to_next_change()),
+        (world.focused_pane(), world.seconds_to_next_change()),
         (None, Some(0.3)),
         "the URL hides after exactly 30 s, not with the next second"
     );
     world.now = 31.5;
     world.tick(moment(world.now));
     assert_eq!(
-        world.pane(),
+        world.focused_pane(),
         Some(Pane::FullDetails(DetailsSection::Fields)),
         "the focus returns to the pane"
     );
     world.press("Y");
     world.report_urls("a", urls());
     assert_eq!(world.press("q"), []);
-    assert_eq!(world.pane(), Some(Pane::FullDetails(DetailsSection::Fields)));
+    assert_eq!(world.focused_pane(), Some(Pane::FullDetails(DetailsSection::Fields)));
 }
 
 #[test]
@@ -816,7 +838,7 @@ fn revealed_url_does_not_interrupt_typing() {
 }
 
 #[test]
-fn dashboard_link_is_copied_without_browser() {
+fn dashboard_link_is_opened_or_copied() {
     let page = "https://www.browserbase.com/sessions/a";
     let mut world = World::with_running(&[("a", 900)]);
     assert_eq!(world.press("o"), [Effect::OpenInBrowser(page.into())]);
@@ -900,8 +922,9 @@ fn every_report_counts_in_poll_stats() {
 }
 
 #[test]
-fn clock_skew_is_reported_once() {
-    // The seconds by which the server's clock is ahead, and where the notice says that our clock is.
+fn large_clock_skew_is_reported_once() {
+    // The seconds by which the server's clock is ahead, and the direction that the notice gives for our clock. A small
+    // difference causes no notice.
     for (ahead, direction) in [(90.0, Some("behind")), (-90.0, Some("ahead of")), (20.0, None), (-20.0, None)]
     {
         let mut world = World::watching(Targets::All);
@@ -930,12 +953,12 @@ fn clock_skew_is_reported_once() {
         assert!(direction.is_none_or(|direction| world.notice().contains(direction)), "{}", world.notice());
         world.model.notice = None;
         world.send(report(4.0));
-        assert_eq!(world.model.notice, None);
+        assert_eq!(world.model.notice, None, "the notice is shown once");
     }
 }
 
 #[test]
-fn project_request_errors_are_no_poll_failures() {
+fn only_429_of_project_request_is_poll_failure() {
     let mut world = World::with_running(&[("a", 900)]);
     for kind in [
         ApiErrorKind::NotFound,
@@ -954,7 +977,8 @@ fn project_request_errors_are_no_poll_failures() {
     world.report(Request::List(List::Running), Err(timeout_error()));
     assert_eq!(
         world.model.profiles.first().tracker.health().failure_streak.as_ref().unwrap().error,
-        timeout_error()
+        timeout_error(),
+        "the streak has its newest error"
     );
     let project = Project {
         id: Untrusted::new("p"),
@@ -974,7 +998,7 @@ fn data_is_stale_after_three_intervals() {
     assert!(!is_stale(&world, 10.0), "nine seconds after the list");
     assert!(is_stale(&world, 10.001));
     world.press("p");
-    assert!(!is_stale(&world, 100.0));
+    assert!(!is_stale(&world, 100.0), "polling is paused");
     let mut named = World::with_named(&["a", "b"]);
     assert!(!is_stale(&named, 100.0), "no response has come yet");
     named.now = 1.0;
@@ -996,7 +1020,8 @@ fn screen_wakes_only_for_visible_changes() {
     for (now, wait) in [(30.25, 29.75), (59.0, 1.0), (60.0, 1.0), (61.0, 59.0), (3599.5, 0.5), (3600.0, 1.0)]
     {
         world.now = now;
-        // Age and time left, both in minutes, change one second apart: at an age of 60 s, and below 119 minutes left.
+        // Age and time left are shown in minutes. The age changes when it reaches 60 s. The time left changes one
+        // second later, when it falls below 119 minutes.
         assert_eq!(world.seconds_to_next_change(), Some(wait), "at {now}");
     }
     // Only visible rows and the selected session count.
@@ -1068,5 +1093,5 @@ fn expiring_session_wakes_only_for_its_age() {
     world.now = 5.5;
     assert_eq!(world.seconds_to_next_change(), Some(54.5), "only the age changes");
     world.report_session(session("a", 5));
-    assert_eq!(world.seconds_to_next_change(), Some(54.5), "the overdue time changes with a response only");
+    assert_eq!(world.seconds_to_next_change(), Some(54.5), "only a response changes the overdue time");
 }

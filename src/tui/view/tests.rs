@@ -17,7 +17,7 @@ use crate::api::Query;
 use crate::api::{RateLimit, SessionList};
 use crate::poll::{Report, Request, ResponseBody};
 use crate::tui::{
-    DetailsSection, EventRef, Focus, Notice, NoticeLevel, Pane, ProfileId, ProfileInfo, RecentRequest,
+    DetailsSection, EventRef, Focus, Notice, NoticeLevel, Pane, ProfileId, ProfileInfo, RecentRequestState,
     RecentSession, ScrollExtent, Sort, SortColumn, Theme,
 };
 use keepwatch_core::filter::Filter;
@@ -93,10 +93,10 @@ const STATES: [NamedModel; 53] = [
     ("recent_asking", || {
         with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
-            model
-                .recent
-                .requests
-                .insert(ProfileId::FIRST, RecentRequest { is_pending: true, ..RecentRequest::default() });
+            model.recent.requests.insert(
+                ProfileId::FIRST,
+                RecentRequestState { is_pending: true, ..RecentRequestState::default() },
+            );
         })
     }),
     ("recent_failed", || {
@@ -106,7 +106,7 @@ const STATES: [NamedModel; 53] = [
             model
                 .recent
                 .requests
-                .insert(ProfileId::FIRST, RecentRequest { error, ..RecentRequest::default() });
+                .insert(ProfileId::FIRST, RecentRequestState { error, ..RecentRequestState::default() });
         })
     }),
     ("recent_none", || {

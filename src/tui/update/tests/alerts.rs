@@ -1,8 +1,9 @@
-//! Alerts and the events page: the keystrokes that show and acknowledge them.
+//! Alerts, which the user can show and acknowledge, and the page of events.
 
 use super::*;
 
-/// A world with two alerts: a session that ended with an error, and a keep-alive session that ended early.
+/// A world with three sessions. One ended with an error, and one ended early although it has keep-alive. Both of these
+/// have an alert.
 fn world_with_alerts() -> World {
     let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.now = 4.0;
@@ -10,8 +11,8 @@ fn world_with_alerts() -> World {
         ended: Some(at(3.0)),
         ..Session { status: Status::Error, ..session("a", 900) }
     });
-    let kept = Session { keep_alive: Some(true), ..session("b", 900) };
-    world.report_session(Session { status: Status::Completed, ended: Some(at(3.0)), ..kept });
+    let keep_alive_session = Session { keep_alive: Some(true), ..session("b", 900) };
+    world.report_session(Session { status: Status::Completed, ended: Some(at(3.0)), ..keep_alive_session });
     world
 }
 
@@ -20,7 +21,7 @@ fn alert_count(world: &World) -> usize {
 }
 
 #[test]
-fn f_shows_sessions_with_alerts() {
+fn f_shows_only_sessions_with_alerts() {
     let mut world = world_with_alerts();
     assert_eq!((alert_count(&world), world.rows().len()), (2, 3));
     world.press("f");
@@ -71,7 +72,7 @@ fn bell_rings_only_if_enabled() {
 #[test]
 fn expiry_alert_is_raised_on_its_second() {
     let mut world = World::with_running(&[("a", 900)]);
-    world.model.paused = true; // so that no stale data wakes the screen
+    world.model.paused = true; // so that the screen does not wake for stale data
     // The alert is due five minutes before the end, which is at 900 s.
     let wake_at = world.model.next_change(moment(599.0)).unwrap();
     assert_eq!(wake_at, secs(600.0));
@@ -92,19 +93,22 @@ fn new_events_do_not_move_scrolled_page() {
     world.now = 4.0;
     world.report_list(all());
     world.press("e");
-    assert_eq!((world.pane(), world.model.scroll.anchor()), (Some(Pane::Events), None));
+    assert_eq!((world.focused_pane(), world.model.scroll.anchor()), (Some(Pane::Events), None));
     world.press("k");
     assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "one event above the newest, 39");
     world.now = 7.0;
     world.report_list(all().into_iter().chain([session("new", 9000)]).collect());
     assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "the scrolled page does not move");
     world.press("g");
-    let first = world.model.scroll.anchor().unwrap().seq;
-    assert!(first > 0 && first < 12, "the first screen is full: {first}");
+    let newest_visible = world.model.scroll.anchor().unwrap().seq;
+    assert!(
+        (1..12).contains(&newest_visible),
+        "the oldest events fill the screen of 12 lines: {newest_visible}"
+    );
     world.press("G");
     assert_eq!(world.model.scroll.anchor(), None, "the page follows the newest event again");
     world.key(KeyCode::Esc);
-    assert_eq!(world.pane(), Some(Pane::Table));
+    assert_eq!(world.focused_pane(), Some(Pane::Table));
 }
 
 #[test]
@@ -142,21 +146,21 @@ fn events_page_acts_on_selected_event() {
     let mut world = world_with_alerts();
     world.model.select(id("c"));
     world.press("e");
-    let selected = world.model.selected_event().unwrap().1.id.clone();
-    assert_eq!(selected, Some(id("b")), "the newest event is the alert of b");
+    let session_of_newest = world.model.selected_event().unwrap().1.id.clone();
+    assert_eq!(session_of_newest, Some(id("b")), "the newest event is the alert of b");
     world.key(KeyCode::Enter);
     assert_eq!(
-        (world.pane(), world.selected()),
+        (world.focused_pane(), world.selected()),
         (Some(Pane::FullDetails(DetailsSection::Fields)), Some("b"))
     );
     world.press("e");
     world.press("g");
     world.model.scroll.set_positions(0, Some(event_ref(0)));
-    let first = world.model.selected_event().unwrap().1.id.clone().unwrap();
+    let session_of_oldest = world.model.selected_event().unwrap().1.id.clone().unwrap();
     world.press("y"); // opens the copy menu for the event's session
-    assert_eq!(world.selected(), Some(first.raw()));
+    assert_eq!(world.selected(), Some(session_of_oldest.raw()));
     world.key(KeyCode::Esc);
     world.press("/");
-    assert_eq!(world.pane(), Some(Pane::Events), "the filter belongs to the table");
+    assert_eq!(world.focused_pane(), Some(Pane::Events), "the filter belongs to the table");
     assert!(world.notice().contains("Esc leads there"));
 }

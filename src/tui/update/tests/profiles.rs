@@ -119,7 +119,7 @@ fn unknown_session_sends_no_command() {
 }
 
 #[test]
-fn single_profile_has_no_label() {
+fn only_several_profiles_have_labels() {
     let world = World::with_running_in_two(&[], &[]);
     let labels = world.model.profiles.labels().unwrap();
     assert_eq!((labels.iter().collect::<Vec<_>>(), labels.width()), (vec!["acme", "staging"], 7));
@@ -136,7 +136,7 @@ fn shared_session_belongs_to_first_profile() {
     assert_eq!(world.profile_of("both"), "acme");
     let slots_used = |profile| world.model.table.rows().slot_usage(profile).unwrap().used;
     assert_eq!((slots_used(ACME), slots_used(STAGING)), (2, 2), "the session uses a slot of each project");
-    assert_eq!(world.events().len(), 3, "the session has one event");
+    assert_eq!(world.events().len(), 3, "each session has one event");
     world.model.settings.bell = true;
     world.now = 4.0;
     assert_eq!(
@@ -150,16 +150,16 @@ fn shared_session_belongs_to_first_profile() {
 
 #[test]
 fn profile_that_finds_session_owns_it() {
-    // The result does not depend on the profile that responds first.
-    for first in [ACME, STAGING] {
+    // The order in which the profiles receive a response does not matter.
+    for first_receiver in [ACME, STAGING] {
         let mut world = World::with_running_in_two(&["a"], &["s"]);
-        let before = world.events().len();
+        let event_count_before = world.events().len();
         world.press("a");
         world.press("new-one");
         let effects = world.key(KeyCode::Enter);
         assert_eq!(effects, [Effect::SendToAllPollers(PollerCommand::Watch(id("new-one")))]);
         let unwatch = [Effect::SendToPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
-        if first == ACME {
+        if first_receiver == ACME {
             let effects = world.report_not_found_from(ACME, "new-one");
             assert_eq!(effects, [], "the other profile may still find the session");
             assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_not_found());
@@ -172,7 +172,7 @@ fn profile_that_finds_session_owns_it() {
         }
         assert_eq!(world.profile_of("new-one"), "staging");
         assert_eq!(world.rows(), ["a", "new-one", "s"]);
-        assert_eq!(world.events().len(), before + 1, "the 404 of the other profile is not shown");
+        assert_eq!(world.events().len(), event_count_before + 1, "the 404 of the other profile is not shown");
         assert_eq!(world.model.table.rows().counts().not_found, 0);
     }
 }
@@ -180,7 +180,7 @@ fn profile_that_finds_session_owns_it() {
 #[test]
 fn session_not_found_anywhere_counts_once() {
     let mut world = World::with_two_profiles(Targets::Ids(vec![id("nowhere")]));
-    assert_eq!(world.rows(), ["nowhere"], "both profiles poll one session");
+    assert_eq!(world.rows(), ["nowhere"], "the session has one row, although both profiles poll it");
     assert_eq!(world.report_not_found_from(ACME, "nowhere"), []);
     assert_eq!(world.model.table.rows().counts().no_response, 1);
     assert_eq!(world.report_not_found_from(STAGING, "nowhere"), []);
@@ -251,7 +251,7 @@ fn events_of_all_profiles_are_in_order() {
     assert_eq!(
         world.selected(),
         Some("s09"),
-        "the oldest events, s02 to s09, fill the screen; the last line is selected"
+        "the oldest events, s02 to s09, fill the screen, and the last of them is selected"
     );
 }
 
@@ -296,7 +296,7 @@ fn profile_without_api_key_is_not_polled() {
     ));
     world.now = 1.0;
     world.report_not_found_from(ACME, "a");
-    assert_eq!(world.model.table.rows().counts().not_found, 1, "the other profile will not respond");
+    assert_eq!(world.model.table.rows().counts().not_found, 1, "staging is not polled, so acme decides");
     let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: api-key-command “pass” failed (exit status: 7); nothing is asked"),
@@ -309,7 +309,7 @@ fn profile_without_api_key_is_not_polled() {
 }
 
 #[test]
-fn recent_sessions_are_merged() {
+fn recent_sessions_of_profiles_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
     assert_eq!(
         world.press("R"),
@@ -394,7 +394,7 @@ fn countdowns_tick_together_despite_clock_skew() {
 }
 
 #[test]
-fn only_full_project_is_named() {
+fn narrow_header_names_only_full_project() {
     let mut world = World::with_running_in_two(&["a", "b"], &["s"]);
     for (profile, slots) in [(ACME, 2), (STAGING, 5)] {
         let project = Project {
@@ -421,8 +421,8 @@ fn time_left_sort_ignores_clock_skew() {
             let now = 2.0 + f64::from(round);
             let sessions = names.map(|name| {
                 // The number in the name is the timeout in seconds.
-                let left: u64 = name[2..].parse().unwrap();
-                running_session(name, at(ahead), Duration::from_secs(left))
+                let timeout: u64 = name[2..].parse().unwrap();
+                running_session(name, at(ahead), Duration::from_secs(timeout))
             });
             let report = Report {
                 request: Request::List(List::Running),

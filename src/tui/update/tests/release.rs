@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The dialog asks for the last four characters of the id: `b3de`.
+/// To release this session, the user types the last four characters of the id: `b3de`.
 const A: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const B: &str = "8f14e45f-ceea-467f-a0c4-7c1f2b9d3e58";
 

@@ -11,7 +11,7 @@ fn shifted(time: Timestamp, seconds: f64) -> Timestamp {
     if seconds < 0.0 { time - secs(-seconds) } else { saturating_add(time, secs(seconds)) }
 }
 
-/// A moment whose clocks differ. `wall` is in seconds after noon.
+/// A moment whose clocks may differ. All arguments are in seconds, and `wall` counts from noon.
 fn moment_with_clocks(wall: f64, mono: f64, boot: f64) -> Moment {
     Moment { wall: shifted(at(0.0), wall), mono: secs(mono), boot: secs(boot) }
 }
@@ -35,7 +35,7 @@ fn list_report(received: Moment, date: Timestamp, session: Session) -> Message {
     )
 }
 
-/// A world with a two-hour session, listed one second after noon by a server whose clock is `ahead` seconds ahead.
+/// A world with a two-hour session, received one second after noon. The server's clock is `ahead` seconds ahead.
 fn world_with_server_ahead(ahead: f64) -> World {
     let mut world = World::watching(Targets::All);
     let date = shifted(at(1.0), ahead);
@@ -51,7 +51,7 @@ fn rendered(world: &World, now: Moment) -> String {
 #[test]
 fn wake_after_sleep_polls_immediately() {
     let mut world = world_with_server_ahead(0.0);
-    // An hour of sleep: the monotonic clock stands still.
+    // During an hour of sleep, the monotonic clock does not advance.
     let (before, after) = (moment(10.0), moment_with_clocks(HOUR + 10.0, 10.0, HOUR + 10.0));
     let effects = update(&mut world.model, Message::Slept(before, after), after);
     assert!(effects.contains(&Effect::SendToAllPollers(PollerCommand::Reconnect)), "{effects:?}");
@@ -102,11 +102,11 @@ fn countdown_follows_skewed_server_clock() {
     }
 }
 
-/// Runs itself again as a process in the time zone of Berlin, because a process cannot safely change its own zone.
+/// Runs itself again in a new process in the time zone of Berlin, because a process cannot safely change its own zone.
 #[test]
 fn daylight_saving_changes_no_duration() {
-    const INNER: &str = "KEEPWATCH_TEST_IN_BERLIN";
-    if std::env::var_os(INNER).is_some() {
+    const IN_BERLIN_VARIABLE: &str = "KEEPWATCH_TEST_IN_BERLIN";
+    if std::env::var_os(IN_BERLIN_VARIABLE).is_some() {
         let utc = |time: &str| -> Timestamp { format!("2026-10-25T{time}Z").parse().unwrap() };
         // At 01:00 UTC the clocks in Berlin went back from 3 to 2.
         assert_eq!(Zone::Local.time(utc("00:59:59")), "02:59:59");
@@ -131,9 +131,12 @@ fn daylight_saving_changes_no_duration() {
         return;
     }
     let name = "tui::update::tests::time::daylight_saving_changes_no_duration";
-    let mut inner = std::process::Command::new(std::env::current_exe().unwrap());
-    let output =
-        inner.args(["--exact", name]).env(INNER, "1").env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3").output();
+    let mut new_process = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = new_process
+        .args(["--exact", name])
+        .env(IN_BERLIN_VARIABLE, "1")
+        .env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        .output();
     let output = output.unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
