@@ -119,7 +119,7 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
     let Some((record, status)) = tracker.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
     };
-    let Some(last_response) = record.last().map(|timing| tracker.clock().at(timing.received)) else {
+    let Some(last_response) = record.last_response().map(|timing| tracker.clock().at(timing.received)) else {
         return status.sanitise(MAX_STATUS_COLUMNS);
     };
     if let Some(verdict) = tracker.verdict(id) {

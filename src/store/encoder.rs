@@ -139,7 +139,7 @@ impl Encoder {
                     self.response_delta(at, scope, members, malformed, tracker, &applied.changed);
                 let is_unchanged = is_known && delta.changed.is_empty() && delta.removed.is_empty();
                 let had_effect =
-                    !applied.events.is_empty() || applied.clock_changed || applied.changed_silently;
+                    !applied.events.is_empty() || applied.clock_changed || applied.must_be_stored;
                 let is_single_session = matches!(delta.scope, Scope::Session(_));
                 // A repeat has no room for the ages of its responses.
                 let is_repeat = is_unchanged && !had_effect && at.age.is_zero();

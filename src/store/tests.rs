@@ -106,8 +106,8 @@ fn assert_same_state(live: &SessionTracker, replayed: &SessionTracker) {
         assert_eq!(record.session, other.session);
         assert_eq!(record.presence, other.presence);
         assert_eq!(
-            (record.first(), record.last(), record.last_alive()),
-            (other.first(), other.last(), other.last_alive())
+            (record.first_response(), record.last_response(), record.last_alive()),
+            (other.first_response(), other.last_response(), other.last_alive())
         );
         assert_eq!(
             (record.responses, record.longest_gap),

@@ -134,7 +134,7 @@ fn updated_since(tracker: &SessionTracker, moment: Moment) -> impl Iterator<Item
     let is_newer = move |last: Moment| last.boot > moment.boot;
     tracker
         .records()
-        .filter(move |record| record.last().is_some_and(|last| is_newer(last.received)))
+        .filter(move |record| record.last_response().is_some_and(|last| is_newer(last.received)))
         .map(|record| &record.id)
 }
 

@@ -17,7 +17,7 @@ pub(super) fn session_summary(
 ) -> Option<SessionSummary> {
     let record = tracker.get(id)?;
     let session = record.session.as_ref()?;
-    let (first, last) = (record.first()?, record.last()?);
+    let (first, last) = (record.first_response()?, record.last_response()?);
     let clock = tracker.clock();
     let verdict = tracker.verdict(id).map(|verdict| StoredVerdict {
         name: verdict.name().into(),

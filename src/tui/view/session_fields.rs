@@ -516,7 +516,7 @@ impl<'a> SessionFieldsBuilder<'a> {
             1 => "1 reply".into(),
             many => format!("{many} replies"),
         };
-        let last = self.record.last().map(|last| {
+        let last = self.record.last_response().map(|last| {
             let latency = last.received.mono.saturating_sub(last.sent.mono);
             format!(
                 ", the last at {} after {}",

@@ -25,10 +25,10 @@ use crate::text;
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Alert {
-    /// At most this much time is left until its expiry. The value is a threshold of [`AlertThresholds`].
+    /// At most this much time is left until the session's expiry. The value is a threshold of [`AlertThresholds`].
     #[strum(serialize = "time_left")]
     TimeLeft(Duration),
-    /// A keep-alive session ended long before its expiry.
+    /// The session had keep-alive on, and ended long before its expiry.
     EndedEarly,
     /// The session ended as `ERROR`.
     Error,
@@ -36,14 +36,14 @@ pub enum Alert {
     Overdue,
     /// The session still runs this long after the user requested its release.
     StillRunning(Duration),
-    /// The user requested its release. The request failed, and keepwatch gave up.
+    /// The user requested the session's release. The request failed, and keepwatch gave up.
     ReleaseFailed,
     /// The session had proxy traffic before, and has had none for at least this long.
     Idle(Duration),
 }
 
 impl Alert {
-    /// Returns its name in `keepwatch events`, which is part of the schema.
+    /// Returns the alert's name in `keepwatch events`, which is part of the schema.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
@@ -124,7 +124,7 @@ impl AlertThresholds {
 }
 
 impl Default for AlertThresholds {
-    /// 5 min and 1 min left, 10 min idle.
+    /// Returns the thresholds of 5 min and 1 min left, and 10 min idle.
     fn default() -> Self {
         Self::new(vec![Duration::from_secs(300), Duration::from_secs(60)], Duration::from_secs(600))
     }

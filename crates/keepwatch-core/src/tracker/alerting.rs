@@ -22,11 +22,12 @@ use crate::session::{Phase, SessionId, Status};
 const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 impl SessionTracker {
-    /// Returns the time from `now` until the next change that depends on time alone, or `None` if nothing is due.
+    /// Returns the time from `now` until the next change that depends on time alone, or `None` if there is no such
+    /// change.
     #[must_use]
     pub fn time_until_deadline(&self, now: Moment) -> Option<Duration> {
-        let server = self.clock.at(now);
-        let alert_wait = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server));
+        let server_time = self.clock.at(now);
+        let alert_wait = self.deadlines.first().map(|(at, _)| at.signed_duration_since(server_time));
         let alert_wait = alert_wait.map(|wait| wait.to_std().unwrap_or_default());
         let cluster_wait = self.end_clusters.due().map(|due| due.saturating_sub(now.boot));
         alert_wait.into_iter().chain(cluster_wait).min()
@@ -34,8 +35,8 @@ impl SessionTracker {
 
     /// Advances the time to `now`: raises the alerts that are due, and reports the end clusters that are ready.
     pub(super) fn advance_time(&mut self, now: Moment, applied: &mut AppliedChanges) {
-        let server = self.clock.at(now);
-        while let Some((at, id)) = self.deadlines.first().cloned().filter(|(at, _)| *at <= server) {
+        let server_time = self.clock.at(now);
+        while let Some((at, id)) = self.deadlines.first().cloned().filter(|(at, _)| *at <= server_time) {
             self.deadlines.remove(&(at, id.clone()));
             if let Some(record) = self.records.get_mut(&id) {
                 record.deadline = None;
@@ -44,7 +45,8 @@ impl SessionTracker {
         }
         for cluster in self.end_clusters.take_ready(now.boot) {
             let times = cluster.ids.iter().filter_map(|id| self.records.get(id)?.session.as_ref()?.ended);
-            let when = TimeInterval { earliest: times.clone().min(), latest: times.max().unwrap_or(server) };
+            let when =
+                TimeInterval { earliest: times.clone().min(), latest: times.max().unwrap_or(server_time) };
             let kind = EventKind::EndedTogether { ids: cluster.ids, spread: cluster.spread };
             self.record_event(None, when, now, kind, applied);
         }
@@ -52,12 +54,13 @@ impl SessionTracker {
 
     /// Recomputes the alerts and the deadline of a session, after an input about it or at its deadline.
     pub(super) fn update_alerts(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
-        let server = self.clock.at(now);
+        let server_time = self.clock.at(now);
         let Some(record) = self.records.get_mut(id) else { return };
         let is_running = record.status() == Some(&Status::Running) && !record.is_not_found();
-        let left = record.session.as_ref().and_then(|session| seconds_left(session.expires?, server));
+        let left = record.session.as_ref().and_then(|session| seconds_left(session.expires?, server_time));
+        let left = left.filter(|_| is_running);
         let timeout = record.session.as_ref().and_then(|session| session.timeout());
-        let (left, thresholds) = (left.filter(|_| is_running), &self.thresholds);
+        let thresholds = &self.thresholds;
         let mut alerts: Vec<Alert> = Vec::new();
         if let Some(left) = left {
             alerts.extend(thresholds.reached(left, timeout).map(Alert::TimeLeft));
@@ -65,7 +68,7 @@ impl SessionTracker {
         alerts.extend((is_running && record.is_overdue).then_some(Alert::Overdue));
         let idle = record.idle_for().filter(|idle| is_running && *idle >= thresholds.idle);
         alerts.extend(idle.map(|_| Alert::Idle(thresholds.idle)));
-        let (release_alert, release_deadline) = release_alerts(record, now);
+        let (release_alert, release_deadline) = release_alert_or_deadline(record, now);
         alerts.extend(release_alert);
         // `seconds_left` counts whole seconds, so the next threshold is reached at the start of a second.
         let time_left_deadline = left.and_then(|left| {
@@ -92,12 +95,12 @@ impl SessionTracker {
         } else if alerts.is_empty() && record.alerts.is_empty() {
             return; // the usual case: no alert before or now
         }
-        self.raise_alerts(id, &alerts, now, applied);
+        self.replace_alerts(id, &alerts, now, applied);
     }
 
     /// Replaces the alerts of a session by `alerts`, and records an event for each new one. While the responses contradict each
     /// other, no alert ends, and none is new.
-    fn raise_alerts(&mut self, id: &SessionId, alerts: &[Alert], now: Moment, applied: &mut AppliedChanges) {
+    fn replace_alerts(&mut self, id: &SessionId, alerts: &[Alert], now: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
         let is_contradictory = record.has_contradictory_responses();
         let previous_count = record.alerts.len();
@@ -111,7 +114,8 @@ impl SessionTracker {
             .filter(|alert| !record.alerts.iter().any(|(existing, _)| existing == alert))
             .collect();
         for alert in new {
-            // If the API retracts an end and reports it again, its alerts are not new: they keep their first event.
+            // If the API retracts an end and reports it again, the alerts of this end are not new: they keep their
+            // first event.
             if let Some(seq) = previous_event(&self.records, id, alert) {
                 self.add_alert(id, alert, seq);
                 continue;
@@ -136,9 +140,9 @@ impl SessionTracker {
     }
 }
 
-/// Returns the alert that a session has now because of its release. If it has none, also returns the moment at which it
-/// gets [`Alert::StillRunning`], unless it ends before.
-fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
+/// Returns the alert that the release of a session causes now. If it causes none yet, returns instead the moment at
+/// which the session gets [`Alert::StillRunning`], unless the session ends before.
+fn release_alert_or_deadline(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
     let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) else {
         return (None, None);
     };
@@ -151,7 +155,7 @@ fn release_alerts(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment
     }
 }
 
-/// Returns the event that raised this end alert of the session earlier, if any.
+/// Returns the event that raised this alert for an earlier end of the session, if any.
 fn previous_event(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, alert: Alert) -> Option<Seq> {
     let raised = &records.get(id)?.raised_end_alerts;
     raised.iter().find(|(raised_alert, _)| *raised_alert == alert).map(|(_, seq)| *seq)

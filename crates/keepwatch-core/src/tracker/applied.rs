@@ -1,4 +1,5 @@
-//! The result of [`SessionTracker::apply`](super::SessionTracker::apply): everything that one input changed.
+//! The result of [`SessionTracker::apply`](super::SessionTracker::apply): the events of one input, and the changes that
+//! decide how the input is stored.
 
 use super::event::Event;
 use super::record::Change;
@@ -13,12 +14,12 @@ use crate::session::SessionId;
 pub struct AppliedChanges {
     /// The events that the input caused, in the order of the timeline.
     pub events: Vec<Event>,
-    /// The sessions that the input changed, in the order of the response, with the kind of change, which is never
-    /// [`Change::None`].
+    /// The sessions that the input changed, in the order of the response, each with its kind of change. The kind is
+    /// never [`Change::None`].
     pub changed: Vec<(SessionId, Change)>,
     /// True if the estimate of the server's clock, or the precision of this estimate, changed.
     pub clock_changed: bool,
-    /// True if the input was special in a way that the other fields do not show. Either the tracker ignored a stale
-    /// response, because a request sent later was answered first, or a session was missing from its list.
-    pub changed_silently: bool,
+    /// True if the response must be stored for a reason that the other fields do not show. Either the tracker ignored
+    /// the response as stale, because a request sent later was answered first. Or a session was missing from its list.
+    pub must_be_stored: bool,
 }

@@ -3,9 +3,10 @@
 /// Counters of changes to the tracker's state. While a counter keeps its value, the state that it covers is unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeCounters {
-    /// Changes to the set of sessions, or to any of their data except proxy bytes and response times.
+    /// Changes to the set of sessions, and to all fields of a session except `proxyBytes` and `updatedAt`. Also counts
+    /// events and changed alerts.
     pub sessions: u64,
-    /// Changes to the proxy bytes of any session.
+    /// Changes to `proxyBytes` or `updatedAt` of any session.
     pub bytes: u64,
 }
 
@@ -18,7 +19,7 @@ impl ChangeCounters {
         self.bytes = self.bytes.wrapping_add(1);
     }
 
-    /// Counts a response that may have changed all data of a session.
+    /// Counts a response that may have changed any field of a session.
     pub(super) fn count_full_change(&mut self) {
         self.count_session_change();
         self.count_bytes_change();

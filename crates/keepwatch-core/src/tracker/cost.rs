@@ -57,8 +57,8 @@ pub fn format_estimate(dollars: f64) -> String {
     }
 }
 
-/// Totals of the sessions that ran for less than a minute but were billed for one. There may be more of them, because
-/// keepwatch can miss a session that is shorter than the poll interval.
+/// Totals of the sessions that ran for less than a minute but were billed for one. There may be more such sessions,
+/// because keepwatch can miss a session that is shorter than the poll interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShortSessions {
     /// Number of sessions.

@@ -8,9 +8,10 @@ use crate::session::{Metadata, Session, Status};
 
 /// Returns an event for each compared field that differs between `old` and `new`.
 ///
-/// `are_same_kind` is true if both are from lists, or neither is. A list may omit fields that the response about one
-/// session has. If only one of the two is from a list, a field that is missing in one of them is therefore not a
-/// difference.
+/// `are_same_kind` is true if both sessions are from lists, or neither is. A list may omit fields that a response about
+/// one session has. If only one session is from a list, a field that only the other has is therefore not a difference.
+///
+/// For `expiresAt`, `keepAlive` and `region`, a missing value is never a difference.
 pub(super) fn diff_sessions(old: &Session, new: &Session, are_same_kind: bool) -> Vec<EventKind> {
     let mut changes = Vec::new();
     // The API sets new times when a pending session starts. That is not a change of the expiry.
@@ -43,7 +44,7 @@ pub(super) fn diff_sessions(old: &Session, new: &Session, are_same_kind: bool) -
     changes
 }
 
-/// Returns the metadata of a session, unless it is empty or was omitted.
+/// Returns the metadata of a session, unless it is empty or the placeholder for metadata that was not stored.
 pub(super) fn nonempty_metadata(session: &Session) -> Option<&Metadata> {
     session.metadata.as_ref().filter(|metadata| !metadata.is_empty() && !metadata.is_omitted())
 }
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn new_times_at_start_are_ignored() {
         let pending = Session { status: Status::Pending, ..session() };
-        let moved = Session { expires: Some("2026-11-22T13:00:00Z".parse().unwrap()), ..session() };
-        assert_eq!(diff_sessions(&pending, &moved, true), []);
+        let started = Session { expires: Some("2026-11-22T13:00:00Z".parse().unwrap()), ..session() };
+        assert_eq!(diff_sessions(&pending, &started, true), []);
     }
 }

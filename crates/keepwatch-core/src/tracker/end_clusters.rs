@@ -20,30 +20,30 @@ use crate::session::SessionId;
 
 /// The maximum time between the first and the last end of a window.
 pub const CLUSTER_WINDOW: Duration = Duration::from_secs(3);
-/// The period before a window that shows how many ends a window has by chance.
+/// The period before a window. Its ends tell how many ends the window may have by chance.
 const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
-/// Time without a new end after which clusters are reported. The tracker waits because it learns of simultaneous ends
-/// one by one.
+/// Time without a new end in a cluster, after which clusters are reported. The tracker waits because it learns of
+/// simultaneous ends one by one.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
-/// The maximum time from learning of an end to reporting its cluster.
+/// The maximum time from learning of an end that belongs to a cluster to reporting that cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Ends of sessions that can form clusters.
+/// The ends that can form clusters.
 #[derive(Debug, Default)]
 pub(super) struct EndClusters {
     /// All ends, sorted by time.
     ends: BTreeSet<(Timestamp, SessionId)>,
     /// The time of each session's end.
     end_by_session: HashMap<SessionId, Timestamp>,
-    /// The ends whose cluster has not been reported yet.
+    /// The ends that were in a cluster when they were added, until their cluster is reported.
     unreported: Vec<(Timestamp, SessionId)>,
     /// The times at which the tracker learned of the first and of the newest unreported end, on our clock since boot.
     learned_at: Option<(Duration, Duration)>,
 }
 
 impl EndClusters {
-    /// Adds an end. The tracker learned of it at `now`, on our clock since boot. Replaces an earlier end of the
-    /// session.
+    /// Adds the end of a session. The tracker learned of it at `now`, on our clock since boot. Replaces the end of this
+    /// session that was added before.
     pub(super) fn add(&mut self, id: &SessionId, at: Timestamp, now: Duration) {
         if self.end_by_session.get(id) == Some(&at) {
             return;
@@ -71,14 +71,15 @@ impl EndClusters {
         self.ends.len()
     }
 
-    /// Returns the time, on our clock since boot, from which [`EndClusters::take_ready`] returns clusters. `None` if
-    /// there is nothing to report.
+    /// Returns the time, on our clock since boot, at which the unreported clusters are due. `None` if no cluster is
+    /// unreported.
     pub(super) fn due(&self) -> Option<Duration> {
         let (first, newest) = self.learned_at?;
         Some(newest.saturating_add(SETTLE_TIME).min(first.saturating_add(MAX_WAIT)))
     }
 
-    /// Returns the clusters with an unreported end if they are due, otherwise nothing. Marks all ends as reported.
+    /// If clusters are due, returns those with an unreported end, and marks all ends as reported. Otherwise returns
+    /// nothing.
     pub(super) fn take_ready(&mut self, now: Duration) -> Vec<EndCluster> {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
@@ -133,8 +134,9 @@ impl EndClusters {
         let baseline_start = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
         let earlier_ends = self.ends.range(..first).rev().take_while(|(at, _)| *at >= baseline_start).count();
         // For n earlier ends in w windows, the result is 1 + n/w + 3·√(n/w), in whole numbers. 3·√(n/w) = √(9·n/w).
-        let windows = usize::try_from(BASELINE_PERIOD.num_milliseconds()).unwrap_or(0);
-        let windows = windows / usize::try_from(CLUSTER_WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
+        let baseline_millis = usize::try_from(BASELINE_PERIOD.num_milliseconds()).unwrap_or(0);
+        let windows =
+            baseline_millis / usize::try_from(CLUSTER_WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
         let three_deviations = earlier_ends.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
         earlier_ends.checked_div(windows).unwrap_or(0).saturating_add(three_deviations).saturating_add(1)
     }
@@ -158,8 +160,9 @@ mod tests {
         testing::id(&format!("s{number}"))
     }
 
-    /// Returns the ends of the sessions 0, 1 and so on, at these milliseconds after noon. All were learned at boot.
-    fn ends(times: &[u64]) -> EndClusters {
+    /// Returns the clusters of the sessions 0, 1 and so on, which ended at these milliseconds after noon. The tracker
+    /// learned of all ends at boot.
+    fn clusters_of(times: &[u64]) -> EndClusters {
         let mut ends = EndClusters::default();
         for (number, time) in (0..).zip(times) {
             ends.add(&id(number), at(*time), millis(0));
@@ -167,49 +170,50 @@ mod tests {
         ends
     }
 
-    /// Returns the size and the spread of the cluster of a session that ended at this time.
+    /// Returns the size and the spread of the cluster of the session `number`, which ended `time` milliseconds after
+    /// noon.
     fn cluster(ends: &EndClusters, number: u64, time: u64) -> Option<(usize, Duration)> {
         ends.cluster_of(&id(number), at(time)).map(|cluster| (cluster.ids.len(), cluster.spread))
     }
 
     #[test]
     fn cluster_window_is_three_seconds() {
-        assert_eq!(cluster(&ends(&[0, 3000]), 0, 0), Some((2, millis(3000))));
-        assert_eq!(cluster(&ends(&[0, 3000]), 1, 3000), Some((2, millis(3000))));
-        assert_eq!(cluster(&ends(&[0, 3001]), 0, 0), None);
-        assert_eq!(cluster(&ends(&[0]), 0, 0), None);
-        assert_eq!(cluster(&ends(&[0, 0]), 1, 0), Some((2, millis(0))));
+        assert_eq!(cluster(&clusters_of(&[0, 3000]), 0, 0), Some((2, millis(3000))));
+        assert_eq!(cluster(&clusters_of(&[0, 3000]), 1, 3000), Some((2, millis(3000))));
+        assert_eq!(cluster(&clusters_of(&[0, 3001]), 0, 0), None);
+        assert_eq!(cluster(&clusters_of(&[0]), 0, 0), None);
+        assert_eq!(cluster(&clusters_of(&[0, 0]), 1, 0), Some((2, millis(0))));
     }
 
     #[test]
     fn close_ends_are_cut_into_windows() {
-        let row = ends(&[0, 2000, 4000, 6000, 8000]);
-        assert_eq!(cluster(&row, 0, 0), Some((2, millis(2000))));
-        assert_eq!(cluster(&row, 1, 2000), cluster(&row, 0, 0));
-        assert_eq!(cluster(&row, 2, 4000), Some((2, millis(2000))));
-        assert_eq!(cluster(&row, 4, 8000), None);
+        let in_a_row = clusters_of(&[0, 2000, 4000, 6000, 8000]);
+        assert_eq!(cluster(&in_a_row, 0, 0), Some((2, millis(2000))));
+        assert_eq!(cluster(&in_a_row, 1, 2000), cluster(&in_a_row, 0, 0));
+        assert_eq!(cluster(&in_a_row, 2, 4000), Some((2, millis(2000))));
+        assert_eq!(cluster(&in_a_row, 4, 8000), None);
     }
 
     #[test]
     fn busy_project_needs_larger_clusters() {
-        // One end every two seconds for ten minutes, then several at once. Chance explains up to five.
+        // One end every two seconds for ten minutes, then `at_once` ends together. Chance explains up to five.
         for (at_once, is_cluster) in [(2, false), (5, false), (8, true)] {
             let mut times: Vec<u64> = (0..300).map(|number| number * 2000).collect();
             times.extend(std::iter::repeat_n(605_000, at_once));
-            let busy = ends(&times);
+            let busy = clusters_of(&times);
             let found = cluster(&busy, 300, 605_000);
-            assert_eq!(found.is_some(), is_cluster, "{at_once} at once: {found:?}");
+            assert_eq!(found.is_some(), is_cluster, "{at_once} ends at once: {found:?}");
         }
-        let quiet = ends(&[0, 60_000, 120_000, 180_000, 181_000]);
+        let quiet = clusters_of(&[0, 60_000, 120_000, 180_000, 181_000]);
         assert_eq!(cluster(&quiet, 4, 181_000), Some((2, millis(1000))));
     }
 
     #[test]
     fn cluster_is_reported_after_settling() {
-        let mut ends = ends(&[0, 1200, 900]);
+        let mut ends = clusters_of(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
         assert_eq!(ends.take_ready(millis(4999)), []);
-        ends.add(&id(9), at(60_000), millis(4999)); // alone: does not extend the wait
+        ends.add(&id(9), at(60_000), millis(4999)); // an end without a cluster does not extend the wait
         let ready = ends.take_ready(millis(5000));
         assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: millis(1200) }]);
         assert_eq!((ends.due(), ends.take_ready(millis(99_999))), (None, vec![]));
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn revived_session_leaves_its_cluster() {
-        let mut ends = ends(&[0, 1000]);
+        let mut ends = clusters_of(&[0, 1000]);
         ends.remove(&id(1));
         assert_eq!(cluster(&ends, 0, 0), None);
         assert_eq!(ends.take_ready(MAX_WAIT), []);
@@ -235,7 +239,7 @@ mod tests {
         ends.add(&id(2), at(500), millis(60_000));
         let ready = ends.take_ready(millis(70_000));
         assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2)], spread: millis(500) }]);
-        let mut ends = self::ends(&[0, 1000, 9000, 9500]);
+        let mut ends = clusters_of(&[0, 1000, 9000, 9500]);
         ends.remove(&id(3));
         let ready = ends.take_ready(MAX_WAIT);
         assert_eq!(
@@ -246,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn newer_end_replaces_older_one() {
-        let mut ends = ends(&[0, 60_000]);
+    fn second_end_of_session_replaces_first() {
+        let mut ends = clusters_of(&[0, 60_000]);
         ends.add(&id(1), at(120_000), millis(0));
         ends.add(&id(1), at(2_000), millis(0));
         assert_eq!(ends.len(), 2);

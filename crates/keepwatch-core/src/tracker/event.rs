@@ -38,9 +38,9 @@ pub enum EventKind {
     FirstSeen {
         /// The status in that response.
         status: Status,
-        /// The time left until its expiry.
+        /// The time left until the session's expiry.
         time_left: Option<Duration>,
-        /// Its `endedAt`, if it had already ended.
+        /// The `endedAt` of a session that had already ended.
         ended_at: Option<Timestamp>,
     },
     /// A change of status that is not an end.
@@ -57,10 +57,9 @@ pub enum EventKind {
         status: Status,
         /// Its `endedAt`.
         ended_at: Option<Timestamp>,
-        /// True if `endedAt` is between the last response that shows the session alive and the first that shows it
-        /// ended.
+        /// True if `endedAt` fits, as in [`ObservedEnd::ended_at_fits`](super::ObservedEnd::ended_at_fits).
         ended_at_fits: bool,
-        /// The last response that shows it alive: the time of its receipt, and the status in it.
+        /// The last response that shows the session alive: the time of its receipt, and the status in it.
         last_alive: Option<(Timestamp, Status)>,
     },
     /// The API reports the session as not ended, although an earlier response reported its end.
@@ -106,7 +105,7 @@ pub enum EventKind {
     MetadataChanged,
     /// The session's `proxyBytes` began to grow.
     TrafficStarted,
-    /// The session's `proxyBytes` stopped growing. Recorded a minute later.
+    /// The session's `proxyBytes` stopped growing. The event is recorded a minute later.
     TrafficStopped {
         /// The value of `proxyBytes`.
         bytes: i64,
@@ -135,7 +134,8 @@ pub enum EventKind {
     /// The session got an alert.
     #[strum(serialize = "flagged")]
     AlertRaised(Alert),
-    /// A successor of the session appeared: this session, with the same metadata, was created after the end.
+    /// A successor of the session appeared: the session with this id has the same metadata and was created after the
+    /// end.
     Successor(SessionId),
     /// Several sessions ended at about the same time, none of them by its timeout.
     #[strum(serialize = "ended_together")]
@@ -193,7 +193,8 @@ impl EventKind {
         }
     }
 
-    /// Returns true if the event, which has no session id of its own, concerns the session `id`.
+    /// Returns true if an event of this kind concerns the session `id`. If the event has a session id, that must be
+    /// `id`.
     #[must_use]
     pub(super) fn concerns(&self, id: &SessionId) -> bool {
         match self {
@@ -202,8 +203,8 @@ impl EventKind {
         }
     }
 
-    /// Returns true for the first and the last event of a session's life: first seen and ended. To make room for other
-    /// events, the timeline evicts neither a first seen nor the newest end.
+    /// Returns true for first seen and ended: the first and usually the last event of a session. The timeline never
+    /// evicts a first seen or the newest end of a session.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::FirstSeen { .. } | Self::Ended { .. })

@@ -1,7 +1,7 @@
-//! The evidence report: all observations of one session, as plain text to paste into a support ticket. Pure.
+//! The evidence report: the observations of one session, as plain text to paste into a support ticket. Pure.
 //!
 //! ```text
-//!   keepwatch 0.1.0: evidence for session 6512bd43-…     preamble: version, time of the newest response
+//!   keepwatch 0.1.0: evidence for session 6512bd43-…     preamble: version, time of the newest input
 //!   COMPLETED after 10 s, …                              headline
 //!   Verdict        was · was not · how sure · rests on   only if there is something to explain
 //!   Session        the API's fields, running time, cost
@@ -42,7 +42,7 @@ pub struct EvidenceOptions<'v> {
 }
 
 impl<'v> EvidenceOptions<'v> {
-    /// Returns options without metadata, at the default rates.
+    /// Returns options without metadata, at the default prices.
     #[must_use]
     pub fn new(version: &'v str) -> Self {
         Self { version, with_metadata: false, rates: Rates::default() }
@@ -79,14 +79,14 @@ pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions
 
 /// Returns the time of the newest input, and the precision of the times.
 fn preamble(tracker: &SessionTracker, as_of: Option<Timestamp>) -> String {
-    let as_of = as_of.map(|at| format!("As of {}. ", format_time(at))).unwrap_or_default();
+    let start = as_of.map(|at| format!("As of {}. ", format_time(at))).unwrap_or_default();
     let uncertainty = tracker.clock().uncertainty();
     let precision = if uncertainty.is_zero() {
         String::new()
     } else {
         format!(", to within {}", text::format_tenths(uncertainty))
     };
-    format!("{as_of}Times are UTC, on the API's clock{precision}.")
+    format!("{start}Times are UTC, on the API's clock{precision}.")
 }
 
 /// Returns the summary of the verdict. Without a verdict, returns the current state; without any response, says so.
@@ -111,7 +111,7 @@ fn headline(
     if let Some(verdict) = verdict {
         return verdict.summary_line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
-    let last = record.last().map(|last| tracker.clock().at(last.received));
+    let last = record.last_response().map(|last| tracker.clock().at(last.received));
     let duration_left =
         session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
     let time_left =
@@ -190,8 +190,8 @@ fn session_section(
     duration_fields(report, tracker, record, session, rates);
 }
 
-/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, writes their bounds by
-/// the responses around the end.
+/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, writes the bounds that
+/// follow from the responses around the end.
 fn duration_fields(
     report: &mut ReportBuilder,
     tracker: &SessionTracker,
@@ -201,14 +201,14 @@ fn duration_fields(
 ) {
     let since_start = |at: Timestamp| at.signed_duration_since(session.started?).to_std().ok();
     let has_ended = session.status.is_final();
-    let last = record.last().map(|last| tracker.clock().at(last.received));
+    let last = record.last_response().map(|last| tracker.clock().at(last.received));
     let ran = if has_ended { record.duration() } else { last.and_then(since_start) };
     let Some(ran) = ran else { return };
     let inexact_end = record.ended.as_ref().filter(|ended| has_ended && !ended.ended_at_fits);
     let min_ran = inexact_end.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
     let (minutes, ran_text) = (cost::billed_minutes(ran), text::format_elapsed(ran));
     let cost = cost::format_estimate(rates.cost_of_minutes(minutes));
-    let (ran_text, minutes) = match min_ran.map(text::format_elapsed) {
+    let (ran_text, minutes_text) = match min_ran.map(text::format_elapsed) {
         Some(min_ran) if min_ran != ran_text => {
             (format!("between {min_ran} and {ran_text}"), format!("at most {minutes} min"))
         }
@@ -220,7 +220,7 @@ fn duration_fields(
     let at_least = if inexact_end.is_some() { "at least " } else { "" };
     report.optional_field("unused", unused.map(|unused| format!("{at_least}{unused}")));
     let rate = format!("at ${} an hour, whatever a plan includes", rates.hour);
-    report.field("billed", &format!("{minutes} by its running time, {cost} {rate}"));
+    report.field("billed", &format!("{minutes_text} by its running time, {cost} {rate}"));
 }
 
 fn proxy_text(bytes: i64, rates: Rates) -> String {

@@ -22,7 +22,7 @@ pub struct PollHealth {
     pub failure_streak: Option<FailureStreak>,
     /// The newest failed polls, oldest first.
     pub failures: VecDeque<PollFailure>,
-    /// The number of elements that were not sessions, summed over the newest list of each kind.
+    /// The number of list elements that were not sessions, summed over the newest list of each kind.
     pub malformed: u32,
     /// The terms of the sum `malformed`, in the order of [`List::ALL`].
     malformed_by_list: [u32; 2],
@@ -62,8 +62,8 @@ impl PollHealth {
         self.malformed = running.saturating_add(*pending);
     }
 
-    /// Records a failed poll. Returns true if the failure concerns all polls or a list, and is new: before, these polls
-    /// succeeded, failed with another error, or failed for another list.
+    /// Records a failed poll. Returns true if the failure begins a streak of all polls or of a list, or changes the
+    /// error or the list of that streak.
     pub(super) fn record_failure(
         &mut self,
         at: RequestTiming,
@@ -89,7 +89,7 @@ impl PollHealth {
             Scope::List(list) if !may_affect_all => Some(*list),
             Scope::List(_) | Scope::Session(_) | Scope::Projects => None,
         };
-        // A failure of the pending list does not replace another failure, because that list matters less.
+        // A failure of the pending list does not replace another failure, because pending sessions matter less.
         if list == Some(List::Pending) && previous.is_some_and(|previous| previous.list != list) {
             return false;
         }
@@ -107,13 +107,14 @@ impl PollHealth {
 
     /// Records a successful poll. Returns the failure streak that the success ends, if any.
     ///
-    /// A response to a request that was sent before the failure does not end the streak.
+    /// A response to a request that was sent before the newest failure does not end the streak.
     pub(super) fn record_success(&mut self, at: RequestTiming, scope: &Scope) -> Option<FailureStreak> {
         let ends_streak = self.failure_streak.as_ref().is_some_and(|streak| {
             at.sent.mono >= streak.newest_failure.received.mono
                 && (streak.error.affects_all_requests() || self.streak_scope.as_ref() == Some(scope))
         });
-        // While the list of running sessions fails, other successes do not make that list's data fresher.
+        // While the list of running sessions or all polls fail, another success does not make the running sessions
+        // fresh.
         let is_running_list_failing =
             self.failure_streak.as_ref().is_some_and(|streak| streak.list != Some(List::Pending));
         if (ends_streak || !is_running_list_failing)

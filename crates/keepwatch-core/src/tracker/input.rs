@@ -31,7 +31,8 @@ pub enum Scope {
     /// The session with this id. This id counts, even if the session in the response has another one.
     #[serde(rename = "One")]
     Session(SessionId),
-    /// A list of sessions. If a session is missing from it, that session has another status, or the list is truncated.
+    /// A list of the sessions with one status. A session with that status may be missing, for example if the list is
+    /// truncated.
     List(List),
     /// The list of projects.
     Projects,
@@ -61,7 +62,7 @@ pub enum Input {
         /// The number of list elements that were not sessions.
         malformed: u32,
     },
-    /// A run of responses that repeat the previous one and cause no event. Recordings store such a run as one entry.
+    /// A series of responses that repeat the previous one and cause no event. Recordings store the series as one entry.
     #[serde(rename = "Repeated")]
     ResponseRepeated {
         /// The times of the newest request.
@@ -72,11 +73,11 @@ pub enum Input {
         sessions: Vec<Session>,
         /// The number of list elements that were not sessions, in each response.
         malformed: u32,
-        /// The number of responses in the run.
+        /// The number of responses in the series.
         #[serde(rename = "replies")]
         responses: u64,
-        /// The longest gap between two consecutive responses, from the sending of one request to the receipt of the
-        /// next response.
+        /// The longest gap between two consecutive responses. A gap lasts from the sending of one request to the
+        /// receipt of the next response.
         longest_gap: Duration,
     },
     /// The API does not know the session: 404 or 410.
@@ -92,7 +93,7 @@ pub enum Input {
         /// The moment of the next poll.
         next: Option<Moment>,
     },
-    /// A request failed.
+    /// A poll failed. A 404 or 410 for a session is [`Input::SessionNotFound`] instead.
     #[serde(rename = "Failed")]
     RequestFailed {
         /// The times of the request.
@@ -108,7 +109,7 @@ pub enum Input {
     /// The user requested the release of a session.
     #[serde(rename = "ReleaseAsked")]
     ReleaseRequested {
-        /// The moment of the request.
+        /// The moment at which the user requested it.
         at: Moment,
         /// The session.
         id: SessionId,
@@ -140,7 +141,7 @@ pub enum Input {
         /// The first moment after the sleep.
         to: Moment,
     },
-    /// Time passed. An alert or a report of an end cluster may be due.
+    /// Time passed. An alert or the event of an end cluster may be due.
     TimePassed {
         /// The current moment.
         now: Moment,

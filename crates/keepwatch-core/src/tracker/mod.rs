@@ -13,7 +13,7 @@
 //!               ├─ alert, alerting    raises alerts, now or at a deadline
 //!               ├─ end_clusters       groups sessions that ended together
 //!               ├─ successors         links a session that ended to the new one that replaces it
-//!               ├─ timeline           all events, bounded
+//!               ├─ timeline           the events, a bounded number
 //!               ├─ verdict            finds the probable cause of an end
 //!               ├─ cost               estimates the cost of a session
 //!               └─ evidence           the text report about one session for support

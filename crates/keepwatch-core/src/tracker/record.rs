@@ -35,43 +35,44 @@ pub struct Record {
     pub(super) last_response: Option<Arc<RequestTiming>>,
     /// The timing of the newest response in which the session had not ended.
     pub(super) last_alive: Option<Arc<RequestTiming>>,
-    /// Its end, once a response has reported it. `None` again if a later response retracts it.
+    /// The session's end, once a response has reported it. `None` again if a later response retracts the end.
     pub ended: Option<Box<ObservedEnd>>,
     /// The current failures of polls that request this session alone.
     pub failure_streak: Option<Box<FailureStreak>>,
-    /// Its recent proxy traffic.
+    /// The recent proxy traffic of the session.
     pub traffic: TrafficHistory,
-    /// The state of its proxy traffic: moving or stopped.
+    /// The state of the proxy traffic: moving or not.
     pub traffic_activity: TrafficActivity,
     /// The number of responses about the session.
     pub responses: u64,
-    /// The longest gap between two responses, from the sending of one request to the receipt of the next response.
+    /// The longest gap between two consecutive responses. A gap lasts from the sending of one request to the receipt of
+    /// the next response.
     pub longest_gap: Duration,
-    /// The total of all gaps of at most [`MAX_WATCHED_GAP`].
+    /// The total time between consecutive responses, without gaps longer than [`MAX_WATCHED_GAP`].
     pub watched_for: Duration,
-    /// Its current alerts, each with the event that raised it.
+    /// The session's current alerts, each with the event that raised it.
     pub alerts: Vec<(Alert, Seq)>,
-    /// Its release, if the user requested it.
+    /// The release of the session, if the user requested a release.
     pub release: Option<Box<ReleaseRequest>>,
-    /// Its successor: a session with the same metadata that was created after its end.
+    /// The session's successor: a session with the same metadata that was created after the end of this one.
     pub successor: Option<SessionId>,
-    /// Its owner, from its metadata.
+    /// The session's owner, from its metadata.
     pub owner: Option<Untrusted>,
-    /// True if the newest response about it was a list.
+    /// True if the newest response about the session was a list.
     pub(super) is_from_list: bool,
-    /// The number of the newest list that contained it.
+    /// The sequence number of the newest list that contained the session.
     pub(super) last_list_number: u64,
-    /// True if its running time was passed to [`ShortSessions::add`](super::cost::ShortSessions::add), which counts the
-    /// short sessions. This happens once, even if the API retracts and repeats the end.
+    /// True if the session's running time was passed to [`ShortSessions::add`](super::cost::ShortSessions::add), which
+    /// counts the short sessions. This happens once, even if the API retracts and repeats the end.
     pub(super) is_checked_for_short: bool,
-    /// All alerts that its end ever raised, with their events. If the API retracts and repeats the end, the alerts keep
-    /// these events.
+    /// All alerts that an end of the session ever raised, with their events. If the API retracts and repeats the end,
+    /// the alerts keep these events.
     pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
-    /// Its recent versions, if it changed recently.
+    /// The session's recent versions, if it changed recently.
     contradictions: Option<Box<Contradictions>>,
-    /// True if it is overdue. The event for that has been recorded.
+    /// True if the session is overdue. The event for that has been recorded.
     pub(super) is_overdue: bool,
-    /// The time, on the server's clock, at which its alerts must be recomputed even without a response.
+    /// The time, on the server's clock, at which the session's alerts must be recomputed even without a response.
     pub(super) deadline: Option<Timestamp>,
 }
 
@@ -82,18 +83,18 @@ pub enum Presence {
     NoResponseYet,
     /// The newest response contains the session, and no later list or 404 contradicts that response.
     Present,
-    /// The session is missing from its list. The poller requests it by its id.
+    /// The session is missing from the list of its status. The poller requests the session by its id.
     Unlisted {
-        /// The receipt of the list that did not contain it.
+        /// The receipt of the list that did not contain the session.
         since: Moment,
-        /// True if a later request by its id has shown that it has not ended.
+        /// True if a later request by its id has shown that the session has not ended.
         confirmed: bool,
     },
     /// The API does not know the session.
     NotFound(Box<NotFoundSince>),
 }
 
-/// A period in which the API does not know a session: its start and its error.
+/// The start and the newest error of a period in which the API does not know a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotFoundSince {
     /// The times of the first 404 or 410 of this period.
@@ -119,16 +120,16 @@ pub struct ObservedEnd {
     pub first_response: RequestTiming,
 }
 
-/// A release that the user requested. The request is certain. It is not certain that it ends the session.
+/// A release that the user requested. It is not certain that the release ends the session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReleaseRequest {
-    /// The moment of the request.
+    /// The moment at which the user requested the release.
     pub requested_at: Moment,
-    /// The error, if the request failed. Also the moment of the retry, or `None` if keepwatch gave up.
+    /// The error, if the HTTP request failed. With the moment of the retry, or `None` if keepwatch gave up.
     pub failure: Option<(ApiError, Option<Moment>)>,
 }
 
-/// Consecutive failed polls of one session, of a list, or of everything.
+/// Consecutive failed polls of one session or of one list, or consecutive failures that affect all polls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailureStreak {
     /// The times of the first failed poll.
@@ -139,7 +140,7 @@ pub struct FailureStreak {
     pub error: ApiError,
     /// The list, if only polls of one list fail. `None` if polls of one session or all polls fail.
     pub list: Option<List>,
-    /// The number of consecutive failures.
+    /// The number of consecutive failures. Polls that are in flight together count as one.
     pub count: u32,
     /// The moment of the retry.
     pub next: Option<Moment>,
@@ -165,7 +166,7 @@ pub enum TimeLeft {
     Starting,
     /// This much time is left, in whole seconds, at least one.
     Remaining(Duration),
-    /// The session should have expired, and no request has been sent since.
+    /// The expiry has passed, but there is no response yet to a request that was sent after it.
     Expiring,
     /// The newest response shows that the session has not ended, and its request was *sent* this long after the expiry.
     /// In whole seconds, at least one.
@@ -209,13 +210,13 @@ impl Record {
 
     /// Returns the timing of the first response.
     #[must_use]
-    pub fn first(&self) -> Option<RequestTiming> {
+    pub fn first_response(&self) -> Option<RequestTiming> {
         self.first_response.as_deref().copied()
     }
 
     /// Returns the timing of the newest response.
     #[must_use]
-    pub fn last(&self) -> Option<RequestTiming> {
+    pub fn last_response(&self) -> Option<RequestTiming> {
         self.last_response.as_deref().copied()
     }
 
@@ -231,7 +232,7 @@ impl Record {
         self.session.as_ref().map(|session| &session.status)
     }
 
-    /// Returns the phase of its newest status.
+    /// Returns the phase of the newest status.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.status().map_or(Phase::Unknown, Status::phase)
@@ -249,7 +250,8 @@ impl Record {
         matches!(self.presence, Presence::NotFound(_))
     }
 
-    /// Returns true if the session is final, so the poller does not request it again.
+    /// Returns true if the poller does not request the session again: the session has ended, or the API does not know
+    /// it and the user did not name it.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.session.as_ref().is_some_and(Session::is_final) || self.is_not_found() && !self.is_named
@@ -272,8 +274,8 @@ impl Record {
         let Some(expires) = session.expires.filter(|_| !self.is_not_found()) else {
             return TimeLeft::Unknown;
         };
-        // Counts only up to the newest request, because the session may have ended after it.
-        let sent = self.last().map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
+        // The overrun counts only up to the newest request, because the session may have ended after that request.
+        let sent = self.last_response().map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
         if let Some(sent) = sent {
             let overrun = sent.signed_duration_since(expires).to_std().unwrap_or_default();
             return TimeLeft::Overdue(Duration::from_secs(overrun.as_secs().max(1)));
@@ -285,8 +287,8 @@ impl Record {
         }
     }
 
-    /// Returns true if its release is in progress: the user requested it, keepwatch has not given up, and the session
-    /// has not ended.
+    /// Returns true if the session's release is in progress: the user requested it, keepwatch has not given up, and the
+    /// session has not ended.
     #[must_use]
     pub fn is_releasing(&self) -> bool {
         let is_in_progress =
@@ -296,8 +298,8 @@ impl Record {
             && !self.is_not_found()
     }
 
-    /// Returns the time for which certainly no byte has gone through its proxy. Returns `None` if the newest response
-    /// shows traffic, if there was no traffic before, or if the session is not alive.
+    /// Returns the time for which certainly no byte has gone through the session's proxy. Returns `None` if the newest
+    /// response shows traffic, if there was no traffic before, or if the session is not alive.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
         self.traffic_activity
@@ -306,7 +308,7 @@ impl Record {
     }
 
     /// Returns the running time in whole seconds, up to `now` or to the end. Returns `None` if the timestamps for it
-    /// are missing, or if the API no longer knows a session that had not ended.
+    /// are missing, if the start is after the end, or if the API no longer knows a session that had not ended.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
         let session = self.session.as_ref()?;
@@ -319,8 +321,8 @@ impl Record {
         u64::try_from(end.timestamp().saturating_sub(started.timestamp())).ok().map(Duration::from_secs)
     }
 
-    /// Returns the time of its end: `endedAt` if it fits, otherwise the latest possible time. Returns `None` if it has
-    /// not ended, or if `endedAt` does not fit and no response shows it alive.
+    /// Returns the time of the session's end: `endedAt` if that fits, otherwise the latest possible time. Returns
+    /// `None` if the session has not ended, or if `endedAt` does not fit and no response shows the session alive.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         let ended = self.ended.as_ref()?;

@@ -13,7 +13,8 @@ use crate::clock::{Moment, Timestamp, saturating_add};
 /// by up to this much.
 const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 
-/// The number of consecutive responses that replace the estimate if they contradict it and agree with each other.
+/// The number of consecutive responses that contradict the estimate, and agree with each other, before the estimate
+/// starts again.
 const MIN_AGREEING_RESPONSES: u8 = 3;
 
 /// The number of agreeing responses that confirm the estimate. Until then, our own clock may be right.
@@ -52,7 +53,7 @@ pub struct ServerClock {
     skew: TimeDelta,
     /// The number of responses that agreed with `range`. Stops at `CONFIRMING_RESPONSES`.
     agreement_count: u32,
-    /// The newest range that conflicted with `range`, and the time of its response's receipt on our clock since boot.
+    /// The newest range that contradicted `range`, and the receipt of its response on our clock since boot.
     disputed: Option<(TimeRange, Duration)>,
 }
 
@@ -98,8 +99,8 @@ impl ServerClock {
         self.range = Some((low, high));
         self.disputed =
             self.disputed.filter(|(_, received)| at.received.boot.saturating_sub(*received) < DISPUTE_PERIOD);
-        // Keep the estimate while it is possible and close to our own clock. Otherwise our own clock wins if no date
-        // contradicts it: the screen then shows the same time as the rest of the system.
+        // Keep the estimate while it is possible and close to our own clock. Otherwise our own clock becomes the
+        // estimate, unless a date contradicts our clock: the screen then shows the same time as the rest of the system.
         let middle = low.checked_add_signed(high.signed_duration_since(low) / 2).unwrap_or(low);
         let is_close = |one: Timestamp, other: Timestamp| {
             one.signed_duration_since(other).num_milliseconds().abs() < MIN_DRIFT_MS
@@ -202,10 +203,10 @@ impl TimeInterval {
         Self { earliest: Some(at), latest: at }
     }
 
-    /// Returns the interval narrowed to the time that the API reports, and true, if that time is in the interval.
-    /// Otherwise returns the unchanged interval and false.
+    /// If the time that the API reports is in the interval, returns the interval of only this time, and true. Otherwise
+    /// returns the unchanged interval, and false.
     #[must_use]
-    pub fn clamp_to(self, reported: Option<Timestamp>) -> (Self, bool) {
+    pub fn narrowed_to(self, reported: Option<Timestamp>) -> (Self, bool) {
         match reported {
             Some(time) if time <= self.latest && self.earliest.is_none_or(|earliest| earliest <= time) => {
                 (Self { earliest: Some(time), latest: time }, true)

@@ -4,7 +4,7 @@
 //! Its state changes only in [`SessionTracker::apply`].
 //!
 //! ```text
-//!   Input ──► apply ──► AppliedChanges          what the input changed
+//!   Input ──► apply ──► AppliedChanges          the events and other changes
 //!               ├─────► responses               applies responses with sessions, links successors
 //!               ├─────► reconcile               applies lists and 404s, evicts sessions
 //!               └─────► records, timeline, … ──► queries
@@ -39,7 +39,7 @@ use crate::session::{ApiError, MetadataPath, Project, SessionId};
 /// The maximum number of final sessions, not counting sessions that the user named.
 pub(super) const MAX_FINAL_SESSIONS: usize = 500;
 /// The minimum step of a clock, in milliseconds, that causes an event. It exceeds the resolution of `Date`, one second.
-const CLOCK_STEP_MS: i64 = 2000;
+const MIN_CLOCK_STEP_MS: i64 = 2000;
 
 /// The state of all sessions of one profile. It changes only in [`SessionTracker::apply`].
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl SessionTracker {
         Self { owner_key, ..self }
     }
 
-    /// Applies one input and returns everything that it changed.
+    /// Applies one input. Returns its events, and the changes that decide how the input is stored.
     pub fn apply(&mut self, input: Input) -> AppliedChanges {
         let mut applied = AppliedChanges::default();
         let now = input.moment();
@@ -187,8 +187,8 @@ impl SessionTracker {
         self.timeline.push(event)
     }
 
-    /// Updates the server clock. Records an event if the estimate moved by [`CLOCK_STEP_MS`] or more, which means that
-    /// the clock was set or that another machine answers.
+    /// Updates the server clock. Records an event if its estimate moved by [`MIN_CLOCK_STEP_MS`] or more, which means
+    /// that the clock was set or that another machine answers.
     fn observe_clock(&mut self, at: &RequestTiming, applied: &mut AppliedChanges) {
         let previous_time = self.clock.is_known().then(|| self.clock.at(at.received));
         // promise: server-date
@@ -196,14 +196,14 @@ impl SessionTracker {
         let new_time = self.clock.at(at.received);
         let step_ms =
             previous_time.map_or(0, |previous| new_time.signed_duration_since(previous).num_milliseconds());
-        if step_ms.abs() >= CLOCK_STEP_MS {
+        if step_ms.abs() >= MIN_CLOCK_STEP_MS {
             let when = TimeInterval::at(&self.clock, at.received);
             self.record_event(None, when, at.received, EventKind::ServerClockSet { step_ms }, applied);
         }
     }
 
-    /// Records an event if our wall clock and our clock since boot advanced by different amounts since
-    /// `clock_reference`, which means that the wall clock was set.
+    /// Records an event if the wall clock was set: since `clock_reference`, it advanced by [`MIN_CLOCK_STEP_MS`] more
+    /// or less than our clock since boot.
     fn detect_clock_step(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let Some(previous) = self.clock_reference else { return };
         let wall_minus_boot = |moment: Moment| {
@@ -211,7 +211,7 @@ impl SessionTracker {
             moment.wall.timestamp_millis().saturating_sub(boot)
         };
         let step_ms = wall_minus_boot(now).saturating_sub(wall_minus_boot(previous));
-        if step_ms.abs() >= CLOCK_STEP_MS {
+        if step_ms.abs() >= MIN_CLOCK_STEP_MS {
             self.record_event(
                 None,
                 TimeInterval::at(&self.clock, now),
@@ -277,7 +277,7 @@ impl SessionTracker {
     }
 
     /// Updates the failure streaks after a failed poll. Records an event if a streak of all polls, of a list or of one
-    /// session begins.
+    /// session begins, and if the streak of all polls or of a list changes its error.
     fn apply_failure(
         &mut self,
         at: RequestTiming,
@@ -288,7 +288,7 @@ impl SessionTracker {
     ) {
         let (when, wait) =
             (TimeInterval::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
-        let is_new_streak = self.health.record_failure(at, scope, &error, next);
+        let is_new_failure = self.health.record_failure(at, scope, &error, next);
         let mut newly_failing_session = None; // set if polls of one session alone began to fail
         if let Scope::Session(id) = scope
             && let Some(record) = self.records.get_mut(id)
@@ -309,7 +309,7 @@ impl SessionTracker {
                 next,
             }));
         }
-        if is_new_streak {
+        if is_new_failure {
             let list = self.health.failure_streak.as_ref().and_then(|streak| streak.list);
             self.record_event(
                 None,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Metadata, SessionId};
 
-/// The maximum number of ends, and the maximum number of creations. The oldest are removed first.
+/// The maximum number of ends that are kept, and of creations. The oldest are removed first.
 const MAX_POINTS: usize = 64;
 /// The maximum time between an end and the creation of the successor.
 const SUCCESSOR_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -78,7 +78,8 @@ impl SuccessorMatcher {
 }
 
 impl LifecyclePoint {
-    /// Returns true if the session `id`, with this metadata, is a successor of the session that ended here.
+    /// Returns true if `self` is the end of a session, and the session `id`, with this metadata and this creation time,
+    /// is its successor.
     fn is_followed_by(&self, id: &SessionId, metadata: &Metadata, created: Timestamp) -> bool {
         (self.at..=saturating_add(self.at, SUCCESSOR_WINDOW)).contains(&created)
             && self.metadata == *metadata
@@ -99,7 +100,8 @@ mod tests {
     use super::*;
     use crate::testing::{at, id};
 
-    fn owner(name: &str) -> Metadata {
+    /// Returns metadata with this owner.
+    fn owned_by(name: &str) -> Metadata {
         Metadata::new(&format!(r#"{{"owner":"{name}"}}"#))
     }
 
@@ -107,51 +109,67 @@ mod tests {
     fn successor_is_found_in_either_order() {
         for (created, is_successor) in [(9, false), (10, true), (310, true), (311, false)] {
             let mut end_first = SuccessorMatcher::default();
-            assert_eq!(end_first.session_ended(&id("old"), &owner("a"), at(10)), None);
+            assert_eq!(end_first.session_ended(&id("old"), &owned_by("a"), at(10)), None);
             assert_eq!(
-                end_first.session_created(&id("new"), &owner("a"), at(created)),
-                is_successor.then(|| id("old"))
+                end_first.session_created(&id("new"), &owned_by("a"), at(created)),
+                is_successor.then(|| id("old")),
+                "end first, created {created} s after noon"
             );
             let mut creation_first = SuccessorMatcher::default();
-            assert_eq!(creation_first.session_created(&id("new"), &owner("a"), at(created)), None);
-            let found = creation_first.session_ended(&id("old"), &owner("a"), at(10));
+            assert_eq!(creation_first.session_created(&id("new"), &owned_by("a"), at(created)), None);
+            let found = creation_first.session_ended(&id("old"), &owned_by("a"), at(10));
             assert_eq!(
                 found,
                 is_successor.then(|| (id("new"), at(created))),
-                "created {created} s after noon"
+                "creation first, created {created} s after noon"
             );
         }
     }
 
     #[test]
-    fn session_is_matched_once() {
+    fn end_and_creation_are_matched_once() {
         let mut matcher = SuccessorMatcher::default();
-        matcher.session_ended(&id("a"), &owner("a"), at(10));
-        matcher.session_ended(&id("b"), &owner("b"), at(10));
-        assert_eq!(matcher.session_created(&id("c"), &owner("c"), at(11)), None);
-        assert_eq!(matcher.session_created(&id("b2"), &owner("b"), at(11)), Some(id("b")));
-        assert_eq!(matcher.session_created(&id("b3"), &owner("b"), at(12)), None);
-        matcher.forget_end(&id("a"));
-        assert_eq!(matcher.session_created(&id("a2"), &owner("a"), at(12)), None, "a runs again");
+        matcher.session_ended(&id("a"), &owned_by("a"), at(10));
+        assert_eq!(matcher.session_created(&id("a2"), &owned_by("a"), at(11)), Some(id("a")));
         assert_eq!(
-            matcher.session_ended(&id("b2"), &owner("b"), at(11)),
-            Some((id("b3"), at(12))),
-            "no end has used the creation of b3"
-        );
-        assert_eq!(
-            matcher.session_ended(&id("c"), &owner("c"), at(11)),
+            matcher.session_created(&id("a3"), &owned_by("a"), at(12)),
             None,
-            "a session does not succeed itself"
+            "the end of a is matched"
         );
+        assert_eq!(
+            matcher.session_ended(&id("a2"), &owned_by("a"), at(11)),
+            Some((id("a3"), at(12))),
+            "the creation of a3 was not matched yet"
+        );
+        assert_eq!(
+            matcher.session_ended(&id("a4"), &owned_by("a"), at(11)),
+            None,
+            "the creation of a3 is matched"
+        );
+    }
+
+    #[test]
+    fn revived_session_has_no_successor() {
+        let mut matcher = SuccessorMatcher::default();
+        matcher.session_ended(&id("a"), &owned_by("a"), at(10));
+        matcher.forget_end(&id("a"));
+        assert_eq!(matcher.session_created(&id("a2"), &owned_by("a"), at(12)), None);
+    }
+
+    #[test]
+    fn session_does_not_succeed_itself() {
+        let mut matcher = SuccessorMatcher::default();
+        assert_eq!(matcher.session_created(&id("c"), &owned_by("c"), at(11)), None);
+        assert_eq!(matcher.session_ended(&id("c"), &owned_by("c"), at(11)), None);
     }
 
     #[test]
     fn matcher_is_bounded() {
         let mut matcher = SuccessorMatcher::default();
         for number in 0..1_000 {
-            matcher.session_created(&id(&format!("n{number}")), &owner("n"), at(0));
-            matcher.session_ended(&id(&format!("e{number}")), &owner("e"), at(0));
-            matcher.session_ended(&id("again"), &owner("again"), at(0));
+            matcher.session_created(&id(&format!("n{number}")), &owned_by("n"), at(0));
+            matcher.session_ended(&id(&format!("e{number}")), &owned_by("e"), at(0));
+            matcher.session_ended(&id("again"), &owned_by("again"), at(0));
         }
         assert_eq!((matcher.creations.len(), matcher.ends.len()), (MAX_POINTS, MAX_POINTS));
     }

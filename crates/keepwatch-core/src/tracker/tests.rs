@@ -78,16 +78,19 @@ fn input_reports_status(input: &Input, id: &SessionId, status: &Status) -> bool 
 fn assert_bounded(tracker: &SessionTracker) {
     let permanent_events = tracker.records.len() * 2; // first seen and ended
     assert!(tracker.timeline().len() <= MAX_EVENTS + permanent_events, "{}", tracker.timeline().len());
-    let named = tracker.records().filter(|record| record.is_named).count();
-    let ended = tracker.records().filter(|record| record.is_final()).count();
-    assert!(ended <= MAX_FINAL_SESSIONS + named, "{ended} final records, {named} named");
+    let named_count = tracker.records().filter(|record| record.is_named).count();
+    let final_count = tracker.records().filter(|record| record.is_final()).count();
+    assert!(
+        final_count <= MAX_FINAL_SESSIONS + named_count,
+        "{final_count} final records, {named_count} named"
+    );
     assert!(tracker.deadlines.len() <= tracker.records.len());
     assert!(tracker.end_clusters.len() <= tracker.records.len(), "{:?}", tracker.end_clusters);
     for (at, id) in &tracker.deadlines {
         assert_eq!(
             tracker.get(id).and_then(|record| record.deadline),
             Some(*at),
-            "deadline without a record: {id:?}"
+            "each deadline is that of a record: {id:?}"
         );
     }
 }
@@ -112,7 +115,7 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
     match &verdict.cause {
         Cause::Failed => assert_eq!(session.status, Status::Error, "{}", context()),
         Cause::TimedOut { .. } => assert_eq!(session.status, Status::TimedOut, "{}", context()),
-        Cause::ReleasedHere { .. } => panic!("no release was requested: {}", context()),
+        Cause::ReleasedHere { .. } => panic!("only a requested release is a cause: {}", context()),
         Cause::AtExpiry { distance } => {
             assert!(is_completed && *distance <= NEAR_EXPIRY, "{}", context());
             let expires = session.expires.unwrap();
@@ -196,8 +199,8 @@ proptest! {
             let applied = live.apply(input);
             prop_assert_eq!(&applied, &replayed.apply(serde_json::from_str(&line).unwrap()), "{}", line);
             for event in applied.events {
-                let line = serde_json::to_string(&event).unwrap();
-                prop_assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+                let event_line = serde_json::to_string(&event).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Event>(&event_line).unwrap(), event);
             }
         }
         prop_assert_eq!(live.len(), replayed.len());
@@ -208,13 +211,13 @@ proptest! {
     }
 }
 
-/// The number of status changes between running and completed. A real API reports a session's end once.
-const STATUS_CHANGES: u32 = 3_000;
+/// The number of responses, by turns running and completed. A real API reports a session's end once.
+const RESPONSE_COUNT: u32 = 3_000;
 
 #[test]
 fn repeated_ends_keep_timeline_bounded() {
     let (mut clocks, mut tracker) = (StepClocks::start(), SessionTracker::default());
-    for round in 0..STATUS_CHANGES {
+    for round in 0..RESPONSE_COUNT {
         let status = if round % 2 == 0 { Status::Running } else { Status::Completed };
         let mut response = clocks.response("a", status);
         if let Input::SessionsReceived { sessions, .. } = &mut response {
@@ -226,6 +229,10 @@ fn repeated_ends_keep_timeline_bounded() {
     let id = SessionId::parse("a").unwrap();
     let event_names: Vec<_> =
         tracker.timeline().events_of(&id).iter().map(|(_, event)| event.kind.name()).collect();
-    assert_eq!(event_names.len(), MAX_EVENTS_PER_SESSION + 2, "plus the first seen and the newest end");
+    assert_eq!(
+        event_names.len(),
+        MAX_EVENTS_PER_SESSION + 2,
+        "the limit does not count the first seen and the newest end"
+    );
     assert_eq!((event_names.first(), event_names.last()), (Some(&"first_seen"), Some(&"ended")));
 }

@@ -1,12 +1,12 @@
-//! The timeline: all events, in the order in which the tracker learned them.
+//! The timeline: the events, in the order in which the tracker learned of them.
 //!
-//! The timeline is bounded. It never evicts the first event of a session or its newest end. If a session ran again
+//! The timeline is bounded. It never evicts the first event or the newest end of a session. If a session ran again
 //! after an end, that end may be evicted like any other event.
 //!
 //! ```text
-//!   events       seq ──► Event             all events, in order
+//!   events       seq ──► Event             the events, in order
 //!   evictable    seqs, oldest first        events that may be evicted, and some that were removed already
-//!   events_of    session ──► its seqs      None ──► seqs of events without a session
+//!   by_session   session ──► its seqs      None ──► seqs of events without a session
 //! ```
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use super::event::{Event, EventKind};
 use crate::session::SessionId;
 
-/// The maximum number of evictable events of one session, and of events without a session.
+/// The maximum number of evictable events of one session. The events without a session have the same limit.
 pub(super) const MAX_EVENTS_PER_SESSION: usize = 500;
 /// The maximum number of events in total. Only events that are not evictable may exceed it.
 pub(super) const MAX_EVENTS: usize = 20_000;
@@ -22,14 +22,14 @@ pub(super) const MAX_EVENTS: usize = 20_000;
 /// Sequence number of an event. Never reused.
 pub type Seq = u64;
 
-/// All events of a tracker, in order. Bounded.
+/// The events of a tracker, in the order in which the tracker learned of them.
 #[derive(Debug, Default)]
 pub struct Timeline {
     events: BTreeMap<Seq, Event>,
     /// The sequence numbers of evictable events, oldest first. Some of these events may have been removed already.
     evictable: VecDeque<Seq>,
     /// The events of each session. The key `None` has the events without a session.
-    events_of: HashMap<Option<SessionId>, SessionEvents>,
+    by_session: HashMap<Option<SessionId>, SessionEvents>,
     next_seq: Seq,
 }
 
@@ -57,7 +57,7 @@ impl Timeline {
     pub(super) fn push(&mut self, event: Event) -> Seq {
         let seq = self.next_seq;
         self.next_seq = self.next_seq.saturating_add(1);
-        let session_events = self.events_of.entry(event.id.clone()).or_default();
+        let session_events = self.by_session.entry(event.id.clone()).or_default();
         session_events.seqs.push_back(seq);
         let is_end = matches!(event.kind, EventKind::Ended { .. });
         // A new end makes the previous one evictable.
@@ -96,28 +96,28 @@ impl Timeline {
 
     fn remove(&mut self, seq: Seq) {
         let Some(event) = self.events.remove(&seq) else { return };
-        let Some(session_events) = self.events_of.get_mut(&event.id) else { return };
+        let Some(session_events) = self.by_session.get_mut(&event.id) else { return };
         session_events.seqs.retain(|own| *own != seq);
         if session_events.is_evictable(seq, &event.kind) {
             session_events.evictable_count = session_events.evictable_count.saturating_sub(1);
         }
         if session_events.seqs.is_empty() {
-            self.events_of.remove(&event.id);
+            self.by_session.remove(&event.id);
         }
     }
 
     /// Removes all events of a session. The tracker calls this when it evicts the session.
     pub(super) fn forget(&mut self, id: &SessionId) {
-        let Some(session_events) = self.events_of.remove(&Some(id.clone())) else { return };
+        let Some(session_events) = self.by_session.remove(&Some(id.clone())) else { return };
         for seq in session_events.seqs {
             self.events.remove(&seq);
         }
     }
 
-    /// Returns the events of a session, newest first. They include the events without a session that concern this
-    /// session, such as failing polls, if they are newer than its first event.
+    /// Returns the events of a session, newest first. Includes the events without a session that concern this session,
+    /// such as failing polls, from the session's first event on.
     pub fn newest_first<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
-        let seqs = |key: Option<SessionId>| self.events_of.get(&key).map(|events| &events.seqs);
+        let seqs = |key: Option<SessionId>| self.by_session.get(&key).map(|events| &events.seqs);
         let own = seqs(Some(id.clone()));
         let first = own.and_then(|seqs| seqs.front().copied());
         let mut own_seqs = own.into_iter().flatten().rev().copied().peekable();
@@ -150,7 +150,7 @@ impl Timeline {
         self.events.get(&seq)
     }
 
-    /// Returns all events, oldest first.
+    /// Returns the events of all sessions and those without a session, oldest first.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
         self.events.iter().map(|(seq, event)| (*seq, event))
     }
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn timeline_evicts_oldest_minor_events() {
+    fn timeline_evicts_oldest_evictable_events() {
         let mut timeline = Timeline::default();
         for number in 0..60 {
             timeline.push(first_seen(&format!("s{number}")));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn first_events_may_exceed_the_bound() {
+    fn first_seen_events_may_exceed_the_bound() {
         let mut timeline = Timeline::default();
         for number in 0..MAX_EVENTS + 10 {
             timeline.push(first_seen(&format!("s{number}")));
@@ -272,6 +272,12 @@ mod tests {
         assert_eq!(names("a"), ["first_seen", "slept", "ended"]);
         assert_eq!(names("b"), ["first_seen"]);
         assert_eq!(names("unknown"), [""; 0]);
-        assert_eq!(timeline.count_from(3), 2);
+    }
+
+    #[test]
+    fn count_from_includes_the_event_itself() {
+        let mut timeline = Timeline::default();
+        let seqs: Vec<Seq> = ["a", "b", "c"].map(|session| timeline.push(first_seen(session))).into();
+        assert_eq!(timeline.count_from(seqs[1]), 2);
     }
 }

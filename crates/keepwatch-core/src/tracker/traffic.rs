@@ -1,4 +1,5 @@
-//! The proxy traffic of a session: its recent rates, and its starts and stops. Both take a bounded amount of memory.
+//! The proxy traffic of a session: its recent rates, and its starts and stops. All of this takes a bounded amount of
+//! memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +26,8 @@ pub struct TrafficHistory {
     count: u8,
 }
 
-/// The differences in time and in bytes between two consecutive observations, or over a run of observations with equal
-/// bytes.
+/// The differences in time and in bytes between two consecutive observations, or over a series of observations with
+/// equal bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct TrafficStep {
     /// The time from the first observation to the last. Saturates at 49 days.
@@ -36,13 +37,14 @@ struct TrafficStep {
 }
 
 impl TrafficHistory {
-    /// Adds an observation of `bytes` at the time `at`. Consecutive observations without traffic share one step.
+    /// Adds an observation: at the time `at`, the value of `proxyBytes` was `bytes`. Consecutive observations without
+    /// traffic share one step.
     pub fn observe(&mut self, at: Duration, bytes: i64) {
         let Some((previous_at, previous_bytes)) = self.newest.replace((at, bytes)) else { return };
         let milliseconds = u32::try_from(at.saturating_sub(previous_at).as_millis()).unwrap_or(u32::MAX);
         let step = TrafficStep { milliseconds, bytes: difference(previous_bytes, bytes) };
         let count = usize::from(self.count);
-        let last = count.checked_sub(1).and_then(|last| self.steps.get_mut(last));
+        let last = count.checked_sub(1).and_then(|index| self.steps.get_mut(index));
         match last.filter(|last| last.bytes == 0.0 && step.bytes == 0.0) {
             Some(idle) => idle.milliseconds = idle.milliseconds.saturating_add(milliseconds),
             None if count < MAX_STEPS => self.push(step),
@@ -80,8 +82,8 @@ impl TrafficHistory {
         self.steps().iter().map(|step| step.bytes).sum::<f32>() != 0.0
     }
 
-    /// Divides the time before the newest observation into `count` intervals of this length, and returns the average
-    /// rate of each in bytes per second, oldest first.
+    /// Divides the time before the newest observation into `count` intervals of the length `interval`. Returns the
+    /// average rate of each interval in bytes per second, oldest first.
     ///
     /// The result has fewer rates if the kept steps cover less time.
     #[must_use]
@@ -125,14 +127,14 @@ impl TrafficStep {
     }
 }
 
-/// The state of a session's proxy traffic, moving or not, and the responses that show its last change.
+/// The state of a session's proxy traffic: moving or not, and the responses between which the current pause began.
 #[derive(Clone, Debug, Default)]
 pub struct TrafficActivity {
-    /// The newest response with more bytes than the one before it, or the first response with any.
+    /// The newest response with more bytes than the one before it. The first response counts if it has any bytes.
     last_growth: Option<Arc<RequestTiming>>,
     /// The first response after `last_growth` without more bytes.
     first_unchanged: Option<Arc<RequestTiming>>,
-    /// True from a reported start to a reported stop.
+    /// True from [`TrafficTransition::Started`] to [`TrafficTransition::Stopped`].
     is_moving: bool,
 }
 
@@ -141,13 +143,14 @@ pub struct TrafficActivity {
 pub(super) enum TrafficTransition {
     /// The bytes grew, and the traffic was not moving before.
     Started,
-    /// The bytes have not grown for [`STOPPED_AFTER`]. [`TrafficActivity::pause_start_bounds`] tells when this began.
+    /// The bytes have not grown for [`STOPPED_AFTER`]. [`TrafficActivity::pause_start_bounds`] tells when the traffic
+    /// paused.
     Stopped,
 }
 
 impl TrafficActivity {
-    /// Applies a response that reports `bytes`; the response before it reported `previous_bytes`. Returns the start or
-    /// the stop of traffic that the response shows, if any.
+    /// Applies a response in which `proxyBytes` is `bytes`. In the response before it, this was `previous_bytes`.
+    /// Returns the start or the stop of traffic that the response shows, if any.
     pub(super) fn observe(
         &mut self,
         previous_bytes: Option<i64>,
@@ -167,16 +170,16 @@ impl TrafficActivity {
         stops.then_some(TrafficTransition::Stopped)
     }
 
-    /// Returns the two responses between which the current pause began: the last one with more bytes than before, and
-    /// the first one without. Returns `None` if there is no pause.
+    /// Returns the two responses between which the current pause began: the last one with more bytes than the one
+    /// before it, and the first one after that without more bytes. Returns `None` if there is no pause.
     ///
     /// A pause exists from the first response without more bytes on, long before the traffic counts as stopped.
     pub(super) fn pause_start_bounds(&self) -> Option<(&RequestTiming, &RequestTiming)> {
         self.last_growth.as_deref().zip(self.first_unchanged.as_deref())
     }
 
-    /// Returns the length of the current pause up to the response `newest`. The pause was at least this long. Returns
-    /// `None` if there is no pause, or no traffic before it.
+    /// Returns the minimum length of the current pause, if `newest` is the newest response. Returns `None` if there is
+    /// no pause, or no traffic before it.
     #[must_use]
     pub fn idle_for(&self, newest: &RequestTiming) -> Option<Duration> {
         self.first_unchanged.as_ref()?;
@@ -211,7 +214,12 @@ mod tests {
         assert_eq!(history(&[(0, 5)]).rate(), None);
         assert_eq!(history(&[(0, 0), (2, 100), (4, 500)]).rate(), Some(200.0));
         assert_eq!(history(&[(0, 500), (2, 100)]).rate(), None, "a falling number is not traffic");
+    }
+
+    #[test]
+    fn extreme_values_do_not_overflow() {
         assert_eq!(history(&[(0, i64::MIN), (1, i64::MAX)]).rate().map(f64::is_finite), Some(true));
+        assert!(difference(i64::MIN, i64::MAX) > 1.8e19);
     }
 
     #[test]
@@ -239,7 +247,6 @@ mod tests {
         assert_eq!(traffic.rate(), Some(57.0), "from 28² to 29²");
         traffic.observe(secs(29), 1000);
         assert_eq!(traffic.rate(), None);
-        assert!(difference(i64::MIN, i64::MAX) > 1.8e19);
     }
 
     /// Returns the timing of a request that was answered at once, `second` seconds after noon.
@@ -250,7 +257,7 @@ mod tests {
     #[test]
     fn traffic_stops_after_an_idle_minute() {
         let mut activity = TrafficActivity::default();
-        assert_eq!(activity.observe(None, 500, &timing(0)), None, "earlier traffic was not observed");
+        assert_eq!(activity.observe(None, 500, &timing(0)), None, "the first response starts no traffic");
         assert_eq!(activity.observe(Some(500), 500, &timing(3)), None);
         assert_eq!(activity.idle_for(&timing(3)), Some(secs(3)));
         assert_eq!(activity.observe(Some(500), 501, &timing(6)), Some(TrafficTransition::Started));

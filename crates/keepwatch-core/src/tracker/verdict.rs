@@ -1,6 +1,6 @@
 //! Verdicts: the probable causes of ends, with the evidence for them. Pure: no I/O, no clock.
 //!
-//! The verdict `Overdue` is about a session that should have ended and has not.
+//! One verdict, `Overdue`, is about a session that should have ended and has not.
 //!
 //! The API gives no reason: `COMPLETED` covers every end except a failure and a timeout. Browserbase documents the
 //! rules by which sessions end, and these rules exclude most causes. The first row that fits is the verdict:
@@ -44,8 +44,8 @@ pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
 /// The tolerance of [`NEVER_CONNECTED`], in both directions.
 pub const NEVER_CONNECTED_SLACK: Duration = Duration::from_secs(15);
 
-/// The input of the rules that find a verdict. Unknown values are `None`. The evidence report of the module
-/// [`evidence`](super::evidence) is something else.
+/// All that the rules know when they judge a session. Unknown values are `None`. The module
+/// [`evidence`](super::evidence) is about something else: the report for Browserbase's support.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// The newest `status`.
@@ -101,9 +101,9 @@ pub struct Verdict {
     pub facts: Vec<Fact>,
     /// The running time. An upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// True if the API gives an impossible `endedAt`: before the start, after the receipt of the first response that
-    /// shows the end, or outside the observed interval. The verdict then ignores `endedAt`.
-    pub is_ended_at_contradicted: bool,
+    /// True if the API gives an `endedAt` that is impossible: before the start, after the receipt of the first response
+    /// that shows the end, or outside the observed interval. The verdict then ignores `endedAt`.
+    pub has_impossible_ended_at: bool,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
 }
@@ -113,7 +113,7 @@ pub struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Cause {
-    /// `ERROR`, even if it is near the expiry.
+    /// `ERROR`, even if the end is near the expiry.
     #[strum(serialize = "error")]
     Failed,
     /// `TIMED_OUT`
@@ -122,50 +122,50 @@ pub enum Cause {
         timeout: Option<Duration>,
         /// The project's default timeout.
         default_timeout: Option<Duration>,
-        /// The time left until its expiry, if that is more than [`NEAR_EXPIRY`]. The status and the times then
+        /// The time left until the expiry, if that is more than [`NEAR_EXPIRY`]. The status and the times then
         /// contradict each other.
         unused: Option<Duration>,
     },
-    /// This program requested its release. The request is certain, but it may not be the cause.
+    /// `COMPLETED`, and this program requested the release. The release may not be the cause of the end.
     ReleasedHere {
         /// The time of the request.
         requested_at: Timestamp,
         /// The time from the request to the end, or to the latest possible end.
         time_to_end: Option<Duration>,
     },
-    /// `COMPLETED` at its expiry, give or take [`NEAR_EXPIRY`].
+    /// `COMPLETED` at most [`NEAR_EXPIRY`] before or after the expiry.
     #[strum(serialize = "completed_at_expiry")]
     AtExpiry {
-        /// The maximum time between the end and the expiry, whichever is earlier.
+        /// The maximum time between the end and the expiry, whichever comes first.
         distance: Duration,
     },
-    /// `COMPLETED` with keep-alive on, and not known to be at or after its expiry.
+    /// `COMPLETED` with keep-alive on, and not known to be at or after the expiry.
     #[strum(serialize = "keep_alive_ended")]
     KeepAliveEnded {
-        /// The time left until its expiry; `None` if it may have reached its expiry.
+        /// The time left until the expiry; `None` if the session may have reached its expiry.
         unused: Option<Duration>,
-        /// True if it ended at the age of [`NEVER_CONNECTED`] and no proxy bytes show a client. Browserbase does not
-        /// document whether it ends unconnected keep-alive sessions at that age.
+        /// True if the session ended at the age of [`NEVER_CONNECTED`] and no proxy bytes show a client. Browserbase
+        /// does not document whether it ends unconnected keep-alive sessions at that age.
         matches_never_connected: bool,
     },
     /// `COMPLETED` with keep-alive off, at the age of [`NEVER_CONNECTED`], and no proxy bytes show a client.
     NeverConnected {
-        /// The age at its end.
+        /// The age at the end.
         age: Duration,
     },
-    /// `COMPLETED` with keep-alive off, and not known to be at or after its expiry.
+    /// `COMPLETED` with keep-alive off, and not known to be at or after the expiry.
     #[strum(serialize = "disconnected_or_closed")]
     Disconnected {
-        /// The time left until its expiry; `None` if it may have reached its expiry.
+        /// The time left until the expiry; `None` if the session may have reached its expiry.
         unused: Option<Duration>,
     },
-    /// `COMPLETED` after its expiry.
+    /// `COMPLETED` more than [`NEAR_EXPIRY`] after the expiry.
     #[strum(serialize = "ended_past_expiry")]
     EndedPastExpiry {
         /// The time from the expiry to the end, or to the earliest possible end.
         overrun: Duration,
     },
-    /// `COMPLETED` with unknown keep-alive, and not known to be at or after its expiry.
+    /// `COMPLETED` with unknown keep-alive, and not known to be at or after the expiry.
     Unexplained,
     /// 404 or 410 for a session that was seen alive.
     Gone {
@@ -179,7 +179,7 @@ pub enum Cause {
     },
 }
 
-/// The degree of certainty of a verdict, in ascending order. The strum names are part of the schema, like those of
+/// The degrees of certainty of a verdict, in ascending order. The strum names are part of the schema, like those of
 /// [`Cause`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
@@ -213,7 +213,7 @@ pub enum Fact {
     CreatedAt,
     /// `keepAlive`
     KeepAlive,
-    /// `proxyBytes`, if it is zero.
+    /// `proxyBytes`, if it is zero or negative.
     NoBytes,
     /// The project's default timeout.
     DefaultTimeout,

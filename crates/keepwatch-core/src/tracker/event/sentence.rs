@@ -18,18 +18,19 @@ const MIN_SPREAD: Duration = Duration::from_millis(100);
 const WIDE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Event {
-    /// Returns [`EventKind::sentence`]. If the event's interval is wide, adds the earliest possible time.
+    /// Returns [`EventKind::sentence`]. If the event's interval is wide, adds the earliest possible time, unless the
+    /// sentence states a duration of its own.
     #[must_use]
     pub fn sentence(&self, zone: Zone, today: Timestamp) -> String {
         let has_own_duration = matches!(self.kind, EventKind::Slept(_) | EventKind::EndedTogether { .. });
         let is_wide = self.when.width().is_some_and(|width| width > WIDE_INTERVAL);
         let earliest = self.when.earliest.filter(|_| is_wide && !has_own_duration);
-        let earliest = earliest.map(|at| format!(" (after {})", zone.short_date_time(at, self.when.latest)));
-        format!("{}{}", self.kind.sentence(zone, today), earliest.unwrap_or_default())
+        let suffix = earliest.map(|at| format!(" (after {})", zone.short_date_time(at, self.when.latest)));
+        format!("{}{}", self.kind.sentence(zone, today), suffix.unwrap_or_default())
     }
 }
 
-/// Returns the size of a clock's step, in words, and its direction.
+/// Returns the size and the direction of a clock's step, in words.
 fn clock_step(step_ms: i64) -> (String, &'static str) {
     let size = text::format_elapsed(Duration::from_millis(step_ms.unsigned_abs()));
     (size, if step_ms < 0 { "back" } else { "forward" })
@@ -104,8 +105,8 @@ impl EventKind {
             }
             Self::ReleaseRequested => "release asked from here".into(),
             Self::ReleaseFailed { error, wait } => {
-                let wait = wait.map(|wait| format!("; asked again in {}", text::format_elapsed(wait)));
-                format!("release failed: {}{}", error.description(), wait.unwrap_or_default())
+                let retry = wait.map(|wait| format!("; asked again in {}", text::format_elapsed(wait)));
+                format!("release failed: {}{}", error.description(), retry.unwrap_or_default())
             }
             Self::AlertRaised(alert) => alert.sentence(),
             Self::Successor(id) => {
@@ -117,8 +118,8 @@ impl EventKind {
                 let named =
                     ids.iter().zip(lengths).take(MAX_NAMED_SESSIONS).map(|(id, length)| id.prefix(length));
                 let named: Vec<String> = named.collect();
-                let more = ids.len().saturating_sub(MAX_NAMED_SESSIONS);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let other_count = ids.len().saturating_sub(MAX_NAMED_SESSIONS);
+                let more = if other_count > 0 { format!(" and {other_count} more") } else { String::new() };
                 format!(
                     "{} sessions ended within {} of each other: {}{more}",
                     ids.len(),
@@ -128,7 +129,7 @@ impl EventKind {
             }
             Self::PollsFailing { error, list, wait } => {
                 let wait = wait.filter(|wait| !wait.is_zero());
-                let wait = wait
+                let retry = wait
                     .map(|wait| format!("; next try in {}", text::format_elapsed(wait)))
                     .unwrap_or_default();
                 let prefix = match list {
@@ -136,7 +137,7 @@ impl EventKind {
                     Some(list) => format!("polls of {list} fail: "),
                     None => "polls fail: ".into(),
                 };
-                format!("{prefix}{}{wait}", error.description())
+                format!("{prefix}{}{retry}", error.description())
             }
             Self::PollsRecovered { list: Some(list), outage } => {
                 format!("polls of {list} succeed again, after {}", text::format_elapsed(*outage))

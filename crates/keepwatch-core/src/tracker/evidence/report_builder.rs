@@ -23,7 +23,7 @@ impl ReportBuilder {
         self.push_wrapped("", text);
     }
 
-    /// Appends an empty line and a heading. An empty heading adds only the line.
+    /// Appends an empty line and a heading. If the heading is empty, appends only the empty line.
     pub(super) fn heading(&mut self, text: &str) {
         self.0.push('\n');
         if !text.is_empty() {
@@ -58,7 +58,7 @@ impl ReportBuilder {
         }
     }
 
-    /// Appends `start` and the wrapped `text`. Its second and later lines are indented by the width of `start`.
+    /// Appends `start` and the wrapped `text`. The second and later lines are indented by the width of `start`.
     fn push_wrapped(&mut self, start: &str, text: &str) {
         let indent = text::width(start);
         let columns = MAX_LINE_WIDTH.saturating_sub(indent).max(20); // a long start must leave some room for the text

@@ -9,17 +9,19 @@ use crate::tracker::input::{RequestTiming, Scope};
 use crate::tracker::record::{ObservedEnd, Presence, Record};
 use crate::tracker::{Event, EventKind, SessionTracker};
 
-/// The maximum number of events, not counting permanent ones (first seen, ended). The report omits the oldest.
-const MAX_EVENTS: usize = 100;
+/// The maximum number of lines for events, not counting permanent events (first seen, ended). The oldest events have no
+/// line.
+const MAX_EVENT_LINES: usize = 100;
 /// The maximum number of request ids in one row of failed polls.
 const MAX_REQUEST_IDS: usize = 6;
 
-/// Writes the responses that bound the end, the number of polls, the longest gap between them, and the successor.
+/// Writes the responses that bound the end, the number of responses, the longest gap between two responses, and the
+/// successor.
 pub(super) fn responses_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let response_interval =
         |at: RequestTiming| format_interval(tracker.clock().at(at.sent), tracker.clock().at(at.received));
     report.heading("Observed, each reply from its request to its arrival");
-    report.optional_field("first reply", record.first().map(response_interval));
+    report.optional_field("first reply", record.first_response().map(response_interval));
     let ended = record.ended.as_ref();
     report.optional_field("last alive", record.last_alive().map(response_interval));
     report.optional_field("first ended", ended.map(|ended| response_interval(ended.first_response)));
@@ -56,7 +58,7 @@ fn describe_end(record: &Record, ended: &ObservedEnd) -> String {
 
 /// Describes the number of responses about the session and the period that they cover.
 fn describe_polls(record: &Record, format_moment: impl Fn(Moment) -> String) -> String {
-    match (record.responses, record.first(), record.last()) {
+    match (record.responses, record.first_response(), record.last_response()) {
         (0, ..) => "no reply about it".into(),
         (1, Some(first), _) => format!("1 reply, {}", format_moment(first.received)),
         (count, Some(first), Some(last)) => {
@@ -66,12 +68,12 @@ fn describe_polls(record: &Record, format_moment: impl Fn(Moment) -> String) -> 
     }
 }
 
-/// Writes the events of the session, and those without a session that concern it.
+/// Writes the events of the session, and the events without a session that concern this session.
 pub(super) fn events_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let mut events: Vec<&Event> = tracker.newest_events(&record.id).map(|(_, event)| event).collect();
     events.reverse();
     let evictable_count = events.iter().filter(|event| !event.kind.is_permanent()).count();
-    let omitted_count = evictable_count.saturating_sub(MAX_EVENTS);
+    let omitted_count = evictable_count.saturating_sub(MAX_EVENT_LINES);
     let mut left_to_omit = omitted_count;
     events.retain(|event| {
         let is_kept = event.kind.is_permanent() || left_to_omit == 0;
@@ -117,8 +119,8 @@ pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTrac
     if rows.is_empty() {
         return;
     }
-    let bound = if kept.len() < MAX_FAILURES { "" } else { ", of the newest that are kept" };
-    report.heading(&format!("Failed polls{bound}"));
+    let limit_note = if kept.len() < MAX_FAILURES { "" } else { ", of the newest that are kept" };
+    report.heading(&format!("Failed polls{limit_note}"));
     let lines: Vec<(String, String)> = rows.iter().filter_map(|row| failure_line(tracker, row)).collect();
     report.dated_lines(&lines);
 }
@@ -129,11 +131,12 @@ pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTrac
 /// first one that reports its end: polls of lists if the newest response is from a list, and any poll if its failure
 /// affects all requests.
 fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
-    let is_while_watched = record.first().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
-        && record
-            .ended
-            .as_ref()
-            .is_none_or(|ended| failure.at.sent.boot <= ended.first_response.received.boot);
+    let is_while_watched =
+        record.first_response().is_none_or(|first| first.sent.boot <= failure.at.received.boot)
+            && record
+                .ended
+                .as_ref()
+                .is_none_or(|ended| failure.at.sent.boot <= ended.first_response.received.boot);
     match &failure.scope {
         Scope::Session(id) => *id == record.id || failure.error.affects_all_requests() && is_while_watched,
         Scope::List(_) => is_while_watched && (record.is_from_list || failure.error.affects_all_requests()),
@@ -158,12 +161,12 @@ fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(Strin
     let omitted = requests.len().saturating_sub(MAX_REQUEST_IDS);
     requests.truncate(MAX_REQUEST_IDS);
     let more = if omitted > 0 { format!(" and {omitted} more") } else { String::new() };
-    let requests = match requests.len() {
+    let requests_text = match requests.len() {
         0 => String::new(),
         1 => format!(" [request {}]", requests.concat()),
         _ => format!(" [requests {}{more}]", requests.join(", ")),
     };
-    Some((when, format!("{repeats}{list}{}{requests}", first.error.description())))
+    Some((when, format!("{repeats}{list}{}{requests_text}", first.error.description())))
 }
 
 fn error_with_request_id(error: &ApiError) -> String {

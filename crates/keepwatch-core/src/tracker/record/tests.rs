@@ -42,13 +42,17 @@ fn overdue_needs_request_sent_after_expiry() {
         assert_eq!(time_left(&before_expiry, now), expected, "{now}");
     }
     let at_expiry = record(Status::Running, "12:10:00");
-    assert_eq!(time_left(&at_expiry, "12:10:05"), TimeLeft::Expiring, "sent at the expiry, not after it");
+    assert_eq!(
+        time_left(&at_expiry, "12:10:05"),
+        TimeLeft::Expiring,
+        "a request sent at the expiry, not after it, proves nothing"
+    );
     let after_expiry = record(Status::Running, "12:10:00.100");
     assert_eq!(time_left(&after_expiry, "12:10:00.900"), TimeLeft::Overdue(secs(1)));
     assert_eq!(
         time_left(&after_expiry, "13:10:00"),
         TimeLeft::Overdue(secs(1)),
-        "counts only up to the newest request"
+        "the overrun counts only up to the newest request"
     );
     let later = record(Status::Running, "12:11:05.900");
     assert_eq!(time_left(&later, "12:11:06"), TimeLeft::Overdue(secs(65)));
@@ -56,17 +60,17 @@ fn overdue_needs_request_sent_after_expiry() {
 
 #[test]
 fn all_countdowns_change_together() {
-    let mut other = record(Status::Running, "12:00:00");
-    other.session.as_mut().unwrap().expires = Some(time("12:10:00.750"));
-    let first = record(Status::Running, "12:00:00");
+    let mut fractional = record(Status::Running, "12:00:00");
+    fractional.session.as_mut().unwrap().expires = Some(time("12:10:00.750"));
+    let whole = record(Status::Running, "12:00:00");
     for now in ["12:05:00", "12:05:00.249", "12:05:00.251", "12:05:00.751", "12:05:00.999"] {
         assert_eq!(
-            (time_left(&first, now), time_left(&other, now)),
+            (time_left(&whole, now), time_left(&fractional, now)),
             (TimeLeft::Remaining(secs(300)), TimeLeft::Remaining(secs(300))),
             "{now}"
         );
     }
-    assert_eq!(time_left(&other, "12:05:01"), TimeLeft::Remaining(secs(299)));
+    assert_eq!(time_left(&fractional, "12:05:01"), TimeLeft::Remaining(secs(299)));
 }
 
 #[test]
@@ -109,7 +113,7 @@ fn extreme_timestamps_do_not_panic() {
 fn age_stops_at_the_end() {
     let mut record = record(Status::Running, "12:00:00");
     assert_eq!(record.age(time("12:00:59.900")), Some(secs(59)));
-    assert_eq!(record.age(time("11:59:59")), None, "the start is in the future");
+    assert_eq!(record.age(time("11:59:59")), None, "a session has no age before its start");
     record.session.as_mut().unwrap().status = Status::Completed;
     record.session.as_mut().unwrap().ended = Some(time("12:04:00"));
     let when = TimeInterval { earliest: None, latest: time("12:04:00") };

@@ -13,17 +13,17 @@ use crate::tracker::input::RequestTiming;
 use crate::tracker::server_clock::{ServerClock, TimeInterval};
 use crate::tracker::traffic::TrafficTransition;
 
-/// A response about a session, or a run of identical responses: its times and its source.
+/// The times and the source of a response about a session, or of a series of identical responses.
 #[derive(Clone, Debug)]
 pub(in crate::tracker) struct SessionResponse {
-    /// The times between which the API determined the response; for a run, the newest one. For a response from a cache, both
+    /// The times between which the API determined the response; for a series, the newest one. For a response from a cache, both
     /// are earlier than those of the request.
     pub(in crate::tracker) at: Arc<RequestTiming>,
     /// The moment at which the response was received.
     pub(in crate::tracker) now: Moment,
     /// True if the response is a list.
     pub(in crate::tracker) is_from_list: bool,
-    /// For a run: the number of responses, and the longest gap between two consecutive ones.
+    /// For a series: the number of responses, and the longest gap between two consecutive ones.
     pub(in crate::tracker) repeats: Option<(u64, Duration)>,
 }
 
@@ -54,7 +54,7 @@ pub(in crate::tracker) struct UpdateOutcome {
 
 impl Record {
     /// Applies a response. Returns `None` if the response is stale: its request was sent before the request of the
-    /// newest response.
+    /// newest response, or before the first request of the current period in which the API does not know the session.
     pub(in crate::tracker) fn apply_response(
         &mut self,
         response: SessionResponse,
@@ -68,7 +68,8 @@ impl Record {
             Presence::NotFound(not_found) => Some(not_found.since),
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
         };
-        if self.last().into_iter().chain(not_found_since).any(|known| at.sent.mono < known.sent.mono) {
+        if self.last_response().into_iter().chain(not_found_since).any(|known| at.sent.mono < known.sent.mono)
+        {
             return None;
         }
         self.responses = self.responses.saturating_add(repeats.map_or(1, |(count, _)| count));
@@ -131,8 +132,8 @@ impl Record {
         Some(outcome)
     }
 
-    /// Measures the gap since the previous response. For a run of responses, `longest` is its longest gap and replaces
-    /// the measured one.
+    /// Measures the gap since the previous response. For a series of responses, `longest` is the longest gap and
+    /// replaces the measured one.
     fn measure_gap(&mut self, at: &RequestTiming, longest: Option<Duration>) {
         let Some(last) = &self.last_response else { return };
         let gap = longest.unwrap_or_else(|| at.received.since(last.sent));
@@ -172,7 +173,8 @@ impl Record {
         }
     }
 
-    /// Adds an event for each difference between two responses, except for the end and the traffic.
+    /// Adds an event for each difference between two responses, except for the end and the traffic. Also adds an event
+    /// if the session was not found before.
     #[expect(clippy::too_many_arguments, reason = "two responses and their context")]
     fn detect_changes(
         &self,
@@ -195,7 +197,7 @@ impl Record {
                     outcome.events.push((interval, EventKind::Contradicted { from, to }));
                 }
                 (Phase::Alive | Phase::Unknown, Phase::Ended) => {} // `record_end` adds the event
-                // Both statuses are before the end, or both are final.
+                // Both statuses are before the end, or both are after it.
                 _ => outcome.events.push((interval, EventKind::StatusChanged { from, to })),
             }
         }
@@ -221,7 +223,7 @@ impl Record {
         let observed_between = self.last_alive.as_ref().map(|_| widened);
         let plausible_ended_at =
             session.ended.filter(|ended| session.started.is_none_or(|started| started <= *ended));
-        let (narrowed, ended_at_fits) = widened.clamp_to(plausible_ended_at);
+        let (narrowed, ended_at_fits) = widened.narrowed_to(plausible_ended_at);
         let when = if ended_at_fits { narrowed } else { between };
         self.ended =
             Some(Box::new(ObservedEnd { when, ended_at_fits, observed_between, first_response: at }));
@@ -294,7 +296,7 @@ impl Record {
         }
     }
 
-    /// Updates whether the session is overdue, and adds an event if it becomes so.
+    /// Updates `is_overdue`, and adds an event if the session becomes overdue.
     fn update_overdue(
         &mut self,
         session: &Session,
@@ -333,7 +335,7 @@ impl Record {
                 }
                 Presence::Unlisted { since: *since, confirmed: true }
             }
-            _ => Presence::Present, // not unlisted before, or no longer
+            _ => Presence::Present, // the session was not unlisted, or no longer is
         };
     }
 }

@@ -13,7 +13,7 @@ fn timing(sent: Moment, received: Moment, date: &str) -> RequestTiming {
 }
 
 #[test]
-fn own_clock_is_kept_if_dates_agree() {
+fn own_clock_is_kept_if_date_allows_it() {
     let mut clock = ServerClock::default();
     clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
     assert_eq!(clock.at(moment("12:00:10.500", 10_500)), time("12:00:10.500"));
@@ -28,7 +28,10 @@ fn small_drift_changes_nothing() {
         (clock.observe(&timing(at, at, date)), clock.at(at))
     };
     assert!(observe("12:00:00.500", 500, "12:00:00").0);
-    assert!(observe("12:00:01.500", 1_500, "12:00:01").0, "two responses agree");
+    assert!(
+        observe("12:00:01.500", 1_500, "12:00:01").0,
+        "the second agreeing response confirms the estimate, which is a change"
+    );
     assert_eq!(observe("12:00:02.509", 2_500, "12:00:02"), (false, time("12:00:02.500")));
     assert_eq!(observe("12:00:03.491", 3_500, "12:00:03"), (false, time("12:00:03.500")));
     assert_eq!(observe("12:00:04.510", 4_500, "12:00:04"), (true, time("12:00:04.510")));
@@ -56,7 +59,7 @@ fn three_contradicting_dates_restart_estimate() {
         assert_eq!(
             clock.at(moment(&sent_wall, sent)),
             time(&sent_wall),
-            "one or two dates may be from another machine"
+            "one or two contradicting dates do not move the estimate"
         );
     }
     clock.observe(&timing(moment("12:00:09", 9_000), moment("12:00:09.1", 9_100), "12:05:09"));
@@ -95,7 +98,11 @@ fn date_near_own_clock_is_accepted() {
     let mut clock = five_minutes_ahead();
     let before = clock.at(moment("12:00:03", 3_000));
     clock.observe(&timing(moment("12:00:03", 3_000), moment("12:00:03.1", 3_100), "12:09:03"));
-    assert_eq!(clock.at(moment("12:00:03", 3_000)), before);
+    assert_eq!(
+        clock.at(moment("12:00:03", 3_000)),
+        before,
+        "one date that contradicts the estimate and our clock changes nothing"
+    );
     clock.observe(&timing(moment("12:00:04", 4_000), moment("12:00:04.1", 4_100), "12:00:04"));
     assert_eq!(
         clock.at(moment("12:00:05", 5_000)),
@@ -160,14 +167,14 @@ fn change_lies_between_two_responses() {
     let when = TimeInterval::between(&clock, Some(&before), &after);
     assert_eq!(when, TimeInterval { earliest: Some(time("12:00:00")), latest: time("12:00:04") });
     assert_eq!(when.width(), Some(Duration::from_secs(4)));
-    assert_eq!(when.clamp_to(Some(time("12:00:02"))).0.width(), Some(Duration::ZERO));
-    assert_eq!(when.clamp_to(Some(time("12:00:05"))), (when, false));
-    assert_eq!(when.clamp_to(Some(time("11:59:59"))), (when, false));
+    assert_eq!(when.narrowed_to(Some(time("12:00:02"))).0.width(), Some(Duration::ZERO));
+    assert_eq!(when.narrowed_to(Some(time("12:00:05"))), (when, false));
+    assert_eq!(when.narrowed_to(Some(time("11:59:59"))), (when, false));
     assert_eq!(TimeInterval::between(&clock, None, &after).earliest, None);
 }
 
-/// A request: the pause before it, its duration, the share of the duration before the server wrote the date (in
-/// percent), and the step of the wall clock before it. Times are in milliseconds.
+/// A request: the pause before it, its duration, the percentage of the duration that had passed when the server wrote
+/// the date, and the step of the wall clock before the request. Times are in milliseconds.
 type Round = (u64, u64, u64, i64);
 
 fn rounds() -> impl Strategy<Value = Vec<Round>> {
@@ -177,17 +184,17 @@ fn rounds() -> impl Strategy<Value = Vec<Round>> {
 
 /// Returns the estimate and the timings after these rounds. The server's clock showed noon plus `ahead` at our boot.
 fn simulate_responses(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<RequestTiming>) {
-    let (mut clock, mut boot, mut wall) = (ServerClock::default(), 1000_u64, 0_i64);
+    let (mut clock, mut boot, mut wall_offset) = (ServerClock::default(), 1000_u64, 0_i64);
     let mut timings = Vec::new();
-    for (pause, duration, share, step) in rounds {
-        wall += step;
+    for (pause, duration, percentage, step) in rounds {
+        wall_offset += step;
         let at = |boot: u64| Moment {
-            wall: time("12:00:00") + TimeDelta::milliseconds(i64::try_from(boot).unwrap() + wall),
+            wall: time("12:00:00") + TimeDelta::milliseconds(i64::try_from(boot).unwrap() + wall_offset),
             mono: Duration::from_millis(boot),
             boot: Duration::from_millis(boot),
         };
         let sent = boot + pause;
-        let (received, written) = (sent + duration, sent + duration * share / 100);
+        let (received, written) = (sent + duration, sent + duration * percentage / 100);
         let second = true_server_time(ahead, written).timestamp();
         let date = Timestamp::from_timestamp(second, 0);
         let timing = RequestTiming { sent: at(sent), received: at(received), date, age: Duration::ZERO };
@@ -217,24 +224,24 @@ proptest! {
         }
         // A request takes up to 9 s, a date is rounded by up to 1 s, and 1 s is a margin.
         let is_too_wide = rounds.len() > 1 && clock.uncertainty() > Duration::from_secs(11);
-        prop_assert!(!is_too_wide, "uncertainty exceeds the longest request plus two seconds: {:?}", clock.uncertainty());
+        prop_assert!(!is_too_wide, "the uncertainty is at most the longest request plus two seconds: {:?}", clock.uncertainty());
     }
 
     #[test]
     fn interval_contains_the_true_time(
         ahead in -4_000_000_i64..4_000_000,
         rounds in rounds(),
-        share in 0_u64..=100,
+        percentage in 0_u64..=100,
     ) {
         let (clock, timings) = simulate_responses(ahead, &rounds);
         let (Some(after), before) = (timings.last(), timings.iter().rev().nth(1)) else { unreachable!() };
         let millis = |moment: Moment| u64::try_from(moment.boot.as_millis()).unwrap();
         let (from, to) = (before.map_or(0, |before| millis(before.sent)), millis(after.received));
-        let truth = true_server_time(ahead, from + (to - from) * share / 100);
+        let truth = true_server_time(ahead, from + (to - from) * percentage / 100);
         let when = TimeInterval::between(&clock, before, after).widened(clock.uncertainty());
         prop_assert!(when.earliest.is_none_or(|earliest| earliest <= truth) && truth <= when.latest);
         prop_assert_eq!(when.earliest.is_some(), before.is_some());
-        let (narrowed, lies_inside) = when.clamp_to(Some(truth));
+        let (narrowed, lies_inside) = when.narrowed_to(Some(truth));
         prop_assert!(lies_inside && narrowed.width() == Some(Duration::ZERO));
     }
 }

@@ -57,7 +57,7 @@ impl SessionTracker {
         }
     }
 
-    /// Returns the reason for a session's end or unusual state, or `None` while there is nothing to explain.
+    /// Returns the verdict on a session's end or unusual state, or `None` while there is nothing to explain.
     #[must_use]
     pub fn verdict(&self, id: &SessionId) -> Option<Verdict> {
         self.evidence(id)?.verdict()
@@ -73,19 +73,19 @@ impl SessionTracker {
         self.evidence_from_fields(session).verdict()
     }
 
-    /// Returns all events, in the order in which the tracker learned them.
+    /// Returns the timeline: the events, in the order in which the tracker learned of them.
     #[must_use]
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
     }
 
-    /// Returns the events of a session, newest first. They include the events without a session, such as failing polls,
-    /// up to the first response that reports the session's end.
+    /// Returns the events of a session, newest first. Includes the events without a session, such as failing polls, up
+    /// to the first response that reports the session's end.
     pub fn newest_events<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let ended = self.records.get(id).and_then(|record| record.ended.as_ref());
         let end_seen_at = ended.map(|ended| self.clock.at(ended.first_response.received));
         self.timeline.newest_first(id).filter(move |(_, event)| {
-            // The report of an end cluster has no session id, and comes after the ends of its sessions.
+            // The event of an end cluster has no session id, and comes after the ends of its sessions.
             let concerns_session =
                 event.id.is_some() || matches!(event.kind, EventKind::EndedTogether { .. });
             concerns_session || end_seen_at.is_none_or(|end_seen_at| event.learned_at <= end_seen_at)
@@ -109,7 +109,7 @@ impl SessionTracker {
         self.records.values().map(Box::as_ref)
     }
 
-    /// Returns the change counters. Equal counters mean that nothing changed in between.
+    /// Returns the change counters. Equal counters mean that nothing that they cover changed in between.
     #[must_use]
     pub fn change_counters(&self) -> ChangeCounters {
         self.changes

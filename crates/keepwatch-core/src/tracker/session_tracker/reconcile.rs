@@ -22,7 +22,7 @@ const MIN_LISTS_MISSED: u64 = 8;
 impl SessionTracker {
     /// Applies a list, which should contain all sessions of its status.
     ///
-    /// A session of this status that is missing from the list becomes unlisted. That is not an event yet: the poller
+    /// A session of this status that is missing from the list becomes unlisted. That causes no event yet: the poller
     /// first requests the session by its id.
     pub(super) fn apply_list(
         &mut self,
@@ -53,10 +53,10 @@ impl SessionTracker {
             let is_missing_from_list = record.last_list_number != list_number
                 && record.status() == Some(&status)
                 && record.presence == Presence::Present
-                && record.last().is_some_and(|last| last.sent.mono < at.sent.mono);
+                && record.last_response().is_some_and(|last| last.sent.mono < at.sent.mono);
             if is_missing_from_list {
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
-                applied.changed_silently = true;
+                applied.must_be_stored = true;
             }
             let has_unknown_status = record.phase() == Phase::Unknown && !record.is_final();
             let has_left_all_lists = has_unknown_status
@@ -68,7 +68,7 @@ impl SessionTracker {
         }
     }
 
-    /// Applies a 404 or 410 for a session, received `now`. The first one in a row is an event.
+    /// Applies a 404 or 410 for a session, received `now`. The first one in a row causes an event.
     pub(super) fn apply_not_found(
         &mut self,
         at: RequestTiming,
@@ -79,7 +79,7 @@ impl SessionTracker {
         applied: &mut AppliedChanges,
     ) {
         let Some(record) = self.records.get_mut(id) else { return };
-        if record.last().is_some_and(|last| at.sent.mono < last.sent.mono) {
+        if record.last_response().is_some_and(|last| at.sent.mono < last.sent.mono) {
             return;
         }
         record.failure_streak = None;

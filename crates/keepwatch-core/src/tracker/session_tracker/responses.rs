@@ -17,8 +17,8 @@ use crate::tracker::record::{Change, Presence, Record, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
 impl SessionTracker {
-    /// Applies a response with sessions. For a run of identical responses, `repeats` has their number and the longest
-    /// gap between two consecutive ones.
+    /// Applies a response with sessions. For a series of identical responses, `repeats` has their number and the
+    /// longest gap between two consecutive ones.
     pub(super) fn apply_response(
         &mut self,
         at: RequestTiming,
@@ -59,10 +59,10 @@ impl SessionTracker {
         let now = response.now;
         let record = get_or_insert_record(&mut self.records, &mut self.ids, &id);
         record.last_list_number = list_number.unwrap_or(record.last_list_number);
-        let (is_first, was_final) = (record.session.is_none(), record.is_final());
+        let (is_first_response, was_final) = (record.session.is_none(), record.is_final());
         let Some(outcome) = record.apply_response(response, session, &self.clock, self.owner_key.as_ref())
         else {
-            applied.changed_silently = true; // the response is stale
+            applied.must_be_stored = true; // the response is stale
             return;
         };
         let (has_ended, is_evictable) = (record.ended.is_some(), record.is_final() && !record.is_named);
@@ -93,7 +93,7 @@ impl SessionTracker {
         if outcome.is_newly_ended {
             self.count_if_short(&id);
             self.link_successor(&id, now, applied);
-        } else if is_first {
+        } else if is_first_response {
             self.link_predecessor(&id, now, applied);
         }
         self.update_alerts(&id, now, applied);
@@ -110,7 +110,7 @@ impl SessionTracker {
         }
     }
 
-    /// Counts a session that ended, if it was short and is not counted yet.
+    /// Counts a session that ended, if it was short. Checks each session once.
     fn count_if_short(&mut self, id: &SessionId) {
         let Some(record) = self.records.get_mut(id) else { return };
         if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_checked_for_short)
@@ -132,7 +132,7 @@ impl SessionTracker {
         }
     }
 
-    /// Links a new session, as successor, to a session with the same metadata that has just ended.
+    /// Links a new session, as successor, to a session with the same metadata that ended shortly before.
     fn link_predecessor(&mut self, id: &SessionId, now: Moment, applied: &mut AppliedChanges) {
         let Some(session) = self.records.get(id).and_then(|record| record.session.as_ref()) else { return };
         let Some((metadata, created)) =
@@ -162,7 +162,7 @@ impl SessionTracker {
     }
 }
 
-/// Returns the record of a session. Creates it, as that of a session that the user did not name, if it is missing.
+/// Returns the record of a session. If the tracker has no record, creates one for a session that the user did not name.
 pub(super) fn get_or_insert_record<'r>(
     records: &'r mut IndexMap<SessionId, Box<Record>>,
     ids: &mut BTreeSet<SessionId>,

@@ -77,10 +77,10 @@ fn apply(tracker: &mut SessionTracker, input: Input) -> Vec<EventKind> {
     tracker.apply(input).events.into_iter().map(|event| event.kind).collect()
 }
 
-/// Returns the first event of a session that has not ended. The time left is `left` seconds if it is running.
-fn first_seen(status: Status, left: f64) -> EventKind {
-    let left = (status == Status::Running).then_some(Duration::from_secs_f64(left));
-    EventKind::FirstSeen { status, time_left: left, ended_at: None }
+/// Returns the first event of a session that has not ended. A running session has `seconds_left` seconds left.
+fn first_seen(status: Status, seconds_left: f64) -> EventKind {
+    let time_left = (status == Status::Running).then_some(Duration::from_secs_f64(seconds_left));
+    EventKind::FirstSeen { status, time_left, ended_at: None }
 }
 
 /// Returns the names of events.
@@ -96,12 +96,12 @@ fn presence<'a>(tracker: &'a SessionTracker, text: &str) -> &'a Presence {
 fn named_session_is_first_seen_once() {
     let mut tracker = tracker_with_named(&["a"]);
     assert_eq!(presence(&tracker, "a"), &Presence::NoResponseYet);
-    let first = apply(&mut tracker, session_response(1.0, 1.2, session("a", Status::Running)));
-    assert_eq!(first, [first_seen(Status::Running, 898.8)]);
+    let events = apply(&mut tracker, session_response(1.0, 1.2, session("a", Status::Running)));
+    assert_eq!(events, [first_seen(Status::Running, 898.8)]);
     assert_eq!(apply(&mut tracker, session_response(4.0, 4.2, session("a", Status::Running))), []);
     let record = tracker.get(&id("a")).unwrap();
     assert_eq!(
-        (record.first(), record.last(), record.responses),
+        (record.first_response(), record.last_response(), record.responses),
         (Some(request_timing(1.0, 1.2)), Some(request_timing(4.0, 4.2)), 2)
     );
 }
@@ -115,7 +115,7 @@ fn stale_response_is_ignored() {
     assert_eq!(apply(&mut tracker, not_found_response("a", 3.0, 9.0)), []);
     let record = tracker.get(&id("a")).unwrap();
     assert_eq!((record.status(), record.ended.is_some()), (Some(&Status::Completed), true));
-    assert_eq!(record.last(), Some(request_timing(4.0, 4.2)));
+    assert_eq!(record.last_response(), Some(request_timing(4.0, 4.2)));
     assert!(record.failure_streak.is_some(), "a stale response does not end a newer failure");
 }
 
@@ -148,10 +148,10 @@ fn end_lies_between_two_responses() {
 }
 
 #[test]
-fn first_seen_ended_has_no_observed_end() {
+fn first_seen_ended_causes_no_end_event() {
     let mut tracker = tracker_with_named(&["a", "b"]);
     let events = apply(&mut tracker, session_response(4.0, 4.2, ended_session("a", Status::Error, 2.0)));
-    assert_eq!(names(&events), ["first_seen", "flagged"], "its end was not observed");
+    assert_eq!(names(&events), ["first_seen", "flagged"], "an end before the first response is no event");
     tracker.apply(session_response(4.0, 4.2, session("b", Status::Completed)));
     let (a, b) = (tracker.get(&id("a")).unwrap(), tracker.get(&id("b")).unwrap());
     assert_eq!(a.ended.as_ref().unwrap().when, TimeInterval { earliest: Some(at(2.0)), latest: at(2.0) });
@@ -192,7 +192,7 @@ fn retracted_end_is_contradicted() {
     assert_eq!(
         changed,
         [EventKind::StatusChanged { from: Status::Error, to: Status::TimedOut }],
-        "the kind of end changed"
+        "a change between final statuses is no second end"
     );
     assert_eq!(
         tracker.get(&id("a")).unwrap().ended.as_ref().unwrap().first_response,
@@ -227,7 +227,7 @@ fn unlisted_session_is_confirmed_then_returns() {
 }
 
 #[test]
-fn unlisted_session_is_resolved_to_its_end() {
+fn unlisted_session_is_resolved_by_request() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     tracker.apply(list_response(List::Running, 1.0, 1.2, &["a", "b"]));
     tracker.apply(list_response(List::Running, 4.0, 4.2, &[]));
@@ -257,7 +257,7 @@ fn unlisted_sessions_are_evicted_oldest_first() {
     assert_eq!(
         (tracker.evictable_unlisted.len(), tracker.len()),
         (List::MAX_UNLISTED, List::MAX_UNLISTED + 2),
-        "besides the unlisted sessions: the named one, and the one that ended"
+        "the limit does not count the named session and the one that ended"
     );
     assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
 }
@@ -296,7 +296,7 @@ fn unlisted_unknown_statuses_are_bounded() {
         tracker.apply(running(seconds, &odd));
     }
     assert_eq!(tracker.len(), odd.len(), "listed sessions stay");
-    // Ten lists: more than the sessions may miss.
+    // Ten lists are more than `MIN_LISTS_MISSED`.
     for seconds in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
         tracker.apply(running(seconds, &[]));
     }
@@ -478,7 +478,7 @@ fn failure_of_one_session_concerns_no_other() {
     assert_eq!(
         tracker.health().current_error(),
         Some(&ApiErrorKind::Timeout.into()),
-        "the newest poll is the failed one, so its error is current"
+        "the error of the newest poll is current"
     );
     tracker.apply(session_response(9.5, 9.6, session("b", Status::Running)));
     assert_eq!(tracker.health().current_error(), None);
@@ -501,7 +501,7 @@ fn any_success_ends_failure_of_all() {
     assert_eq!(
         tracker.health().failure_streak.as_ref().unwrap().count,
         1,
-        "polls in flight together count once"
+        "polls that are in flight together count once"
     );
     assert_eq!(
         apply(&mut tracker, failed_request(Scope::Session(id("b")), 7.0, 7.1, connection_refused())),
@@ -524,7 +524,7 @@ fn error_response_proves_api_reachable() {
     tracker.apply(failed_request(Scope::Session(id("b")), 0.0, 2.0, ApiErrorKind::Server(500)));
     assert!(
         tracker.health().failure_streak.is_some(),
-        "the request with a response was sent before the failure"
+        "a response to a request sent before the failure proves nothing"
     );
     tracker.apply(failed_request(Scope::Session(id("b")), 7.0, 7.1, ApiErrorKind::Server(500)));
     assert!(tracker.health().failure_streak.is_none());
@@ -620,7 +620,7 @@ fn past_failures_are_bounded() {
 }
 
 #[test]
-fn list_keeps_connect_fields() {
+fn list_keeps_connect_fields_but_not_owner() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let connect = Some(crate::session::ConnectFields { connect_url: true, ..Default::default() });
     let metadata = Some(Metadata::new(r#"{"name":"checkout"}"#));
@@ -690,7 +690,7 @@ fn not_found_session_is_not_idle() {
 }
 
 #[test]
-fn server_clock_step_is_reported_once() {
+fn server_clock_step_is_recorded_once() {
     let mut tracker = tracker_with_named(&["a"]);
     let mut steps = Vec::new();
     // The server is ten minutes ahead of our clock, and one hour more from the seventh response on.
@@ -724,7 +724,7 @@ fn end_alert_is_raised_once() {
         );
         let record = tracker.get(&id("a")).unwrap();
         assert_eq!(record.alerts.iter().map(|(alert, _)| *alert).collect::<Vec<_>>(), [Alert::Error]);
-        assert_eq!(record.raised_end_alerts.len(), 1, "it is stored once");
+        assert_eq!(record.raised_end_alerts.len(), 1, "an end alert is stored once");
     }
     let raised =
         tracker.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::AlertRaised(_)));
@@ -732,16 +732,18 @@ fn end_alert_is_raised_once() {
 }
 
 #[test]
-fn sleep_event_has_both_ends() {
+fn sleep_event_spans_the_sleep() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let events = tracker.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) }).events;
     assert_eq!(events[0].kind.name(), "slept");
     assert_eq!(events[0].when.width(), Some(Duration::from_secs(3600)));
-    assert_eq!(
-        tracker.apply(Input::TimePassed { now: moment(1.0) }),
-        AppliedChanges::default(),
-        "an earlier moment is harmless"
-    );
+}
+
+#[test]
+fn earlier_moment_changes_nothing() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(Input::Slept { from: moment(5.0), to: moment(3605.0) });
+    assert_eq!(tracker.apply(Input::TimePassed { now: moment(1.0) }), AppliedChanges::default());
 }
 
 #[test]
@@ -785,7 +787,17 @@ fn inputs_round_trip_through_json() {
             error: ApiErrorKind::Gone.into(),
             next: Some(moment(9.0)),
         },
-        Input::RequestFailed { at: timing, scope: Scope::Projects, error, next: None },
+        Input::ResponseRepeated {
+            at: timing,
+            scope: Scope::List(List::Running),
+            sessions: vec![session("a", Status::Running)],
+            malformed: 1,
+            responses: 7,
+            longest_gap: Duration::from_millis(3_100),
+        },
+        Input::RequestFailed { at: timing, scope: Scope::Projects, error: error.clone(), next: None },
+        Input::ReleaseRequested { at: moment(2.0), id: id("a") },
+        Input::ReleaseFailed { at: timing, id: id("a"), error, next: Some(moment(9.0)) },
         Input::ProjectsReceived { at: timing, projects: vec![project] },
         Input::Slept { from: moment(1.0), to: moment(2.0) },
         Input::TimePassed { now: moment(1.0) },
@@ -811,8 +823,9 @@ fn successor_listed_before_end_is_linked() {
         malformed: 0,
     };
     tracker.apply(listed(1.0, vec![session_with_metadata("old", Status::Running, 0.0)]));
-    let new = apply(&mut tracker, listed(4.0, vec![session_with_metadata("new", Status::Running, 3.5)]));
-    assert_eq!(names(&new), ["first_seen"]);
+    let first_events =
+        apply(&mut tracker, listed(4.0, vec![session_with_metadata("new", Status::Running, 3.5)]));
+    assert_eq!(names(&first_events), ["first_seen"]);
     let end = Session { ended: Some(at(3.0)), ..session_with_metadata("old", Status::Completed, 0.0) };
     let ended = tracker.apply(session_response(4.2, 4.3, end)).events;
     let last = ended.last().unwrap();
@@ -829,10 +842,10 @@ fn successor_with_future_creation_appears_now() {
         1.1,
         Session { ended: Some(at(0.9)), ..session_with_metadata("old", Status::Completed, 0.0) },
     ));
-    let new =
+    let events =
         tracker.apply(session_response(4.0, 4.1, session_with_metadata("new", Status::Running, 90.0))).events;
-    assert_eq!(new[1].kind.name(), "successor");
-    assert_eq!(new[1].when, TimeInterval { earliest: Some(at(4.1)), latest: at(4.1) });
+    assert_eq!(events[1].kind.name(), "successor");
+    assert_eq!(events[1].when, TimeInterval { earliest: Some(at(4.1)), latest: at(4.1) });
 }
 
 #[test]
@@ -899,7 +912,7 @@ fn pending_list_failure_is_separate() {
     assert_eq!(
         tracker.health().last_success,
         Some(request_timing(12.0, 12.1)),
-        "the running sessions are fresh"
+        "a failure of the pending list does not keep the running sessions from being fresh"
     );
     assert!(tracker.health().failure_streak.as_ref().unwrap().sentence().contains("pending sessions"));
     // A failure of the running list replaces that of the pending list, but not the other way round.
@@ -921,15 +934,15 @@ fn pending_list_failure_is_separate() {
 fn repeated_end_is_counted_once() {
     let mut tracker = tracker_with_named(&["a"]);
     let with_keep_alive = |session: Session| Session { keep_alive: Some(true), ..session };
-    let mut alerts = 0;
+    let mut alert_count = 0;
     for round in 0..5 {
         let now = f64::from(round) * 2.0 + 5.0;
         tracker.apply(session_response(now, now + 0.1, with_keep_alive(session("a", Status::Running))));
         let end = with_keep_alive(ended_session("a", Status::Completed, now + 0.5));
         let events = apply(&mut tracker, session_response(now + 1.0, now + 1.1, end));
-        alerts += events.iter().filter(|kind| matches!(kind, EventKind::AlertRaised(_))).count();
+        alert_count += events.iter().filter(|kind| matches!(kind, EventKind::AlertRaised(_))).count();
     }
-    assert_eq!((tracker.short_sessions().sessions, alerts), (1, 1));
+    assert_eq!((tracker.short_sessions().sessions, alert_count), (1, 1));
     assert_eq!(tracker.get(&id("a")).unwrap().alerts.len(), 1, "the alert is still active");
 }
 

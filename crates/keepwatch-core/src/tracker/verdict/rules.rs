@@ -12,11 +12,11 @@ use crate::tracker::server_clock::TimeInterval;
 /// The position of an end relative to the expiry, and the distance between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RelativeToExpiry {
-    /// More than [`NEAR_EXPIRY`] before it, by at least this much.
+    /// At least this long before the expiry, which is more than [`NEAR_EXPIRY`].
     Before(Duration),
-    /// Within [`NEAR_EXPIRY`] of it, by at most this much.
+    /// At most this long before or after the expiry, which is at most [`NEAR_EXPIRY`].
     Near(Duration),
-    /// More than [`NEAR_EXPIRY`] after it, by at least this much.
+    /// At least this long after the expiry, which is more than [`NEAR_EXPIRY`].
     After(Duration),
     /// Unknown, because the estimate of the end is too wide.
     Uncertain,
@@ -25,7 +25,7 @@ pub(super) enum RelativeToExpiry {
 /// The bounds of a session's end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndEstimate {
-    /// The earliest possible end, or `None` if only the latest is known.
+    /// The earliest possible end, or `None` if only the latest possible end is known.
     pub(super) earliest: Option<Timestamp>,
     /// The latest possible end.
     pub(super) latest: Timestamp,
@@ -52,8 +52,8 @@ impl Evidence {
         facts.sort_unstable();
         facts.dedup();
         let end_cluster = self.end_cluster.clone().filter(|_| self.can_join_cluster());
-        let is_ended_at_contradicted = has_ended && self.ended.is_some() && self.valid_ended_at().is_none();
-        Some(Verdict { cause, confidence, facts, duration, is_ended_at_contradicted, end_cluster })
+        let has_impossible_ended_at = has_ended && self.ended.is_some() && self.valid_ended_at().is_none();
+        Some(Verdict { cause, confidence, facts, duration, has_impossible_ended_at, end_cluster })
     }
 
     /// Returns true if the session can belong to an [`EndCluster`](super::EndCluster): `COMPLETED`, with a valid
@@ -145,8 +145,8 @@ impl Evidence {
         }
     }
 
-    /// Returns the age at the end if it matches [`NEVER_CONNECTED`] and no proxy bytes are known. Proxy bytes would
-    /// show that a client was connected. Adds the facts that this result rests on to `facts`.
+    /// Returns the age at the end if that age matches [`NEVER_CONNECTED`] and no proxy bytes are known. Proxy bytes
+    /// would show that a client was connected. Adds the facts that this result rests on to `facts`.
     fn age_if_never_connected(&self, end: Option<EndEstimate>, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = end.filter(|end| end.fact == Fact::EndedAt)?;
         let age = end.latest.signed_duration_since(self.created?).to_std().ok()?;
@@ -175,7 +175,7 @@ impl Evidence {
         let ended = self.ended?;
         let is_after_start = self.started.is_none_or(|started| started <= ended);
         let is_before_response = self.latest_possible_end.is_none_or(|latest| ended <= latest);
-        let is_in_interval = self.observed_between.is_none_or(|interval| interval.clamp_to(Some(ended)).1);
+        let is_in_interval = self.observed_between.is_none_or(|interval| interval.narrowed_to(Some(ended)).1);
         (is_after_start && is_before_response && is_in_interval).then_some(ended)
     }
 
@@ -195,7 +195,7 @@ impl Evidence {
 }
 
 impl RelativeToExpiry {
-    /// Returns the time left until the expiry, if the end is certainly long before it.
+    /// Returns the time left until the expiry, if the end is certainly more than [`NEAR_EXPIRY`] before it.
     fn unused(self) -> Option<Duration> {
         match self {
             Self::Before(left) => Some(left),

@@ -66,7 +66,7 @@ fn name_and_confidence(evidence: &Evidence) -> (&'static str, Confidence) {
 
 #[test]
 fn upper_bound_alone_cannot_prove_timeout() {
-    let end = |latest| EndEstimate { earliest: None, latest: at(latest), fact: Fact::EndedAt };
+    let end = |latest| EndEstimate { earliest: None, latest: at(latest), fact: Fact::ResponsesAroundEnd };
     let time_before = |latest| match end(latest).relative_to(at(TIMEOUT)) {
         RelativeToExpiry::Before(left) => Some(left),
         RelativeToExpiry::Uncertain => None,
@@ -80,7 +80,7 @@ fn upper_bound_alone_cannot_prove_timeout() {
 }
 
 #[test]
-fn five_seconds_around_expiry_count_as_timeout() {
+fn five_seconds_around_expiry_count_as_expiry() {
     for (ended, name) in [
         (TIMEOUT - 5001, "keep_alive_ended_early"),
         (TIMEOUT - 5000, "completed_at_expiry"),
@@ -88,7 +88,7 @@ fn five_seconds_around_expiry_count_as_timeout() {
         (TIMEOUT + 5000, "completed_at_expiry"),
         (TIMEOUT + 5001, "ended_past_expiry"),
     ] {
-        assert_eq!(name_and_confidence(&completed(ended, Some(true))).0, name, "{ended} ms");
+        assert_eq!(name_and_confidence(&completed(ended, Some(true))).0, name, "ended at {ended} ms");
     }
     assert_eq!(name_and_confidence(&completed(TIMEOUT - 5001, Some(false))).0, "disconnected_or_closed");
     assert_eq!(name_and_confidence(&completed(TIMEOUT - 5000, Some(false))).0, "completed_at_expiry");
@@ -154,9 +154,9 @@ fn missing_ended_at_uses_observed_interval() {
     ] {
         assert_eq!(name_and_confidence(&observed(earliest, latest)), verdict, "{earliest} to {latest}");
     }
-    let gap = observed(9 * SECOND, 609 * SECOND).verdict().unwrap();
+    let verdict = observed(9 * SECOND, 609 * SECOND).verdict().unwrap();
     assert_eq!(
-        gap.summary_line(&Status::Completed, crate::clock::Zone::Utc, at(0)),
+        verdict.summary_line(&Status::Completed, crate::clock::Zone::Utc, at(0)),
         "COMPLETED after at most 10m 09s, at least 4m 51s unused, keep-alive on: by the rules no disconnect and no \
          timeout"
     );
@@ -194,36 +194,39 @@ fn impossible_ended_at_is_ignored() {
             "{ended}"
         );
         assert!(
-            verdict.is_ended_at_contradicted && !verdict.facts.contains(&Fact::EndedAt),
+            verdict.has_impossible_ended_at && !verdict.facts.contains(&Fact::EndedAt),
             "{ended}: {verdict:?}"
         );
-        assert_eq!(verdict.duration, Some(secs(23)), "upper bound from the responses");
+        assert_eq!(verdict.duration, Some(secs(23)), "the duration is an upper bound from the responses");
         assert!(!with_ended_at(ended).can_join_cluster(), "{ended}");
     }
-    assert!(!with_ended_at(21 * SECOND).verdict().unwrap().is_ended_at_contradicted);
+    assert!(!with_ended_at(21 * SECOND).verdict().unwrap().has_impossible_ended_at);
 }
 
 #[test]
 fn session_first_seen_ended_uses_its_fields() {
-    let late = Evidence { observed_between: None, ..completed(10 * SECOND, Some(true)) };
-    assert_eq!(name_and_confidence(&late), ("keep_alive_ended_early", Confidence::Likely));
+    let first_seen_ended = Evidence { observed_between: None, ..completed(10 * SECOND, Some(true)) };
+    assert_eq!(name_and_confidence(&first_seen_ended), ("keep_alive_ended_early", Confidence::Likely));
     // Without endedAt, the first response bounds the end.
-    let bare = |by: i64| Evidence {
+    let without_ended_at = |latest_end: i64| Evidence {
         observed_between: None,
         ended: None,
-        latest_possible_end: Some(at(by)),
+        latest_possible_end: Some(at(latest_end)),
         ..completed(10 * SECOND, Some(true))
     };
-    assert_eq!(name_and_confidence(&bare(60 * SECOND)), ("keep_alive_ended_early", Confidence::Possible));
-    assert_eq!(name_and_confidence(&bare(TIMEOUT + 60 * SECOND)), ("keep_alive_ended", Confidence::Possible));
+    assert_eq!(
+        name_and_confidence(&without_ended_at(60 * SECOND)),
+        ("keep_alive_ended_early", Confidence::Possible)
+    );
+    assert_eq!(
+        name_and_confidence(&without_ended_at(TIMEOUT + 60 * SECOND)),
+        ("keep_alive_ended", Confidence::Possible)
+    );
     for ended in [-1, 61 * SECOND] {
-        let absurd = Evidence { ended: Some(at(ended)), ..bare(60 * SECOND) };
-        let verdict = absurd.verdict().unwrap();
-        assert!(
-            verdict.is_ended_at_contradicted && verdict.confidence == Confidence::Possible,
-            "{verdict:?}"
-        );
-        assert_eq!(verdict.duration, Some(secs(60)), "upper bound");
+        let impossible = Evidence { ended: Some(at(ended)), ..without_ended_at(60 * SECOND) };
+        let verdict = impossible.verdict().unwrap();
+        assert!(verdict.has_impossible_ended_at && verdict.confidence == Confidence::Possible, "{verdict:?}");
+        assert_eq!(verdict.duration, Some(secs(60)), "the duration is an upper bound from the responses");
     }
 }
 
@@ -264,14 +267,18 @@ fn gone_and_overdue_need_evidence() {
     let gone = Evidence { not_found: Some(ApiErrorKind::NotFound.into()), ..alive };
     assert_eq!(gone.verdict().unwrap().name(), "gone");
     let ended = Evidence { not_found: Some(ApiErrorKind::Gone.into()), ..completed(10 * SECOND, Some(true)) };
-    assert_eq!(name_and_confidence(&ended).0, "keep_alive_ended_early", "its end was observed");
-    let never =
+    assert_eq!(
+        name_and_confidence(&ended).0,
+        "keep_alive_ended_early",
+        "a 404 or 410 does not replace an observed end"
+    );
+    let never_seen =
         Evidence { status: None, not_found: Some(ApiErrorKind::NotFound.into()), ..Evidence::default() };
-    assert_eq!(never.verdict(), None, "a session that was never seen cannot be gone");
+    assert_eq!(never_seen.verdict(), None, "a session that was never seen cannot be gone");
 }
 
 #[test]
-fn timeouts_and_releases_join_no_cluster() {
+fn timeouts_and_errors_join_no_cluster() {
     assert!(completed(10 * SECOND, Some(true)).can_join_cluster());
     assert!(!completed(TIMEOUT - 5000, Some(true)).can_join_cluster());
     assert!(completed(TIMEOUT - 5001, Some(true)).can_join_cluster());
@@ -312,7 +319,7 @@ fn every_verdict() -> Vec<(&'static str, Evidence)> {
 type Removal = (Fact, fn(Evidence) -> Evidence);
 
 /// The removals of all facts except [`Fact::ResponsesAroundEnd`], on which no verdict of [`every_verdict`] rests.
-/// Without `endedAt`, a verdict would rest on these responses, so they are removed together.
+/// Without `endedAt`, a verdict would rest on these responses, so the removal of `endedAt` removes them too.
 const REMOVALS: [Removal; 11] = [
     (Fact::Status, |it| Evidence { status: None, ..it }),
     (Fact::EndedAt, |it| Evidence { ended: None, observed_between: None, latest_possible_end: None, ..it }),
@@ -350,11 +357,11 @@ fn missing_fact_weakens_verdict() {
             // Without the local release, another row applies, with other facts.
             assert!(
                 fact == Fact::LocalRelease || weaker.facts.iter().all(|other| verdict.facts.contains(other)),
-                "{name} without {fact:?} rests on a new fact: {weaker:?}"
+                "{name} without {fact:?} rests on no new fact: {weaker:?}"
             );
-            assert_ne!(weaker, verdict, "{name} without {fact:?} is unchanged");
+            assert_ne!(weaker, verdict, "{name} changes without {fact:?}");
         }
-        assert_eq!(removed.len(), verdict.facts.len(), "{name}: a fact has no removal");
+        assert_eq!(removed.len(), verdict.facts.len(), "{name}: every fact has a removal");
     }
 }
 
@@ -374,7 +381,7 @@ fn each_verdict_in_words() {
     }
     // Claims that no verdict may make.
     for claim in ["connected to", "is connected", "no longer billed", "billing"] {
-        assert!(!rendered.contains(claim), "the API does not report this: {claim}");
+        assert!(!rendered.contains(claim), "a verdict claims only what the API reports: {claim}");
     }
     insta::assert_snapshot!(rendered);
 }

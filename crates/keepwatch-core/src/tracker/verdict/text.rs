@@ -82,10 +82,10 @@ impl Verdict {
             _ => "",
         };
         if let Cause::Overdue { overrun } = self.cause {
-            let overrun = text::format_elapsed(overrun);
             return format!(
-                "{0}: overdue, the API still says {0} {overrun} after its expiry",
-                status.sanitise(24)
+                "{0}: overdue, the API still says {0} {1} after its expiry",
+                status.sanitise(24),
+                text::format_elapsed(overrun)
             );
         }
         let last_seen = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
@@ -108,18 +108,21 @@ impl Verdict {
                         format!("ran into its timeout of {own}, equal to the project's current default")
                     }
                     Some(default) => {
-                        let default = text::format_duration(*default);
-                        format!("ran into its own timeout of {own} (the project's default is {default})")
+                        let default_text = text::format_duration(*default);
+                        format!("ran into its own timeout of {own} (the project's default is {default_text})")
                     }
                     None => format!("ran into its own timeout of {own}"),
                 }
             }
             Cause::TimedOut { timeout: None, .. } => "ran into its own timeout".into(),
             Cause::ReleasedHere { requested_at, time_to_end } => {
-                let end = time_to_end
+                let ended_later = time_to_end
                     .map(|time_to_end| format!(", ended {} later", text::format_elapsed(time_to_end)))
                     .unwrap_or_default();
-                format!("release asked from here at {}{end}", zone.short_date_time(*requested_at, today))
+                format!(
+                    "release asked from here at {}{ended_later}",
+                    zone.short_date_time(*requested_at, today)
+                )
             }
             Cause::AtExpiry { .. } => "probably its timeout, though the status says COMPLETED".into(),
             Cause::KeepAliveEnded { unused: Some(_), .. } => {
@@ -134,6 +137,7 @@ impl Verdict {
                 format!("ended {} after its expiry", text::format_elapsed(*overrun))
             }
             Cause::Unexplained => "an orderly end; the reply does not say enough for more".into(),
+            // A 410. The arm after this one is for a 404.
             Cause::Gone { error } if error.kind == ApiErrorKind::Gone => {
                 "aged out: the API no longer keeps it".into()
             }
@@ -214,7 +218,7 @@ impl Verdict {
         match self.confidence {
             Confidence::Reported => "the API says so",
             Confidence::Likely => "likely, by the documented rules; the API gives no reason",
-            Confidence::Possible if self.is_ended_at_contradicted => {
+            Confidence::Possible if self.has_impossible_ended_at => {
                 "perhaps: the API's endedAt can not be, by its other times or by what was seen, and is left aside"
             }
             Confidence::Possible if self.facts.contains(&Fact::ResponsesAroundEnd) => {
@@ -249,6 +253,7 @@ impl Verdict {
                 "if it recurs, send this evidence to Browserbase's support"
             }
             Cause::Unexplained => "look at the client's log for this time",
+            // A 410. The arm after this one is for a 404.
             Cause::Gone { ref error } if error.kind == ApiErrorKind::Gone => {
                 "nothing: the API keeps ended sessions for a while only"
             }

@@ -18,7 +18,7 @@ fn ended(ended_at: Option<i32>, ended_at_fits: bool, last_alive: Option<i32>) ->
     })
 }
 
-/// Returns the report of an end cluster with a spread of 1.2 s.
+/// Returns the event of an end cluster with a spread of 1.2 s.
 fn together(ids: &[&str]) -> EventKind {
     EventKind::EndedTogether {
         ids: ids.iter().map(|text| id(text)).collect(),
@@ -48,7 +48,11 @@ fn wide_interval_states_earliest_time() {
     assert_eq!(event_sentence(EventKind::TrafficStarted, Some(50)), "proxy traffic started");
     assert_eq!(event_sentence(EventKind::TrafficStarted, None), "proxy traffic started");
     let slept = EventKind::Slept(Duration::from_secs(60));
-    assert_eq!(event_sentence(slept.clone(), Some(0)), sentence(&slept), "its sentence states the duration");
+    assert_eq!(
+        event_sentence(slept.clone(), Some(0)),
+        sentence(&slept),
+        "the sentence of a sleep states its duration instead"
+    );
 }
 
 #[test]
@@ -74,7 +78,7 @@ fn end_cluster_names_four_sessions() {
 }
 
 #[test]
-fn cluster_concerns_members_sleep_concerns_all() {
+fn cluster_concerns_members_and_sleep_concerns_all() {
     let both = together(&["a", "b"]);
     assert!(both.concerns(&id("a")) && both.concerns(&id("b")) && !both.concerns(&id("c")));
     assert!(EventKind::Slept(Duration::from_secs(9)).concerns(&id("c")));

@@ -1,4 +1,4 @@
-//! Alerts, and the time until the next one.
+//! Tests of alerts, and of the time until the next change that depends on time alone.
 
 use super::*;
 
@@ -62,14 +62,16 @@ fn extension_rearms_time_left_alert() {
     assert_eq!(alerts_after(&mut tracker, 1500.0), [FIVE_MINUTES_LEFT]);
 }
 
+/// Returns a tracker with a running session whose release was requested 10 s after noon.
+fn tracker_with_release() -> SessionTracker {
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
+    tracker.apply(Input::ReleaseRequested { at: moment(10.0), id: id("a") });
+    tracker
+}
+
 #[test]
 fn release_without_end_raises_alert() {
-    let tracker_with_release = || {
-        let mut tracker = tracker_with_named(&["a"]);
-        tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
-        tracker.apply(Input::ReleaseRequested { at: moment(10.0), id: id("a") });
-        tracker
-    };
     let still_running = Alert::StillRunning(Duration::from_secs(30));
     let mut tracker = tracker_with_release();
     // A response after the request does not move the deadline.
@@ -80,8 +82,11 @@ fn release_without_end_raises_alert() {
         (vec![], vec![still_running])
     );
     tracker.apply(session_response(41.0, 41.1, ended_session("a", Status::Completed, 40.5)));
-    assert_eq!(tracker.get(&id("a")).unwrap().alerts, [], "the release succeeded");
+    assert_eq!(tracker.get(&id("a")).unwrap().alerts, [], "an end clears the alert");
+}
 
+#[test]
+fn failed_release_raises_alert_without_retry() {
     let release_failed = |next: Option<Moment>| Input::ReleaseFailed {
         at: request_timing(10.0, 10.5),
         id: id("a"),
@@ -92,8 +97,8 @@ fn release_without_end_raises_alert() {
     assert_eq!(
         raised_alerts(apply(&mut tracker, release_failed(Some(moment(12.0))))),
         [],
-        "the release is retried"
+        "a release that is retried raises no alert yet"
     );
     assert_eq!(raised_alerts(apply(&mut tracker, release_failed(None))), [Alert::ReleaseFailed]);
-    assert_eq!(alerts_after(&mut tracker, 40.0), [], "a failed release has no deadline");
+    assert_eq!(alerts_after(&mut tracker, 40.0), [], "after a failed release, no other alert follows");
 }

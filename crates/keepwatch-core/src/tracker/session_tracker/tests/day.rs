@@ -4,7 +4,7 @@
 //! simulates the day at the program's default interval, with 28.8 million observations:
 //!
 //! ```text
-//! cargo test --release --lib day_at_default_interval -- --ignored --nocapture
+//! cargo test --release -p keepwatch-core --lib day_at_default_interval -- --ignored --nocapture
 //! ```
 //!
 //! The memory of the tracker is the sum of the sizes of its parts and the lengths of their texts, without the overhead
@@ -43,12 +43,12 @@ enum EndKind {
 /// A session and its scripted end.
 struct ScriptedSession {
     session: Session,
-    /// The time of its end, since midnight.
+    /// The time from midnight to its end.
     ends: Duration,
     end_kind: EndKind,
     /// The growth of its `proxyBytes`.
     bytes_per_second: i64,
-    /// The time of its creation, since midnight.
+    /// The time from midnight to its creation.
     created: Duration,
 }
 
@@ -63,7 +63,7 @@ struct SimulatedDay {
     /// The number of sessions in all list responses.
     observations: usize,
     /// The number of events of each name.
-    events: HashMap<&'static str, usize>,
+    event_counts: HashMap<&'static str, usize>,
     /// The peak length of the timeline, and the peak number of records.
     peaks: (usize, usize),
 }
@@ -73,12 +73,12 @@ fn midnight() -> Timestamp {
 }
 
 /// Returns the timing of a request sent at this time since midnight.
-fn timing_at(since: Duration) -> RequestTiming {
+fn timing_at(since_midnight: Duration) -> RequestTiming {
     let moment = |since: Duration| moment_since(midnight(), since.as_secs_f64());
-    let date = Timestamp::from_timestamp(saturating_add(midnight(), since).timestamp(), 0);
+    let date = Timestamp::from_timestamp(saturating_add(midnight(), since_midnight).timestamp(), 0);
     RequestTiming {
-        sent: moment(since),
-        received: moment(since.saturating_add(LATENCY)),
+        sent: moment(since_midnight),
+        received: moment(since_midnight.saturating_add(LATENCY)),
         date,
         age: Duration::ZERO,
     }
@@ -92,7 +92,7 @@ impl SimulatedDay {
             session_count: 0,
             tracker: SessionTracker::new(AlertThresholds::default()),
             observations: 0,
-            events: HashMap::new(),
+            event_counts: HashMap::new(),
             peaks: (0, 0),
         };
         for _ in 0..ALIVE_SESSIONS {
@@ -160,8 +160,12 @@ impl SimulatedDay {
             let id = script.session.id.clone();
             let end_name = if script.end_kind == EndKind::NotFound { "not_found" } else { "ended" };
             let events = self.apply(script.end_input(at));
-            let ends = events.iter().filter(|event| event.id.as_ref() == Some(&id));
-            assert_eq!(ends.filter(|event| event.kind.name() == end_name).count(), 1, "end of {id:?}");
+            let own_events = events.iter().filter(|event| event.id.as_ref() == Some(&id));
+            assert_eq!(
+                own_events.filter(|event| event.kind.name() == end_name).count(),
+                1,
+                "one end of {id:?}"
+            );
         }
         let (timeline, records) = self.peaks;
         self.peaks = (timeline.max(self.tracker.timeline.len()), records.max(self.tracker.len()));
@@ -170,7 +174,7 @@ impl SimulatedDay {
     fn apply(&mut self, input: Input) -> Vec<Event> {
         let events = self.tracker.apply(input).events;
         for event in &events {
-            *self.events.entry(event.kind.name()).or_default() += 1;
+            *self.event_counts.entry(event.kind.name()).or_default() += 1;
         }
         events
     }
@@ -261,7 +265,7 @@ fn simulate_day(interval: Duration) {
         held / 1000,
         held / day.tracker.len(),
         growth.unwrap_or(0) / 1000,
-        day.events,
+        day.event_counts,
     );
     assert!(records <= ALIVE_SESSIONS + MAX_FINAL_SESSIONS, "{records} records");
     assert!(timeline <= timeline::MAX_EVENTS + 2 * records, "{timeline} events");
