@@ -61,7 +61,8 @@ fn default_file() -> String {
 fn render_table(table: &TableSchema, top: Option<&TableSchema>) -> String {
     let mut text = String::new();
     if let Some(command) = &table.command {
-        // The command has these options too, but does not read their values from the top.
+        // `not_shared` are the options at the top that the command has, too, but whose values at the top it does not
+        // read.
         let is_at_top = |option: &&FileOption| top.is_some_and(|top| top.option(&option.name).is_some());
         let not_shared = table.options.iter().filter(|option| !option.is_shared).filter(is_at_top);
         let not_shared: Vec<&str> = not_shared.map(|option| option.name.as_str()).collect();
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn uncommented_file_changes_nothing() {
+    fn file_sets_only_defaults_and_examples() {
         let file = uncommented_file();
         assert!(file.lines().filter(|line| line.contains(" = ")).count() > 35, "{file}");
         for args in [&["get", "s-1"][..], &["events"], &["explain", "s-1"], &["release", "s-1"], &["demo"]] {

@@ -19,7 +19,7 @@ use keepwatch_core::session::Secret;
 /// The API key that the simulator of the demo accepts.
 const API_KEY: &str = "bb_test_demo_0000000000f3a9";
 
-/// Shows the screen on a simulated API until the user quits.
+/// Shows the sessions of the simulated API on the screen until the user quits.
 ///
 /// # Errors
 /// Returns an error if the scenario is unknown or invalid, no loopback port is free, or the terminal cannot be used.

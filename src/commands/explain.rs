@@ -1,7 +1,7 @@
 //! `keepwatch explain SESSION_ID`: prints the evidence about one session.
 //!
-//! The evidence comes from two requests, one for the session and one for the projects, or with `--from` from a
-//! recording. A session tracker applies the inputs from either source, so that the text is the same as the one that the
+//! The evidence comes from two requests, one for the session and one for the projects. With `--from`, it comes from a
+//! recording. In both cases a session tracker applies the inputs, so that the text is the same as the one that the
 //! screen copies.
 
 use std::path::Path;

@@ -94,7 +94,7 @@ async fn fetch(
     [a, b, c, d].into_iter().flatten().collect()
 }
 
-/// Returns the sessions as a JSON array, escaped if it goes to a terminal.
+/// Returns the sessions as a JSON array, which is escaped if `to_terminal` is true.
 fn json(sessions: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
     let values: Vec<Value> = sessions
         .iter()

@@ -78,7 +78,7 @@ pub(super) struct HeadlessUpdate {
 }
 
 impl HeadlessWatch {
-    /// Starts the poller, and the recorder if there is a recording. `recording` is its new file and its header.
+    /// Starts the poller, and the recorder if there is a recording. `recording` is the new file and its header.
     ///
     /// # Errors
     /// Returns an error if the signal handlers or the recorder cannot be started.

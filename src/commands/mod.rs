@@ -63,7 +63,7 @@ pub async fn run(config: Config, warnings: &[String], env: Env) -> Result<ExitCo
     }
 }
 
-/// Logs the version, the typed command and options without values (`option_names`), and the names of keepwatch's
+/// Logs the version, the command line without the values of its options (`option_names`), and the names of keepwatch's
 /// environment variables that are set.
 pub fn log_start(option_names: &str, env: &Environment) {
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);

@@ -46,7 +46,8 @@ impl RecordingParams {
     }
 }
 
-/// Creates a new file that only the user can read. Returns an error, which names `option`, if something is at `path`.
+/// Creates a new file that only the user can read. Returns an error, which names `option`, if something is
+/// at `path` already or the file cannot be created.
 pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
     private_file::create_new(path).map_err(|error| {
         let problem = match error.kind() {

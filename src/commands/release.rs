@@ -1,8 +1,8 @@
 //! `keepwatch release SESSION_ID`: requests the release of one session, after the user has typed the end of its id.
 //!
-//! The command fetches the session first, so that the question shows its owner and age. Network errors and the statuses
-//! 408, 429 and 5xx are retried with backoff, as after the keystroke `x` on the screen. If the API refuses the release,
-//! the command prints the API's message.
+//! The command fetches the session first, so that the question shows its owner and age. After a
+//! [retryable](ApiError::is_retryable) error it retries the release with backoff, as the screen does after the
+//! keystroke `x`. If the API refuses the release, the command prints the API's message.
 
 use super::CliError;
 use super::api_error::{self, session_message};
@@ -52,7 +52,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     let mut attempts = 0;
     loop {
         match permission.release(&client, &config.id).await.result {
-            Ok(reply) => return print_reply(&config.id, config.ascii, reply),
+            Ok(response) => return print_response(&config.id, config.ascii, response),
             Err(error) => {
                 attempts += 1;
                 let error = error.resolve_retry_after(clock.now().wall);
@@ -70,14 +70,14 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     }
 }
 
-/// Prints the API's reply to an accepted release. Returns the exit code.
-fn print_reply(id: &SessionId, ascii: bool, reply: ReleaseResponse) -> Result<ExitCode, CliError> {
+/// Prints the API's response to an accepted release. Returns the exit code.
+fn print_response(id: &SessionId, ascii: bool, response: ReleaseResponse) -> Result<ExitCode, CliError> {
     let name = id.sanitise_line();
     let status = |session: &Session| {
         let status = session.status.sanitise(MAX_STATUS_COLUMNS);
         if session.status.is_final() { status } else { format!("{status}, and may for some seconds") }
     };
-    let (line, exit_code) = match reply {
+    let (line, exit_code) = match response {
         ReleaseResponse::Session(session) => {
             (format!("release of {name} asked; the API says {}\n", status(&session)), ExitCode::Success)
         }

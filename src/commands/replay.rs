@@ -23,7 +23,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         return Err(CliError::NoScreenForReplay(problem));
     }
     let Recording { header, input_log, damage } = recording;
-    let greeting = match (damage, warnings.first()) {
+    let startup_notice = match (damage, warnings.first()) {
         (Some(damage), _) => (NoticeLevel::Error, damage.to_string()),
         (None, Some(warning)) => (NoticeLevel::Error, warning.clone()),
         (None, None) => (NoticeLevel::Info, greeting(&header, config.zone)),
@@ -37,7 +37,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         can_open_browser: terminal::can_open_browser(&env),
         version: header.version,
         clock_speed: config.speed,
-        startup_notice: Some(greeting),
+        startup_notice: Some(startup_notice),
         ..Settings::default()
     };
     tui::run_replay(settings, input_log, header.host, header.started, Clock::scaled(config.speed), env)
@@ -45,7 +45,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         .map_err(CliError::Terminal)
 }
 
-/// Returns the notice that the screen shows at first.
+/// Returns the notice that the screen shows at first, unless there is a problem to show.
 fn greeting(header: &StreamHeader, zone: Zone) -> String {
     let (at, version) = (zone.date_time(header.started), text::sanitise(&header.version, 20));
     format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")

@@ -17,7 +17,7 @@ use browserbase_simulator::{
 use keepwatch_core::clock::Clock;
 use keepwatch_core::text;
 
-/// The interval between two writes of new facts. It is short, so that a program that follows the file sees facts soon.
+/// The interval between two writes of new events. It is short, so that a program that follows the file sees them soon.
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Serves the simulated API until SIGINT or SIGTERM.
@@ -61,7 +61,7 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
     };
     drop(shutdown_signal);
     outcome?;
-    ground_truth.as_mut().map_or(Ok(()), |file| file.write_new_facts(&control))?;
+    ground_truth.as_mut().map_or(Ok(()), |file| file.write_new_events(&control))?;
     simulator.stop().await;
     Ok(ExitCode::Success)
 }
@@ -81,7 +81,7 @@ pub(super) fn load_scenario(config: &ScenarioConfig) -> Result<(Scenario, usize)
     Ok((scenario, *sessions))
 }
 
-/// Writes new facts every [`WRITE_INTERVAL`]. Returns only after a failed write. Without a file, never returns.
+/// Writes new events every [`WRITE_INTERVAL`]. Returns only after a failed write. Without a file, never returns.
 async fn write_ground_truth(
     ground_truth: Option<&mut GroundTruthFile>,
     control: &Control,
@@ -89,7 +89,7 @@ async fn write_ground_truth(
     let Some(file) = ground_truth else { return std::future::pending().await };
     let clock = Clock::system();
     loop {
-        file.write_new_facts(control)?;
+        file.write_new_events(control)?;
         crate::timer::sleep_until(&clock, clock.now().mono.saturating_add(WRITE_INTERVAL)).await;
     }
 }
@@ -97,7 +97,7 @@ async fn write_ground_truth(
 /// The file for the simulator's ground truth.
 struct GroundTruthFile {
     file: File,
-    /// The time of the simulator up to which all facts are written.
+    /// The offset up to which all events are written.
     written_until: Offset,
 }
 
@@ -107,12 +107,12 @@ impl GroundTruthFile {
         Ok(Self { file, written_until: Offset::from_micros(i64::MIN) })
     }
 
-    /// Writes the facts that are new since the last call.
-    fn write_new_facts(&mut self, control: &Control) -> Result<(), CliError> {
+    /// Writes the events that are new since the last call.
+    fn write_new_events(&mut self, control: &Control) -> Result<(), CliError> {
         let now = control.now();
         let start = control.server_time(Offset::START);
-        let facts = control.ground_truth(Window { from: self.written_until, to: now });
-        let lines: String = facts.iter().map(|fact| fact.to_ndjson(start) + "\n").collect();
+        let events = control.ground_truth(Window { from: self.written_until, to: now });
+        let lines: String = events.iter().map(|event| event.to_ndjson(start) + "\n").collect();
         self.written_until = now;
         self.file.write_all(lines.as_bytes()).map_err(CliError::WriteTruth)
     }

@@ -1,8 +1,8 @@
 //! `keepwatch wait SESSION_ID...`: waits until sessions have ended, or run. The exit code is the result.
 //!
-//! The command prints a line on standard output for each session that reaches the goal. On standard error it reports
-//! failing polls and sessions that can no longer reach the goal. `progress` decides the exit code, except for a timeout
-//! or a signal.
+//! The command prints a line on standard output for each session that reaches the goal. It prints a line on standard
+//! error if polls fail, and for each session that can no longer reach the goal. `progress` decides the exit code,
+//! except for a timeout or a signal.
 
 mod progress;
 

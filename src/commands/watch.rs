@@ -1,5 +1,5 @@
-//! `keepwatch [SESSION_ID]...`: shows the sessions of the real API on the screen. Streams events as text if no
-//! screen can be shown.
+//! `keepwatch [SESSION_ID]...`: shows the sessions of the real API on the screen. If no screen can be shown, the
+//! command streams events as text.
 
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ mod tests {
     use crate::api::Endpoint;
     use keepwatch_core::session::Secret;
 
-    /// `profiles` are pairs of a name and a label.
+    /// Returns the names that the screen shows for `profiles`, which are pairs of a name and a label.
     fn shown_names(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
         let profile = |(name, label): &(&str, Option<&str>)| ResolvedProfile {
             name: Some((*name).to_owned()),

@@ -49,10 +49,11 @@ const STOP_AT_SESSIONS: usize = 50_000;
 /// The maximum difference between the server's clock and the machine's.
 const MAX_SKEW_MICROS: i64 = 10 * MINUTE;
 
-/// The random number streams of a seed: for the scenario as a whole, for the faults, and one for each lane, counted
-/// from [`FIRST_LANE_STREAM`].
+/// The stream of random numbers for the scenario as a whole.
 const SCENARIO_STREAM: u64 = 0;
+/// The stream of random numbers for the faults.
 const FAULTS_STREAM: u64 = 1;
+/// The stream of random numbers for the first lane. Each further lane has the next stream.
 const FIRST_LANE_STREAM: u64 = 1000;
 
 /// Generates the scenario of `seed`, in which at most `live_sessions` sessions are alive at a time.

@@ -16,8 +16,8 @@ impl World {
     /// `signing_key`. Returns `None` if the API does not know the session.
     ///
     /// # Errors
-    /// 409 if the session has ended. No source documents the API's response to this, but the API answers 409 to other
-    /// requests that a session's state does not allow.
+    /// Returns a 409 if the session has ended. No source documents the API's response in this case, but the API answers
+    /// 409 to other requests that a session's state does not allow.
     pub(super) fn live_urls(
         &self,
         id: &str,

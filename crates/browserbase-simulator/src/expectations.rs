@@ -1,4 +1,4 @@
-//! Expectations: the reports that a program should make when it watches a scenario.
+//! Expectations: the events, verdicts and texts that a program should show when it watches a scenario.
 //!
 //! The module parses expectations and rejects those that no program could meet. It never watches anything:
 //! `tests/program/scenarios.rs` compares keepwatch with them.
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::scenario_time::HumanDuration;
 
-/// The reports expected about one session, or about all of them together.
+/// An expectation about one session, or about the events that belong to no single session.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expectation {

@@ -1,7 +1,7 @@
-//! Faults: failures that the simulator injects, each with its window, its requests and its response.
+//! Faults that the simulator injects, each with its window, its requests and its response.
 //!
-//! The module parses faults and never applies them: `state` picks the fault of a request, and `server` sends its
-//! response.
+//! The module parses faults and never applies them: `state` picks the fault of a request, and `server` sends the
+//! fault's response.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ pub struct ErrorResponse {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The formats of a retry delay.
+/// The format of a retry delay in a response's headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RetryAfterFormat {

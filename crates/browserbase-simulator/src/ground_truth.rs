@@ -1,5 +1,5 @@
 //! The ground truth: the events of each session with their true times and causes, which the API does not reveal. Tests
-//! compare the reports of a watching program with it.
+//! compare the output of a watching program with it.
 //!
 //! The module is pure. It derives the events from the current fields of the sessions, so that after a
 //! [`Control`](crate::Control) changes a session, the past events of the session change, too.
@@ -83,8 +83,8 @@ impl World {
         let mut events: Vec<TruthEvent> = events.filter(|event| window.contains(event.known_at)).collect();
         // Of the events with the same `known_at`, `Appeared` comes first, even if another happened earlier.
         let sort_key = |event: &TruthEvent| {
-            let is_later = !matches!(event.kind, TruthEventKind::Appeared { .. });
-            (event.known_at, is_later, event.at)
+            let follows_appearance = !matches!(event.kind, TruthEventKind::Appeared { .. });
+            (event.known_at, follows_appearance, event.at)
         };
         events.sort_by(|one, other| sort_key(one).cmp(&sort_key(other)).then_with(|| one.id.cmp(&other.id)));
         events

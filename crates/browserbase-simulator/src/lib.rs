@@ -18,8 +18,8 @@
 //! them: connect URLs look like the API's, but their signing keys are made up.
 //!
 //! The crate implements the documented API and never uses keepwatch's client. From `keepwatch-core` it uses only the
-//! clock, [`Secret`] and text sanitising. `keepwatch demo`, `keepwatch simulate` and the whole-program tests run
-//! against it, and any other program can, too.
+//! clock, [`Secret`] and text sanitising. `keepwatch simulate` serves it. `keepwatch demo` and the
+//! whole-program tests run against it, and any other program can do so, too.
 //!
 //! The timeline follows the given [`Clock`], so `demo --speed` and scripted clocks move it. Network delays (`latency`,
 //! `slow`) pass in real time, because the timeouts of clients do.
@@ -107,7 +107,7 @@ impl Simulator {
     /// Starts a server that plays `scenario`, on the current tokio runtime. The timeline starts now, by `clock`.
     ///
     /// # Errors
-    /// If the port cannot be bound.
+    /// Returns an error if the port cannot be bound.
     ///
     /// # Panics
     /// Panics if called outside a tokio runtime.
@@ -134,7 +134,7 @@ impl Simulator {
         format!("http://{}", self.addr)
     }
 
-    /// Returns a handle that changes the scenario while it plays.
+    /// Returns a handle that reads and changes the simulator while it runs.
     #[must_use]
     pub fn control(&self) -> Control {
         Control(Arc::clone(&self.shared))
@@ -165,7 +165,7 @@ impl Simulator {
         let clock = Clock::system(); // its monotonic reading starts at zero
         tokio::select! {
             _ = &mut self.server_task => {}
-            // A graceful shutdown waits for ever for a connection on which no request ever came.
+            // A graceful shutdown never ends while a connection is open on which no request has come.
             () = sleep_until(&clock, Duration::from_secs(1)) => self.server_task.abort(),
         }
     }
@@ -177,7 +177,7 @@ async fn sleep_until(clock: &Clock, mono: Duration) {
     clock.wait_until(mono, tokio::time::sleep).await;
 }
 
-/// A handle that changes a running simulator. Clones control the same simulator.
+/// A handle that reads and changes a running simulator. Clones control the same simulator.
 #[derive(Clone, Debug)]
 pub struct Control(Arc<server::SimServer>);
 
@@ -200,7 +200,7 @@ impl Control {
         is_alive && state.world.update_session(id, |session| session.ends = Some(end))
     }
 
-    /// Changes any fields of the session `id` except its id. Returns false if there is no such session.
+    /// Changes fields of the session `id`, but not its id. Returns false if there is no such session.
     pub fn update_session(&self, id: &str, change: impl FnOnce(&mut ScenarioSession)) -> bool {
         self.0.state().world.update_session(id, change)
     }

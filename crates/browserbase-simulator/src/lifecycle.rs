@@ -6,8 +6,8 @@
 //!                                    └── timeout, with or without keep-alive ► TIMED_OUT
 //! ```
 //!
-//! `sim_session` computes the end at the timeout. This module decides the other ends. If no slot is free, it refuses to
-//! create a session, with a 429.
+//! `sim_session` computes the end at the timeout. This module decides the other ends. If no slot is free, it answers a
+//! request to create a session with 429.
 //!
 //! No browser runs, so no browser client ever connects to a session. No source documents whether the API then ends a
 //! keep-alive session. Here it lives until its timeout.
@@ -53,7 +53,7 @@ impl World {
     /// Creates the requested session with the id `id`.
     ///
     /// # Errors
-    /// The API's response if the plan does not allow the session, or all slots are taken.
+    /// Returns the API's error if the plan does not allow the session, or if all slots are taken.
     pub(super) fn create_session(
         &mut self,
         request: CreateRequest,
@@ -107,8 +107,8 @@ impl World {
         Some(session.apply_overrides(body, at, OverrideScope::Retrieve))
     }
 
-    /// Returns the API's error if all slots are taken at `at`. The retry delay ends when the next session ends, at most
-    /// [`MAX_SLOT_WAIT`] later.
+    /// Returns the API's error if all slots are taken at `at`. The retry delay ends when the next session ends, but
+    /// is at least one second and at most [`MAX_SLOT_WAIT`].
     fn check_slot(&self, at: Offset) -> Result<(), Box<ErrorResponse>> {
         let alive =
             || self.sessions.iter().filter(|session| session.snapshot(at).as_ref().is_some_and(is_alive));

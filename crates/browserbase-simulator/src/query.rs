@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::scenario_session::SimStatus;
 
-/// The filter of a list. `None` matches every session.
+/// The filter of a list. A condition that is `None` holds for every session.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ListFilter {
     /// The status of the sessions.
@@ -26,7 +26,7 @@ impl ListFilter {
     /// Parses a URL's query, without its `?`. Ignores parameters that the API does not document.
     ///
     /// # Errors
-    /// The `message` of the API's error response.
+    /// Returns the `message` of the API's error response.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
         let mut filter = Self::default();
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -121,6 +121,10 @@ mod tests {
         assert_eq!(filter.status.map(SimStatus::as_str), Some("TIMED_OUT"));
         assert!(filter.metadata.unwrap().matches(&json!({ "a b": "é" })));
         assert_eq!(ListFilter::parse("").unwrap(), ListFilter::default());
+    }
+
+    #[test]
+    fn invalid_query_is_rejected() {
         for invalid in ["status=running", "status=", "q=", "status=RUNNING&q=x"] {
             assert!(ListFilter::parse(invalid).is_err(), "{invalid}");
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 
-/// The number of requests allowed in each window. `server` answers further requests with a 429.
+/// The number of requests that each window allows.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimit {
     /// The number of requests.
@@ -43,17 +43,17 @@ impl FixedWindow {
 
     /// Counts a request that arrives `at` after the start.
     pub(super) fn count_request(&mut self, at: Duration) -> RateLimitStatus {
-        let window = self.limit.window.as_nanos().max(1);
-        let window_index = at.as_nanos() / window;
+        let window_nanos = self.limit.window.as_nanos().max(1);
+        let window_index = at.as_nanos() / window_nanos;
         if window_index != self.window_index {
             (self.window_index, self.used) = (window_index, 0);
         }
         self.used = self.used.saturating_add(1);
-        let left = window - at.as_nanos() % window;
+        let left_nanos = window_nanos - at.as_nanos() % window_nanos;
         RateLimitStatus {
             limit: self.limit.requests,
             remaining: self.limit.requests.saturating_sub(self.used),
-            reset_seconds: u64::try_from(left.div_ceil(1_000_000_000)).unwrap_or(u64::MAX),
+            reset_seconds: u64::try_from(left_nanos.div_ceil(1_000_000_000)).unwrap_or(u64::MAX),
             is_exceeded: self.used > self.limit.requests,
         }
     }
@@ -81,9 +81,9 @@ mod tests {
     #[test]
     fn each_window_allows_its_requests() {
         let limit = RequestLimit { requests: 2, window: Duration::from_secs(60) };
-        let mut window = FixedWindow::new(limit);
+        let mut counter = FixedWindow::new(limit);
         let mut count_at = |seconds: f64| {
-            let status = window.count_request(Duration::from_secs_f64(seconds));
+            let status = counter.count_request(Duration::from_secs_f64(seconds));
             (status.remaining, status.reset_seconds, status.is_exceeded)
         };
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Copies of a session: `repeat` turns one session of a scenario into many, which start one after another.
 //!
-//! The module computes each copy from the session and the copy's index alone, so every run makes the same copies.
+//! Each copy depends only on the session and on the copy's index, so every run makes the same copies.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::scenario_session::ScenarioSession;
 use super::scenario_time::{HumanDuration, Offset};
 
-/// The copies of a session, each later than the previous one.
+/// The rule that copies a session. Each copy is later than the previous one.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {

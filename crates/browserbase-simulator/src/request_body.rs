@@ -83,7 +83,7 @@ impl CreateRequest {
     /// Parses a request to create a session.
     ///
     /// # Errors
-    /// The API's error for an invalid body.
+    /// Returns the API's error for an invalid body.
     pub(super) fn parse(request: &RequestParts) -> Result<Self, Box<ErrorResponse>> {
         let body = parse_body(request)?;
         check_schema(&CREATE_SCHEMA, "body", &body).map_err(validation_error)?;
@@ -109,7 +109,7 @@ impl CreateRequest {
 /// Checks that an update requests a release, the only update that the API supports.
 ///
 /// # Errors
-/// The API's error for any other body.
+/// Returns the API's error for any other body.
 pub(super) fn check_release(request: &RequestParts) -> Result<(), Box<ErrorResponse>> {
     check_schema(&UPDATE_SCHEMA, "body", &parse_body(request)?).map_err(validation_error)
 }
@@ -150,7 +150,7 @@ pub(super) fn coded_error(status: StatusCode, code: &str, message: String) -> Bo
     Box::new(ErrorResponse { code: Some(code.into()), ..ErrorResponse::new(status).with_message(message) })
 }
 
-/// Checks `value`, which is at `path` in the request. Returns the API's message for the first violation.
+/// Checks `value`, which is at `path` in the request. Returns the API's message if `value` violates the schema.
 fn check_schema(schema: &FieldSchema, path: &str, value: &Value) -> Result<(), String> {
     let must = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(format!("{path} must {rule}")) };
     match schema {

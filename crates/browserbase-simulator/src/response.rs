@@ -58,7 +58,7 @@ impl SimResponse {
         }
         let mut response = Self::json(*status, body.to_string());
         if *status == StatusCode::TOO_MANY_REQUESTS {
-            // Plausible defaults. The error's own headers replace them below.
+            // These are plausible defaults. The error's own headers replace them below.
             let reset = retry_after.map_or(1, |(wait, _)| ceil_seconds(wait));
             for (name, value) in
                 [("x-ratelimit-limit", 25), ("x-ratelimit-remaining", 0), ("x-ratelimit-reset", reset)]

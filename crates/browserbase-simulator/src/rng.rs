@@ -13,8 +13,8 @@ impl SeededRng {
     /// Returns the stream `stream` of `seed`. Streams are independent: drawing from one does not change another.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         // The odd constant spreads the numbers of the streams over all bits.
-        let mut first = Self(seed);
-        Self(first.next_u64() ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
+        let mut seeded = Self(seed);
+        Self(seeded.next_u64() ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
     }
 
     /// Returns the next number.
@@ -76,13 +76,20 @@ mod tests {
     fn numbers_match_splitmix64_reference() {
         // The authors' reference implementation prints these for the seed 1234567.
         let mut rng = SeededRng(1_234_567);
-        let first = [rng.next_u64(), rng.next_u64(), rng.next_u64()];
-        assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        let numbers = [rng.next_u64(), rng.next_u64(), rng.next_u64()];
+        assert_eq!(
+            numbers,
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+        );
+    }
+
+    #[test]
+    fn streams_of_one_seed_differ() {
         assert_ne!(SeededRng::new(1, 2).next_u64(), SeededRng::new(1, 3).next_u64());
     }
 
     #[test]
-    fn drawn_values_stay_in_range() {
+    fn drawn_values_and_ids_are_valid() {
         let mut rng = SeededRng::new(7, 0);
         for _ in 0..1000 {
             assert!(rng.below(3) < 3 && (-5..5).contains(&rng.in_range(-5..5)));

@@ -1,4 +1,4 @@
-//! Scenario files: the sessions and faults that the simulator plays, and the reports that a watcher should make.
+//! Scenario files: the sessions and faults that the simulator plays, and the expectations of a program that watches.
 //!
 //! This documentation is the reference of the scenario language. The module parses and checks scenarios.
 //! [`World`](crate::World) and the server play them.
@@ -73,7 +73,7 @@
 //! appears = "0s"                # before this time, the API answers 404; default: 0s
 //! created = "-2s"               # `startedAt`; `createdAt` differs by up to 0.4 s, as in the API; default: `appears`
 //! starts = "3s"                 # PENDING before this time, RUNNING from then on; default: `created`
-//! timeout = "15m"               # time from `created` to the expiry, when it becomes TIMED_OUT; default: the project's
+//! timeout = "15m"               # time from `created` to the expiry, when TIMED_OUT follows; default: the project's
 //! keep_alive = true             # default: false
 //! region = "us-west-2"          # any text; default: "us-west-2"
 //! context = "1d2c…"             # `contextId`; default: none
@@ -156,7 +156,7 @@
 //!
 //! # Expectations
 //!
-//! An expectation describes the reports of a program that watches all running and pending sessions. The simulator only
+//! An expectation describes the output of a program that watches all running and pending sessions. The simulator only
 //! checks that expectations are well-formed. `tests/program/scenarios.rs` checks that keepwatch meets those of the
 //! built-in scenarios.
 //!
@@ -193,7 +193,8 @@ use super::scenario_session::ScenarioSession;
 use super::scenario_time::{HumanDuration, Offset};
 use keepwatch_core::text;
 
-/// The names and texts of the built-in scenarios. Each one with a number reproduces an incident that users reported.
+/// The names and texts of the built-in scenarios. Each scenario with a number in its name reproduces an incident that
+/// users reported.
 ///
 /// To add one, put its file into `assets/scenarios`, list it here, and list it in `tests/program/scenarios.rs` if it
 /// has expectations.
@@ -221,7 +222,7 @@ const BUILTIN_SCENARIOS: &[(&str, &str)] = &[
 /// The maximum number of sessions in a scenario, including copies.
 pub(super) const MAX_SESSIONS: usize = 100_000;
 
-/// A parsed and checked scenario. The default is an empty project.
+/// A parsed and checked scenario. The default has no sessions and no faults.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
@@ -243,7 +244,7 @@ pub struct Scenario {
     /// The faults. The first that applies to a request wins.
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,
-    /// The reports that a program should make when it watches the scenario.
+    /// The expectations of a program that watches the scenario.
     #[serde(rename = "expect")]
     pub expectations: Vec<Expectation>,
 }
@@ -267,17 +268,17 @@ impl Scenario {
     /// Reads the scenario file at `path`.
     ///
     /// # Errors
-    /// If the file cannot be read or is not a valid scenario.
+    /// Returns an error if the file cannot be read or is not a valid scenario.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ScenarioError::Unreadable { file: path.into(), source })?;
         Self::parse_named(&text, &path.file_stem().unwrap_or_default().to_string_lossy(), path)
     }
 
-    /// Returns the built-in scenario `name_or_path`, or reads it as a file if it looks like a path.
+    /// Returns the built-in scenario with this name. Otherwise, if `name_or_path` looks like a path, reads that file.
     ///
     /// # Errors
-    /// If there is no such scenario, or the file cannot be read or is not a valid scenario.
+    /// Returns an error if there is no such scenario, or if the file cannot be read or is not a valid scenario.
     pub fn find(name_or_path: &str) -> Result<Self, ScenarioError> {
         let path = Path::new(name_or_path);
         match Self::builtin(name_or_path) {
@@ -292,7 +293,7 @@ impl Scenario {
     /// Parses and checks `text`.
     ///
     /// # Errors
-    /// If `text` is not a valid scenario.
+    /// Returns an error if `text` is not a valid scenario.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
         Self::parse_named(text, "scenario", Path::new("scenario"))
     }
@@ -313,7 +314,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Checks the rules that involve more than one table. Returns an error message.
+    /// Checks the rules that no single field can check. Returns an error message if the scenario breaks one.
     fn validate(&self) -> Result<(), String> {
         let mut ids: Vec<_> = self.sessions.iter().filter_map(|session| session.id.as_deref()).collect();
         ids.sort_unstable();

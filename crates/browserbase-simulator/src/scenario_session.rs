@@ -68,7 +68,7 @@ pub struct ScenarioSession {
     pub name: Option<String>,
     /// The session's id in the API.
     pub id: Option<String>,
-    /// The offset from which the API knows the session. It answers 404 before.
+    /// The offset from which the API knows the session. Before this offset, the API answers 404.
     pub appears: Offset,
     /// The session's `startedAt`, from which the timeout counts. `createdAt` differs by up to 0.4 s. `None` means
     /// `appears`.
@@ -87,7 +87,7 @@ pub struct ScenarioSession {
     pub metadata: Option<Map<String, Value>>,
     /// Traffic through the session's proxy.
     pub proxy: Vec<ProxyTraffic>,
-    /// An end other than that at the timeout.
+    /// The end of the session, if it does not end at its expiry.
     pub ends: Option<ScenarioEnd>,
     /// True if the session does not end at its expiry.
     pub overdue: bool,
@@ -139,7 +139,7 @@ pub struct ProxyTraffic {
     /// The start of the traffic.
     #[serde(default)]
     pub from: Offset,
-    /// The end of the traffic. It ends with the session at the latest.
+    /// The end of the traffic, which ends with the session at the latest.
     #[serde(default = "never")]
     pub to: Offset,
     /// The average rate.
@@ -168,7 +168,7 @@ impl ProxyTraffic {
     }
 }
 
-/// An end of a session other than that at its timeout.
+/// An end of a session that does not end at its expiry.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioEnd {
@@ -224,7 +224,7 @@ impl ScenarioEnd {
         Self { explicit_cause: Some(cause), ..self }
     }
 
-    /// Returns the explicit cause, or without one the default for the status.
+    /// Returns the explicit cause, or the default for the status if there is no explicit cause.
     #[must_use]
     pub fn cause(&self) -> EndCause {
         self.explicit_cause.unwrap_or(match self.status {
@@ -335,21 +335,14 @@ mod tests {
     #[test]
     fn proxy_bytes_follow_rate_and_window() {
         // At these times the wave has finished whole periods, so it has the same total as the steady rate.
-        for (at, steady_bytes, wave_bytes) in [
-            (-11, 0.0, 0.0),
-            (-10, 0.0, 0.0),
-            (0, 10_000.0, 10_000.0),
-            (10, 20_000.0, 20_000.0),
-            (99, 40_000.0, 40_000.0),
-        ] {
-            assert!(
-                (traffic(-10, 30, None).bytes_at(seconds(at)) - steady_bytes).abs() < 0.01,
-                "steady at {at}"
-            );
-            assert!(
-                (traffic(-10, 30, Some(10)).bytes_at(seconds(at)) - wave_bytes).abs() < 0.01,
-                "wave at {at}"
-            );
+        for (at, bytes) in [(-11, 0.0), (-10, 0.0), (0, 10_000.0), (10, 20_000.0), (99, 40_000.0)] {
+            for wave_seconds in [None, Some(10)] {
+                let traffic = traffic(-10, 30, wave_seconds);
+                assert!(
+                    (traffic.bytes_at(seconds(at)) - bytes).abs() < 0.01,
+                    "wave of {wave_seconds:?} at {at} s"
+                );
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Times of a scenario: an [`Offset`] is a point on its timeline, or the signed distance of two points. A
+//! Times of a scenario. An [`Offset`] is a point on the scenario's timeline, or the signed distance of two points. A
 //! [`HumanDuration`] is a length of time.
 //!
 //! Both parse text such as `90s`, `1m 30s` or `40ms`. An offset may lie before the simulator's start (`-12m`).
@@ -46,13 +46,13 @@ impl Offset {
         if self == Self::NEVER { self } else { Self(self.0.saturating_add(delay.0)) }
     }
 
-    /// Returns the time from `earlier` to this offset; negative if this is the earlier one.
+    /// Returns the time from `earlier` to this offset, which is negative if `earlier` is in fact later.
     #[must_use]
     pub fn minus(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
     }
 
-    /// Returns the time since the start; zero before it.
+    /// Returns the time since the start, or zero for an offset before the start.
     #[must_use]
     pub fn to_duration(self) -> Duration {
         Duration::from_micros(u64::try_from(self.0).unwrap_or(0))
@@ -128,6 +128,10 @@ mod tests {
         ] {
             assert_eq!(Offset::try_from(text.to_owned()), Ok(Offset(micros)), "{text}");
         }
+    }
+
+    #[test]
+    fn invalid_offset_is_quoted_in_error() {
         for text in ["", "-", "12 parsecs", "--3s", "s"] {
             let message = Offset::try_from(text.to_owned()).unwrap_err();
             assert!(message.contains(&format!("“{text}”")), "{message}");

@@ -170,15 +170,15 @@ impl SimServer {
     }
 }
 
-/// A request between its arrival and its response. Dropping it decrements the count of requests in flight, even if the
-/// client disconnects before the response.
+/// A request between its arrival and its response. Dropping this value decrements the count of requests in flight, even
+/// if the client disconnects before the response.
 struct InFlightRequest<'a> {
     server: &'a SimServer,
     request_number: u64,
 }
 
 impl<'a> InFlightRequest<'a> {
-    /// Records a request. Returns it, and the fault that affects it.
+    /// Records a request. Returns the recorded request, and the fault that affects it.
     fn begin(server: &'a SimServer, head: &Parts, route: &ApiRoute) -> (Self, Option<Fault>) {
         let entry = RequestLogEntry {
             at: server.elapsed(),

@@ -51,8 +51,8 @@ impl SimSession {
     pub(super) fn new(spec: ScenarioSession, id: String, project: &SimProject, start: Timestamp) -> Self {
         let created = spec.created.unwrap_or(spec.appears);
         let expires = created.plus(spec.timeout.unwrap_or(project.default_timeout).into());
-        // In the API, `createdAt` and `startedAt` come from different machines. Here, in four of ten sessions
-        // `createdAt` is up to 5 ms later than `startedAt`, in the others up to 0.4 s earlier.
+        // In the API, `createdAt` and `startedAt` come from different machines. Here, `createdAt` is
+        // up to 5 ms later than `startedAt` in four of ten sessions, and up to 0.4 s earlier in the others.
         let jitter = i64::try_from(fnv1a(id.bytes()) % 10).unwrap_or(0);
         let stated_created = created.plus(Offset::from_micros(if jitter < 4 {
             1_213 * (jitter + 1)
@@ -106,7 +106,7 @@ impl SimSession {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "`as` saturates; never negative"
+            reason = "`as` saturates, and the sum is never negative"
         )]
         let proxy_bytes = spec.proxy.iter().map(|traffic| traffic.bytes_at(alive_until)).sum::<f64>() as u64;
         Some(SessionSnapshot { status, proxy_bytes, updated_at, ended_at })

@@ -167,7 +167,7 @@ impl SimState {
         push_bounded(&mut self.connect_urls, connect_url, MAX_CONNECT_URLS);
     }
 
-    /// Returns the first fault that affects a request, and decrements its remaining count.
+    /// Returns the first fault that affects the request, and decrements the remaining count of the fault.
     fn consume_fault(&mut self, route: &ApiRoute, at: Offset) -> Option<Fault> {
         let world = &self.world;
         let is_target = |target: &FaultTarget| match (target, route) {

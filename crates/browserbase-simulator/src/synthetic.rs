@@ -30,7 +30,7 @@ fn session(index: usize) -> ScenarioSession {
     let is_pending = one_of_20 == 0;
     let age = rng.i64(1_000_000..if is_pending { MINUTE / 2 } else { timeout });
     let created = Offset::from_micros(-age);
-    let past_end = |rng: &mut fastrand::Rng, status| {
+    let end_in_the_past = |rng: &mut fastrand::Rng, status| {
         let at = Offset::from_micros(-rng.i64(0..age));
         Some(ScenarioEnd::new(at, status))
     };
@@ -38,8 +38,8 @@ fn session(index: usize) -> ScenarioSession {
         created: Some(created),
         starts: is_pending.then(|| Offset::from_micros(rng.i64(5_000_000..5 * MINUTE))),
         ends: match one_of_20 {
-            1 | 2 => past_end(&mut rng, FinalStatus::Completed),
-            3 => past_end(&mut rng, FinalStatus::Error),
+            1 | 2 => end_in_the_past(&mut rng, FinalStatus::Completed),
+            3 => end_in_the_past(&mut rng, FinalStatus::Error),
             _ => None,
         },
         timeout: Some(HumanDuration(Duration::from_secs(u64::from(timeout_minutes) * 60))),

@@ -42,7 +42,7 @@ async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.unwrap()
 }
 
-/// Reads until the connection closes. If it is reset, returns the bytes before that.
+/// Reads until the connection closes. If the connection is reset, returns the bytes before the reset.
 async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     _ = with_timeout(stream.read_to_end(&mut bytes)).await;
@@ -62,10 +62,10 @@ async fn request_without_body(
     target: &str,
     headers: &str,
 ) -> HttpResponse {
-    request_with(simulator, method, target, headers, "").await
+    request_with_body(simulator, method, target, headers, "").await
 }
 
-async fn request_with(
+async fn request_with_body(
     simulator: &Simulator,
     method: &str,
     target: &str,
@@ -262,7 +262,7 @@ async fn retry_delay_has_every_format() {
 }
 
 #[tokio::test]
-async fn faults_break_responses() {
+async fn replies_and_padding_change_responses() {
     let normal = get(&simulator(&clock(), "[[session]]\nid = 'a'"), "/v1/sessions").await;
 
     let truncated = simulator(&clock(), "[[session]]\nid = 'a'\n[[fault]]\nreply = 'truncated'");
@@ -294,8 +294,8 @@ async fn hanging_request_stays_in_flight_until_stop() {
     assert_eq!(simulator.request_log()[0].status, None);
     let addr = simulator.addr();
     simulator.stop().await;
-    assert!(TcpStream::connect(addr).await.is_err(), "the port is still open");
-    assert_eq!(read_all(&mut stream).await, b"", "the connection got a response");
+    assert!(TcpStream::connect(addr).await.is_err(), "a stopped simulator closes its port");
+    assert_eq!(read_all(&mut stream).await, b"", "a hanging request gets no response");
 }
 
 #[tokio::test]

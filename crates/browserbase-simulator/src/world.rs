@@ -1,6 +1,6 @@
 //! The world: all sessions and the project, and the API's JSON about them at any offset.
 //!
-//! It is pure: everything follows from the scenario, the start time and the offset. Only `create_session`,
+//! The world is pure: everything follows from the scenario, the start time and the offset. Only `create_session`,
 //! `release_session` and a test's [`Control`](crate::Control) change it. It reads no clock and knows no faults.
 
 use std::collections::HashMap;
@@ -66,7 +66,7 @@ impl World {
         id
     }
 
-    /// Changes the fields of the session `id`, except its id. Returns false if there is no such session.
+    /// Changes fields of the session `id`, but not its id. Returns false if there is no such session.
     pub fn update_session(&mut self, id: &str, change: impl FnOnce(&mut ScenarioSession)) -> bool {
         let Some(sim_session) = self.index_by_id.get(id).and_then(|index| self.sessions.get_mut(*index))
         else {

@@ -20,14 +20,14 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 const AUTH_DELAY: Duration = Duration::from_secs(60);
 /// The largest fraction that jitter subtracts from a delay.
 const JITTER: f64 = 0.25;
-/// The number of times that a release is sent, including the first.
+/// The maximum number of times that a release is sent.
 const MAX_RELEASE_ATTEMPTS: u32 = 6;
 /// The delay after the first failed release, before jitter.
 const FIRST_RELEASE_DELAY: Duration = Duration::from_secs(1);
 /// The delay after the first failed write of the journal.
 const FIRST_JOURNAL_DELAY: Duration = Duration::from_secs(1);
 
-/// Returns the delay after `failures` failed polls in a row, 1 or more. `interval` is the time between successful
+/// Returns the delay after `failures` (1 or more) failed polls in a row. `interval` is the time between successful
 /// polls. `random` is between 0 and 1.
 #[must_use]
 pub fn poll_delay(interval: Duration, failures: u32, random: f64) -> Duration {
@@ -51,13 +51,13 @@ pub fn release_delay(error: &ApiError, attempts: u32, random: f64) -> Option<Dur
     is_retried.then(|| error.retry_after.unwrap_or_default().max(own_delay))
 }
 
-/// Returns the delay after `failures` failed writes of the journal in a row, 1 or more.
+/// Returns the delay after `failures` (1 or more) failed writes of the journal in a row.
 #[must_use]
 pub fn journal_delay(failures: u32) -> Duration {
     exponential(FIRST_JOURNAL_DELAY, failures.saturating_sub(1))
 }
 
-/// Subtracts at most [`JITTER`] from `delay`: nothing if `random` is 0, all of [`JITTER`] if it is 1.
+/// Subtracts a fraction of `delay`: nothing if `random` is 0, [`JITTER`] if `random` is 1.
 fn subtract_jitter(delay: Duration, random: f64) -> Duration {
     delay.mul_f64(1.0 - JITTER * random.clamp(0.0, 1.0))
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn auth_delay_is_a_minute() {
+    fn auth_delay_is_usually_a_minute() {
         assert_eq!(auth_delay(S(3)), S(60));
     }
 

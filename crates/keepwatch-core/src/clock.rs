@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// A date and time in UTC.
 pub type Timestamp = DateTime<Utc>;
 
-/// The minimum time by which the clock since boot must advance further than the monotonic clock to count as sleep. A
+/// The machine slept if the clock since boot advanced further than the monotonic clock by more than this time. A
 /// smaller difference arises because the clocks are not read at exactly the same instant.
 const MIN_SLEEP: Duration = Duration::from_secs(2);
 

@@ -8,7 +8,7 @@
 //! | [`session`] | a session, its id, metadata and secrets, and the errors of a request |
 //! | [`tracker`] | records, events, alerts, verdicts and evidence, all computed from a stream of inputs |
 //! | [`filter`] | the filter language: parsing and matching |
-//! | [`text`] | sanitising hostile text for a terminal; formatting durations and bytes; column widths |
+//! | [`text`] | sanitising hostile text for a terminal; redacting secrets; formatting durations and bytes; widths |
 //! | [`backoff`] | the delay before a retry |
 //! | [`clock`] | reading clocks |
 

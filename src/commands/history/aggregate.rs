@@ -1,6 +1,7 @@
 //! Merges the journal's rows, one for each session and run, into one row for each session, and sums them by day. Pure.
 //!
-//! A session's fields come from the run that saw it last. Its watched time is the sum over all runs, but at most:
+//! A session's fields come from the run that saw it last. Its watched time is the sum over all runs, but never longer
+//! than:
 //!
 //! - the union of the intervals in which the runs saw the session, so that two runs at the same time count once;
 //! - the session's running time.

@@ -52,7 +52,7 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
         columns.remove(PROFILE_COLUMN);
         rows.iter_mut().for_each(|row| drop(row.remove(PROFILE_COLUMN)));
     }
-    // Each note with the condition under which it follows the table.
+    // Each note has the condition under which it follows the table.
     let notes = [
         (
             sessions.iter().any(|session| session.was_running() && session.running_time().is_some()),
@@ -133,7 +133,7 @@ pub(super) fn days(days: &[DailyTotals], options: HistoryOptions) -> String {
     render_table(&columns, rows.collect(), &[OWNER_COLUMN], options)
 }
 
-/// Returns a percentage such as `87 %`, rounded down so that `100 %` means all of it.
+/// Returns a percentage such as `87 %`, rounded down so that `100 %` means the whole.
 fn percentage(part: Duration, whole: Duration) -> String {
     match part.as_millis().saturating_mul(100).checked_div(whole.as_millis()) {
         Some(percent) => format!("{percent} %"),

@@ -17,7 +17,7 @@ fn options(json: bool) -> HistoryOptions {
     HistoryOptions { json, rates: Rates::default(), zone: Zone::Utc, fits_terminal: true }
 }
 
-/// Returns a likely verdict with this name.
+/// Returns a verdict with this name and the confidence `likely`.
 fn verdict(name: &str) -> Option<StoredVerdict> {
     let sentence =
         Untrusted::new("COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the rules no disconnect");
@@ -176,7 +176,7 @@ fn runs_of_one_session_are_merged() {
         ..nightly(number)
     };
     let watched = |rows| MergedSession::merge_all(rows)[0].watched_time;
-    // Four times, ten minutes apart. The session ran from the first to the last.
+    // These four times are ten minutes apart. The session ran from the first to the last.
     let (one, two) = ("22T21:04:02", "22T21:14:02");
     let (three, four) = ("22T21:24:02", "22T21:34:02");
     // Two runs with a gap between them.
@@ -202,7 +202,7 @@ fn runs_of_one_session_are_merged() {
 }
 
 #[test]
-fn filter_matches_as_on_screen() {
+fn filter_matches_merged_session() {
     let sessions = MergedSession::merge_all(vec![nightly(1)]);
     for (filter, found) in [
         ("", true),

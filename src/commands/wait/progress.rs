@@ -49,7 +49,7 @@ enum SessionProgress {
 pub(super) enum MissReason {
     /// It ended with this status.
     Ended(Status),
-    /// The API does not know it, even after the grace period. The error is the API's response.
+    /// The API does not know it, even after the grace period. Holds the API's error.
     NotFound(ApiError),
 }
 
@@ -87,8 +87,8 @@ impl WaitProgress {
         self.goal
     }
 
-    /// Reads the tracker and returns the sessions that reached or missed the goal. If the newest response was a 404 or
-    /// 410, `not_found` has its session and the times of its request.
+    /// Reads the tracker and returns the sessions that have reached or missed the goal since the last call. If the
+    /// newest response was a 404 or 410, `not_found` has its session and the times of its request.
     pub(super) fn update(
         &mut self,
         tracker: &SessionTracker,
@@ -137,7 +137,8 @@ impl WaitProgress {
         let reached = || all().filter(|progress| matches!(progress, SessionProgress::GoalReached(_)));
         let missed = || all().filter(|progress| matches!(progress, SessionProgress::GoalMissed(_)));
         let count = self.sessions.len();
-        // The goal of the command, which is that of one session or of all.
+        // With `any`, the command reaches its goal if one session does, and misses it if all do. Otherwise, the command
+        // reaches its goal if all sessions do, and misses it if one does.
         let (is_reached, is_missed) = if self.any {
             (reached().count() > 0, missed().count() == count)
         } else {
@@ -175,8 +176,8 @@ impl WaitProgress {
     }
 
     /// Returns true if the command must request a final poll, because a grace period is over at `now`, on the clock
-    /// since boot. Marks that poll as requested. It is needed because the previous poll may be long ago: the poller
-    /// backs off for sessions that do not exist.
+    /// since boot. Marks that poll as requested. The final poll is needed because the previous poll may be long ago:
+    /// the poller backs off for sessions that do not exist.
     pub(super) fn take_due_final_poll(&mut self, now: Duration) -> bool {
         let mut is_due = false;
         for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_requested) {

@@ -96,9 +96,9 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
         }
         Anomaly::MissingEndTime => session.ends.iter_mut().for_each(|end| end.omit_ended_at = true),
         Anomaly::WrongEndTime => {
-            let hours = rng.choose(&[-7_i64, 7]).saturating_mul(3600 * SECOND);
+            let shift_micros = rng.choose(&[-7_i64, 7]).saturating_mul(3600 * SECOND);
             if let Some(end) = &mut session.ends {
-                end.ended_at = Some(end.at.plus(Offset::from_micros(hours)));
+                end.ended_at = Some(end.at.plus(Offset::from_micros(shift_micros)));
             }
         }
     }

@@ -101,7 +101,7 @@ fn build_fault(rng: &mut SeededRng, kind: ChaosFault, from: i64, to: i64) -> Fau
     };
     let count = rng.percent_chance(20).then(|| 1 + u32::try_from(rng.below(3)).unwrap_or(0));
     let delay = Duration::from_millis(500 + rng.below(2500));
-    let padding = rng.choose(&[200_000, 2_000_000]); // the second exceeds keepwatch's limit for a single session
+    let padding = rng.choose(&[200_000, 2_000_000]); // 2,000,000 exceeds keepwatch's limit for a single session
     let fault = Fault::new(target, response_for(kind));
     Fault {
         window: Window { from: Offset::from_micros(from), to: Offset::from_micros(to) },
@@ -113,8 +113,8 @@ fn build_fault(rng: &mut SeededRng, kind: ChaosFault, from: i64, to: i64) -> Fau
 }
 
 fn response_for(kind: ChaosFault) -> FaultResponse {
-    let error_with_retry = |status, wait, format| {
-        let retry_after = Some((Duration::from_millis(wait), format));
+    let error_with_retry = |status, wait_millis, format| {
+        let retry_after = Some((Duration::from_millis(wait_millis), format));
         FaultResponse::Error(Box::new(ErrorResponse { retry_after, ..ErrorResponse::new(status) }))
     };
     match kind {

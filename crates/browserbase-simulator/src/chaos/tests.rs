@@ -1,4 +1,5 @@
-//! Tests that a seed always gives the same scenario, and that the scenario contains everything it should.
+//! Tests that a seed always gives the same scenario, and that the scenario contains every kind of end, anomaly and
+//! fault.
 
 use std::collections::BTreeMap;
 

@@ -48,7 +48,7 @@ fn unused_session_ends_after_5_minutes() {
 }
 
 #[test]
-fn short_timeout_ends_before_unused_rule() {
+fn timeout_wins_unless_unused_rule_is_shorter() {
     for request in [timeout(60), keep_alive(60)] {
         assert_eq!(statuses(&world_with_session("", request, 0.0), [59.9, 60.0]), ["RUNNING", "TIMED_OUT"]);
     }
@@ -97,32 +97,40 @@ fn release_takes_effect_after_delay() {
         let mut world = world_with_session(scenario, keep_alive(3600), 0.0);
         let body: Value = serde_json::from_str(&world.release_session("a", at(10.0)).unwrap()).unwrap();
         assert_eq!(body["status"], if delay > 0.0 { "RUNNING" } else { "COMPLETED" }, "{scenario}");
-        assert!(body.get("connectUrl").is_none(), "the response to an update contains a connect URL");
+        assert!(body.get("connectUrl").is_none(), "the response to an update has no connect URL");
         assert_eq!(statuses(&world, [9.9 + delay, 10.0 + delay]), ["RUNNING", "COMPLETED"], "{scenario}");
     }
 }
 
 #[test]
 fn repeated_or_late_release_changes_nothing() {
-    let mut world = world_with_session("", keep_alive(3600), 0.0);
-    world.release_session("a", at(10.0)).unwrap();
-    world.release_session("a", at(11.0)).unwrap();
-    let ended = session(&world, 12.0);
+    let mut repeated = world_with_session("", keep_alive(3600), 0.0);
+    repeated.release_session("a", at(10.0)).unwrap();
+    repeated.release_session("a", at(11.0)).unwrap();
+    let ended = session(&repeated, 12.0);
     assert_eq!(
         (&ended["status"], &ended["endedAt"]),
         (&json!("COMPLETED"), &json!("2026-10-03T16:05:46.513867+00:00"))
     );
-    let again: Value = serde_json::from_str(&world.release_session("a", at(20.0)).unwrap()).unwrap();
+    let again: Value = serde_json::from_str(&repeated.release_session("a", at(20.0)).unwrap()).unwrap();
     assert_eq!((&again["status"], &again["endedAt"]), (&ended["status"], &ended["endedAt"]));
 
     let mut late = world_with_session("", keep_alive(60), 0.0);
     late.release_session("a", at(59.0)).unwrap();
     assert_eq!(statuses(&late, [59.9, 60.0]), ["RUNNING", "TIMED_OUT"]);
-    assert_eq!(late.release_session("nobody", at(0.0)), None);
+
+    let mut sooner = world("[[session]]\nid = 'a'\nends = { at = '11s', status = 'ERROR' }");
+    sooner.release_session("a", at(10.0)).unwrap();
+    assert_eq!(statuses(&sooner, [10.9, 11.0, 13.0]), ["RUNNING", "ERROR", "ERROR"]);
 }
 
 #[test]
-fn pending_or_scenario_session_can_be_released() {
+fn unknown_session_cannot_be_released() {
+    assert_eq!(world("").release_session("nobody", at(0.0)), None);
+}
+
+#[test]
+fn pending_or_overdue_session_can_be_released() {
     let mut pending = world_with_session("[rules]\npending = '1m'", keep_alive(3600), 0.0);
     pending.release_session("a", at(1.0)).unwrap();
     assert_eq!(statuses(&pending, [2.9, 3.0]), ["PENDING", "COMPLETED"]);
@@ -130,10 +138,6 @@ fn pending_or_scenario_session_can_be_released() {
     let mut overdue = world("[[session]]\nid = 'a'\noverdue = true");
     overdue.release_session("a", at(400.0)).unwrap();
     assert_eq!(statuses(&overdue, [401.9, 402.0]), ["RUNNING", "COMPLETED"]);
-
-    let mut sooner = world("[[session]]\nid = 'a'\nends = { at = '11s', status = 'ERROR' }");
-    sooner.release_session("a", at(10.0)).unwrap();
-    assert_eq!(statuses(&sooner, [10.9, 11.0, 13.0]), ["RUNNING", "ERROR", "ERROR"]);
 }
 
 #[test]
@@ -153,11 +157,11 @@ fn full_project_rejects_creation_until_slot_frees() {
     );
     world.create_session(CreateRequest::default(), "b".to_owned(), at(12.3)).unwrap();
     let error = *world.create_session(CreateRequest::default(), "c".to_owned(), at(13.0)).unwrap_err();
-    assert_eq!(error.retry_after.unwrap().0, MAX_SLOT_WAIT, "the retry delay is not the maximum");
+    assert_eq!(error.retry_after.unwrap().0, MAX_SLOT_WAIT, "the retry delay is capped");
     world.release_session("a", at(13.0)).unwrap();
     assert!(
         world.create_session(CreateRequest::default(), "c".to_owned(), at(14.9)).is_err(),
-        "the released session gave up its slot before its end"
+        "a released session keeps its slot until it ends"
     );
     world.create_session(CreateRequest::default(), "c".to_owned(), at(15.0)).unwrap();
 }

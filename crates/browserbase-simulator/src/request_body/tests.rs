@@ -24,7 +24,7 @@ fn parse(body: &Value) -> Result<CreateRequest, String> {
 }
 
 #[test]
-fn create_request_ignores_unsupported_fields() {
+fn create_request_is_parsed_and_extra_fields_ignored() {
     assert_eq!(parse(&json!({})), Ok(CreateRequest::default()));
     let all = json!({
         "projectId": "any", "timeout": 900, "keepAlive": true, "region": "eu-central-1", "proxies": true,
@@ -103,7 +103,7 @@ fn release_is_the_only_update() {
 }
 
 #[test]
-fn body_is_parsed_by_content_type() {
+fn body_must_fit_its_content_type() {
     for (content_type, body, status, code) in [
         (None, "{}", 415, "FST_ERR_CTP_INVALID_MEDIA_TYPE"),
         (Some("application/x-www-form-urlencoded"), "{}", 415, "FST_ERR_CTP_INVALID_MEDIA_TYPE"),

@@ -31,7 +31,7 @@ fn scenarios_in_module_header_parse() {
 
 #[test]
 fn error_names_line_and_problem() {
-    // An error that involves several tables has no line.
+    // An error that is found after the parsing of the TOML has no line.
     for (text, expected) in [
         ("about = 'x'\nlatency = '4 parsecs'", "in line 2: “4 parsecs” is not a length of time"),
         ("[[session]]\ncreated = '-12 moons'", "in line 2: “-12 moons” is not a time"),

@@ -6,7 +6,7 @@ const HEADERS: &str = "x-bb-api-key: bb_test_key\r\ncontent-type: application/js
 const RELEASE: &str = r#"{"status":"REQUEST_RELEASE"}"#;
 
 async fn post(simulator: &Simulator, target: &str, body: &str) -> HttpResponse {
-    request_with(simulator, "POST", target, HEADERS, body).await
+    request_with_body(simulator, "POST", target, HEADERS, body).await
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn rejected_request_changes_nothing() {
     }
     let huge = format!(r#"{{"x":"{}"}}"#, "y".repeat(1024 * 1024));
     assert_eq!(post(&simulator, "/v1/sessions", &huge).await.status, 413);
-    let deleted = request_with(&simulator, "DELETE", "/v1/sessions/a", HEADERS, "").await;
+    let deleted = request_with_body(&simulator, "DELETE", "/v1/sessions/a", HEADERS, "").await;
     assert_eq!((deleted.status, deleted.headers["allow"].as_str()), (405, "GET, HEAD, POST"));
     let sessions = get(&simulator, "/v1/sessions").await.json();
     assert_eq!((sessions.as_array().unwrap().len(), &sessions[0]["status"]), (1, &"RUNNING".into()));
@@ -129,11 +129,11 @@ async fn fault_can_affect_one_kind_of_request() {
         let simulator = simulator(&clock(), &scenario);
         assert_eq!(get(&simulator, "/v1/sessions").await.status, 200);
         assert_eq!(get(&simulator, "/v1/sessions/a").await.status, 200);
-        let failed = request_with(&simulator, method, path, HEADERS, body).await;
+        let failed = request_with_body(&simulator, method, path, HEADERS, body).await;
         assert_eq!(failed.status, 503, "{fault_target}");
         let sessions = get(&simulator, "/v1/sessions").await.json();
-        assert_eq!(sessions.as_array().unwrap().len(), 1, "the failed request created a session");
-        let repeated = request_with(&simulator, method, path, HEADERS, body).await;
+        assert_eq!(sessions.as_array().unwrap().len(), 1, "a failed request creates no session");
+        let repeated = request_with_body(&simulator, method, path, HEADERS, body).await;
         assert!(repeated.status < 300, "{fault_target}");
     }
 }

@@ -92,7 +92,7 @@ fn proxy_bytes_grow_until_end() {
 }
 
 #[test]
-fn list_is_filtered_newest_first() {
+fn list_is_filtered_and_newest_first() {
     let world = world(
         "[[session]]\nid = 'old'\ncreated = '-2m'\nmetadata = { env = 'staging' }\n\
          [[session]]\nid = 'new'\ncreated = '-1m'\nstarts = '9s'\n\
@@ -153,7 +153,7 @@ fn stable_uuid_is_reproducible() {
 }
 
 #[test]
-fn required_fields_are_never_null() {
+fn sessions_have_required_fields_and_short_metadata() {
     let world =
         World::new(&Scenario::builtin("default").unwrap(), super::super::synthetic::sessions(50), start());
     for seconds in [0.0, 12.0, 60.0, 1800.0] {

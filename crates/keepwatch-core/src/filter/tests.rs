@@ -29,7 +29,7 @@ fn nightly_session() -> Session {
 }
 
 #[test]
-fn each_term_and_its_negation_match_as_expected() {
+fn each_term_and_its_negation_select_rows() {
     let record = record_of_session(nightly_session());
     for (filter, found) in [
         ("", true),
@@ -85,7 +85,7 @@ fn each_term_and_its_negation_match_as_expected() {
 }
 
 #[test]
-fn unknown_session_matches_by_id_only() {
+fn session_without_response_matches_by_id_only() {
     let record = Record::new(id("awaited"), true);
     // An unknown field does not match, so its negation does.
     for (filter, found) in

@@ -25,7 +25,7 @@ pub struct ApiError {
     pub retry_at: Option<Timestamp>,
 }
 
-/// The kinds of errors.
+/// The kind of an [`ApiError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiErrorKind {
     /// The name of this host does not resolve.
@@ -37,7 +37,7 @@ pub enum ApiErrorKind {
     ConnectionRefused(Untrusted),
     /// The host cannot be reached for another reason. Holds the reason.
     Unreachable(Untrusted),
-    /// No connection to this host within 5 s: the host is silent, or it does not answer the TLS handshake.
+    /// This host accepted no connection within 5 s: it is silent, or it does not answer the TLS handshake.
     ConnectTimeout(Untrusted),
     /// The proxy refused or failed. Holds the reason.
     Proxy(Untrusted),
@@ -53,7 +53,7 @@ pub enum ApiErrorKind {
     NoResponse,
     /// The server ended the request or the connection with this HTTP/2 error code, such as `REFUSED_STREAM`.
     Http2(Untrusted),
-    /// The connection was closed or reset during the response.
+    /// The connection was closed or reset during a response whose length is not known.
     #[serde(rename = "Cut")]
     ConnectionClosed,
     /// The connection was closed after `received` bytes of a body of `expected` bytes.
@@ -256,7 +256,7 @@ impl ApiError {
         matches!(self.kind, ApiErrorKind::NotFound | ApiErrorKind::Gone)
     }
 
-    /// Returns true if the connection to the API failed, so that every other request would fail, too.
+    /// Returns true if no connection to the API could be made, so that every other request would fail, too.
     #[must_use]
     pub fn is_network_error(&self) -> bool {
         match self.kind {
@@ -318,7 +318,8 @@ impl ApiError {
         self.retry_after.is_some() || self.kind == ApiErrorKind::RateLimited
     }
 
-    /// Returns true if a later retry may succeed: after network errors, timeouts, closed connections, 408, 429 and 5xx.
+    /// Returns true if a later retry may succeed: after network errors, timeouts, [`ApiErrorKind::ConnectionClosed`],
+    /// 408, 429 and 5xx.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.is_network_error()
@@ -363,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn api_message_is_quoted_verbatim() {
+    fn api_message_is_quoted() {
         let error = ApiError {
             message: Some(Untrusted::new("Invalid API key")),
             ..ApiErrorKind::ApiKeyRejected.into()
@@ -414,12 +415,13 @@ mod tests {
     }
 
     #[test]
-    fn network_and_rate_errors_affect_all_requests() {
+    fn network_errors_and_throttling_affect_all_requests() {
         assert!(ApiError::from(ApiErrorKind::ConnectionRefused(Untrusted::new("h"))).affects_all_requests());
         assert!(ApiError::from(ApiErrorKind::RateLimited).affects_all_requests());
         assert!(!ApiError::from(ApiErrorKind::Timeout).affects_all_requests());
         assert!(!ApiError::from(ApiErrorKind::NotFound).affects_all_requests());
-        let busy = ApiError { retry_after: Some(Duration::from_secs(3)), ..ApiErrorKind::Server(503).into() };
-        assert!(busy.affects_all_requests());
+        let throttled =
+            ApiError { retry_after: Some(Duration::from_secs(3)), ..ApiErrorKind::Server(503).into() };
+        assert!(throttled.affects_all_requests());
     }
 }

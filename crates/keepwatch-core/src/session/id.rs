@@ -1,4 +1,4 @@
-//! Session ids: parsing, display, and confirmation of a release.
+//! Session ids: parsing, display, the URL in the dashboard, and the confirmation of a release.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub enum SessionIdError {
     /// The id is too long.
     #[error("a session id of {bytes} bytes is too long; at most {MAX_ID_BYTES} are taken")]
     TooLong {
-        /// The length of the text.
+        /// The length of the id.
         bytes: usize,
     },
     /// The text has control characters, or is `.` or `..`. A URL cannot contain these.
@@ -32,10 +32,10 @@ pub enum SessionIdError {
     /// The text seems to contain a secret, which must not be stored as an id. Holds the redacted text.
     #[error("“{0}” has what looks like a secret in it: give the id of the session alone")]
     Secret(String),
-    /// A longer text contains no id.
+    /// The text that was searched for an id contains none.
     #[error("there is no session id in it; one looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de")]
     NotFound,
-    /// A longer text contains this many ids.
+    /// The text that was searched for an id contains this many.
     #[error("there are {0} ids in it: leave the one that is meant")]
     Ambiguous(usize),
 }
@@ -90,7 +90,7 @@ impl SessionId {
         self.0.sanitise(columns)
     }
 
-    /// Returns the first `columns` characters, sanitised, without an ellipsis.
+    /// Returns the first `columns` characters, sanitised. If they are wider than `columns`, they are truncated.
     #[must_use]
     pub fn prefix(&self, columns: usize) -> String {
         let start: String = self.raw().chars().take(columns).collect();
@@ -149,15 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn unusable_ids_are_refused() {
+    fn surrounding_spaces_are_removed() {
         assert_eq!(SessionId::parse("  two words ").unwrap().raw(), "two words");
+    }
+
+    #[test]
+    fn unusable_ids_are_refused() {
         for bad in ["", "   ", ".", "..", "a\nb", &"x".repeat(257)] {
             assert!(SessionId::parse(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
-    fn dashboard_url_escapes_any_id() {
+    fn dashboard_url_escapes_special_characters() {
         let id = SessionId::parse("a b/../c?d#e").unwrap();
         assert_eq!(dashboard_url(&id), "https://www.browserbase.com/sessions/a%20b%2F..%2Fc%3Fd%23e");
     }

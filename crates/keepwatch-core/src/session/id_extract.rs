@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_or_several_ids_are_refused() {
+    fn text_without_one_usable_id_is_refused() {
         for (text, expected) in [
             (String::new(), "empty"),
             ("session not found".into(), "no session id in"),

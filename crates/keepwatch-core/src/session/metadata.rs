@@ -1,7 +1,7 @@
 //! A session's metadata: a JSON object that its creator attached to it.
 //!
-//! It is stored as JSON text, which is compact, comparable and can have any depth. The text is parsed into a tree only
-//! where the tree is needed: to show entries, to find the [owner](super::owner) and to redact secrets.
+//! Metadata is stored as JSON text, which is compact, is comparable and can have any depth. The text is parsed into a
+//! tree only where the tree is needed: to show entries, to find the [owner](super::owner) and to redact secrets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 16 * 1024;
 /// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this text.
 const OMITTED: &str = "\"(left out)\"";
 
-/// A placeholder for text in which redaction would miss secrets, see [`Metadata::fallback_text`].
+/// A placeholder for text in which redaction would miss secrets. See [`Metadata::fallback_text`].
 const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
 
 /// `userMetadata`, as JSON text. `Debug` sanitises and redacts it.
@@ -33,7 +33,7 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// A leaf of the tree, or the heading of a branch.
+/// One line of the displayed tree: a value, or the heading of an object or array that is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataEntry {
     /// The nesting depth; 0 is the outermost.
@@ -104,7 +104,8 @@ impl Metadata {
         if self.0.contains("\\u") { ESCAPED_PLACEHOLDER } else { &self.0 }
     }
 
-    /// Returns at most `limit` entries in the order of the text. Nested entries follow their heading.
+    /// Returns at most `limit` entries in the order of the text. Nested entries follow their heading. The value of a
+    /// key that names a secret is redacted.
     #[must_use]
     pub fn entries(&self, limit: usize) -> Vec<MetadataEntry> {
         let mut entries = Vec::new();
@@ -123,8 +124,8 @@ impl Metadata {
         entries
     }
 
-    /// Returns true if a value at or below `path` passes `test`. The path, such as `run.id`, ignores ASCII case. An
-    /// empty path means all values.
+    /// Returns true if a value at or below `path`, such as `run.id`, passes `test`. The keys in the path ignore ASCII
+    /// case. An empty path means all values.
     pub fn any_value_at(&self, path: &str, mut test: impl FnMut(&str) -> bool) -> bool {
         metadata_match::any_value_at(&self.0, path, &mut test)
     }
@@ -134,8 +135,8 @@ impl Metadata {
     pub fn one_line(&self, columns: usize) -> String {
         let mut line = String::new();
         let mut path: Vec<String> = Vec::new();
-        // Each entry takes at least one column (a heading does so in the paths below it), so the line has room
-        // for at most `columns` entries.
+        // Each entry takes at least one column: a value takes it directly, and a heading takes it in the paths of the
+        // entries below it. So the line has room for at most `columns` entries.
         for entry in self.entries(columns) {
             if text::width(&line) > columns {
                 break;
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_keys_become_paths() {
+    fn one_line_has_paths_and_is_truncated() {
         let metadata = Metadata::new(r#"{"env":"staging","run":{"id":"c-881","tags":["a"]},"n":1}"#);
         assert_eq!(metadata.one_line(80), "env staging  run.id c-881  run.tags.0 a  n 1");
         assert_eq!(metadata.one_line(12), "env staging…");
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn escaped_secret_is_hidden() {
-        // This metadata is too deep to be parsed, so it is shown as text.
+        // This metadata is too deep to be parsed, so it is shown as text, which `fallback_text` replaces.
         let nested = |inside: &str| format!("{}{inside}{}", r#"{"a":"#.repeat(1000), "}".repeat(1000));
         let metadata = Metadata::new(&nested(r#""wss://c/?signing\u004bey=cAnArY""#));
         for text in

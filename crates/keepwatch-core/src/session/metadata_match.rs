@@ -1,12 +1,11 @@
-//! Search in the values of metadata, during the parsing of its text. The search builds no tree, because a filter
-//! searches ten thousand sessions at a time.
+//! Search in the values of metadata while its text is parsed. The search builds no tree, because a filter can search
+//! ten thousand sessions at a time.
 
 use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// Returns true if a value at or below `path` passes `test`. Keys match ignoring ASCII case. An empty path means
-/// all values.
+/// Implements [`Metadata::any_value_at`](super::Metadata::any_value_at) for the JSON text `json`.
 pub(super) fn any_value_at(json: &str, path: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
     let mut found = false;
     // Truncated or invalid text is searched up to the error.
@@ -83,8 +82,8 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(path_below) = map.next_key_seed(KeyVisitor { path: self.path })? {
-            match path_below {
+        while let Some(rest_of_path) = map.next_key_seed(KeyVisitor { path: self.path })? {
+            match rest_of_path {
                 Some(path) if !*self.found => {
                     map.next_value_seed(MetadataVisitor {
                         path,
@@ -112,7 +111,7 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
     }
 }
 
-/// Visits one key. Returns the path below it, or `None` if the key is not on the path.
+/// Visits one key. Returns the part of the path that follows the key, or `None` if the key is not on the path.
 struct KeyVisitor<'a> {
     path: &'a str,
 }
@@ -143,7 +142,8 @@ impl<'a> Visitor<'_> for KeyVisitor<'a> {
     }
 }
 
-/// The text of a number, on the stack. A longer number, such as 1e300 with its 301 digits, never passes the test.
+/// The text of a number of at most 32 bytes, on the stack. A longer number, such as 1e300 with its 301 digits, never
+/// passes the test.
 #[derive(Default)]
 struct Digits {
     bytes: [u8; 32],
@@ -189,6 +189,10 @@ mod tests {
         ] {
             assert_eq!(any_value_at(json, path, &mut |text| text == value), found, "{path} {value}");
         }
+    }
+
+    #[test]
+    fn truncated_text_is_searched_up_to_error() {
         assert!(any_value_at(r#"{"a":"b","c":"cut of"#, "a", &mut |text| text == "b"));
     }
 }

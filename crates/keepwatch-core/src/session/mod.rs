@@ -1,9 +1,9 @@
 //! The domain types: sessions, projects, and the errors of the API. No I/O, no clock, no wire format.
 //!
-//! Field names and meanings follow `GET /v1/sessions/{id}` of the
-//! [Browserbase API](https://docs.browserbase.com/reference/api/get-a-session). A field that is missing, null or not of
-//! its documented type is `None`. [`Session::extra_fields`] keeps the text of a field with the wrong type, so that no
-//! data is lost.
+//! The fields and their meanings follow `GET /v1/sessions/{id}` of the
+//! [Browserbase API](https://docs.browserbase.com/reference/api/get-a-session). If the API's field is missing, null or
+//! not of its documented type, the field here is `None`. [`Session::extra_fields`] keeps the text of a field with the
+//! wrong type, so that no data is lost.
 
 mod api_error;
 mod id;
@@ -34,7 +34,7 @@ pub use times::{effective_timeout, is_default_timeout};
 use crate::clock::Timestamp;
 use crate::text::Untrusted;
 
-/// One observation of a session: the fields of one response, without its secrets.
+/// One observation of a session: its fields in one response, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// `id`
@@ -85,7 +85,8 @@ pub struct Session {
     pub extra_fields_dropped: u32,
 }
 
-/// The presence of each connect field in a response. The values are secrets, and are dropped.
+/// The presence of each connect field in a response. The values are secrets, so they are not kept here.
+/// [`ConnectUrls`] holds the values that the user requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectFields {
     /// True if the response has `connectUrl`.
@@ -96,8 +97,8 @@ pub struct ConnectFields {
     pub signing_key: bool,
 }
 
-/// The values of the connect fields, and the URL of the live view. They come from requests that the user triggered, and
-/// go to the clipboard.
+/// The values of the connect fields (two URLs and a key), and the URL of the live view. They come from requests that
+/// the user triggered, and go to the clipboard. [`ConnectFields`] has only the presence of the connect fields.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectUrls {
     /// `connectUrl`, for CDP.
@@ -148,8 +149,8 @@ pub enum List {
 impl List {
     /// Both lists.
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
-    /// The maximum number of sessions that left the lists and are still polled one by one, until their end is known.
-    /// Sessions named by the user do not count. If more leave, the oldest are evicted.
+    /// The maximum number of sessions that have left the lists and are polled one by one until their end is known.
+    /// Sessions named by the user do not count. If there are more, those that left first are evicted.
     pub const MAX_UNLISTED: usize = 10_000;
 
     /// Returns the status that the list selects.

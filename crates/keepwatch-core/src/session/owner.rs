@@ -1,4 +1,5 @@
-//! The owner of a session: who started it, as its metadata says. The API has no such field.
+//! The owner of a session: the person or program that started it, according to its metadata. The API has no field for
+//! the owner.
 
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ const TOOL_PREFIXES: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
 impl Metadata {
     /// Returns the owner: the value at `path`, else the value of a common key such as `owner`, else the name of
-    /// a known tool. Returns `None` if all of these are missing.
+    /// a known tool. Returns `None` if all of these are missing. An owner is a number or a text that is not empty.
     #[must_use]
     pub fn owner(&self, path: Option<&MetadataPath>) -> Option<Untrusted> {
         let tree = self.to_value()?;

@@ -1,11 +1,11 @@
-//! Secrets: values that must never be shown or stored.
+//! Secrets: values that keepwatch must never show or store.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// A value that controls browsers or an account: an API key or a connect URL. `Debug` and `Display` are redacted, and
-/// its memory is overwritten on drop.
+/// A value that controls browsers or an account: an API key or a connect URL. `Debug` and `Display` are redacted.
+/// The memory of the value is overwritten on drop.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

@@ -29,7 +29,7 @@ pub enum Phase {
     Alive,
     /// The session can no longer change.
     Ended,
-    /// This version does not know the status, so polling continues.
+    /// This version does not know the status. Polling continues unless `endedAt` is set.
     Unknown,
 }
 
@@ -64,7 +64,8 @@ impl Status {
         }
     }
 
-    /// Returns true if the session has ended.
+    /// Returns true if a session with this status has ended. [`Session::is_final`](super::Session::is_final) also
+    /// considers `endedAt`.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.phase() == Phase::Ended
@@ -143,6 +144,10 @@ mod tests {
         for region in Region::KNOWN {
             assert_eq!(Region::from_api(region.raw()), region);
         }
+    }
+
+    #[test]
+    fn undocumented_status_has_unknown_phase() {
         assert_eq!(Status::from_api("HIBERNATING").phase(), Phase::Unknown);
     }
 }

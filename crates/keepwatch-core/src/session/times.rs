@@ -35,7 +35,7 @@ pub fn effective_timeout(started: Option<Timestamp>, expires: Option<Timestamp>)
 }
 
 /// Returns true if `timeout` differs from the project's default by less than a second. The server's times deviate by
-/// fractions of a second.
+/// fractions of a second, so the two are rarely equal.
 #[must_use]
 pub fn is_default_timeout(timeout: Duration, project_default: Duration) -> bool {
     timeout.abs_diff(project_default) < Duration::from_secs(1)

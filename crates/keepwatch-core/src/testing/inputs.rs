@@ -215,7 +215,7 @@ impl StepClocks {
         })
     }
 
-    /// Moves the clocks by `step`, and returns its input with its times.
+    /// Moves the clocks by `step`. Returns the input of the step, with the times that the clocks give it.
     pub fn timed_input(&mut self, step: InputStep) -> Input {
         let previous = self.0;
         let awake = previous.plus(MS(step.awake_ms));
@@ -237,7 +237,7 @@ impl StepClocks {
             step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
         let age = Duration::from_secs(step.cache_age_secs);
         let at = RequestTiming { sent, received, date, age };
-        // Some failures have a time of the next attempt, others have none. Any condition would do.
+        // Some failures have a time of the next attempt, others have none. The condition is arbitrary.
         let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
         match step.input {
             StepInput::NamedSessions(ids) => Input::SessionsNamed { at: now, ids },

@@ -39,7 +39,7 @@ fn ascii_lookalike(c: char) -> char {
         '→' | '▶' | '▸' | '▷' | '›' | '»' | '≥' | '▌' | '▐' => '>',
         '←' | '◀' | '◂' | '◁' | '‹' | '«' | '≤' | '⏎' | '↵' => '<',
         '⏸' => '=',
-        // The ramp of a sparkline, from light to dark.
+        // Bars of a sparkline, from low to high, and shades, from light to dark.
         '▁' | '░' => '.',
         '▂' | '▒' => ':',
         '▃' => '-',

@@ -12,11 +12,11 @@ const REPLACEMENT: char = '\u{FFFD}';
 pub(super) enum CharAction {
     /// Show the character unchanged.
     Keep,
-    /// Attach this mark to the base before it. It takes no column of its own.
+    /// Attach this mark to the base before it. The mark takes no column of its own.
     Combine(char),
     /// Show this character instead.
     Replace(char),
-    /// Drop the character. It only changes how its neighbours look.
+    /// Drop the character, which would only change how its neighbours look.
     Remove,
 }
 

@@ -1,6 +1,6 @@
 //! Durations and byte counts, in few columns.
 //!
-//! All functions except [`format_duration`] round down. So a countdown never overstates the time left, and all ticking
+//! All functions except [`format_duration`] round down, so a countdown never overstates the time left, and all ticking
 //! texts change together, on the whole second.
 
 use std::time::Duration;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_of_centuries_fit_their_column() {
+    fn ages_from_100_days_have_one_unit() {
         for (days, text) in [(99, "99d 00h"), (100, "100d"), (37_216, "37216d"), (703_090, "1926y")] {
             assert_eq!(format_age(Duration::from_secs(days * DAY)), text);
         }

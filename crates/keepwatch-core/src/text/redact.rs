@@ -1,7 +1,7 @@
 //! Redaction of secrets inside text: URL parameters, labelled values, bearer tokens, passwords and API keys.
 //!
 //! This is the last line of defence, for text that may contain a secret. Known secrets are
-//! [`Secret`](crate::session::Secret)s instead. In doubt, it redacts too much.
+//! [`Secret`](crate::session::Secret)s instead. In doubt, this module redacts too much.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ const REDACTED: &str = "••••";
 /// `%3d` is the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
 const PARAMETER_ENDINGS: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const API_KEY_PREFIXES: [&str; 2] = ["bb_live_", "bb_test_"];
-/// Names that a secret follows after a colon or an equals sign, with optional quotes and spaces.
+/// Names of secrets. A colon or an equals sign, with optional quotes and spaces, separates the name from the secret.
 const SECRET_LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "token"];
 /// The prefix of a bearer token. The next word is a token if it is long enough and has a digit, unlike the next word in
 /// "the bearer token".
@@ -27,9 +27,9 @@ fn is_secret_marker(byte: u8) -> bool {
     matches!(byte, b'=' | b'%' | b'"' | b':' | b' ' | b'_')
 }
 
-/// Replaces each secret in `text` with '••••': the values of `signingKey=`, `apiKey=`, `api_key=`, `token=` and `key=`
-/// up to `&`, `#`, a space or a quote; values after labels such as `signingKey:`; bearer tokens; passwords in URLs; and
-/// whole API keys. Ignores case.
+/// Replaces each secret in `text` with '••••': the value of a parameter whose name ends in `key` or `token`, such as
+/// `signingKey=`, up to `&`, `#`, a space or a quote; values after labels such as `signingKey:`; bearer tokens;
+/// passwords in URLs; and whole API keys. Ignores case.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(is_secret_marker) {
@@ -56,8 +56,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Finds
-/// only a secret whose pattern is at the start of `remaining`. Without such a secret, returns the length of the first
-/// character and 0.
+/// only a secret whose pattern is at the start of `remaining`. Without such a secret, returns the length of a text that
+/// needs no search, such as the first character, and 0.
 fn match_secret(remaining: &str) -> (usize, usize) {
     let is_prefix = |prefix: &&&str| {
         remaining.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -122,7 +122,7 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 /// Redacts every text in `value`, including member names. The value of a member with a [secret name](is_secret_name) is
-/// replaced as a whole.
+/// replaced as a whole, unless it is null.
 pub fn redact_values(value: &mut Value) {
     match value {
         Value::String(text) => *text = redact(text).into_owned(),
@@ -151,6 +151,7 @@ mod tests {
 
     #[test]
     fn every_pattern_contains_a_marker() {
+        // `SECRET_LABELS` are missing here, because the ':' or '=' that follows a label is a marker.
         for pattern in
             PARAMETER_ENDINGS.into_iter().chain(API_KEY_PREFIXES).chain([BEARER_PREFIX, SCHEME_END])
         {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn json_members_are_redacted() {
+    fn secrets_in_json_text_are_redacted() {
         assert_eq!(redact(r#"{"signingKey": "abc","b":1}"#), r#"{"signingKey": "••••","b":1}"#);
     }
 
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn json_values_are_redacted() {
+    fn secrets_in_parsed_json_are_redacted() {
         let json = r#"{"url":"wss://c/?signing\u004bey=abc","signing_key":"abc","run":{"apiKey":{"a":"abc"}},"env":"prod"}"#;
         let mut value: Value = serde_json::from_str(json).unwrap();
         redact_values(&mut value);

@@ -47,7 +47,7 @@ fn difficult_text() -> impl Strategy<Value = String> {
 }
 
 /// Asserts that sanitised `raw` has no hostile characters, is at most `columns` wide, and does not change if it is
-/// sanitised again.
+/// sanitised or truncated again.
 fn assert_safe(raw: &str, columns: usize) {
     let safe = sanitise(raw, columns);
     assert!(!safe.contains(is_hostile), "{raw:?} gave {safe:?}");

@@ -25,9 +25,10 @@ const DOTTED_CIRCLE: char = '◌';
 // promise: marks-per-letter, mutant: = 4 -> = 255
 const MAX_MARKS: u8 = 4;
 /// The maximum number of characters in one cluster. Consonants joined by viramas form one cluster of any length, which
-/// in Khmer is always one column wide. A long cluster of a real word, कार्त्स्न्य, has 9.
+/// in Khmer is always one column wide. The longest cluster of the real word कार्त्स्न्य has 9.
 const MAX_CLUSTER_CHARS: usize = 16;
-/// The maximum number of characters to read per column. A text that needs more is padding and is truncated. The limit
+/// The maximum number of characters to read per column. A text with more is truncated: no real text has
+/// so many characters without a column of their own. The limit
 /// is greater than [`MAX_CLUSTER_CHARS`], so that text that was sanitised once is always read completely.
 const MAX_CHARS_PER_COLUMN: usize = 32;
 
@@ -61,8 +62,8 @@ impl Untrusted {
     /// connect URLs into metadata.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
-        // Bounds the text to redact. The limit is one column more than `sanitise` reads, so that `sanitise` notices the
-        // text that is left.
+        // Bounds the text to redact. The limit is one column more than `sanitise` reads, so that `sanitise` sees that
+        // text follows, and adds the “…”.
         let max_chars = columns.saturating_add(2).saturating_mul(MAX_CHARS_PER_COLUMN);
         let end = self.0.char_indices().nth(max_chars).map_or(self.0.len(), |(end, _)| end);
         let text = sanitise(&redact(self.0.get(..end).unwrap_or_default()), columns);
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn emoji_lose_ambiguous_modifiers() {
+    fn emoji_lose_modifiers_of_uncertain_width() {
         for (raw, safe) in [
             ("👍🏽", "👍"),
             ("👨\u{200d}👩\u{200d}👧", "👨👩👧"),
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn invisible_characters_hide_no_secret() {
+    fn secrets_split_by_invisible_characters_are_redacted() {
         for raw in ["bb_live\u{200d}_cAnArY7", "bb_\u{fe0f}live_cAnArY7", "x?signingKe\u{200d}y=cAnArY7"] {
             let safe = Untrusted::new(raw).sanitise(80);
             assert!(!safe.contains("cAnArY7") && safe.contains("••••"), "{safe}");

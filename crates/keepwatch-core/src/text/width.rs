@@ -25,7 +25,7 @@ pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> St
         return String::new();
     }
     let mut used = 0_usize;
-    let mut kept_bytes = 0; // the clusters that leave a column for the '…'
+    let mut kept_bytes = 0; // the length of the clusters that leave a column for the '…'
     let mut is_complete = !has_more;
     for (at, cluster) in start.grapheme_indices(true) {
         used = used.saturating_add(cluster.width());
@@ -126,14 +126,14 @@ fn extend_to_cluster(id: &str, characters: usize) -> usize {
         *end += cluster.chars().count();
         Some(*end)
     });
-    let mut last = 0;
+    let mut length = 0;
     for end in ends {
-        last = end;
+        length = end;
         if end >= characters {
             break;
         }
     }
-    last.max(MIN_PREFIX_LENGTH)
+    length.max(MIN_PREFIX_LENGTH)
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_break_at_spaces() {
+    fn lines_break_at_spaces_if_possible() {
         let cases: &[(&str, usize, &[&str])] = &[
             ("", 10, &[""]),
             ("one line", 0, &[]),

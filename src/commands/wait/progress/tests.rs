@@ -93,7 +93,7 @@ fn exit_status_reports_error_or_timeout() {
 }
 
 #[test]
-fn ended_session_misses_running() {
+fn ended_session_misses_goal_running() {
     for (exit_status, status, exit) in [
         (false, Status::Completed, ExitCode::Failure),
         (false, Status::Error, ExitCode::Failure),
