@@ -100,7 +100,13 @@ impl SessionTracker {
 
     /// Replaces the alerts of a session by `alerts`, and records an event for each new one. While the responses contradict each
     /// other, no alert ends, and none is new.
-    fn replace_alerts(&mut self, id: &SessionId, alerts: &[Alert], now: Moment, applied: &mut AppliedChanges) {
+    fn replace_alerts(
+        &mut self,
+        id: &SessionId,
+        alerts: &[Alert],
+        now: Moment,
+        applied: &mut AppliedChanges,
+    ) {
         let Some(record) = self.records.get_mut(id) else { return };
         let is_contradictory = record.has_contradictory_responses();
         let previous_count = record.alerts.len();

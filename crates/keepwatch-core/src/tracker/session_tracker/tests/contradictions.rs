@@ -107,6 +107,6 @@ fn aged_response_does_not_undo_newer_one() {
 fn aged_response_is_shown_as_old() {
     let mut tracker = tracker_with_named(&["a"]);
     apply(&mut tracker, aged_response(100.0, 30, session("a", Status::Running)));
-    assert_eq!(tracker.get(&id("a")).unwrap().last().unwrap().received, moment(70.1));
+    assert_eq!(tracker.get(&id("a")).unwrap().last_response().unwrap().received, moment(70.1));
     assert_eq!(tracker.last_input_moment(), Some(moment(100.1)));
 }
