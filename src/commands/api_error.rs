@@ -27,13 +27,7 @@ pub(super) fn exit_code(error: &ApiError) -> ExitCode {
         | ApiErrorKind::ApiKeyRejected
         | ApiErrorKind::Forbidden => ExitCode::ApiKey,
         ApiErrorKind::NotFound | ApiErrorKind::Gone => ExitCode::NoSuchSession,
-        ApiErrorKind::Timeout
-        | ApiErrorKind::NoResponse
-        | ApiErrorKind::Http2(_)
-        | ApiErrorKind::ConnectionClosed
-        | ApiErrorKind::CutShort { .. }
-        | ApiErrorKind::IncompleteJson => ExitCode::Unreachable,
-        _ if error.is_network_error() => ExitCode::Unreachable,
+        _ if error.is_network_error() || error.is_incomplete_response() => ExitCode::Unreachable,
         _ => ExitCode::Failure,
     }
 }

@@ -318,18 +318,28 @@ impl ApiError {
         self.retry_after.is_some() || self.kind == ApiErrorKind::RateLimited
     }
 
-    /// Returns true if a later retry may succeed: after network errors, timeouts, [`ApiErrorKind::ConnectionClosed`],
-    /// 408, 429 and 5xx.
+    /// Returns true if the connection closed or fell silent before the response was complete.
+    #[must_use]
+    pub fn is_incomplete_response(&self) -> bool {
+        matches!(
+            self.kind,
+            ApiErrorKind::Timeout
+                | ApiErrorKind::NoResponse
+                | ApiErrorKind::Http2(_)
+                | ApiErrorKind::ConnectionClosed
+                | ApiErrorKind::CutShort { .. }
+                | ApiErrorKind::IncompleteJson
+        )
+    }
+
+    /// Returns true if a later retry may succeed: after network errors, incomplete responses, 408, 429 and 5xx.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.is_network_error()
+            || self.is_incomplete_response()
             || matches!(
                 self.kind,
-                ApiErrorKind::Timeout
-                    | ApiErrorKind::ConnectionClosed
-                    | ApiErrorKind::RateLimited
-                    | ApiErrorKind::Server(_)
-                    | ApiErrorKind::Status(408)
+                ApiErrorKind::RateLimited | ApiErrorKind::Server(_) | ApiErrorKind::Status(408)
             )
     }
 
@@ -403,6 +413,22 @@ mod tests {
             ApiError { kind: ApiErrorKind::Server(500), ..rate_limited(full) }.slots_used_and_limit(),
             None
         );
+    }
+
+    #[test]
+    fn incomplete_responses_are_retryable() {
+        let cut_short = ApiErrorKind::CutShort { received: 1, expected: 2 };
+        let refused = ApiErrorKind::Http2(Untrusted::new("REFUSED_STREAM"));
+        for kind in [
+            ApiErrorKind::NoResponse,
+            ApiErrorKind::ConnectionClosed,
+            ApiErrorKind::IncompleteJson,
+            cut_short,
+            refused,
+        ] {
+            assert!(ApiError::from(kind.clone()).is_retryable(), "{kind:?}");
+        }
+        assert!(!ApiError::from(ApiErrorKind::Html).is_retryable());
     }
 
     #[test]
