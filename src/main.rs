@@ -31,7 +31,7 @@ fn main() -> process::ExitCode {
 fn run(raw_args: &RawArgs) -> Result<ExitCode, CliError> {
     let env = Environment::new(std::env::vars_os());
     let file = ConfigFile::find(raw_args, &env)?;
-    let started_log = config::log_file(raw_args, &env, &file)
+    let started_log = config::log_file(raw_args, &env, &file)?
         .map(|path| log::start(&path, |message| print_error(&message)));
     // promise: log-refusal, mutant: ?; -> .unwrap_or(None);
     let log_guard = started_log.transpose().map_err(CliError::Log)?;
@@ -47,7 +47,7 @@ fn run(raw_args: &RawArgs) -> Result<ExitCode, CliError> {
 /// variables of [`Env`], which leaves out the API key.
 fn run_command(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<ExitCode, CliError> {
     let config = Config::new(raw_args, env, file)?;
-    let warnings = [file.warnings(), &config.warnings()].concat();
+    let warnings = [file.warnings(), &config.warnings(), &env.warnings()].concat();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let outcome = runtime.block_on(commands::run(config, &warnings, Env::new(std::env::vars_os())));

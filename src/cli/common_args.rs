@@ -1,8 +1,10 @@
 //! Groups of options that several commands share, and the parsers of their values.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 /// The scenario that the simulated API plays.
@@ -22,8 +24,9 @@ pub struct ScenarioArgs {
 /// The recording to write while watching.
 #[derive(Debug, Args)]
 pub struct RecordingArgs {
-    /// Record what is watched into a new file, for `keepwatch replay` and `keepwatch explain --from`; no secret is in it
-    #[arg(long, value_name = "FILE")]
+    /// Record what is watched into a new file (not -, for standard output is taken), for `keepwatch replay` and
+    /// `keepwatch explain --from`; no secret is in it
+    #[arg(long, value_name = "FILE", value_parser = FileParser("standard output has the screen or the events"))]
     pub record: Option<PathBuf>,
     /// Leave the sessions' metadata out of what is written down
     #[arg(long)]
@@ -75,7 +78,7 @@ pub struct CostRateArgs {
 #[derive(Debug, Args)]
 pub struct ConfigFileArgs {
     /// The config file [default: KEEPWATCH_CONFIG, else keepwatch/config.toml in XDG_CONFIG_HOME or ~/.config]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = FileParser("standard input can have an API key or an answer"))]
     pub config: Option<PathBuf>,
 }
 
@@ -95,7 +98,7 @@ pub struct ApiArgs {
     #[arg(long)]
     pub insecure_http: bool,
     /// Log what keepwatch does and is answered into this file, appending to it; no secret is in it [also: KEEPWATCH_LOG]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = FileParser(LOG_NEEDS_FILE))]
     pub log: Option<PathBuf>,
 }
 
@@ -140,6 +143,32 @@ pub struct ScreenArgs {
     /// Release nothing, whatever is pressed [also: KEEPWATCH_READ_ONLY=1]
     #[arg(long)]
     pub read_only: bool,
+}
+
+/// The reason why a log does not go to standard output or standard error.
+pub(crate) const LOG_NEEDS_FILE: &str = "a log is a file, which keepwatch rotates";
+
+/// Parses the path of a file. Refuses `-`, which names standard input or output elsewhere, with this reason. `./-` is a
+/// file with this name.
+#[derive(Clone, Copy)]
+pub(super) struct FileParser(pub(super) &'static str);
+
+impl TypedValueParser for FileParser {
+    type Value = PathBuf;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<PathBuf, clap::Error> {
+        let reason = self.0;
+        let check = move |path: PathBuf| match path.as_os_str() == "-" {
+            true => Err(format!("{reason}: name a file (./- if it has this name)")),
+            false => Ok(path),
+        };
+        PathBufValueParser::new().try_map(check).parse_ref(command, arg, value)
+    }
 }
 
 /// Parses a duration such as `5s` or `1m30s`.

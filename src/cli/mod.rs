@@ -11,11 +11,12 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use common_args::LOG_NEEDS_FILE;
 pub use common_args::{
     AlertArgs, ApiArgs, AppearanceArgs, Color, ConfigFileArgs, CostRateArgs, JournalArgs, RateLimitArgs,
     RecordingArgs, ScenarioArgs, ScreenArgs,
 };
-use common_args::{parse_duration, parse_interval};
+use common_args::{FileParser, parse_duration, parse_interval};
 pub use raw_args::RawArgs;
 
 /// Watch Browserbase sessions: are they alive, how long have they left, and how did they end.
@@ -231,7 +232,7 @@ pub enum Goal {
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
     /// The recording
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = FileParser("standard input has the keystrokes"))]
     pub file: PathBuf,
     /// How many times as fast as it was, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -247,7 +248,7 @@ pub struct ReplayArgs {
 /// `keepwatch explain SESSION_ID`
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// Take what was observed from this recording; nothing is asked for
+    /// Take what was observed from this recording; - reads standard input; nothing is asked for
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// The session
@@ -328,7 +329,7 @@ pub struct ExportArgs {
     /// The session
     #[arg(value_name = "SESSION_ID")]
     pub id: String,
-    /// The new file [default: standard output]
+    /// The new file; - is standard output [default: -]
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
     /// Leave out its metadata
@@ -402,7 +403,7 @@ pub struct SimulateArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
     /// Write what really happens to each session, and why, into a new file, as NDJSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = FileParser("standard output has the address of the API"))]
     pub truth: Option<PathBuf>,
     /// How many sessions may run at once; creating one more answers 429 [default: the scenario's, else 25]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -8,7 +8,6 @@
 
 pub mod json;
 
-use std::fs::File;
 use std::io::{IsTerminal as _, stdout};
 use std::pin::pin;
 
@@ -24,6 +23,7 @@ use crate::api::Client;
 use crate::config::{EventFormat, EventsConfig};
 use crate::exit_code::ExitCode;
 use crate::store::StreamHeader;
+use crate::store::recorder::RecordingFile;
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::session::{Phase, SessionId, Status, Targets};
 use keepwatch_core::text;
@@ -53,8 +53,7 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
         rates: Rates::default(),
         host: (!config.profile.endpoint.is_public()).then(|| config.profile.endpoint.host()),
     };
-    let file =
-        config.recording_path.as_deref().map(|path| recording::create(path, "--record")).transpose()?;
+    let file = config.recording_path.as_deref().map(recording::create_watched).transpose()?;
     let recording = file.map(|file| (file, recording_params.header(config.no_metadata)));
     let client = Client::new(config.profile.endpoint, config.profile.key);
     stream(client, clock, params, config.format, recording).await
@@ -67,7 +66,7 @@ pub(super) async fn stream(
     clock: Clock,
     params: WatchParams,
     format: EventFormat,
-    recording: Option<(File, StreamHeader)>,
+    recording: Option<(RecordingFile, StreamHeader)>,
 ) -> Result<ExitCode, CliError> {
     let named_ids = match &params.targets {
         Targets::Ids(ids) => ids.clone(),

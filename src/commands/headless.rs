@@ -13,7 +13,6 @@
 //! The queue of reports is bounded. If the command stops calling `next`, the queue fills and the poller waits. The time
 //! intervals of later events then grow, because polls are further apart.
 
-use std::fs::File;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -25,7 +24,7 @@ use crate::api::Client;
 use crate::exit_code::ExitCode;
 use crate::log;
 use crate::poll::{IngestedReport, PollLimits, Poller, PollerCommand, Report};
-use crate::store::recorder::Recorder;
+use crate::store::recorder::{Recorder, RecordingFile};
 use crate::store::{self, Encoder, StreamEntry, StreamHeader};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::{ApiError, SessionId, Targets};
@@ -86,7 +85,7 @@ impl HeadlessWatch {
         client: Client,
         clock: Clock,
         params: WatchParams,
-        recording: Option<(File, StreamHeader)>,
+        recording: Option<(RecordingFile, StreamHeader)>,
     ) -> Result<Self, CliError> {
         let shutdown_signal = ShutdownSignal::new()?;
         let tracker = SessionTracker::new(params.thresholds);
@@ -187,8 +186,11 @@ impl Drop for HeadlessWatch {
     }
 }
 
-fn start_recorder((file, header): (File, StreamHeader)) -> Result<(Encoder, Recorder), CliError> {
+fn start_recorder((file, header): (RecordingFile, StreamHeader)) -> Result<(Encoder, Recorder), CliError> {
     let encoder = Encoder::new(None, header.no_metadata);
-    let recorder = Recorder::start(file, header, |message| print_error(&message));
+    let recorder = Recorder::start(file, header, |problem| {
+        tracing::warn!("{problem}");
+        print_error(&problem.to_string());
+    });
     Ok((encoder, recorder.map_err(CliError::Recorder)?))
 }

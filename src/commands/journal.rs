@@ -16,17 +16,16 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
 
-/// Runs the action.
+/// Runs the action. `zone` is the time zone of the times shown.
 ///
 /// # Errors
 /// Returns an error if the journal is missing or cannot be read or written, if `clear` has neither `--yes` nor a
 /// terminal to ask on, or if standard output cannot be written.
-pub fn journal(action: JournalAction, file: JournalFile) -> Result<ExitCode, CliError> {
+pub fn journal(action: JournalAction, file: JournalFile, zone: Zone) -> Result<ExitCode, CliError> {
     let path = journal_path(file)?;
     match action {
         JournalAction::Path => print(&(display_path(&path) + "\n"))?,
-        JournalAction::Size { utc } => {
-            let zone = if utc { Zone::Utc } else { Zone::Local };
+        JournalAction::Size { .. } => {
             let stats = open_journal(&path)?.stats()?;
             print(&format_stats(&stats, zone))?;
         }

@@ -56,7 +56,7 @@ pub async fn run(config: Config, warnings: &[String], env: Env) -> Result<ExitCo
         Config::Explain(config) => explain::explain(config).await,
         Config::History(config) => history::history(config),
         Config::Export(config) => export::export(config),
-        Config::Journal(action, file) => journal::journal(action, file),
+        Config::Journal(action, file, zone) => journal::journal(action, file, zone),
         Config::Simulate(config) => simulate::simulate(config).await,
         Config::PrintDefaultConfig => config::config(),
         Config::Completions(shell) => completions::completions(shell),

@@ -1,13 +1,14 @@
 //! Creates and reads recording files, for the commands. `store` defines the format.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
 
 use super::CliError;
 use super::print_error;
 use crate::VERSION;
 use crate::private_file;
+use crate::store::recorder::RecordingFile;
 use crate::store::{FORMAT_VERSION, Recording, StreamHeader};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
@@ -46,27 +47,38 @@ impl RecordingParams {
     }
 }
 
-/// Creates a new file that only the user can read. Returns an error, which names `option`, if something is
-/// at `path` already or the file cannot be created.
-pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
-    private_file::create_new(path).map_err(|error| {
-        let problem = match error.kind() {
-            ErrorKind::AlreadyExists if path.is_file() => {
-                "it is there already, and nothing is written over".into()
-            }
-            ErrorKind::AlreadyExists => "what is there is no file, and a recording is a new one".into(),
-            _ => error.to_string(),
-        };
-        CliError::NewFile { option, path: display_path(path), problem }
-    })
+/// Creates the file of a recording that is written while keepwatch watches, for `--record`.
+pub(super) fn create_watched(path: &Path) -> Result<RecordingFile, CliError> {
+    RecordingFile::create(path).map_err(|error| new_file_error(path, "--record", &error))
 }
 
-/// Reads a recording, up to the first damage if there is any. [`print_damage`] reports the damage.
+/// Creates a new file that only the user can read. Returns an error, which names `option`, if something is at `path`.
+pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
+    private_file::create_new(path).map_err(|error| new_file_error(path, option, &error))
+}
+
+fn new_file_error(path: &Path, option: &'static str, error: &io::Error) -> CliError {
+    let problem = match error.kind() {
+        ErrorKind::AlreadyExists if path.is_file() => {
+            "it is there already, and nothing is written over".into()
+        }
+        ErrorKind::AlreadyExists => "what is there is no file, and a recording is a new one".into(),
+        _ => error.to_string(),
+    };
+    CliError::NewFile { option, path: display_path(path), problem }
+}
+
+/// Reads a recording, up to the first damage if there is any. [`print_damage`] reports the damage. `-` is standard
+/// input.
 pub(super) fn read(path: &Path) -> Result<Recording, CliError> {
-    let file =
-        File::open(path).map_err(|error| CliError::ReadRecording { path: display_path(path), error })?;
-    let recording = Recording::read(&mut BufReader::new(file));
-    recording.map_err(|error| CliError::InvalidRecording { path: display_path(path), error })
+    let (shown_path, recording) = if path == Path::new("-") {
+        ("standard input".to_owned(), Recording::read(&mut io::stdin().lock()))
+    } else {
+        let file =
+            File::open(path).map_err(|error| CliError::ReadRecording { path: display_path(path), error })?;
+        (display_path(path), Recording::read(&mut BufReader::new(file)))
+    };
+    recording.map_err(|error| CliError::InvalidRecording { path: shown_path, error })
 }
 
 fn display_path(path: &Path) -> String {

@@ -51,9 +51,9 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
                 if let Some(error) = watch.auth_error() {
                     return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
                 }
-                update.events.iter().for_each(print_problem);
+                update.events.iter().for_each(|event| print_problem(event, config.zone));
                 for change in progress.update(&watch.tracker, update.not_found) {
-                    print_change(&change, &watch.tracker, config.ascii)?;
+                    print_change(&change, &watch.tracker, config.zone, config.ascii)?;
                 }
             }
             HeadlessEvent::DeadlineReached => {}
@@ -67,7 +67,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
             let timeout = config.timeout.map(text::format_duration).unwrap_or_default();
             print_error(&format!(
                 "timed out after {timeout}: {}",
-                describe_waiting(&progress, &watch.tracker)
+                describe_waiting(&progress, &watch.tracker, config.zone)
             ));
             return Ok(ExitCode::TimedOut);
         }
@@ -78,7 +78,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
 }
 
 /// Prints the event if it says that polls fail or work again, or that the machine slept.
-fn print_problem(event: &Event) {
+fn print_problem(event: &Event, zone: Zone) {
     if matches!(
         event.kind,
         EventKind::PollsFailing { .. } | EventKind::PollsRecovered { .. } | EventKind::Slept(_)
@@ -88,22 +88,27 @@ fn print_problem(event: &Event) {
             .as_ref()
             .map(|id| format!("session {}: ", id.sanitise(MAX_ID_COLUMNS)))
             .unwrap_or_default();
-        print_error(&format!("{subject}{}", event.kind.sentence(Zone::Local, event.learned_at)));
+        print_error(&format!("{subject}{}", event.kind.sentence(zone, event.learned_at)));
     }
 }
 
 /// Prints the change: a reached goal on standard output, a missed one on standard error.
-fn print_change(change: &ProgressChange, tracker: &SessionTracker, ascii: bool) -> Result<(), CliError> {
+fn print_change(
+    change: &ProgressChange,
+    tracker: &SessionTracker,
+    zone: Zone,
+    ascii: bool,
+) -> Result<(), CliError> {
     match change {
         ProgressChange::GoalReached(id) => {
-            let line = format!("{}  {}\n", id.sanitise_line(), describe_session(tracker, id));
+            let line = format!("{}  {}\n", id.sanitise_line(), describe_session(tracker, id, zone));
             print_text(&line, ascii)
         }
         ProgressChange::GoalMissed(id, MissReason::Ended(_)) => {
             print_error(&format!(
                 "session {} will not run any more: {}",
                 id.sanitise_line(),
-                describe_session(tracker, id)
+                describe_session(tracker, id, zone)
             ));
             Ok(())
         }
@@ -115,7 +120,7 @@ fn print_change(change: &ProgressChange, tracker: &SessionTracker, ascii: bool) 
 }
 
 /// Describes the state of a session in one line.
-fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
+fn describe_session(tracker: &SessionTracker, id: &SessionId, zone: Zone) -> String {
     let Some((record, status)) = tracker.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
     };
@@ -123,8 +128,8 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
         return status.sanitise(MAX_STATUS_COLUMNS);
     };
     if let Some(verdict) = tracker.verdict(id) {
-        let explanation = verdict.text(Zone::Local, last_response).explanation;
-        return format!("{}; {explanation}", verdict.summary_line(status, Zone::Local, last_response));
+        let explanation = verdict.text(zone, last_response).explanation;
+        return format!("{}; {explanation}", verdict.summary_line(status, zone, last_response));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last_response).to_std().ok());
@@ -133,12 +138,12 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId) -> String {
 }
 
 /// Describes the sessions that have not reached the goal yet.
-fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker) -> String {
+fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker, zone: Zone) -> String {
     let waiting = progress.waiting();
     let descriptions: Vec<String> = waiting
         .iter()
         .take(MAX_NAMED_SESSIONS)
-        .map(|id| format!("{}: {}", id.sanitise(MAX_ID_COLUMNS), describe_session(tracker, id)))
+        .map(|id| format!("{}: {}", id.sanitise(MAX_ID_COLUMNS), describe_session(tracker, id, zone)))
         .collect();
     let unnamed_count = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
     let ending = if unnamed_count > 0 { format!("; and {unnamed_count} more") } else { String::new() };

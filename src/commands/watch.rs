@@ -46,7 +46,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         journal: config.journal,
     };
     if let Some(path) = &config.recording_path {
-        persistence.recording = Some(recording::create(path, "--record")?);
+        persistence.recording = Some(recording::create_watched(path)?);
     }
     let settings = Settings {
         targets: config.targets,
@@ -162,10 +162,8 @@ pub(super) async fn show_screen(
     }
     let outcome = tui::run(settings, first, others, clock, env, persistence).await;
     log::set_error_handler(|message| print_error(&message)); // the screen is gone
-    let (exit, last_message) = outcome.map_err(CliError::Terminal)?;
-    if let Some(message) = last_message {
-        print_error(&message);
-    }
+    let (exit, last_messages) = outcome.map_err(CliError::Terminal)?;
+    last_messages.iter().for_each(|message| print_error(message));
     Ok(exit)
 }
 

@@ -74,6 +74,10 @@ impl ConfigFile {
             raw_args.config_path().map(Path::to_path_buf).or_else(|| env.path("KEEPWATCH_CONFIG"));
         let is_default_path = chosen_path.is_none();
         let Some(path) = chosen_path.or_else(|| default_path(env)) else { return Ok(Self::default()) };
+        if path == Path::new("-") {
+            let problem = "the config file is a file: name one instead of -".into();
+            return Err(ConfigError::InvalidOption { option: "KEEPWATCH_CONFIG", problem });
+        }
         let display_path = text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS);
         match read_bounded(&path) {
             Ok(text) => ConfigParser::new(&text, &path, display_path, env.path("HOME")).parse(),

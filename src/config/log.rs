@@ -2,19 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ConfigFile, Environment};
-use crate::cli::RawArgs;
+use super::{ConfigError, ConfigFile, Environment};
+use crate::cli::{LOG_NEEDS_FILE, RawArgs};
 
 /// Returns `--log`, else `KEEPWATCH_LOG`, else the option `log` of the config file. Returns `None` if none of them is
 /// set, or if the command has no option `--log`. Needs no valid [`Config`](super::Config), so that errors in other
 /// options are logged, too.
-#[must_use]
-pub fn log_file(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Option<PathBuf> {
+///
+/// # Errors
+/// Returns an error if the path is `-`.
+pub fn log_file(
+    raw_args: &RawArgs,
+    env: &Environment,
+    file: &ConfigFile,
+) -> Result<Option<PathBuf>, ConfigError> {
     let from_config = || {
         let options = file.options(raw_args.command());
-        options.iter().find(|(key, _)| *key == "log").map(|(_, value)| PathBuf::from(value))
+        options.iter().find(|(key, _)| *key == "log").map(|(_, value)| ("log", PathBuf::from(value)))
     };
-    let path =
-        raw_args.log_path().map(Path::to_path_buf).or_else(|| env.path("KEEPWATCH_LOG")).or_else(from_config);
-    path.filter(|_| raw_args.has_log_option())
+    let chosen = raw_args
+        .log_path()
+        .map(|path| ("--log", path.to_path_buf()))
+        .or_else(|| Some(("KEEPWATCH_LOG", env.path("KEEPWATCH_LOG")?)))
+        .or_else(from_config);
+    match chosen.filter(|_| raw_args.has_log_option()) {
+        Some((option, path)) if path == Path::new("-") => Err(ConfigError::InvalidOption {
+            option,
+            problem: format!("{LOG_NEEDS_FILE}: name one instead of -"),
+        }),
+        chosen => Ok(chosen.map(|(_, path)| path)),
+    }
 }

@@ -20,7 +20,9 @@ mod list_status;
 mod log;
 mod resolve;
 mod resolved_profile;
+mod time_zone;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -69,8 +71,8 @@ pub enum Config {
     Release(ReleaseConfig),
     /// `keepwatch history`
     History(HistoryConfig),
-    /// `keepwatch journal`
-    Journal(JournalAction, JournalFile),
+    /// `keepwatch journal`: the action, the path of the journal, and the time zone of the times shown
+    Journal(JournalAction, JournalFile, Zone),
     /// `keepwatch simulate`
     Simulate(SimulateConfig),
     /// `keepwatch config`, which prints a config file with the defaults
@@ -263,6 +265,8 @@ pub struct WaitConfig {
     pub poll_limits: PollLimits,
     /// The endpoint and API key.
     pub profile: ResolvedProfile,
+    /// The time zone of the times shown.
+    pub zone: Zone,
     /// True to print ASCII only.
     pub ascii: bool,
 }
@@ -364,39 +368,63 @@ pub struct Appearance {
 
 /// The environment variables.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<OsString, OsString>);
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    /// A warning that the local time zone cannot be used. Not set until the time zone is needed.
+    zone_warning: OnceCell<Option<String>>,
+}
 
 impl Environment {
     /// Creates an environment from `std::env::vars_os()`, or from a test's variables.
     pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
-        Self(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let variables = vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, zone_warning: OnceCell::new() }
+    }
+
+    /// Returns the warnings about the variables that were needed so far.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.zone_warning.get().cloned().flatten().into_iter().collect()
+    }
+
+    /// Returns the time zone of the machine, or UTC if that zone cannot be used.
+    fn local_zone(&self) -> Zone {
+        let warning = self.zone_warning.get_or_init(|| {
+            let tz = self.variables.get(OsStr::new("TZ")).map(OsString::as_os_str);
+            time_zone::local_zone_warning(tz, self.path("TZDIR"))
+        });
+        // promise: unusable-zone, mutant: warning.is_some() -> false
+        if warning.is_some() { Zone::Utc } else { Zone::Local }
     }
 
     /// Returns the names of all variables that begin with `BROWSERBASE_` or `KEEPWATCH_` and are not empty.
     #[must_use]
     pub fn defined_names(&self) -> Vec<String> {
-        let names =
-            self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.to_string_lossy());
+        let names = self
+            .variables
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, _)| name.to_string_lossy());
         let is_ours = |name: &str| name.starts_with("BROWSERBASE_") || name.starts_with("KEEPWATCH_");
         names.filter(|name| is_ours(name)).map(|name| name.into_owned()).collect()
     }
 
     /// Returns the variable, or `None` if it is unset or empty.
     fn get(&self, name: &str) -> Option<String> {
-        let value = self.0.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned());
+        let value = self.variables.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned());
         value.filter(|value| !value.is_empty())
     }
 
     /// Returns the variable as a path, or `None` if it is unset or empty.
     fn path(&self, name: &str) -> Option<PathBuf> {
-        self.0.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
+        self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 }
 
 /// Shows only the number of variables, because values can be secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Environment({} variables)", self.0.len())
+        write!(f, "Environment({} variables)", self.variables.len())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Resolves raw arguments, environment and config file into a [`Config`], or returns the first error.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::journal::{journal_config, journal_file};
@@ -14,8 +15,8 @@ use crate::VERSION;
 use crate::api::Query;
 use crate::cli::{
     self, Color, Command, CompletionsArgs, DemoArgs, EventFormatArg, EventsArgs, ExplainArgs, ExportArgs,
-    GetArgs, HistoryArgs, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs, ReplayArgs, SimulateArgs,
-    WaitArgs, WatchArgs,
+    GetArgs, HistoryArgs, JournalAction, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs, ReplayArgs,
+    SimulateArgs, WaitArgs, WatchArgs,
 };
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
@@ -55,6 +56,9 @@ impl Config {
     /// # Errors
     /// Returns the error of the first invalid option or, if no profile has an API key, the error of the first profile.
     pub fn new(raw_args: &RawArgs, env: &Environment, file: &ConfigFile) -> Result<Self, ConfigError> {
+        if env.path("KEEPWATCH_JOURNAL").is_some_and(|path| path == Path::new("-")) {
+            return Err(invalid_option("KEEPWATCH_JOURNAL", "the journal is a file: name one instead of -"));
+        }
         let mut options = file.options(raw_args.command());
         options.retain(|(key, _)| !is_overridden(key, raw_args, env));
         let cli = raw_args.parse_with_defaults(&options)?;
@@ -71,7 +75,10 @@ impl Config {
             Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
             Command::History(history) => history_config(history, env).map(Self::History),
             Command::Export(export) => export_config(export, env).map(Self::Export),
-            Command::Journal(JournalCommand { action }) => Ok(Self::Journal(action, journal_file(env))),
+            Command::Journal(JournalCommand { action }) => {
+                let utc = !matches!(action, JournalAction::Size { utc: false });
+                Ok(Self::Journal(action, journal_file(env), zone(utc, env)))
+            }
             Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
             Command::Config => Ok(Self::PrintDefaultConfig),
@@ -122,7 +129,7 @@ fn get_config(get: &GetArgs, context: &ResolveContext<'_>) -> Result<GetConfig, 
         profile: context.resolve_single_profile(&get.api)?,
         json: get.json,
         reveal: get.reveal,
-        zone: zone(get.utc),
+        zone: zone(get.utc || get.json, context.env),
         ascii: get.ascii || !has_utf8(context.env),
     })
 }
@@ -138,7 +145,7 @@ fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<Ev
         profile: context.resolve_single_profile(&events.api)?,
         format: match events.format {
             EventFormatArg::Json => EventFormat::Json,
-            EventFormatArg::Text => EventFormat::Text { zone: zone(events.utc), ascii },
+            EventFormatArg::Text => EventFormat::Text { zone: zone(events.utc, context.env), ascii },
         },
     })
 }
@@ -153,6 +160,7 @@ fn wait_config(wait: &WaitArgs, context: &ResolveContext<'_>) -> Result<WaitConf
         grace: wait.grace,
         poll_limits: poll_limits(wait.interval, &wait.rate_limit),
         profile: context.resolve_single_profile(&wait.api)?,
+        zone: zone(false, context.env),
         ascii: wait.ascii || !has_utf8(context.env),
     })
 }
@@ -187,7 +195,7 @@ fn replay_config(replay: ReplayArgs, env: &Environment) -> Result<ReplayConfig, 
         path: replay.file,
         speed: replay.speed,
         owner_key: owner_key(&replay.appearance)?,
-        zone: zone(replay.appearance.utc),
+        zone: zone(replay.appearance.utc, env),
         appearance: appearance(&replay.appearance, env),
     })
 }
@@ -195,7 +203,8 @@ fn replay_config(replay: ReplayArgs, env: &Environment) -> Result<ReplayConfig, 
 fn export_config(export: ExportArgs, env: &Environment) -> Result<ExportConfig, ConfigError> {
     let ExportArgs { id, to, no_metadata, .. } = export;
     let id = SessionId::parse(&id)?;
-    Ok(ExportConfig { id, journal: journal_file(env), output_path: to, no_metadata })
+    let output_path = to.filter(|path| path != Path::new("-"));
+    Ok(ExportConfig { id, journal: journal_file(env), output_path, no_metadata })
 }
 
 fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConfig, ConfigError> {
@@ -206,7 +215,7 @@ fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConf
         filter: history.filter.unwrap_or_default(),
         json: history.json,
         rates: rates(&history.rates),
-        zone: zone(history.utc),
+        zone: zone(history.utc, env),
         ascii: history.ascii || !has_utf8(env),
     })
 }
@@ -298,8 +307,8 @@ fn near_command(word: &str) -> Option<&'static str> {
     nearest(word, COMMAND_WORDS.into_iter())
 }
 
-fn zone(utc: bool) -> Zone {
-    if utc { Zone::Utc } else { Zone::Local }
+fn zone(utc: bool, env: &Environment) -> Zone {
+    if utc { Zone::Utc } else { env.local_zone() }
 }
 
 fn screen_config(
@@ -313,7 +322,7 @@ fn screen_config(
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
         owner_key: owner_key(appearance_args)?,
-        zone: zone(appearance_args.utc),
+        zone: zone(appearance_args.utc, env),
         appearance: appearance(appearance_args, env),
     })
 }

@@ -1,65 +1,161 @@
 //! Writes a recording on a separate thread, so that a slow or full disk never blocks the program. The entries come from
 //! the encoder.
+//!
+//! After each message the thread checks that the path still leads to its file. If the file was deleted, moved or
+//! replaced, it says so once and writes on: a file that was only moved stays complete. It never writes to another file.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::private_file::{self, FileId};
 use crate::store::writer_thread::WriterThread;
 use crate::store::{RecordingWriter, StreamEntry, StreamHeader};
+use keepwatch_core::text;
 
 /// Capacity of the queue to the thread, in messages. A message has the entries of one input.
 const QUEUE_CAPACITY: usize = 1024;
 /// Maximum time to write the rest of the queue at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum width of a path in a message, in columns.
+const MAX_PATH_COLUMNS: usize = 200;
+
+/// A problem of a recording. The text is safe for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordingProblem {
+    /// The path leads to no file, or to another one.
+    #[error("the recording {} was deleted, moved or replaced while it was written", display_path(path))]
+    Lost {
+        /// The path at which the recording was created.
+        path: PathBuf,
+    },
+    /// The queue is full.
+    #[error("nothing more is recorded: the disk is too slow, or full")]
+    TooSlow,
+    /// The end of the recording was not written in time.
+    #[error("the end of the recording is missing: the disk was too slow when keepwatch ended")]
+    Incomplete,
+    /// The file cannot be written. Holds the message of the system.
+    #[error("nothing more is recorded: {0}")]
+    Unwritable(String),
+}
+
+fn display_path(path: &Path) -> String {
+    text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS)
+}
+
+/// A new file for a recording, and its path.
+#[derive(Debug)]
+pub struct RecordingFile {
+    file: File,
+    path: PathBuf,
+    id: FileId,
+}
+
+impl RecordingFile {
+    /// Creates a file that only this user can read.
+    ///
+    /// # Errors
+    /// Something is at `path`, or the file cannot be created.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let path = std::path::absolute(path)?; // so that later changes of the current folder do not matter
+        Self::new(private_file::create_new(&path)?, path)
+    }
+
+    fn new(file: File, path: PathBuf) -> io::Result<Self> {
+        let id = FileId::from_metadata(&file.metadata()?);
+        Ok(Self { file, path, id })
+    }
+}
+
+/// Reports problems to the user, each kind once, and keeps the first one for the end of the program.
+struct ProblemReporter {
+    on_problem: Box<dyn Fn(&RecordingProblem) + Send + Sync>,
+    reported: Mutex<Vec<RecordingProblem>>,
+}
+
+impl ProblemReporter {
+    fn report(&self, problem: RecordingProblem) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known =
+            reported.iter().any(|other| std::mem::discriminant(other) == std::mem::discriminant(&problem));
+        if !is_known {
+            (self.on_problem)(&problem);
+            reported.push(problem);
+        }
+    }
+
+    fn first(&self) -> Option<RecordingProblem> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    }
+}
 
 /// The sender to the thread that writes a recording. Dropping it completes the file, or gives up after a timeout.
-#[derive(Debug)]
 pub struct Recorder {
     queue: Option<SyncSender<Vec<StreamEntry>>>,
     thread: WriterThread,
+    reporter: Arc<ProblemReporter>,
+    /// True after the wait for the thread, which is not repeated.
+    is_closed: bool,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("first_problem", &self.reporter.first()).finish_non_exhaustive()
+    }
 }
 
 impl Recorder {
-    /// Starts a thread that writes `header`, and then the queued entries, to `file`. If writing fails, the thread calls
-    /// `on_error` once and ends.
+    /// Starts a thread that writes `header`, and then the queued entries, to `file`. The thread and the sender call
+    /// `on_problem` once for each kind of problem. If writing fails, the thread ends.
     ///
     /// # Errors
     /// The system cannot start a thread.
     pub fn start(
-        file: File,
+        file: RecordingFile,
         header: StreamHeader,
-        on_error: impl Fn(String) + Send + 'static,
+        on_problem: impl Fn(&RecordingProblem) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let (queue, inbox) = sync_channel::<Vec<StreamEntry>>(QUEUE_CAPACITY);
+        let reporter = ProblemReporter { on_problem: Box::new(on_problem), reported: Mutex::default() };
+        let reporter = Arc::new(reporter);
+        let thread_reporter = Arc::clone(&reporter);
         let thread = WriterThread::spawn("recorder", move || {
-            if let Err(error) = write_queued(file, &header, &inbox) {
-                on_error(format!("nothing more is recorded: {error}"));
+            if let Err(error) = write_queued(file, &header, &inbox, &thread_reporter) {
+                thread_reporter.report(RecordingProblem::Unwritable(error.to_string()));
             }
         })?;
-        Ok(Self { queue: Some(queue), thread })
+        Ok(Self { queue: Some(queue), thread, reporter, is_closed: false })
     }
 
     /// Queues `entries` without blocking. Returns false if the recording has ended, because the queue was full or
     /// writing failed.
     pub fn write(&mut self, entries: Vec<StreamEntry>) -> bool {
         match self.queue.as_ref().map(|queue| queue.try_send(entries)) {
-            Some(Ok(())) => true,
+            Some(Ok(())) => return true,
             // A recording with a gap would replay wrongly, so it ends here.
-            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
-                self.queue = None;
-                false
-            }
+            Some(Err(TrySendError::Full(_))) => self.reporter.report(RecordingProblem::TooSlow),
+            Some(Err(TrySendError::Disconnected(_))) | None => {} // the thread has reported the reason
         }
-    }
-}
-
-impl Recorder {
-    /// Closes the queue and waits for the thread. Returns true if it ended within `timeout`.
-    fn close(&mut self, timeout: Duration) -> bool {
         self.queue = None;
-        self.thread.wait(timeout)
+        false
+    }
+
+    /// Completes the recording, as dropping it does. Returns the first problem since the start, if there was any.
+    pub fn finish(mut self) -> Option<RecordingProblem> {
+        self.close(CLOSE_TIMEOUT);
+        self.reporter.first()
+    }
+
+    /// Closes the queue and waits for the thread, but no longer than `timeout`.
+    fn close(&mut self, timeout: Duration) {
+        self.queue = None;
+        if !std::mem::replace(&mut self.is_closed, true) && !self.thread.wait(timeout) {
+            self.reporter.report(RecordingProblem::Incomplete);
+        }
     }
 }
 
@@ -69,11 +165,25 @@ impl Drop for Recorder {
     }
 }
 
-fn write_queued(file: File, header: &StreamHeader, inbox: &Receiver<Vec<StreamEntry>>) -> io::Result<()> {
+fn write_queued(
+    file: RecordingFile,
+    header: &StreamHeader,
+    inbox: &Receiver<Vec<StreamEntry>>,
+    reporter: &ProblemReporter,
+) -> io::Result<()> {
+    let RecordingFile { file, path, id } = file;
+    let check_path = || {
+        // promise: lost-recording, mutant: != Some(id) -> == None
+        if FileId::at(&path) != Some(id) {
+            reporter.report(RecordingProblem::Lost { path: path.clone() });
+        }
+    };
     let mut writer = RecordingWriter::new(BufWriter::new(file), header)?;
     while let Ok(entries) = inbox.recv() {
         writer.write(&entries)?;
+        check_path();
     }
+    check_path();
     Ok(())
 }
 
@@ -83,7 +193,6 @@ mod tests {
     use std::io::BufReader;
 
     use super::*;
-    use crate::private_file::create_new;
     use crate::store::tests::header;
     use crate::store::{EntryContent, Recording};
     use keepwatch_core::clock::{Moment, Timestamp};
@@ -109,10 +218,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.ndjson");
-        let mut recorder =
-            Recorder::start(create_new(&path).unwrap(), header(), |message| panic!("{message}")).unwrap();
+        let file = RecordingFile::create(&path).unwrap();
+        let mut recorder = Recorder::start(file, header(), |problem| panic!("{problem}")).unwrap();
         assert!((0..100).all(|seq| recorder.write(vec![entry(seq)])));
-        assert!(recorder.close(TEST_TIMEOUT));
+        recorder.close(TEST_TIMEOUT);
+        assert_eq!(recorder.finish(), None);
         let recording = Recording::read(&mut BufReader::new(File::open(&path).unwrap())).unwrap();
         assert_eq!((recording.input_log.len(), recording.damage), (100, None));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -122,13 +232,59 @@ mod tests {
     fn full_disk_is_reported_once() {
         let full = OpenOptions::new().write(true).open("/dev/full");
         let Ok(full) = full else { return }; // only Linux has this device, which refuses all writes
-        let (sender, errors) = sync_channel(2);
-        let on_error = move |message| sender.send(message).unwrap();
-        let mut recorder = Recorder::start(full, header(), on_error).unwrap();
-        let message = errors.recv().unwrap();
+        let full = RecordingFile::new(full, "/dev/full".into()).unwrap();
+        let (sender, problems) = sync_channel(2);
+        let on_problem = move |problem: &RecordingProblem| sender.send(problem.to_string()).unwrap();
+        let mut recorder = Recorder::start(full, header(), on_problem).unwrap();
+        let message = problems.recv_timeout(TEST_TIMEOUT).unwrap();
         assert!(message.contains("nothing more is recorded"), "{message}");
         while recorder.write(vec![entry(1)]) {} // until the thread has ended
-        assert!(recorder.close(TEST_TIMEOUT));
-        assert!(errors.try_recv().is_err(), "no second report");
+        recorder.close(TEST_TIMEOUT);
+        assert!(recorder.finish().is_some_and(|problem| problem.to_string() == message));
+        assert!(problems.try_recv().is_err(), "no second report");
+    }
+
+    #[test]
+    fn lost_file_is_reported_once() {
+        /// A change to the recording, which is the first path, or to the folder with the second path.
+        type Change = fn(&Path, &Path);
+        let changes: [Change; 3] = [
+            |recording, _| std::fs::remove_file(recording).unwrap(),
+            |recording, moved| std::fs::rename(recording, moved).unwrap(),
+            |recording, other| {
+                std::fs::write(other, "other").unwrap();
+                std::fs::rename(other, recording).unwrap();
+            },
+        ];
+        for change in changes {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, other) = (folder.path().join("a.ndjson"), folder.path().join("other"));
+            let (sender, problems) = sync_channel(9);
+            let on_problem = move |problem: &RecordingProblem| sender.send(problem.clone()).unwrap();
+            let file = RecordingFile::create(&path).unwrap();
+            let mut recorder = Recorder::start(file, header(), on_problem).unwrap();
+            assert!(recorder.write(vec![entry(0)]));
+            change(&path, &other);
+            assert!((1..9).all(|seq| recorder.write(vec![entry(seq)])));
+            let lost = RecordingProblem::Lost { path: path.clone() };
+            assert_eq!(problems.recv_timeout(TEST_TIMEOUT), Ok(lost.clone()));
+            recorder.close(TEST_TIMEOUT);
+            assert_eq!((recorder.finish(), problems.try_recv().is_err()), (Some(lost), true));
+            for left in [&path, &other] {
+                let Ok(text) = std::fs::read_to_string(left) else { continue };
+                // A file that was only moved is complete, and another one is untouched.
+                assert!(text == "other" || text.lines().count() == 10, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn file_lost_after_last_entry_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.ndjson");
+        let mut recorder = Recorder::start(RecordingFile::create(&path).unwrap(), header(), |_| {}).unwrap();
+        assert!(recorder.write(vec![entry(0)]));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(recorder.finish(), Some(RecordingProblem::Lost { path }));
     }
 }

@@ -118,11 +118,11 @@ impl EffectRunner {
         self.screen.draw(render);
     }
 
-    /// Restores the terminal, then waits briefly until everything is written. If a journal was not written to its end,
-    /// returns a sentence for the user.
-    pub(super) fn close(self) -> Option<String> {
+    /// Restores the terminal, then waits briefly until everything is written. Returns sentences for the user about what
+    /// was not written.
+    pub(super) fn close(self) -> Vec<String> {
         let Self { screen, persistence, .. } = self;
         screen.leave();
-        persistence.and_then(Persistence::close)
+        persistence.map(Persistence::close).unwrap_or_default()
     }
 }

@@ -43,7 +43,7 @@ const REPORT_CAPACITY: usize = 16;
 const EVENTS_PER_FRAME: usize = 512;
 
 /// Shows the screen until the user quits or a signal arrives. Each profile comes with its own client, or with `None` if
-/// the profile has no API key. Returns the exit code, and a sentence to print after the terminal is restored.
+/// the profile has no API key. Returns the exit code, and sentences to print after the terminal is restored.
 ///
 /// # Errors
 /// Fails if the terminal cannot enter screen mode, or if a thread cannot be started.
@@ -54,7 +54,7 @@ pub async fn run(
     clock: Clock,
     env: Env,
     persistence_config: PersistenceConfig,
-) -> io::Result<(ExitCode, Option<String>)> {
+) -> io::Result<(ExitCode, Vec<String>)> {
     let (event_sender, mut terminal_inbox) = terminal::channel();
     let mut screen = Screen::enter("keepwatch", &event_sender)?;
     let (targets, poll_limits, release_permission) =

@@ -28,7 +28,6 @@ mod restore;
 mod summary;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ use crate::store::journal::{
     Journal, JournalConfig, JournalEntry, JournalError, JournalOptions, RunId, Segment, SendResult,
     SessionSummary,
 };
-use crate::store::recorder::Recorder;
+use crate::store::recorder::{Recorder, RecordingFile, RecordingProblem};
 use crate::store::{StreamEntry, StreamHeader};
 use crate::terminal;
 use history_loader::HistoryLoader;
@@ -66,8 +65,8 @@ const PUBLIC_HOST: &str = "api.browserbase.com";
 pub struct PersistenceConfig {
     /// Header of the recording and of the journal's segments.
     pub header: StreamHeader,
-    /// An empty file for the recording.
-    pub recording: Option<File>,
+    /// A new file for the recording.
+    pub recording: Option<RecordingFile>,
     /// Path and retention of the journal.
     pub journal: Option<JournalConfig>,
 }
@@ -142,8 +141,10 @@ impl PersistenceWarning {
         Self { label: Some("not logging"), message }
     }
 
-    fn recording(message: String) -> Self {
-        Self { label: Some("not recording"), message }
+    fn recording(problem: &RecordingProblem) -> Self {
+        let is_lost = matches!(problem, RecordingProblem::Lost { .. });
+        let label = if is_lost { "recording lost" } else { "not recording" };
+        Self { label: Some(label), message: problem.to_string() }
     }
 
     fn journal(error: &JournalError) -> Self {
@@ -187,7 +188,6 @@ pub(super) struct Persistence {
     journals: BTreeMap<ProfileId, ProfileJournal>,
     /// `None` without a journal.
     history: Option<HistoryLoader>,
-    event_sender: PersistenceEventSender,
 }
 
 /// The sender to the writer of one profile's journal.
@@ -248,18 +248,18 @@ impl Persistence {
     ) -> io::Result<Self> {
         let PersistenceConfig { header, recording, journal } = config;
         let recorder_sender = event_sender.clone();
-        let on_error = move |message| {
-            tracing::warn!("{message}");
-            recorder_sender.warn(PersistenceWarning::recording(message));
+        let on_problem = move |problem: &RecordingProblem| {
+            tracing::warn!("{problem}");
+            recorder_sender.warn(PersistenceWarning::recording(problem));
         };
-        let recorder = recording.map(|file| Recorder::start(file, header.clone(), on_error)).transpose()?;
+        let recorder = recording.map(|file| Recorder::start(file, header.clone(), on_problem)).transpose()?;
         let (mut journals, mut history) = (BTreeMap::new(), None);
         if let Some(journal) = journal {
             let start = |id| (id, ProfileJournal::start(&journal, clock, event_sender.clone()));
             journals.extend(profiles.map(start));
             history = Some(HistoryLoader::new(journal.path, clock.clone(), event_sender.clone()));
         }
-        Ok(Self { header, recorder, journals, history, event_sender: event_sender.clone() })
+        Ok(Self { header, recorder, journals, history })
     }
 
     /// Performs one command for one profile. Never waits for a disk.
@@ -269,7 +269,9 @@ impl Persistence {
                 if let Some(journal) = self.journals.get_mut(&profile) {
                     journal.append(&entries);
                 }
-                self.append_to_recording(entries);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.write(entries); // reports a problem itself
+                }
             }
             PersistenceCommand::StartSegment { scope, started } => {
                 if let Some(journal) = self.journals.get_mut(&profile) {
@@ -292,14 +294,6 @@ impl Persistence {
         }
     }
 
-    fn append_to_recording(&mut self, entries: Vec<StreamEntry>) {
-        if self.recorder.as_mut().is_some_and(|recorder| !recorder.write(entries)) {
-            self.recorder = None;
-            let message = "nothing more is recorded: the disk is too slow, or full";
-            self.event_sender.warn(PersistenceWarning::recording(message.into()));
-        }
-    }
-
     /// Returns the profiles whose journal needs a new segment and has room for it in the writer's queue.
     pub(super) fn profiles_needing_segment(&self) -> Vec<ProfileId> {
         let is_ready = |journal: &ProfileJournal| journal.needs_segment && journal.journal.has_room();
@@ -314,17 +308,18 @@ impl Persistence {
         }
     }
 
-    /// Waits briefly until everything is written. If a journal was not written to its end, returns a sentence for the
-    /// user.
-    pub(super) fn close(self) -> Option<String> {
+    /// Waits briefly until everything is written. Returns sentences for the user: the first problem of the recording,
+    /// and that a journal was not written to its end.
+    pub(super) fn close(self) -> Vec<String> {
         let Self { recorder, journals, .. } = self;
-        drop(recorder); // waits briefly until the recording is written
+        let problem = recorder.and_then(Recorder::finish).map(|problem| problem.to_string());
         let unwritten: usize = journals.into_values().map(|journal| journal.journal.close()).sum();
-        (unwritten > 0).then(|| {
+        let lacking = (unwritten > 0).then(|| {
             format!(
                 "the journal lacks the last {unwritten} of its entries: its file was busy, or the disk too slow, when keepwatch ended"
             )
-        })
+        });
+        problem.into_iter().chain(lacking).collect()
     }
 }
 

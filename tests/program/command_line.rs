@@ -225,3 +225,28 @@ fn connect_url_in_metadata_is_redacted() {
     }
     assert!(run(&api, &["get", "--json", "--reveal", "s-1"]).out.contains(canary));
 }
+
+#[test]
+fn unusable_time_zone_is_replaced_by_utc() {
+    let api = TestSimulator::serve(TWO);
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let pipe = pipe.to_str().unwrap();
+    let tz_dir = folder.path().to_str().unwrap();
+    for tz in [pipe, "/dev/zero", "/dev/urandom", ":/dev/zero", "../../../dev/zero"] {
+        let url = format!("{}/", api.url);
+        let env = [
+            ("BROWSERBASE_BASE_URL", url.as_str()),
+            ("BROWSERBASE_API_KEY", KEY),
+            ("TZ", tz),
+            ("TZDIR", tz_dir),
+        ];
+        let get = run_with(&["get", "s-2"], &env, "");
+        assert_eq!(get.code, 0, "{}", get.err);
+        assert!(get.err.contains("times are shown in UTC") && get.out.contains("COMPLETED"), "{}", get.err);
+        let get = run_with(&["get", "s-2", "--utc"], &env, "");
+        assert_eq!((get.code, get.err.as_str()), (0, ""));
+    }
+}

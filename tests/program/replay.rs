@@ -3,10 +3,14 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::process::Command;
+
 use browserbase_simulator::Scenario;
+use rustix::process::Signal;
 
 use crate::command_line::run_with;
-use crate::harness::{PROGRAM, Terminal, TestSimulator};
+use crate::harness::{PROGRAM, Terminal, TestSimulator, clean_env, output, wait_until};
+use crate::piped_program::PipedProgram;
 use crate::screen::decode_base64;
 
 const ENDED_ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
@@ -85,4 +89,87 @@ fn unusable_recording_file_is_refused() {
         "",
     );
     assert!(refused.code == 2 && refused.err.contains("nothing is written over"), "{}", refused.err);
+}
+
+const ONE: &str = "[[session]]\nid = \"one\"\ntimeout = \"1h\"";
+const LOST: &str = "was deleted, moved or replaced";
+
+#[test]
+fn lost_recording_is_said_on_screen_and_at_exit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.ndjson");
+    let api = TestSimulator::serve(ONE);
+    let args = ["-i", "1s", "--record", file.to_str().unwrap()];
+    let mut screen = Terminal::keepwatch(&api, &args, &[], 160, 40);
+    screen.wait_for("RUNNING");
+    std::fs::remove_file(&file).unwrap();
+    screen.wait_for(LOST);
+    screen.wait_for("recording lost");
+    screen.press("q");
+    assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
+    let after = screen.screen();
+    assert!(after.contains("keepwatch: the recording") && after.contains(LOST), "{after}");
+    assert!(!file.exists());
+}
+
+#[test]
+fn lost_recording_is_said_once_by_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.ndjson");
+    let api = TestSimulator::serve(ONE);
+    let args = ["events", "-i", "1s", "--record", file.to_str().unwrap()];
+    let mut events = PipedProgram::start(&api, &args);
+    events.wait_for_line("first_seen");
+    std::fs::rename(&file, folder.path().join("moved.ndjson")).unwrap();
+    std::fs::write(&file, "another").unwrap();
+    let before = api.log().len();
+    wait_until("more polls", || api.log().len() > before + 2);
+    events.signal(Signal::INT);
+    let ended = events.finish(&api);
+    assert_eq!(ended.err.matches(LOST).count(), 1, "{}", ended.err);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "another");
+    let moved = folder.path().join("moved.ndjson");
+    let explained = run_with(&["explain", "--from", moved.to_str().unwrap(), "one"], &[], "");
+    assert!(explained.code == 0 && !explained.err.contains("damaged"), "{}", explained.err);
+}
+
+#[test]
+fn recording_is_read_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.ndjson");
+    let api = TestSimulator::serve(
+        "[[session]]\nid = \"one\"\ntimeout = \"15m\"\nends = { at = \"1s\", status = \"ERROR\" }",
+    );
+    let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", crate::harness::KEY)];
+    run_with(&["events", "one", "-i", "1s", "--record", file.to_str().unwrap()], &env, "");
+    let recording = std::fs::read_to_string(&file).unwrap();
+    let explained = run_with(&["explain", "--from", "-", "one"], &[], &recording);
+    assert!(explained.out.contains("ended in ERROR"), "{}{}", explained.out, explained.err);
+    let empty = run_with(&["explain", "--from", "-", "one"], &[], "");
+    assert!(empty.code == 1 && empty.err.contains("standard input: the recording is empty"), "{}", empty.err);
+}
+
+#[test]
+fn dash_is_never_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, env, reason) in [
+        (&["--record", "-"][..], None, "standard output has the screen or the events"),
+        (&["events", "--record", "-"], None, "standard output has the screen or the events"),
+        (&["--log", "-"], None, "a log is a file"),
+        (&["get", "one", "--log=-"], None, "a log is a file"),
+        (&["get", "one"], Some("KEEPWATCH_LOG"), "a log is a file"),
+        (&["simulate", "--truth", "-"], None, "standard output has the address"),
+        (&["replay", "-"], None, "standard input has the keystrokes"),
+        (&["--config", "-"], None, "standard input can have an API key"),
+        (&["get", "one"], Some("KEEPWATCH_CONFIG"), "the config file is a file"),
+        (&["journal", "path"], Some("KEEPWATCH_JOURNAL"), "the journal is a file"),
+    ] {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).current_dir(folder.path()).env_clear().envs(clean_env());
+        command.envs(env.map(|name| (name, "-"))).env("BROWSERBASE_API_KEY", crate::harness::KEY);
+        let run = output(&mut command);
+        let err = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.code() == Some(2) && err.contains(reason), "{args:?} {env:?}: {err}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?} created a file");
+    }
 }

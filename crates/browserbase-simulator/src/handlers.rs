@@ -59,6 +59,10 @@ pub(super) fn handle_request(
                     .with_allowed_methods(allowed),
             ));
         }
+        ApiRoute::InvalidPath => {
+            let message = format!("'{}' is not a valid url component", request.path);
+            return Err(request_body::coded_error(StatusCode::BAD_REQUEST, "FST_ERR_BAD_URL", message));
+        }
         ApiRoute::Unknown => {
             let question_mark = if request.query.is_empty() { "" } else { "?" };
             let message = format!(

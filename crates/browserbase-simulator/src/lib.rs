@@ -11,7 +11,9 @@
 //!                                           handlers: the response to each request
 //!                                           request_body, query: parsed requests
 //!                                                    │
-//!   any client ◄──────── HTTP ─────────────► server (axum): API key, routes, faults, headers, request log
+//!                                           server (axum): API key, routes, faults, headers, request log
+//!                                                    │
+//!   any client ◄──────── HTTP ─────────────► connections (hyper): their number, timeouts for silent clients
 //! ```
 //!
 //! Sessions come from the scenario or from clients (`POST /v1/sessions`, see [`lifecycle`]). No browser runs behind
@@ -22,9 +24,10 @@
 //! whole-program tests run against it, and any other program can do so, too.
 //!
 //! The timeline follows the given [`Clock`], so `demo --speed` and scripted clocks move it. Network delays (`latency`,
-//! `slow`) pass in real time, because the timeouts of clients do.
+//! `slow`) and the timeouts for silent clients pass in real time, because the timeouts of clients do.
 
 pub mod chaos;
+mod connections;
 mod debug_endpoints;
 pub mod expectations;
 pub mod fault;
@@ -61,6 +64,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use axum::http::StatusCode;
+pub use connections::ConnectionLimits;
 pub use expectations::{Expectation, NO_VERDICT};
 pub use fault::{ErrorResponse, Fault, FaultResponse, FaultTarget, RetryAfterFormat};
 pub use ground_truth::{TruthEvent, TruthEventKind};
@@ -91,6 +95,8 @@ pub struct SimulatorOptions {
     pub extra_sessions: usize,
     /// The rate limit on requests; `None` means no limit.
     pub rate_limit: Option<RequestLimit>,
+    /// The limits on connections and on silent clients.
+    pub connections: ConnectionLimits,
 }
 
 /// A running simulator. It stops when it is dropped.
@@ -160,15 +166,15 @@ impl Simulator {
 
     /// Closes the port and every connection, including those with a response in progress. Returns when the port is
     /// free.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.running.send_replace(false);
-        let clock = Clock::system(); // its monotonic reading starts at zero
-        tokio::select! {
-            _ = &mut self.server_task => {}
-            // A graceful shutdown never ends while a connection is open on which no request has come.
-            () = sleep_until(&clock, Duration::from_secs(1)) => self.server_task.abort(),
-        }
+        _ = self.server_task.await;
     }
+}
+
+/// Waits for `duration` of real time, whatever the simulator's clock does.
+async fn sleep_real_time(duration: Duration) {
+    sleep_until(&Clock::system(), duration).await; // the clock's monotonic reading starts at zero
 }
 
 /// Waits on the tokio timer until the monotonic reading of `clock` is `mono` or later.

@@ -1,18 +1,66 @@
-//! Request bodies: their JSON, checked against the API's schema, with the API's error messages.
+//! Request bodies: they are received, and their JSON is checked against the API's schema, with the API's error
+//! messages.
 //!
 //! The API is a Fastify server, whose errors name the field and the rule: `body/timeout must be <= 21600`. Like the
 //! API, the module ignores unknown fields. It never looks at a session.
 
+use std::error::Error as _;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
+use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 
 use super::fault::ErrorResponse;
+use super::sleep_real_time;
 use super::state::RequestParts;
+
+/// The largest request body, in bytes: Fastify's default limit.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The API's limit on metadata, in characters of its JSON text.
 const MAX_METADATA_CHARS: usize = 512;
+
+/// The reason why a body was not received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyError {
+    /// The body is larger than [`MAX_BODY_BYTES`].
+    TooLarge,
+    /// A chunk is broken, or the body ends early.
+    Malformed,
+    /// The body did not arrive in time.
+    TimedOut,
+}
+
+impl From<BodyError> for Box<ErrorResponse> {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => coded_error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "FST_ERR_CTP_BODY_TOO_LARGE",
+                "Request body is too large".to_owned(),
+            ),
+            BodyError::Malformed => Box::new(
+                ErrorResponse::new(StatusCode::BAD_REQUEST)
+                    .with_message("Request body is malformed or incomplete"),
+            ),
+            BodyError::TimedOut => Box::new(ErrorResponse::new(StatusCode::REQUEST_TIMEOUT)),
+        }
+    }
+}
+
+/// Receives a whole body within `timeout` of real time.
+pub(super) async fn read(body: Body, timeout: Duration) -> Result<Bytes, BodyError> {
+    let received = tokio::select! {
+        received = axum::body::to_bytes(body, MAX_BODY_BYTES) => received,
+        () = sleep_real_time(timeout) => return Err(BodyError::TimedOut),
+    };
+    received.map_err(|error| {
+        let is_too_large = error.source().is_some_and(|source| source.is::<LengthLimitError>());
+        if is_too_large { BodyError::TooLarge } else { BodyError::Malformed }
+    })
+}
 
 /// A request to create a session, from the body of `POST /v1/sessions`.
 #[derive(Debug, Default, PartialEq)]

@@ -13,33 +13,29 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, EXPECT, HOST};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, Version};
 use axum::response::Response;
 use axum::routing::any;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::connections::{self, ConnectionLimits};
 use super::fault::{ErrorResponse, Fault, FaultResponse, RetryAfterFormat};
 use super::handlers::{self, HandlerResult};
 use super::rate_limit::{FixedWindow, RateLimitStatus};
-use super::request_body;
+use super::request_body::{self, BodyError};
 use super::response::{self, SimResponse};
 use super::scenario::Scenario;
 use super::scenario_time::Offset;
 use super::state::{ApiRoute, RequestLogEntry, RequestParts, SimState};
 use super::world::World;
-use super::{SimulatorOptions, synthetic};
+use super::{SimulatorOptions, sleep_real_time, synthetic};
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::Secret;
-
-use crate::sleep_until;
-
-/// The largest request body, in bytes: Fastify's default limit.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The data that all requests share.
 #[derive(Debug)]
@@ -53,6 +49,7 @@ pub(super) struct SimServer {
     api_key: Option<Secret>,
     /// The delay of every response, in real time.
     latency: Duration,
+    connection_limits: ConnectionLimits,
     /// The state that requests change. It needs a lock, unlike keepwatch's own state: each request runs in its own
     /// task, and any thread can call [`super::Control`]. No code awaits while it holds the lock.
     state: Mutex<SimState>,
@@ -72,6 +69,7 @@ impl SimServer {
             skew: scenario.skew,
             api_key: options.api_key,
             latency: scenario.latency.0,
+            connection_limits: options.connections,
             state: Mutex::new(SimState::new(
                 world,
                 scenario.faults,
@@ -107,7 +105,7 @@ impl SimServer {
                 (fault.delay, fault.padding, fault.response)
             });
         // The body comes first: a client that is still sending takes an early response for a broken connection.
-        let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await;
+        let body = request_body::read(body, self.connection_limits.request_timeout).await;
         sleep_real_time(self.latency.saturating_add(delay)).await;
         let mut response = match &fault_response {
             FaultResponse::Hang => std::future::pending().await,
@@ -120,7 +118,7 @@ impl SimServer {
                 self.too_many_requests(limit_status)
             }
             FaultResponse::Normal | FaultResponse::Truncated => {
-                match self.normal_response(&head, body.ok(), &route) {
+                match self.normal_response(&head, body, &route) {
                     Ok((status, body)) => SimResponse::json(status, body),
                     Err(error) => SimResponse::error(&error, self.server_time()),
                 }
@@ -146,18 +144,31 @@ impl SimServer {
         SimResponse::error(&error, self.server_time())
     }
 
-    /// Returns the response without any fault. A `body` of `None` means that it was too large.
-    fn normal_response(&self, head: &Parts, body: Option<Bytes>, route: &ApiRoute) -> HandlerResult {
+    /// Returns the response without any fault.
+    fn normal_response(
+        &self,
+        head: &Parts,
+        body: Result<Bytes, BodyError>,
+        route: &ApiRoute,
+    ) -> HandlerResult {
+        check_head(head)?;
+        let body = match (body, route) {
+            // Only these requests have a body that the API reads.
+            (Err(BodyError::TooLarge), route) if !matches!(route, ApiRoute::Create | ApiRoute::Update(_)) => {
+                Ok(Bytes::new())
+            }
+            (Err(error @ (BodyError::Malformed | BodyError::TimedOut)), _) => return Err(error.into()),
+            (body, _) => body,
+        };
         let sent_key = head.headers.get("x-bb-api-key").map(HeaderValue::as_bytes).unwrap_or_default();
         let is_authorised = !sent_key.is_empty()
             && self.api_key.as_ref().is_none_or(|key| key.expose().as_bytes() == sent_key);
-        if !is_authorised && !matches!(route, ApiRoute::MethodNotAllowed(_) | ApiRoute::Unknown) {
+        let needs_key =
+            !matches!(route, ApiRoute::MethodNotAllowed(_) | ApiRoute::InvalidPath | ApiRoute::Unknown);
+        if needs_key && !is_authorised {
             return Err(Box::new(ErrorResponse::new(StatusCode::UNAUTHORIZED)));
         }
-        let body = body.ok_or_else(|| {
-            let message = "Request body is too large".to_owned();
-            request_body::coded_error(StatusCode::PAYLOAD_TOO_LARGE, "FST_ERR_CTP_BODY_TOO_LARGE", message)
-        })?;
+        let body = body?;
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let request = RequestParts {
             method: head.method.to_string(),
@@ -168,6 +179,21 @@ impl SimServer {
         };
         handlers::handle_request(&mut self.state(), route, &request, self.now())
     }
+}
+
+/// Checks what an HTTP server checks before it routes a request.
+fn check_head(head: &Parts) -> Result<(), Box<ErrorResponse>> {
+    if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
+        let message = "Header Host is missing".to_owned();
+        return Err(Box::new(ErrorResponse::new(StatusCode::BAD_REQUEST).with_message(message)));
+    }
+    // hyper has sent `100 Continue` already, if the client expects it.
+    let expectation = head.headers.get(EXPECT).map(HeaderValue::as_bytes);
+    if expectation.is_some_and(|expected| !expected.eq_ignore_ascii_case(b"100-continue")) {
+        let message = "Header Expect takes only 100-continue".to_owned();
+        return Err(Box::new(ErrorResponse::new(StatusCode::EXPECTATION_FAILED).with_message(message)));
+    }
+    Ok(())
 }
 
 /// A request between its arrival and its response. Dropping this value decrements the count of requests in flight, even
@@ -201,14 +227,9 @@ impl Drop for InFlightRequest<'_> {
     }
 }
 
-/// Waits for `duration` of real time, whatever the simulator's clock does.
-async fn sleep_real_time(duration: Duration) {
-    sleep_until(&Clock::system(), duration).await;
-}
-
 /// Serves until `running` is false or its sender is dropped.
 pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, running: watch::Receiver<bool>) {
-    let route_state = RouteState { server, running: running.clone() };
+    let limits = server.connection_limits;
     let router = Router::new()
         .route("/v1/sessions", any(handle_sessions))
         .route("/v1/sessions/{id}", any(handle_session))
@@ -218,86 +239,66 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, running
         .route("/v1/projects/{id}", any(handle_project))
         .route("/v1/projects/{id}/usage", any(handle_usage))
         .fallback(handle_unknown_route)
-        .with_state(route_state);
-    let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-    let stopped = wait_until_stopped(running);
-    _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+        .with_state(server);
+    connections::serve(listener, router, limits, running).await;
 }
 
-async fn wait_until_stopped(mut running: watch::Receiver<bool>) {
-    _ = running.wait_for(|running| !running).await;
+/// The id in a path, or the error of a path that is not UTF-8.
+type PathId = Result<Path<String>, PathRejection>;
+
+/// Returns the route for the id in a path.
+fn route_for_id(id: PathId, route: impl FnOnce(String) -> ApiRoute) -> ApiRoute {
+    id.map_or(ApiRoute::InvalidPath, |Path(id)| route(id))
 }
 
-/// The data that every route needs.
-#[derive(Clone)]
-struct RouteState {
-    server: Arc<SimServer>,
-    /// True until the server must stop.
-    running: watch::Receiver<bool>,
+/// Handles a request to a path that supports GET and POST.
+async fn get_or_post(server: Arc<SimServer>, request: Request, get: ApiRoute, post: ApiRoute) -> Response {
+    let route = match *request.method() {
+        Method::GET | Method::HEAD => get,
+        Method::POST => post,
+        _ => ApiRoute::MethodNotAllowed("GET, HEAD, POST"),
+    };
+    server.handle(request, route).await
 }
 
-impl RouteState {
-    /// Handles a request to a path that supports GET and POST.
-    async fn get_or_post(self, request: Request, get: ApiRoute, post: ApiRoute) -> Response {
-        let route = match *request.method() {
-            Method::GET | Method::HEAD => get,
-            Method::POST => post,
-            _ => ApiRoute::MethodNotAllowed("GET, HEAD, POST"),
-        };
-        self.handle(request, route).await
-    }
-
-    /// Handles a request to a path that supports only GET.
-    async fn get_only(self, request: Request, get: ApiRoute) -> Response {
-        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-        self.handle(request, if is_get { get } else { ApiRoute::MethodNotAllowed("GET, HEAD") }).await
-    }
-
-    /// Returns the response. If the simulator stops first, the connection breaks.
-    async fn handle(self, request: Request, route: ApiRoute) -> Response {
-        tokio::select! {
-            response = self.server.handle(request, route) => response,
-            () = wait_until_stopped(self.running) => response::dropped_connection(),
-        }
-    }
+/// Handles a request to a path that supports only GET.
+async fn get_only(server: Arc<SimServer>, request: Request, get: ApiRoute) -> Response {
+    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+    server.handle(request, if is_get { get } else { ApiRoute::MethodNotAllowed("GET, HEAD") }).await
 }
 
-async fn handle_sessions(State(state): State<RouteState>, request: Request) -> Response {
-    state.get_or_post(request, ApiRoute::List, ApiRoute::Create).await
+async fn handle_sessions(State(server): State<Arc<SimServer>>, request: Request) -> Response {
+    get_or_post(server, request, ApiRoute::List, ApiRoute::Create).await
 }
 
-async fn handle_session(
-    State(state): State<RouteState>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    state.get_or_post(request, ApiRoute::Retrieve(id.clone()), ApiRoute::Update(id)).await
+async fn handle_session(State(server): State<Arc<SimServer>>, id: PathId, request: Request) -> Response {
+    let (get, post) = match id {
+        Ok(Path(id)) => (ApiRoute::Retrieve(id.clone()), ApiRoute::Update(id)),
+        Err(_) => (ApiRoute::InvalidPath, ApiRoute::InvalidPath),
+    };
+    get_or_post(server, request, get, post).await
 }
 
-async fn handle_debug(State(state): State<RouteState>, Path(id): Path<String>, request: Request) -> Response {
-    state.get_only(request, ApiRoute::Debug(id)).await
+async fn handle_debug(State(server): State<Arc<SimServer>>, id: PathId, request: Request) -> Response {
+    get_only(server, request, route_for_id(id, ApiRoute::Debug)).await
 }
 
-async fn handle_logs(State(state): State<RouteState>, Path(id): Path<String>, request: Request) -> Response {
-    state.get_only(request, ApiRoute::Logs(id)).await
+async fn handle_logs(State(server): State<Arc<SimServer>>, id: PathId, request: Request) -> Response {
+    get_only(server, request, route_for_id(id, ApiRoute::Logs)).await
 }
 
-async fn handle_projects(State(state): State<RouteState>, request: Request) -> Response {
-    state.get_only(request, ApiRoute::Projects).await
+async fn handle_projects(State(server): State<Arc<SimServer>>, request: Request) -> Response {
+    get_only(server, request, ApiRoute::Projects).await
 }
 
-async fn handle_project(
-    State(state): State<RouteState>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    state.get_only(request, ApiRoute::Project(id)).await
+async fn handle_project(State(server): State<Arc<SimServer>>, id: PathId, request: Request) -> Response {
+    get_only(server, request, route_for_id(id, ApiRoute::Project)).await
 }
 
-async fn handle_usage(State(state): State<RouteState>, Path(id): Path<String>, request: Request) -> Response {
-    state.get_only(request, ApiRoute::Usage(id)).await
+async fn handle_usage(State(server): State<Arc<SimServer>>, id: PathId, request: Request) -> Response {
+    get_only(server, request, route_for_id(id, ApiRoute::Usage)).await
 }
 
-async fn handle_unknown_route(State(state): State<RouteState>, request: Request) -> Response {
-    state.handle(request, ApiRoute::Unknown).await
+async fn handle_unknown_route(State(server): State<Arc<SimServer>>, request: Request) -> Response {
+    server.handle(request, ApiRoute::Unknown).await
 }

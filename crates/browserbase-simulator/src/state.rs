@@ -75,6 +75,8 @@ pub(super) enum ApiRoute {
     Usage(String),
     /// A known path with an unsupported method. Holds the supported methods.
     MethodNotAllowed(&'static str),
+    /// A known path with an id that is not UTF-8.
+    InvalidPath,
     /// An unknown path.
     Unknown,
 }
@@ -134,7 +136,7 @@ impl SimState {
             ApiRoute::Debug(_) => &mut counts.debug,
             ApiRoute::Logs(_) => &mut counts.logs,
             ApiRoute::Projects | ApiRoute::Project(_) | ApiRoute::Usage(_) => &mut counts.projects,
-            ApiRoute::MethodNotAllowed(_) | ApiRoute::Unknown => &mut counts.other,
+            ApiRoute::MethodNotAllowed(_) | ApiRoute::InvalidPath | ApiRoute::Unknown => &mut counts.other,
         } += 1;
         counts.in_flight += 1;
         counts.max_in_flight = counts.max_in_flight.max(counts.in_flight);

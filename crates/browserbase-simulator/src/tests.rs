@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use super::*;
 use keepwatch_core::clock::Moment;
 
+mod connections;
+mod malformed_requests;
 mod requests;
 
 struct HttpResponse {
@@ -29,9 +31,14 @@ fn clock() -> Clock {
 }
 
 fn simulator(clock: &Clock, scenario: &str) -> Simulator {
+    simulator_with_limits(clock, scenario, ConnectionLimits::default())
+}
+
+fn simulator_with_limits(clock: &Clock, scenario: &str, connections: ConnectionLimits) -> Simulator {
     let scenario = Scenario::parse(scenario).unwrap_or_else(|error| panic!("{error}"));
     let options = SimulatorOptions {
         api_key: Some(Secret::new("bb_test_key".to_owned())),
+        connections,
         ..SimulatorOptions::default()
     };
     Simulator::start(clock.clone(), scenario, options).unwrap()
@@ -76,7 +83,10 @@ async fn request_with_body(
     let request = format!(
         "{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
     );
-    let response = send_raw(simulator, &request).await;
+    parse_response(&send_raw(simulator, &request).await)
+}
+
+fn parse_response(response: &str) -> HttpResponse {
     let (head, body) = response.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {response:?}"));
     let mut lines = head.lines();
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();

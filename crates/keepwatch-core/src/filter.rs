@@ -177,11 +177,12 @@ impl Condition {
             Self::Id(word) => word.matches(row.id().raw()),
             Self::Profile(word) => word.matches(row.profile()),
             Self::Metadata { path, value } => {
-                // Most rows need no parsing: a value can only contain the text if the JSON contains it. JSON with
-                // escapes is always parsed, because the text of an escaped value does not appear in it.
-                let may_match = |json: &str| json.contains('\\') || value.matches(json);
+                // Most rows need no parsing.
+                let may_match = |metadata: &Metadata| {
+                    value.matches(metadata.json()) || may_match_only_parsed(metadata.json(), value)
+                };
                 row.metadata().is_some_and(|metadata| {
-                    may_match(metadata.json()) && metadata.any_value_at(path, |found| value.matches(found))
+                    may_match(metadata) && metadata.any_value_at(path, |found| value.matches(found))
                 })
             }
             Self::Anywhere(word) => {
@@ -190,10 +191,38 @@ impl Condition {
                     || row.status().is_some_and(|status| word.matches(status.raw()))
                     || row.region().is_some_and(|region| word.matches(region.raw()))
                     || row.context().is_some_and(|context| word.matches(context.raw()))
-                    || row.metadata().is_some_and(|metadata| word.matches(metadata.json()))
+                    || row.metadata().is_some_and(|metadata| {
+                        word.matches(metadata.json())
+                            || may_match_only_parsed(metadata.json(), word)
+                                && metadata.any_value_at("", |found| word.matches(found))
+                    })
             }
         }
     }
+}
+
+/// Returns true if a value can contain the text although the JSON does not. The text of an escaped value and that of
+/// some numbers (`1e2` is shown as `100.0`) do not appear in the JSON.
+fn may_match_only_parsed(json: &str, word: &SubstringFinder) -> bool {
+    json.contains('\\') || word.is_part_of_number() && has_rewritten_number(json)
+}
+
+/// Returns true if the JSON may have a number that is shown in another form. Such a number has a fraction, an exponent,
+/// more digits than an integer of 64 bits, or is `-0`.
+fn has_rewritten_number(json: &str) -> bool {
+    /// The number of digits that always fit into 64 bits.
+    const MAX_EXACT_DIGITS: usize = 18;
+    let mut digits = 0_usize;
+    let mut previous = b' ';
+    for byte in json.bytes() {
+        digits = if byte.is_ascii_digit() { digits.saturating_add(1) } else { 0 };
+        let starts_fraction = previous.is_ascii_digit() && matches!(byte, b'.' | b'e' | b'E');
+        if starts_fraction || digits > MAX_EXACT_DIGITS || (previous, byte) == (b'-', b'0') {
+            return true;
+        }
+        previous = byte;
+    }
+    false
 }
 
 /// Returns the byte range of each term. Whitespace separates terms, except in quotes.

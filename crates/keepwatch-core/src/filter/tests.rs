@@ -59,6 +59,7 @@ fn each_term_and_its_negation_select_rows() {
         ("meta.owner:881", false),
         ("meta.город:київ", true),
         ("meta.odd:abc", true),
+        ("abc", true),
         // Quotes are removed, so the search is for `owner:`, which the JSON does not contain.
         ("\"owner\":\"", false),
         ("\"eu-central-1\"", true),
@@ -81,6 +82,32 @@ fn each_term_and_its_negation_select_rows() {
                 "{negated}"
             );
         }
+    }
+}
+
+#[test]
+fn number_matches_as_shown() {
+    let json = r#"{"n":1e2,"huge":1e40,"long":123456789012345678901234567890,"zero":-0,"text":"2e3"}"#;
+    let session = Session { metadata: Some(Metadata::new(json)), ..nightly_session() };
+    let record = record_of_session(session);
+    for (filter, found) in [
+        ("meta.n:100", true),
+        ("meta.n:100.0", true),
+        ("meta.n:1000", false),
+        ("meta.huge:1e+40", true),
+        ("meta.huge:10000000000000000000000000000000000000000", true),
+        ("meta.long:1.2345678901234568e+29", true),
+        ("meta.zero:-0.0", true),
+        ("meta.text:2e3", true),
+        ("meta.text:2000", false),
+        ("meta:100.0", true),
+        ("100.0", true),
+        ("1e2", true),
+        ("10000000000000000000000000000000000000000", true),
+        ("2000", false),
+    ] {
+        let filter = Filter::parse(filter).unwrap();
+        assert_eq!(filter.matches(&FilterRow(&record, "")), found, "{}", filter.text());
     }
 }
 

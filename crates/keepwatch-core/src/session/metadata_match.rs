@@ -4,6 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 
 /// Implements [`Metadata::any_value_at`](super::Metadata::any_value_at) for the JSON text `json`.
 pub(super) fn any_value_at(json: &str, path: &str, test: &mut dyn FnMut(&str) -> bool) -> bool {
@@ -29,7 +30,7 @@ impl MetadataVisitor<'_> {
     }
 
     fn test_number(&mut self, number: impl fmt::Display) {
-        let mut digits = Digits::default();
+        let mut digits = Digits::new();
         if write!(digits, "{number}").is_ok() {
             self.test_text(digits.text());
         }
@@ -71,7 +72,11 @@ impl<'de> Visitor<'de> for MetadataVisitor<'_> {
         Ok(())
     }
 
+    /// Tests the number as it is shown (`100.0`, `1e+300`), and without an exponent.
     fn visit_f64<E>(mut self, number: f64) -> Result<(), E> {
+        if let Some(shown) = Number::from_f64(number) {
+            self.test_number(shown);
+        }
         self.test_number(number);
         Ok(())
     }
@@ -142,15 +147,21 @@ impl<'a> Visitor<'_> for KeyVisitor<'a> {
     }
 }
 
-/// The text of a number of at most 32 bytes, on the stack. A longer number, such as 1e300 with its 301 digits, never
-/// passes the test.
-#[derive(Default)]
+/// The maximum length of a number without an exponent, in bytes. The smallest numbers have a sign, `0.`, 307 zeros and
+/// 17 digits, or up to 323 zeros and fewer digits.
+const MAX_NUMBER_BYTES: usize = 352;
+
+/// The text of a number, on the stack.
 struct Digits {
-    bytes: [u8; 32],
+    bytes: [u8; MAX_NUMBER_BYTES],
     length: usize,
 }
 
 impl Digits {
+    fn new() -> Self {
+        Self { bytes: [0; MAX_NUMBER_BYTES], length: 0 }
+    }
+
     fn text(&self) -> &str {
         self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
@@ -194,5 +205,18 @@ mod tests {
     #[test]
     fn truncated_text_is_searched_up_to_error() {
         assert!(any_value_at(r#"{"a":"b","c":"cut of"#, "a", &mut |text| text == "b"));
+    }
+
+    #[test]
+    fn every_number_has_a_text() {
+        for number in
+            [f64::MAX, f64::MIN, f64::MIN_POSITIVE, -2.225_073_858_507_202e-308, -5e-324, -1.5, 1e22]
+        {
+            let json = format!(r#"{{"n":{number:e}}}"#);
+            let shown = serde_json::from_str::<serde_json::Value>(&json).unwrap()["n"].to_string();
+            for text in [shown, number.to_string()] {
+                assert!(any_value_at(&json, "n", &mut |found| found == text), "{text}");
+            }
+        }
     }
 }

@@ -32,13 +32,19 @@ fn is_secret_marker(byte: u8) -> bool {
 /// passwords in URLs; and whole API keys. Ignores case.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
+    redact_start(text, false)
+}
+
+/// Redacts `text`, as [`redact`] does. If `is_cut`, `text` is only the start of a text. Then a secret that the rest
+/// would reveal as one, such as a password before an `@`, is redacted up to the cut.
+pub(super) fn redact_start(text: &str, is_cut: bool) -> Cow<'_, str> {
     if !text.bytes().any(is_secret_marker) {
         return text.into();
     }
     let mut safe = String::with_capacity(text.len());
     let mut remaining = text;
     loop {
-        let (visible_bytes, secret_bytes) = match_secret(remaining);
+        let (visible_bytes, secret_bytes) = match_secret(remaining, is_cut);
         let (Some(shown), Some(after)) =
             (remaining.get(..visible_bytes), remaining.get(visible_bytes + secret_bytes..))
         else {
@@ -57,8 +63,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 
 /// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Finds
 /// only a secret whose pattern is at the start of `remaining`. Without such a secret, returns the length of a text that
-/// needs no search, such as the first character, and 0.
-fn match_secret(remaining: &str) -> (usize, usize) {
+/// needs no search, such as the first character, and 0. `is_cut` is true if the text continues after `remaining`.
+fn match_secret(remaining: &str, is_cut: bool) -> (usize, usize) {
     let is_prefix = |prefix: &&&str| {
         remaining.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     };
@@ -76,10 +82,14 @@ fn match_secret(remaining: &str) -> (usize, usize) {
         let word = remaining
             .get(BEARER_PREFIX.len()..BEARER_PREFIX.len().saturating_add(length))
             .unwrap_or_default();
-        let is_token = word.len() >= MIN_TOKEN_LENGTH && word.contains(|c: char| c.is_ascii_digit());
+        let is_cut_word = is_cut && remaining.len() == BEARER_PREFIX.len().saturating_add(length);
+        let has_digit = word.contains(|c: char| c.is_ascii_digit());
+        let is_token = word.len() >= MIN_TOKEN_LENGTH && (has_digit || is_cut_word);
         return (BEARER_PREFIX.len(), if is_token { length } else { 0 });
     }
-    if let Some((visible, secret)) = remaining.strip_prefix(SCHEME_END).and_then(match_url_password) {
+    if let Some((visible, secret)) =
+        remaining.strip_prefix(SCHEME_END).and_then(|rest| match_url_password(rest, is_cut))
+    {
         return (SCHEME_END.len().saturating_add(visible), secret);
     }
     match API_KEY_PREFIXES.iter().find(is_prefix) {
@@ -100,11 +110,17 @@ fn match_labelled_secret(remaining: &str) -> Option<(usize, usize)> {
     Some((remaining.len().saturating_sub(value.len()), secret_length(value)))
 }
 
-/// Matches text of the form `user:password@host`. Returns the number of bytes before the password and its length.
-fn match_url_password(remaining: &str) -> Option<(usize, usize)> {
+/// Matches text of the form `user:password@host`. Returns the number of bytes before the password and its length. If
+/// `is_cut`, the `@` may be missing, because it follows the cut.
+fn match_url_password(remaining: &str, is_cut: bool) -> Option<(usize, usize)> {
     let ends_authority = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
-    let authority = remaining.get(..remaining.find(ends_authority).unwrap_or(remaining.len()))?;
-    let (user_info, _) = authority.rsplit_once('@')?;
+    let end = remaining.find(ends_authority);
+    let authority = remaining.get(..end.unwrap_or(remaining.len()))?;
+    let is_cut_authority = is_cut && end.is_none();
+    let user_info = match authority.rsplit_once('@') {
+        _ if is_cut_authority => authority,
+        before_and_host => before_and_host?.0,
+    };
     let (user, password) = user_info.split_once(':')?;
     Some((user.len().saturating_add(1), password.len()))
 }

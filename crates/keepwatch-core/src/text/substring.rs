@@ -42,6 +42,12 @@ impl SubstringFinder {
         }
     }
 
+    /// Returns true if the text of a JSON number can contain the needle.
+    #[must_use]
+    pub fn is_part_of_number(&self) -> bool {
+        self.needle.bytes().all(|byte| byte.is_ascii_digit() || b"+-.e".contains(&byte))
+    }
+
     fn matches_ascii(&self, haystack: &[u8], rarest_index: usize) -> bool {
         let needle = self.needle.as_bytes();
         let Some(rarest_byte) = needle.get(rarest_index).copied() else { return false };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::char_action::{CharAction, classify};
-use super::redact::redact;
+use super::redact::{redact, redact_start};
 use super::width::truncate_prefix;
 
 /// The maximum width of a line from [`Untrusted::sanitise_line`], in columns.
@@ -62,15 +62,22 @@ impl Untrusted {
     /// connect URLs into metadata.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
-        // Bounds the text to redact. The limit is one column more than `sanitise` reads, so that `sanitise` sees that
-        // text follows, and adds the “…”.
+        // Bounds the text to redact. Redaction can shorten it to less than `columns`, so the '…' depends on the text that
+        // is left, too.
         let max_chars = columns.saturating_add(2).saturating_mul(MAX_CHARS_PER_COLUMN);
         let end = self.0.char_indices().nth(max_chars).map_or(self.0.len(), |(end, _)| end);
-        let text = sanitise(&redact(self.0.get(..end).unwrap_or_default()), columns);
+        let has_more = end < self.0.len();
+        // promise: cut-secret, mutant: , has_more) -> , false)
+        let start = redact_start(self.0.get(..end).unwrap_or_default(), has_more);
+        let text = sanitise_chars(&mut start.chars(), columns, has_more);
         // Sanitising can join the parts of a secret that an invisible character had split.
         match redact(&text) {
             // promise: masked-twice, mutant: safe != text -> safe == text
-            Cow::Owned(safe) if safe != text => sanitise(&safe, columns),
+            Cow::Owned(safe) if safe != text => {
+                // A secret at the end includes the '…'.
+                let has_lost_ellipsis = text.ends_with('…') && !safe.ends_with('…');
+                sanitise_chars(&mut safe.chars(), columns, has_lost_ellipsis)
+            }
             _ => text,
         }
     }
@@ -101,11 +108,12 @@ impl fmt::Debug for Untrusted {
 /// than a line.
 #[must_use]
 pub fn sanitise(raw: &str, columns: usize) -> String {
-    sanitise_chars(&mut raw.chars(), columns)
+    sanitise_chars(&mut raw.chars(), columns, false)
 }
 
 /// Sanitises characters of an iterator, as [`sanitise`] does. The iterator keeps the characters that were not read.
-fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize) -> String {
+/// `has_more` is true if the text continues after the iterator.
+fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize, has_more: bool) -> String {
     if columns == 0 {
         return String::new();
     }
@@ -130,7 +138,7 @@ fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize) -> Strin
         marks = MarkCounter::default();
     }
     let bounded: String = kept.graphemes(true).flat_map(limit_cluster).collect();
-    truncate_prefix(&bounded, columns, raw.next().is_some())
+    truncate_prefix(&bounded, columns, has_more || raw.next().is_some())
 }
 
 /// Returns a cluster, truncated to [`MAX_CLUSTER_CHARS`] and followed by U+FFFD if it is longer. Without that
@@ -278,7 +286,7 @@ mod tests {
         for unit in ["a", "\u{301}", "\u{200d}", "ក\u{17d2}", "\u{1161}", "\u{d4e}", "日"] {
             let raw = format!("a{}", unit.repeat((1 << 20) / unit.len()));
             let mut unread = raw.chars();
-            let safe = sanitise_chars(&mut unread, 40);
+            let safe = sanitise_chars(&mut unread, 40, false);
             assert!(safe.ends_with('…'), "{safe:?}");
             // One column more than the 40 is read, and a character has at most 4 bytes.
             assert!(raw.len() - unread.as_str().len() <= 41 * MAX_CHARS_PER_COLUMN * 4 + 4, "{unit:?}");
@@ -292,6 +300,22 @@ mod tests {
             assert!(!safe.contains("cAnArY7") && safe.contains("••••"), "{safe}");
         }
         assert_eq!(Untrusted::new("a=\u{200d}b").sanitise(80), sanitise("a=\u{200d}b", 80));
+    }
+
+    #[test]
+    fn long_secret_leaves_ellipsis() {
+        let long = "x".repeat(5000);
+        for (raw, safe) in [
+            (format!("token={long} and more"), "token=••••…"),
+            (format!("to\u{200d}ken={long} and more"), "token=••••…"),
+            (format!("https://user:{long}@host/path"), "https://user:••••…"),
+            (format!("Authorization: bearer {long}1"), "Authorization: bearer ••••…"),
+            (format!("bb_live_{long}"), "••••…"),
+            ("token=abc and more".to_owned(), "token=•••• and more"),
+        ] {
+            let shown = Untrusted::new(raw).sanitise(40);
+            assert_eq!(shown, safe);
+        }
     }
 
     #[test]

@@ -147,9 +147,11 @@ impl SessionTracker {
 }
 
 /// Returns the alert that the release of a session causes now. If it causes none yet, returns instead the moment at
-/// which the session gets [`Alert::StillRunning`], unless the session ends before.
+/// which the session gets [`Alert::StillRunning`], unless the session ends before. A session that ended, or that the API
+/// does not know, has neither.
 fn release_alert_or_deadline(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
-    let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) else {
+    let is_gone = record.phase() == Phase::Ended || record.is_not_found();
+    let Some(release) = record.release.as_ref().filter(|_| !is_gone) else {
         return (None, None);
     };
     match &release.failure {

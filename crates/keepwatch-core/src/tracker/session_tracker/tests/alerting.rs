@@ -102,3 +102,42 @@ fn failed_release_raises_alert_without_retry() {
     assert_eq!(raised_alerts(apply(&mut tracker, release_failed(None))), [Alert::ReleaseFailed]);
     assert_eq!(alerts_after(&mut tracker, 40.0), [], "after a failed release, no other alert follows");
 }
+
+#[test]
+fn not_found_session_has_no_release_alert() {
+    let still_running = Alert::StillRunning(Duration::from_secs(30));
+    let tracker_with_release = || {
+        let mut tracker = tracker_with_named(&["a"]);
+        tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
+        tracker.apply(Input::ReleaseRequested { at: moment(10.0), id: id("a") });
+        tracker
+    };
+    let alerts = |tracker: &SessionTracker| tracker.get(&id("a")).unwrap().alerts.len();
+
+    // A 404 before the deadline.
+    let mut tracker = tracker_with_release();
+    tracker.apply(not_found_response("a", 12.0, 12.1));
+    assert_eq!(seconds_until_deadline(&tracker, 12.1), None);
+    assert_eq!(alerts_after(&mut tracker, 40.0), []);
+    // The session is found again: it runs, although its release was requested.
+    let found = apply(&mut tracker, session_response(41.0, 41.1, session("a", Status::Running)));
+    assert_eq!(raised_alerts(found), [still_running]);
+
+    // A 404 after the deadline.
+    let mut tracker = tracker_with_release();
+    assert_eq!(alerts_after(&mut tracker, 40.0), [still_running]);
+    tracker.apply(not_found_response("a", 41.0, 41.1));
+    assert_eq!(alerts(&tracker), 0);
+
+    // A 404 after a release that failed.
+    let mut tracker = tracker_with_release();
+    tracker.apply(Input::ReleaseFailed {
+        at: request_timing(10.0, 10.5),
+        id: id("a"),
+        error: ApiErrorKind::NotFound.into(),
+        next: None,
+    });
+    assert_eq!(alerts(&tracker), 1);
+    tracker.apply(not_found_response("a", 12.0, 12.1));
+    assert_eq!(alerts(&tracker), 0);
+}
