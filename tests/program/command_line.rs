@@ -228,7 +228,7 @@ fn connect_url_in_metadata_is_redacted() {
 
 #[test]
 fn unusable_time_zone_is_replaced_by_utc() {
-    let api = TestSimulator::serve(TWO);
+    let api = TestSimulator::serve(TWO_SESSIONS);
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     let mode = rustix::fs::Mode::RUSR;
