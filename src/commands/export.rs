@@ -6,8 +6,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::Duration;
 
 use super::CliError;
-use super::journal::{journal_path, open_journal, resolve_session_id};
-use super::print_error;
+use super::journal::{journal_path, open_journal, report_missing_entries, resolve_session_id};
 use super::recording::create;
 use crate::config::ExportConfig;
 use crate::exit_code::ExitCode;
@@ -28,10 +27,12 @@ pub(super) const CLOCK_REACH: Duration = Duration::from_secs(10 * 365 * 24 * 60 
 pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let reader = open_journal(&journal_path(config.journal)?)?;
     let id = resolve_session_id(&reader, &config.id)?;
+    // promise: known-session, mutant: reader.has_session(&id)? -> true
+    let is_known = reader.has_session(&id)?;
     let scope = HistoryScope::Sessions(vec![id.clone()]);
-    let Some((header, host)) = history::newest_header(&reader, &HistoryQuery::all(&scope))? else {
-        print_error(&format!("{}: the journal has no such session", id.sanitise_line()));
-        return Ok(ExitCode::NoSuchSession);
+    let newest = history::newest_header(&reader, &HistoryQuery::all(&scope))?;
+    let Some((header, host)) = newest.filter(|_| is_known) else {
+        return report_missing_entries(&reader, &id);
     };
     let header = StreamHeader { no_metadata: header.no_metadata || config.no_metadata, ..header };
     let mut tracker = SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());

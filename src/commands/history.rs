@@ -14,7 +14,7 @@ use std::io::{IsTerminal as _, stdout};
 use super::CliError;
 use super::events::{ending, text_lines};
 use super::export::CLOCK_REACH;
-use super::journal::{journal_path, open_journal, resolve_session_id};
+use super::journal::{journal_path, open_journal, report_missing_entries, resolve_session_id};
 use super::output::{print, print_text};
 use super::print_error;
 use crate::config::HistoryConfig;
@@ -86,6 +86,9 @@ fn print_timeline(
     zone: Zone,
     ascii: bool,
 ) -> Result<ExitCode, CliError> {
+    if !reader.has_session(id)? {
+        return report_missing_entries(reader, id);
+    }
     let scope = HistoryScope::Sessions(vec![id.clone()]);
     let mut tracker = SessionTracker::default();
     if let Some((header, host)) = history::newest_header(reader, &HistoryQuery::all(&scope))? {
@@ -96,8 +99,7 @@ fn print_timeline(
     }
     let mut events: Vec<&Event> = tracker.newest_events(id).map(|(_, event)| event).collect();
     if events.is_empty() {
-        print_error(&format!("{}: the journal has no such session", id.sanitise_line()));
-        return Ok(ExitCode::NoSuchSession);
+        return report_missing_entries(reader, id);
     }
     events.reverse();
     let lines = events.into_iter().map(|event| {

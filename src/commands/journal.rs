@@ -10,9 +10,9 @@ use super::print_error;
 use crate::config::{JournalAction, JournalFile};
 use crate::exit_code::ExitCode;
 use crate::store::journal::{
-    JournalReader, JournalStats, clear, damaged_files, reject_foreign_or_newer_file,
+    JournalError, JournalReader, JournalStats, clear, damaged_files, reject_foreign_or_newer_file,
 };
-use keepwatch_core::clock::Zone;
+use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text;
 
@@ -53,6 +53,22 @@ pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
     }
 }
 
+/// Prints that the journal has no such session, or that it has a summary of it but no entries. Returns the exit code.
+///
+/// # Errors
+/// Returns an error if the journal cannot be read.
+pub(super) fn report_missing_entries(reader: &JournalReader, id: &SessionId) -> Result<ExitCode, CliError> {
+    let name = id.sanitise_line();
+    if reader.has_session(id)? {
+        print_error(&format!(
+            "{name}: the journal has only the row that “keepwatch history” prints: its timeline was deleted, or not written"
+        ));
+        return Ok(ExitCode::Failure);
+    }
+    print_error(&format!("{name}: the journal has no such session"));
+    Ok(ExitCode::NoSuchSession)
+}
+
 /// Returns the session id that equals `id`, else the only one that starts with it, else `id` itself.
 ///
 /// # Errors
@@ -87,12 +103,17 @@ fn format_stats(stats: &JournalStats, zone: Zone) -> String {
 
 /// Deletes the contents of the journal. Asks first, unless `is_confirmed`.
 fn clear_journal(path: &Path, is_confirmed: bool) -> Result<ExitCode, CliError> {
-    let stats = open_journal(path)?.stats()?;
-    if !is_confirmed && !confirm_clear(path, &stats)? {
+    let stats = match open_journal(path).and_then(|reader| Ok(reader.stats()?)) {
+        Ok(stats) => Some(stats),
+        // Reading needs room on the disk, too. `clear` can do without.
+        Err(CliError::OpenJournal { error: JournalError::Full | JournalError::Other { .. }, .. }) => None,
+        Err(error) => return Err(error),
+    };
+    if !is_confirmed && !confirm_clear(path, stats.as_ref())? {
         print_error("nothing was deleted");
         return Ok(ExitCode::Failure);
     }
-    let cleared = clear(path)?;
+    let cleared = clear(path, Clock::system().now().wall)?;
     print("the journal is empty\n")?;
     if cleared.is_open_elsewhere {
         print_error("another keepwatch has it open, and goes on writing to it what it sees from now on");
@@ -107,13 +128,15 @@ fn clear_journal(path: &Path, is_confirmed: bool) -> Result<ExitCode, CliError> 
 }
 
 /// Asks the user whether to delete the whole journal, and returns the answer.
-fn confirm_clear(path: &Path, stats: &JournalStats) -> Result<bool, CliError> {
-    let question = format!(
-        "{}\nhas {} of {} sessions. Delete all of it? [y/N] ",
-        display_path(path),
-        text::format_bytes(i64::try_from(stats.bytes).unwrap_or(i64::MAX)),
-        stats.sessions
+fn confirm_clear(path: &Path, stats: Option<&JournalStats>) -> Result<bool, CliError> {
+    let content = stats.map_or_else(
+        || "cannot be read".to_owned(),
+        |JournalStats { bytes, sessions, .. }| {
+            let bytes = text::format_bytes(i64::try_from(*bytes).unwrap_or(i64::MAX));
+            format!("has {bytes} of {sessions} sessions")
+        },
     );
+    let question = format!("{}\n{content}. Delete all of it? [y/N] ", display_path(path));
     let answer = prompt(&question, "--yes to delete all that is in the journal")?;
     Ok(["y", "yes"].contains(&answer.to_lowercase().as_str()))
 }

@@ -30,7 +30,7 @@ mod recording;
 mod writer_thread;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use keepwatch_core::tracker::{Event, Input, SessionTracker};
 

@@ -144,6 +144,13 @@ impl Recorder {
         false
     }
 
+    /// Closes the queue, without waiting. The thread writes the rest and ends.
+    #[must_use]
+    pub fn start_close(mut self) -> Self {
+        self.queue = None;
+        self
+    }
+
     /// Completes the recording, as dropping it does. Returns the first problem since the start, if there was any.
     pub fn finish(mut self) -> Option<RecordingProblem> {
         self.close(CLOSE_TIMEOUT);

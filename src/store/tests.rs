@@ -49,7 +49,7 @@ impl EncodedTracker {
     }
 }
 
-pub(super) fn header() -> StreamHeader {
+pub(crate) fn header() -> StreamHeader {
     StreamHeader {
         format: FORMAT_VERSION,
         version: "0.1.0".into(),

@@ -19,6 +19,7 @@ use super::profiles::ProfileId;
 use crate::exit_code::ExitCode;
 use crate::poll::Poller;
 use crate::terminal::{self, Clipboard, Env, Screen, TermEvent, TermEventSender};
+use keepwatch_core::clock::Moment;
 
 /// Performs the effects that an event loop passes to it.
 pub(super) struct EffectRunner {
@@ -108,9 +109,16 @@ impl EffectRunner {
         self.exit
     }
 
-    /// Returns the profiles whose journal needs a new segment, and has room for it.
-    pub(super) fn profiles_needing_segment(&self) -> Vec<ProfileId> {
-        self.persistence.as_ref().map(Persistence::profiles_needing_segment).unwrap_or_default()
+    /// Returns the profiles whose journal needs a new segment, and the moment at which it was cleared, if it was.
+    pub(super) fn segments_to_start(&mut self) -> Vec<(ProfileId, Option<Moment>)> {
+        self.persistence.as_mut().map(Persistence::segments_to_start).unwrap_or_default()
+    }
+
+    /// Waits briefly until it is known if the journals were cleared. Called before the last data is sent to them.
+    pub(super) fn check_clears(&mut self) {
+        if let Some(persistence) = &mut self.persistence {
+            persistence.check_clears();
+        }
     }
 
     /// Draws a frame if the terminal is ready for one.

@@ -93,6 +93,8 @@ pub async fn run(
     runner.run_effects(first_effects);
     loop {
         if let Some(exit) = runner.exit_code() {
+            runner.check_clears();
+            start_segments(&mut runner, &mut model, now);
             runner.run_effects(model.finish_persistence());
             return Ok((exit, runner.close()));
         }
@@ -110,6 +112,8 @@ pub async fn run(
         if now.slept_since(previous) {
             runner.run_effects(update(&mut model, Message::Slept(previous, now), now));
         }
+        // Before the next entry, which would be lost if the journal has closed its segment.
+        start_segments(&mut runner, &mut model, now);
         let mut next_event = first_event;
         for _ in 0..EVENTS_PER_FRAME {
             let Some(event) = next_event else { break };
@@ -149,8 +153,8 @@ pub(super) fn lay_out(model: &mut Model, now: Moment) {
 
 /// Starts a new segment in each journal that has no open segment.
 fn start_segments(runner: &mut EffectRunner, model: &mut Model, now: Moment) {
-    for profile in runner.profiles_needing_segment() {
-        runner.run_effects(model.start_segment(profile, now));
+    for (profile, cleared_at) in runner.segments_to_start() {
+        runner.run_effects(model.start_segment(profile, cleared_at, now));
     }
 }
 

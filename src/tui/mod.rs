@@ -57,7 +57,8 @@ pub use mute::MutedSessions;
 pub(crate) use next_change::MINUTES_ONLY_THRESHOLD;
 pub use notice::{Notice, NoticeLevel};
 pub use persistence::{
-    HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent, PersistenceWarning,
+    HistoryRequest, JournalScope, PersistenceCommand, PersistenceConfig, PersistenceEvent,
+    PersistenceWarning, WarningLabel,
 };
 pub use poll_stats::{LatencyStats, MinuteTotals, PollStats};
 pub use profiles::{

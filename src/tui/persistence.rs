@@ -20,9 +20,11 @@
 //! [`ProfilePersistence`] is the model's state per profile: the encoder, the journal's scope, the time of the last
 //! save, and the restore. [`Persistence`] is the event loop's state: the senders to the threads. The model decides, and
 //! the loop forwards. The model cannot see that a writer has closed its segment, so the loop checks
-//! [`Persistence::profiles_needing_segment`] and lets the model start a new segment.
+//! [`Persistence::segments_to_start`] and lets the model start a new segment.
 
+mod clear;
 mod history_loader;
+mod journal_sender;
 mod profile;
 mod restore;
 mod summary;
@@ -37,24 +39,24 @@ use super::effect::Effect;
 use super::model::Model;
 use super::notice::NoticeLevel;
 use super::profiles::ProfileId;
-use crate::store::journal::{
-    Journal, JournalConfig, JournalEntry, JournalError, JournalOptions, RunId, Segment, SendResult,
-    SessionSummary,
-};
+use crate::store::journal::{JournalConfig, JournalError, RunId, SessionSummary};
 use crate::store::recorder::{Recorder, RecordingFile, RecordingProblem};
 use crate::store::{StreamEntry, StreamHeader};
 use crate::terminal;
 use history_loader::HistoryLoader;
+use journal_sender::{JournalLoss, JournalSender};
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::tracker::SessionTracker;
 pub(super) use profile::ProfilePersistence;
 pub use restore::HistoryRequest;
 use restore::Restore;
 
-/// Maximum time to write one profile's journal before the program is suspended.
+/// Maximum time to write all journals before the program is suspended.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
-/// Estimated size of a segment's header, in bytes.
-const HEADER_SIZE: usize = 500;
+/// Maximum time to find out at the end if the journals were cleared.
+const LAST_CHECK_TIMEOUT: Duration = Duration::from_millis(100);
+/// Maximum time to write the rest of all journals at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Capacity of the channel to the event loop.
 const EVENT_CAPACITY: usize = 64;
 /// The host that the journal stores if none is configured.
@@ -108,6 +110,13 @@ pub enum PersistenceCommand {
     },
     /// Inserts or replaces these rows of `keepwatch history`.
     SaveSummaries(Vec<SessionSummary>),
+    /// Tells the journal's writer the server's time, with which it measures the age of entries.
+    SetServerTime {
+        /// A moment on our clocks.
+        now: Moment,
+        /// The server's time at that moment.
+        server: Timestamp,
+    },
     /// Reads the entries of earlier runs. [`PersistenceEvent::HistoryLoaded`] returns the result.
     LoadHistory(HistoryRequest),
 }
@@ -126,11 +135,22 @@ pub enum PersistenceEvent {
     },
 }
 
+/// The change of the label in the header, which is shown while a problem lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarningLabel {
+    /// Shows this label.
+    Show(&'static str),
+    /// Hides the label, because the problem is over.
+    Hide,
+    /// Changes nothing: the message is about no lasting problem.
+    Keep,
+}
+
 /// A message about writing to the disk, for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistenceWarning {
-    /// A short label that the header shows while the problem lasts; `None` if the problem is over.
-    pub label: Option<&'static str>,
+    /// The change of the header's label.
+    pub label: WarningLabel,
     /// A sentence for the notice.
     pub message: String,
 }
@@ -138,18 +158,34 @@ pub struct PersistenceWarning {
 impl PersistenceWarning {
     /// Returns a warning that the log file cannot be written.
     pub(super) fn log(message: String) -> Self {
-        Self { label: Some("not logging"), message }
+        Self { label: WarningLabel::Show("not logging"), message }
     }
 
     fn recording(problem: &RecordingProblem) -> Self {
         let is_lost = matches!(problem, RecordingProblem::Lost { .. });
         let label = if is_lost { "recording lost" } else { "not recording" };
-        Self { label: Some(label), message: problem.to_string() }
+        Self { label: WarningLabel::Show(label), message: problem.to_string() }
     }
 
     fn journal(error: &JournalError) -> Self {
-        let label = if matches!(error, JournalError::Slow { .. }) { "journal slow" } else { "journal off" };
-        Self { label: error.is_ongoing().then_some(label), message: error.to_string() }
+        let label = match error {
+            JournalError::Slow { .. } => WarningLabel::Show("journal slow"),
+            JournalError::ClockJump { .. } => WarningLabel::Keep,
+            _ if error.is_ongoing() => WarningLabel::Show("journal off"),
+            _ => WarningLabel::Hide,
+        };
+        Self { label, message: error.to_string() }
+    }
+
+    fn loss_begins(loss: JournalLoss) -> Self {
+        let message =
+            format!("the journal is behind, and lacks {loss} so far: the disk is too slow, or full");
+        Self { label: WarningLabel::Show("journal behind"), message }
+    }
+
+    fn loss_ends(loss: JournalLoss) -> Self {
+        let message = format!("the journal is no longer behind, but lacks {loss}");
+        Self { label: WarningLabel::Hide, message }
     }
 }
 
@@ -185,57 +221,10 @@ pub(super) struct Persistence {
     header: StreamHeader,
     recorder: Option<Recorder>,
     /// Empty without a journal. Each profile has a writer of its own, so that no profile waits for another.
-    journals: BTreeMap<ProfileId, ProfileJournal>,
+    journals: BTreeMap<ProfileId, JournalSender>,
     /// `None` without a journal.
     history: Option<HistoryLoader>,
-}
-
-/// The sender to the writer of one profile's journal.
-#[derive(Debug)]
-struct ProfileJournal {
-    journal: Journal<StreamEntry, StreamHeader>,
-    /// True before the first segment, and after the journal has dropped a segment or an entry. The journal drops
-    /// entries if its queue is full, or if its writer has closed the segment.
-    needs_segment: bool,
-}
-
-impl ProfileJournal {
-    fn start(config: &JournalConfig, clock: &Clock, event_sender: PersistenceEventSender) -> Self {
-        let mut options = JournalOptions::new(clock.clone());
-        options.retention = config.retention;
-        let journal = Journal::spawn(config.path.clone(), options, move |error| {
-            tracing::warn!("{error}");
-            event_sender.warn(PersistenceWarning::journal(&error));
-        });
-        Self { journal, needs_segment: true }
-    }
-
-    fn start_segment(&mut self, scope: JournalScope, started: Timestamp, header: &StreamHeader) {
-        let JournalScope { run, profile, host } = scope;
-        let header = StreamHeader { started, ..header.clone() };
-        let segment = Segment { run, started, profile, host, header, estimated_size: HEADER_SIZE };
-        self.needs_segment = self.journal.begin_segment(segment) == SendResult::Dropped;
-    }
-
-    fn append(&mut self, entries: &[StreamEntry]) {
-        if self.needs_segment {
-            return;
-        }
-        for stream_entry in entries {
-            let entry = JournalEntry {
-                seq: stream_entry.seq,
-                at: stream_entry.at,
-                estimated_size: stream_entry.estimated_size(),
-                sessions: stream_entry.mentioned_sessions().cloned().collect(),
-                projects: stream_entry.mentioned_projects().cloned().collect(),
-                body: stream_entry.clone(),
-            };
-            if self.journal.write_entry(entry) == SendResult::Dropped {
-                self.needs_segment = true;
-                return;
-            }
-        }
-    }
+    clock: Clock,
 }
 
 impl Persistence {
@@ -255,11 +244,11 @@ impl Persistence {
         let recorder = recording.map(|file| Recorder::start(file, header.clone(), on_problem)).transpose()?;
         let (mut journals, mut history) = (BTreeMap::new(), None);
         if let Some(journal) = journal {
-            let start = |id| (id, ProfileJournal::start(&journal, clock, event_sender.clone()));
+            let start = |id| (id, JournalSender::start(&journal, clock, event_sender.clone()));
             journals.extend(profiles.map(start));
             history = Some(HistoryLoader::new(journal.path, clock.clone(), event_sender.clone()));
         }
-        Ok(Self { header, recorder, journals, history })
+        Ok(Self { header, recorder, journals, history, clock: clock.clone() })
     }
 
     /// Performs one command for one profile. Never waits for a disk.
@@ -279,11 +268,13 @@ impl Persistence {
                 }
             }
             PersistenceCommand::SaveSummaries(summaries) => {
-                let Some(ProfileJournal { journal, .. }) = self.journals.get_mut(&profile) else { return };
-                // promise: summaries, mutant: in summaries -> in summaries.into_iter().filter(|it| !it.session.raw().ends_with("77"))
-                for summary in summaries {
-                    // A summary that does not fit into the queue is sent again after the session's next response.
-                    let _ = journal.write_summary(summary);
+                if let Some(journal) = self.journals.get_mut(&profile) {
+                    journal.save(summaries);
+                }
+            }
+            PersistenceCommand::SetServerTime { now, server } => {
+                if let Some(journal) = self.journals.get(&profile) {
+                    journal.set_server_time(now, server);
                 }
             }
             PersistenceCommand::LoadHistory(request) => {
@@ -294,32 +285,63 @@ impl Persistence {
         }
     }
 
-    /// Returns the profiles whose journal needs a new segment and has room for it in the writer's queue.
-    pub(super) fn profiles_needing_segment(&self) -> Vec<ProfileId> {
-        let is_ready = |journal: &ProfileJournal| journal.needs_segment && journal.journal.has_room();
-        let journals = self.journals.iter().filter(|(_, journal)| is_ready(journal));
-        journals.map(|(profile, _)| *profile).collect()
+    /// Returns the profiles whose journal needs a new segment and has room for it in the writer's queue. If the journal
+    /// was cleared since the last segment, also returns the moment of the clear.
+    pub(super) fn segments_to_start(&mut self) -> Vec<(ProfileId, Option<Moment>)> {
+        let ready = self.journals.iter_mut().filter(|(_, journal)| journal.is_ready_for_segment());
+        ready.map(|(profile, journal)| (*profile, journal.acknowledge_clear())).collect()
     }
 
     /// Waits briefly until the journals are written, before the program is suspended.
     pub(super) fn flush(&mut self) {
-        for ProfileJournal { journal, .. } in self.journals.values_mut() {
-            let _ = journal.flush(FLUSH_TIMEOUT); // after a timeout, the rest is written later
+        self.flush_within(FLUSH_TIMEOUT);
+    }
+
+    /// Waits briefly until the writers have found out if the journals were cleared. Called before the last data is sent.
+    pub(super) fn check_clears(&mut self) {
+        self.flush_within(LAST_CHECK_TIMEOUT);
+    }
+
+    /// Waits until all journals are written, but no longer than `timeout` in all. The rest is written later.
+    fn flush_within(&mut self, timeout: Duration) {
+        let deadline = Deadline::after(timeout, &self.clock);
+        let flushes: Vec<_> = self.journals.values().filter_map(JournalSender::start_flush).collect();
+        for written in flushes {
+            let _ = written.recv_timeout(deadline.remaining());
         }
     }
 
-    /// Waits briefly until everything is written. Returns sentences for the user: the first problem of the recording,
-    /// and that a journal was not written to its end.
+    /// Waits briefly until everything is written. All writers have the same deadline. Returns sentences for the user: the
+    /// first problem of the recording, and what the journals lack.
     pub(super) fn close(self) -> Vec<String> {
-        let Self { recorder, journals, .. } = self;
-        let problem = recorder.and_then(Recorder::finish).map(|problem| problem.to_string());
-        let unwritten: usize = journals.into_values().map(|journal| journal.journal.close()).sum();
-        let lacking = (unwritten > 0).then(|| {
-            format!(
-                "the journal lacks the last {unwritten} of its entries: its file was busy, or the disk too slow, when keepwatch ended"
-            )
+        let Self { recorder, mut journals, clock, .. } = self;
+        let deadline = Deadline::after(CLOSE_TIMEOUT, &clock);
+        let recorder = recorder.map(Recorder::start_close);
+        journals.values_mut().for_each(JournalSender::start_close);
+        let loss: JournalLoss =
+            journals.into_values().map(|journal| journal.close(deadline.remaining())).sum();
+        let problem = recorder.and_then(Recorder::finish).map(|problem| problem.to_string()); // waits briefly
+        let lacking = (!loss.is_empty()).then(|| {
+            format!("the journal lacks {loss}: its file was busy, or the disk too slow, when keepwatch ended or before")
         });
         problem.into_iter().chain(lacking).collect()
+    }
+}
+
+/// The end of a period, on the monotonic clock.
+struct Deadline<'c> {
+    clock: &'c Clock,
+    at: Duration,
+}
+
+impl<'c> Deadline<'c> {
+    fn after(timeout: Duration, clock: &'c Clock) -> Self {
+        Self { clock, at: clock.now().mono.saturating_add(timeout) }
+    }
+
+    fn remaining(&self) -> Duration {
+        // promise: common-deadline, mutant: self.at.saturating_sub(self.clock.now().mono) -> Duration::from_millis(200)
+        self.at.saturating_sub(self.clock.now().mono)
     }
 }
 
@@ -341,11 +363,17 @@ impl Model {
         }
     }
 
-    /// Returns the effects that start a new segment of a profile's journal.
-    pub(super) fn start_segment(&mut self, profile: ProfileId, now: Moment) -> Vec<Effect> {
-        let persistence = &mut self.profiles.get_mut(profile).persistence;
-        let commands = persistence.as_mut().map(|state| state.start_segment(now)).unwrap_or_default();
-        effects(profile, commands).collect()
+    /// Returns the effects that start a new segment of a profile's journal. `cleared_at` is the moment at which the
+    /// journal was cleared, if it was since the last segment.
+    pub(super) fn start_segment(
+        &mut self,
+        profile: ProfileId,
+        cleared_at: Option<Moment>,
+        now: Moment,
+    ) -> Vec<Effect> {
+        let state = self.profiles.get_mut(profile);
+        let Some(persistence) = &mut state.persistence else { return Vec::new() };
+        effects(profile, persistence.start_segment(&state.tracker, cleared_at, now)).collect()
     }
 
     /// Returns the effects that complete the recording and the journals at the end of the program.
@@ -364,12 +392,13 @@ impl Model {
     pub(super) fn on_persistence_event(&mut self, event: PersistenceEvent, now: Moment) -> Vec<Effect> {
         match event {
             PersistenceEvent::Warning(PersistenceWarning { label, message }) => {
-                self.notify(
-                    now,
-                    if label.is_some() { NoticeLevel::Error } else { NoticeLevel::Info },
-                    message,
-                );
-                self.persistence_warning = label;
+                let is_over = label == WarningLabel::Hide;
+                self.notify(now, if is_over { NoticeLevel::Info } else { NoticeLevel::Error }, message);
+                match label {
+                    WarningLabel::Show(label) => self.persistence_warning = Some(label),
+                    WarningLabel::Hide => self.persistence_warning = None,
+                    WarningLabel::Keep => {}
+                }
                 Vec::new()
             }
             PersistenceEvent::HistoryLoaded { profile, tracker } => self.restore(profile, tracker),
@@ -380,4 +409,52 @@ impl Model {
 /// Returns the effects that perform `commands`.
 pub(super) fn effects(profile: ProfileId, commands: Vec<PersistenceCommand>) -> impl Iterator<Item = Effect> {
     commands.into_iter().map(move |command| Effect::Persist(profile, command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::header;
+    use keepwatch_core::testing::moment;
+
+    const PROFILES: u32 = 20;
+
+    /// Starts the journals of many profiles, whose writers wait for a lock that never becomes free. Each journal has a
+    /// segment to write.
+    fn start_stuck(path: &std::path::Path) -> Persistence {
+        let config = PersistenceConfig {
+            header: header(),
+            recording: None,
+            journal: Some(JournalConfig { path: path.to_owned(), retention: Duration::from_secs(86_400) }),
+        };
+        let (sender, _receiver) = PersistenceEventSender::channel();
+        let profiles: Vec<ProfileId> = ProfileId::first(PROFILES as usize).collect();
+        let mut persistence =
+            Persistence::start(config, profiles.iter().copied(), &Clock::system(), &sender).unwrap();
+        let run = RunId::new(moment(0).wall, 1);
+        for profile in profiles {
+            let scope = JournalScope { run: run.clone(), profile: None, host: "api.example".into() };
+            persistence.run(profile, PersistenceCommand::StartSegment { scope, started: moment(0).wall });
+        }
+        persistence
+    }
+
+    #[test]
+    fn stuck_journals_share_one_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.sqlite");
+        // A writer that moves a damaged file aside waits for this lock.
+        std::fs::write(&path, "damaged").unwrap();
+        let lock = std::fs::File::open(&path).unwrap();
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let mut persistence = start_stuck(&path);
+        let clock = Clock::system();
+        persistence.flush();
+        let flushed = clock.now().mono;
+        assert!(flushed < FLUSH_TIMEOUT * PROFILES / 2, "{flushed:?}");
+        let sentence = persistence.close().concat();
+        let closed = clock.now().mono.saturating_sub(flushed);
+        assert!(closed < CLOSE_TIMEOUT * PROFILES / 3, "{closed:?}");
+        assert!(sentence.starts_with("the journal lacks 20 entries: "), "{sentence}");
+    }
 }

@@ -33,6 +33,12 @@ pub struct ProfileId(usize);
 
 #[cfg(test)]
 impl ProfileId {
+    /// Returns the ids of the first `count` profiles.
+    #[cfg(test)]
+    pub(super) fn first(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(Self)
+    }
+
     /// The first profile of a test.
     pub(crate) const FIRST: Self = Self(0);
     /// The second profile of a test that has two.

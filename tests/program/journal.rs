@@ -18,7 +18,7 @@ use keepwatch_core::testing;
 use keepwatch_core::text::Untrusted;
 use serde_json::{Value, json};
 
-use crate::harness::{PROGRAM, TEST_TIMEOUT, Terminal, clean_env, output, wait_for_exit};
+use crate::harness::{PROGRAM, TEST_TIMEOUT, Terminal, clean_env, output, wait_for_exit, wait_until};
 
 /// Variables that tell the child process, this test binary, which journal to write and for how many seconds.
 const PATH_VARIABLE: &str = "KEEPWATCH_TEST_JOURNAL";
@@ -399,4 +399,35 @@ fn damaged_journal_is_one_error_line() {
         assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{args:?}: {err}");
         assert!(err.contains("the journal is damaged"), "{err}");
     }
+}
+
+#[test]
+fn journal_clear_needs_no_room() {
+    let home = Home::with_journal();
+    let log = home.journal().with_extension("sqlite-wal");
+    wait_until("the end of the writer", || !log.exists());
+    // No file may grow beyond 4 kB, so SQLite cannot write its log.
+    let script = format!("trap '' XFSZ; ulimit -f 8; exec '{PROGRAM}' journal clear --yes");
+    let limited = || {
+        output(
+            Command::new("sh").args(["-c", &script]).env_clear().envs(clean_env()).env("HOME", home.path()),
+        )
+    };
+    let open = JournalReader::open(&home.journal()).unwrap().unwrap();
+    let refused = limited();
+    let err = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{err}");
+    assert!(err.contains("another keepwatch has the file open; quit it and clear again"), "{err}");
+    drop(open);
+    let cleared = limited();
+    let err = String::from_utf8(cleared.stderr).unwrap();
+    assert_eq!(
+        (cleared.status.code(), cleared.stdout.as_slice()),
+        (Some(0), &b"the journal is empty\n"[..]),
+        "{err}"
+    );
+    assert_eq!(home.run(&["history"]).1, "");
+    let mut next = spawn_writer(&home.journal(), 0);
+    assert!(wait_for_exit(&mut next).success(), "the next run continues the journal");
+    assert_intact(&home.journal());
 }

@@ -271,3 +271,64 @@ fn other_hosts_sessions_are_not_restored() {
     second.press("q");
     assert_eq!(second.wait_for_restored_exit().exit_code(), 0);
 }
+
+#[test]
+fn cleared_sessions_stay_deleted_after_quit() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let api = TestSimulator::serve(TWO_SESSIONS);
+    let history = || run_with(&["history", "--json"], &env, "").out;
+    let mut panes = [(); 2].map(|()| Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40));
+    panes.iter_mut().for_each(|pane| drop(pane.wait_for("unused")));
+    wait_until("the ended session in the journal", || history().contains(ENDED_ID));
+    assert_eq!(run_with(&["journal", "clear", "--yes"], &env, "").code, 0);
+    assert!(!history().contains(ENDED_ID), "{}", history());
+    // The session that still runs is seen again, and only what is seen from now on is written.
+    wait_until("the running session in the journal", || history().contains("8f14e45f"));
+    for pane in &mut panes {
+        pane.press("q");
+        assert_eq!(pane.wait_for_restored_exit().exit_code(), 0);
+    }
+    let listed = history();
+    assert!(!listed.contains(ENDED_ID) && listed.contains("8f14e45f"), "{listed}");
+    for command in [&["history", ENDED_ID][..], &["export", ENDED_ID]] {
+        let missing = run_with(command, &env, "");
+        assert!(missing.code == 4 && missing.err.contains("no such session"), "{}", missing.err);
+    }
+    let text = String::from_utf8_lossy(&fs::read(&journal).unwrap()).into_owned();
+    assert!(!text.contains("growth"), "metadata of the ended session is in the file");
+}
+
+#[test]
+fn history_and_export_agree_on_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.sqlite");
+    let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
+    let api = TestSimulator::serve(TWO_SESSIONS);
+    let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40);
+    watcher.wait_for("unused");
+    watcher.press("q");
+    assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
+    let run = |sql: &str| {
+        rusqlite::Connection::open(&journal).unwrap().execute(sql, []).unwrap();
+        [&["export", ENDED_ID][..], &["history", ENDED_ID], &["history", &ENDED_ID[..8]]]
+            .map(|args| run_with(args, &env, ""))
+    };
+    for known in run("UPDATE segment SET finished = 1") {
+        assert!(known.code == 0 && !known.out.is_empty(), "{}", known.err);
+    }
+    for without_entries in run("DELETE FROM mention") {
+        let missing = "only the row that “keepwatch history” prints";
+        assert!(
+            without_entries.code == 1 && without_entries.err.contains(missing),
+            "{}",
+            without_entries.err
+        );
+    }
+    run("INSERT INTO mention SELECT session, (SELECT max(id) FROM segment) FROM summary");
+    for deleted in run("DELETE FROM summary") {
+        assert!(deleted.code == 4 && deleted.err.contains("no such session"), "{}", deleted.err);
+    }
+    assert!(!run_with(&["history"], &env, "").out.contains(&ENDED_ID[..8]));
+}

@@ -1,25 +1,26 @@
 //! The messages to the writer thread, and the batch that the next transaction writes.
 //!
-//! A summary replaces an earlier one of the same session and run in the batch. An entry replaces the entry directly
-//! before it if both have the same sequence number. The database replaces all other duplicates.
+//! An entry replaces the entry directly before it if both have the same sequence number. The database replaces all other
+//! duplicates. Summaries are not in the batch: they wait in the `summary_queue` until they are written.
 
 use std::sync::mpsc::Sender;
 
-use indexmap::IndexMap;
-
 use super::handle::JournalQueueState;
-use super::{JournalEntry, RunId, Segment, SessionSummary};
-use keepwatch_core::session::SessionId;
+use super::{JournalEntry, Segment};
 
 /// A message to the writer thread.
 #[derive(Debug)]
 pub(super) enum JournalMessage<B, H> {
     /// Starts a segment.
-    BeginSegment(Segment<H>),
+    BeginSegment {
+        segment: Segment<H>,
+        /// Number of clears that the sender knows of.
+        clears: u64,
+    },
     /// Appends to the segment, or replaces its entry with the same sequence number.
     Entry(JournalEntry<B>),
-    /// Inserts or replaces the summary of a session.
-    Summary(Box<SessionSummary>),
+    /// Wakes the thread, because there is a summary in the queue of summaries.
+    SummaryWaits,
     /// Requests a write at once. The writer thread sends true through this channel after the write, or false after a
     /// failure.
     Flush(Sender<bool>),
@@ -37,20 +38,28 @@ pub(super) enum BatchItem<B, H> {
 pub(super) struct Batch<B, H> {
     /// Segments and entries, in the order in which they were sent.
     pub(super) items: Vec<BatchItem<B, H>>,
-    /// The newest summary of each session and run.
-    pub(super) summaries: IndexMap<(SessionId, RunId), Box<SessionSummary>>,
     flush_waiters: Vec<Sender<bool>>,
-    /// Sum of the estimated sizes of items and summaries, in bytes.
+    /// Sum of the estimated sizes of the items, in bytes.
     estimated_size: usize,
+    /// Number of clears that the writer knows of.
+    clears: u64,
+    /// True after a clear, until a segment comes from a sender that knows of the clear. Entries are dropped meanwhile.
+    is_skipping: bool,
 }
 
 impl<B, H> Batch<B, H> {
     pub(super) fn new() -> Self {
-        Self { items: Vec::new(), summaries: IndexMap::new(), flush_waiters: Vec::new(), estimated_size: 0 }
+        Self {
+            items: Vec::new(),
+            flush_waiters: Vec::new(),
+            estimated_size: 0,
+            clears: 0,
+            is_skipping: false,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.summaries.is_empty()
+        self.items.is_empty()
     }
 
     pub(super) fn estimated_size(&self) -> usize {
@@ -62,13 +71,19 @@ impl<B, H> Batch<B, H> {
         !self.flush_waiters.is_empty()
     }
 
-    /// Adds a message. Releases queue space if the message replaces another.
+    /// Adds a message. Releases queue space if the message replaces another, or is dropped because of a clear.
     pub(super) fn add(&mut self, message: JournalMessage<B, H>, queue_state: &JournalQueueState) {
         match message {
-            JournalMessage::BeginSegment(segment) => {
+            JournalMessage::BeginSegment { segment, clears } => {
+                self.is_skipping = clears < self.clears;
+                if self.is_skipping {
+                    queue_state.release(1, segment.estimated_size);
+                    return;
+                }
                 self.estimated_size = self.estimated_size.saturating_add(segment.estimated_size);
                 self.items.push(BatchItem::BeginSegment(segment));
             }
+            JournalMessage::Entry(entry) if self.is_skipping => queue_state.release(1, entry.estimated_size),
             JournalMessage::Entry(mut entry) => {
                 self.estimated_size = self.estimated_size.saturating_add(entry.estimated_size);
                 match self.items.last_mut() {
@@ -82,23 +97,22 @@ impl<B, H> Batch<B, H> {
                     _ => self.items.push(BatchItem::Entry(entry)),
                 }
             }
-            JournalMessage::Summary(summary) => {
-                self.estimated_size = self.estimated_size.saturating_add(summary.estimated_size());
-                let key = (summary.session.clone(), summary.run.clone());
-                if let Some(previous) = self.summaries.insert(key, summary) {
-                    self.estimated_size = self.estimated_size.saturating_sub(previous.estimated_size());
-                    queue_state.release(1, previous.estimated_size());
-                }
-            }
+            JournalMessage::SummaryWaits => {}
             JournalMessage::Flush(waiter) => self.flush_waiters.push(waiter),
         }
+    }
+
+    /// Drops everything, and all later messages of a sender that knows of fewer than `clears` clears.
+    pub(super) fn drop_for_clear(&mut self, clears: u64, queue_state: &JournalQueueState) {
+        self.clear(queue_state);
+        (self.clears, self.is_skipping) = (clears, true);
     }
 
     /// Empties the batch after it is written. Also frees its memory: the first batch has all sessions, and later
     /// batches have few.
     pub(super) fn clear(&mut self, queue_state: &JournalQueueState) {
-        queue_state.release(self.items.len().saturating_add(self.summaries.len()), self.estimated_size);
-        (self.items, self.summaries, self.estimated_size) = (Vec::new(), IndexMap::new(), 0);
+        queue_state.release(self.items.len(), self.estimated_size);
+        (self.items, self.estimated_size) = (Vec::new(), 0);
     }
 
     /// Sends `is_written` to everybody who waits for a flush.

@@ -1,21 +1,22 @@
 //! The open database: its SQLite settings, and the transaction that writes a batch. Never retries: the writer
 //! thread does.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::batch::{Batch, BatchItem};
+use super::deletion::DeletionMarks;
 use super::reader::to_millis;
+use super::summary_queue::QueuedSummary;
 use super::{JournalEntry, JournalError, Segment, file, schema};
 use keepwatch_core::clock::Timestamp;
-use keepwatch_core::text::Untrusted;
 
 /// Maximum wait for the lock of another process. A keepwatch holds it only for milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
 /// Maximum size of the WAL after SQLite starts it again from its beginning, in bytes. A longer WAL is truncated.
 const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
 /// Size of SQLite's page cache. SQLite reads a negative number as KiB. It is small, because a batch touches few pages.
@@ -24,7 +25,6 @@ const CACHE_SIZE: i64 = -256;
 /// A journal that is open for writing.
 pub(super) struct JournalDatabase {
     pub(super) db: Connection,
-    path: PathBuf,
 }
 
 /// The segment that is being written.
@@ -33,15 +33,13 @@ pub(super) struct OpenSegment {
     pub(super) id: i64,
     /// Size of the header and of all bodies, in bytes. Includes bodies that were replaced.
     pub(super) bytes: usize,
-    /// Sessions known to be in the `mention` table for this segment. The table may have more.
-    sessions: HashSet<String>,
-    /// Projects known to be in the `project` table for this segment. The table may have more.
-    projects: HashSet<String>,
+    /// The size after the first transaction, which has all sessions.
+    pub(super) opening_bytes: Option<usize>,
 }
 
 impl OpenSegment {
     pub(super) fn new(id: i64, bytes: usize) -> Self {
-        Self { id, bytes, sessions: HashSet::new(), projects: HashSet::new() }
+        Self { id, bytes, opening_bytes: None }
     }
 }
 
@@ -78,12 +76,7 @@ impl JournalDatabase {
         db.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
         db.pragma_update(None, "cache_size", CACHE_SIZE)?;
         schema::migrate(&mut db)?;
-        Ok(Self { db, path })
-    }
-
-    /// Returns the path of the file, without symbolic links.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { db })
     }
 
     /// Returns the size of the pages in use, and the size of all pages of the file, both in bytes. Ignores the WAL.
@@ -94,20 +87,27 @@ impl JournalDatabase {
         Ok((bytes(all.saturating_sub(free)), bytes(all)))
     }
 
-    /// Writes a batch in one transaction.
+    /// Writes a batch and summaries in one transaction, unless `is_cleared` finds from the marks of deletions that the
+    /// file was cleared.
     ///
     /// `current` is the open segment. It changes if the batch starts a new segment. If the transaction fails, the value
     /// of `current` is wrong, and the caller must restore the old one. If `is_closing`, the last segment is finished.
-    /// Returns true if entries were lost, or if another process deleted the segment.
     pub(super) fn write<B: Serialize, H: Serialize>(
         &mut self,
         batch: &Batch<B, H>,
+        summaries: &[Arc<QueuedSummary>],
         current: &mut Option<OpenSegment>,
         is_closing: bool,
-    ) -> Result<bool, JournalError> {
+        is_cleared: impl FnOnce(DeletionMarks) -> bool,
+    ) -> Result<WriteOutcome, JournalError> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let marks = DeletionMarks::read(&transaction)?;
+        // promise: cleared-stays-cleared, mutant: is_cleared(marks) -> false
+        if is_cleared(marks) {
+            return Ok(WriteOutcome::Cleared);
+        }
         let (mut has_lost_entries, mut newest_at) = (false, None);
-        // Another process may have deleted the segment, with `keepwatch journal clear`.
+        // Another process may have deleted the segment: it prunes segments that seem abandoned.
         if let Some(open) = &current
             && !segment_exists(&transaction, open.id)?
         {
@@ -120,6 +120,7 @@ impl JournalDatabase {
                         finish_segment(&transaction, previous.id, newest_at.take())?;
                     }
                     *current = insert_segment(&transaction, segment)?;
+                    has_lost_entries = false; // a new segment has no gap
                 }
                 (BatchItem::Entry(entry), Some(current)) => match insert_entry(&transaction, entry, current)?
                 {
@@ -129,8 +130,11 @@ impl JournalDatabase {
                 (BatchItem::Entry(_), None) => has_lost_entries = true,
             }
         }
-        for summary in batch.summaries.values() {
-            summary.write(&transaction)?;
+        for queued in summaries {
+            // promise: pruned-stays-pruned, mutant: !marks.cover(&transaction, &queued.summary)? -> true
+            if !marks.cover(&transaction, &queued.summary)? {
+                queued.summary.write(&transaction)?;
+            }
         }
         match current {
             Some(open) if is_closing => finish_segment(&transaction, open.id, newest_at)?,
@@ -138,8 +142,20 @@ impl JournalDatabase {
             None => {}
         }
         transaction.commit()?;
-        Ok(has_lost_entries)
+        Ok(WriteOutcome::Written { has_lost_entries })
     }
+}
+
+/// The outcome of writing a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WriteOutcome {
+    /// The batch is in the file.
+    Written {
+        /// True if the open segment lost entries, or if another process deleted it.
+        has_lost_entries: bool,
+    },
+    /// Nothing was written: the file was cleared.
+    Cleared,
 }
 
 fn segment_exists(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<bool> {
@@ -181,19 +197,15 @@ fn insert_entry<B: Serialize>(
     transaction
         .prepare_cached("INSERT OR REPLACE INTO entry (place, at, body) VALUES (?1, ?2, ?3)")?
         .execute(params![place, to_millis(entry.at), body])?;
+    let mut mention =
+        transaction.prepare_cached("INSERT OR IGNORE INTO mention (session, segment) VALUES (?1, ?2)")?;
     for session in &entry.sessions {
-        if segment.sessions.insert(session.raw().to_owned()) {
-            transaction
-                .prepare_cached("INSERT OR IGNORE INTO mention (session, segment) VALUES (?1, ?2)")?
-                .execute(params![session.raw(), segment.id])?;
-        }
+        mention.execute(params![session.raw(), segment.id])?;
     }
-    for project in entry.projects.iter().map(Untrusted::raw) {
-        if segment.projects.insert(project.to_owned()) {
-            transaction
-                .prepare_cached("INSERT OR IGNORE INTO project (project, segment) VALUES (?1, ?2)")?
-                .execute(params![project, segment.id])?;
-        }
+    let mut mention =
+        transaction.prepare_cached("INSERT OR IGNORE INTO project (project, segment) VALUES (?1, ?2)")?;
+    for project in &entry.projects {
+        mention.execute(params![project.raw(), segment.id])?;
     }
     Ok(true)
 }

@@ -46,6 +46,20 @@ pub enum JournalError {
         /// Version of the schema.
         version: i64,
     },
+    /// Nothing is deleted because of its age, because the clock has jumped.
+    #[error(
+        "the journal deletes nothing old for an hour: the clock is {} ahead of its newest entry; check the date of this machine",
+        text::format_elapsed(*ahead)
+    )]
+    ClockJump {
+        /// Time by which the clock is ahead of the newest entry.
+        ahead: Duration,
+    },
+    /// The journal cannot be cleared, because deleting needs room on the disk, and truncating needs the file alone.
+    #[error(
+        "the journal cannot be cleared: the disk has no room to delete anything, and another keepwatch has the file open; quit it and clear again"
+    )]
+    ClearNeedsRoom,
     /// The file must not be written by this program.
     #[error("the journal is left alone, and nothing is written: {reason}")]
     FileRejected {
@@ -74,7 +88,7 @@ impl JournalError {
     /// Returns true if the problem lasts until [`JournalError::Recovered`] is reported, or until the program ends.
     #[must_use]
     pub fn is_ongoing(&self) -> bool {
-        !matches!(self, Self::Damaged { .. } | Self::Recovered)
+        !matches!(self, Self::Damaged { .. } | Self::ClockJump { .. } | Self::Recovered)
     }
 
     /// Returns true if this run can never write the journal, because it must not touch the file.
@@ -126,6 +140,8 @@ mod tests {
             JournalError::Damaged { aside: Some("/tmp/\u{1b}[31mx".into()) },
             JournalError::Damaged { aside: None },
             JournalError::NewerSchema { version: 7 },
+            JournalError::ClockJump { ahead: Duration::from_secs(60 * 24 * 3600) },
+            JournalError::ClearNeedsRoom,
             JournalError::FileRejected { reason: "it is a symbolic link" },
             JournalError::Other { reason: "no\nidea".into() },
             JournalError::Recovered,

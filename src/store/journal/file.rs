@@ -101,8 +101,8 @@ pub(super) fn reject_foreign_file(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Returns an error if the file was never a journal, or if its schema is newer than this program's. Reads only the
-/// first bytes: opening the file with SQLite would leave companions beside it.
+/// Returns an error if the file was never a journal, or if [`schema::check_header`] refuses it. Reads only the first
+/// bytes: opening the file with SQLite would leave companions beside it.
 ///
 /// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
 ///
@@ -121,11 +121,11 @@ pub fn reject_foreign_or_newer_file(path: &Path) -> Result<(), JournalError> {
         let bytes = start.get(offset..offset.saturating_add(4)).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, |bytes| i64::from(u32::from_be_bytes(bytes)))
     };
-    let version = number(USER_VERSION_OFFSET);
-    let is_newer = read.is_ok()
-        && number(APPLICATION_ID_OFFSET) == schema::APPLICATION_ID
-        && version > schema::SCHEMA_VERSION;
-    if is_newer { Err(JournalError::NewerSchema { version }) } else { Ok(()) }
+    // A damaged file may lack the header, or begin with other bytes.
+    if read.is_err() || !start.starts_with(SQLITE_MAGIC) {
+        return Ok(());
+    }
+    schema::check_header(number(APPLICATION_ID_OFFSET), number(USER_VERSION_OFFSET)).map(drop)
 }
 
 fn parent_folder(path: &Path) -> &Path {

@@ -2,23 +2,25 @@
 //! disk, except in `flush` and at the end, both with a timeout.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::batch::JournalMessage;
+use super::summary_queue::{QueuedSummary, SummaryQueue};
 use super::writer::JournalWriter;
 use super::{JournalEntry, JournalError, Segment, SendResult, SessionSummary};
 use crate::store::writer_thread::WriterThread;
-use keepwatch_core::clock::Clock;
+use keepwatch_core::clock::{Clock, Moment, Timestamp};
 
-/// Maximum number of messages in the queue. A thousand sessions add at most a tenth of this number in a second.
+/// Maximum number of segments and entries in the queue. A thousand sessions add at most a tenth of this number in a second.
 pub(super) const MAX_QUEUED: usize = 20_000;
-/// Maximum size of the messages in the queue, in bytes.
+/// Size of the segments and entries in the queue at which no more are added, in bytes. The last one may exceed it: the
+/// first entry has all sessions of the project, and fits whatever its size.
 pub(super) const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum time to write the rest of the queue at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -61,12 +63,18 @@ impl JournalOptions {
 }
 
 /// The state that the sender and the writer thread share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct JournalQueueState {
-    /// Number of segments, entries and summaries in the queue and in the batch.
+    /// Number of segments and entries in the queue and in the batch.
     queued: AtomicUsize,
-    /// Size of these segments, entries and summaries, in bytes.
+    /// Size of these segments and entries, in bytes.
     queued_bytes: AtomicUsize,
+    /// The summaries that are not written yet.
+    summaries: Mutex<SummaryQueue>,
+    /// The clears of the file that the thread has found.
+    clears: Mutex<FoundClears>,
+    /// The server's time at our boot, in milliseconds; [`UNKNOWN_TIME`] if no response had a date.
+    server_time_at_boot: AtomicI64,
     /// True if the open segment was deleted, lost entries, or has reached its maximum size.
     is_segment_closed: AtomicBool,
     /// True if the thread has ended, so that nothing more is queued.
@@ -76,12 +84,71 @@ pub(super) struct JournalQueueState {
     is_writing_refused: AtomicBool,
 }
 
+/// The value of a time that is not known.
+const UNKNOWN_TIME: i64 = i64::MIN;
+
+/// The clears of the file during this run.
+#[derive(Clone, Copy, Debug, Default)]
+struct FoundClears {
+    /// Number of clears.
+    count: u64,
+    /// Moment of the newest clear.
+    newest: Option<Moment>,
+}
+
+/// The data that a journal could not write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Number of segments and entries.
+    pub entries: usize,
+    /// Number of sessions whose newest summary is missing.
+    pub sessions: usize,
+}
+
+impl Default for JournalQueueState {
+    fn default() -> Self {
+        Self {
+            queued: AtomicUsize::default(),
+            queued_bytes: AtomicUsize::default(),
+            summaries: Mutex::default(),
+            clears: Mutex::default(),
+            server_time_at_boot: AtomicI64::new(UNKNOWN_TIME),
+            is_segment_closed: AtomicBool::default(),
+            is_shut_down: AtomicBool::default(),
+            is_writing_refused: AtomicBool::default(),
+        }
+    }
+}
+
 impl JournalQueueState {
-    fn has_room(&self, size: usize) -> bool {
+    fn has_room(&self) -> bool {
         let bytes = self.queued_bytes.load(Ordering::Relaxed);
         !self.is_shut_down.load(Ordering::Relaxed)
             && self.queued.load(Ordering::Relaxed) < MAX_QUEUED
-            && bytes.saturating_add(size) <= MAX_QUEUED_BYTES
+            && bytes < MAX_QUEUED_BYTES
+    }
+
+    /// Returns the summaries that are not written yet.
+    pub(super) fn summaries(&self) -> MutexGuard<'_, SummaryQueue> {
+        self.summaries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clears(&self) -> MutexGuard<'_, FoundClears> {
+        self.clears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a clear of the file. Returns the number of clears.
+    pub(super) fn add_clear(&self, at: Moment) -> u64 {
+        let mut clears = self.clears();
+        *clears = FoundClears { count: clears.count.saturating_add(1), newest: Some(at) };
+        clears.count
+    }
+
+    /// Returns the server's time at a moment, if it is known.
+    pub(super) fn server_time(&self, now: Moment) -> Option<Timestamp> {
+        let at_boot = self.server_time_at_boot.load(Ordering::Relaxed);
+        let now = at_boot.checked_add(boot_millis(now)).filter(|_| at_boot != UNKNOWN_TIME)?;
+        Timestamp::from_timestamp_millis(now)
     }
 
     fn reserve(&self, size: usize) {
@@ -110,6 +177,8 @@ impl JournalQueueState {
 
 /// The sender to the thread that writes a journal. `B` is the type of an entry's body, `H` that of a segment's header.
 /// Dropping the sender waits until the rest of the queue is written, but no longer than half a second.
+///
+/// After [`Journal::acknowledge_clear`] has returned a moment, the sender must not send what it saw before that moment.
 #[derive(Debug)]
 pub struct Journal<B, H = Value> {
     /// `None` once the journal is being closed.
@@ -117,6 +186,8 @@ pub struct Journal<B, H = Value> {
     queue_state: Arc<JournalQueueState>,
     /// True if there is an open segment that has lost no entry.
     has_intact_segment: bool,
+    /// Number of clears of the file that the sender knows of.
+    known_clears: u64,
     /// `None` if the system could not start a thread.
     thread: Option<WriterThread>,
 }
@@ -129,33 +200,84 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         options: JournalOptions,
         on_error: impl Fn(JournalError) + Send + 'static,
     ) -> Self {
+        let (mut journal, writer) = Self::with_writer(path, options, on_error);
+        // If the thread cannot start, its end of the queue is dropped. Then every message is dropped, too.
+        journal.thread = WriterThread::spawn("journal", move || writer.run()).ok();
+        journal
+    }
+
+    /// Returns the sender, and the writer without a thread.
+    pub(super) fn with_writer<F: Fn(JournalError)>(
+        path: PathBuf,
+        options: JournalOptions,
+        on_error: F,
+    ) -> (Self, JournalWriter<B, H, F>) {
         let (sender, inbox) = channel();
         let queue_state = Arc::<JournalQueueState>::default();
         let writer = JournalWriter::new(path, options, on_error, Arc::clone(&queue_state), inbox);
-        // If the thread cannot start, its end of the queue is dropped. Then every message is dropped, too.
-        let thread = WriterThread::spawn("journal", move || writer.run()).ok();
-        Self { sender: Some(sender), queue_state, has_intact_segment: false, thread }
+        let (has_intact_segment, known_clears) = (false, 0);
+        (Self { sender: Some(sender), queue_state, has_intact_segment, known_clears, thread: None }, writer)
     }
 
     /// Returns true if a new segment would be queued now.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.queue_state.has_room(0)
+        self.queue_state.has_room()
+    }
+
+    /// Returns true if no segment is open: at the start, and after a gap, a clear, or the end of a long segment.
+    #[must_use]
+    pub fn needs_segment(&self) -> bool {
+        !self.has_intact_segment || self.queue_state.is_segment_closed.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if the writer thread has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.queue_state.is_shut_down.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of sessions whose newest summary did not fit into the queue.
+    #[must_use]
+    pub fn dropped_sessions(&self) -> usize {
+        self.queue_state.summaries().dropped_sessions()
+    }
+
+    /// Returns true if messages are dropped because the queue is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.has_room() && !self.is_closed()
+    }
+
+    /// Returns the moment of the newest clear of the file, once for each clear. Until the sender calls this, everything
+    /// that it sends after the clear is dropped.
+    pub fn acknowledge_clear(&mut self) -> Option<Moment> {
+        let clears = *self.queue_state.clears();
+        let is_new = clears.count > self.known_clears;
+        self.known_clears = clears.count;
+        clears.newest.filter(|_| is_new)
+    }
+
+    /// Tells the writer thread the server's time at a moment. The thread measures the age of data with it.
+    pub fn set_server_time(&self, now: Moment, server: Timestamp) {
+        let at_boot = server.timestamp_millis().saturating_sub(boot_millis(now));
+        self.queue_state.server_time_at_boot.store(at_boot, Ordering::Relaxed);
     }
 
     /// Starts a segment. Later entries belong to it.
     pub fn begin_segment(&mut self, segment: Segment<H>) -> SendResult {
         let size = segment.estimated_size;
-        self.has_intact_segment =
-            self.send(size, JournalMessage::BeginSegment(segment)) == SendResult::Queued;
+        // Before the message is sent: the thread may close the new segment at once.
         self.queue_state.is_segment_closed.store(false, Ordering::Relaxed);
+        let message = JournalMessage::BeginSegment { segment, clears: self.known_clears };
+        self.has_intact_segment = self.send(size, message) == SendResult::Queued;
         if self.has_intact_segment { SendResult::Queued } else { SendResult::Dropped }
     }
 
     /// Adds an entry to the segment, or replaces the segment's entry with the same sequence number. Drops the new entry
     /// if no segment is open, or if the segment has lost an entry.
     pub fn write_entry(&mut self, entry: JournalEntry<B>) -> SendResult {
-        if !self.has_intact_segment || self.queue_state.is_segment_closed.load(Ordering::Relaxed) {
+        if self.needs_segment() {
             self.has_intact_segment = false;
             return SendResult::Dropped;
         }
@@ -165,26 +287,41 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         result
     }
 
-    /// Queues a summary, which replaces the previous one of the same session and run. A dropped summary does not affect
-    /// the segment.
+    /// Queues a summary, which replaces the previous one of the same session and run. It stays queued until it is
+    /// written. A dropped summary does not affect the segment.
     pub fn write_summary(&mut self, summary: SessionSummary) -> SendResult {
-        let size = summary.estimated_size();
-        self.send(size, JournalMessage::Summary(Box::new(summary)))
+        let Some(sender) = self.sender.as_ref().filter(|_| !self.is_closed()) else {
+            return SendResult::Dropped;
+        };
+        let mut summaries = self.queue_state.summaries();
+        let was_empty = summaries.is_empty();
+        if !summaries.insert(QueuedSummary { summary, clears: self.known_clears }) {
+            return SendResult::Dropped;
+        }
+        drop(summaries);
+        match was_empty.then(|| sender.send(JournalMessage::SummaryWaits)) {
+            Some(Err(_)) => SendResult::Dropped, // the thread has ended
+            Some(Ok(())) | None => SendResult::Queued,
+        }
     }
 
     /// Waits until all messages are written, but no longer than `timeout`. Returns true if all are written. Used before
     /// the program is suspended.
     pub fn flush(&mut self, timeout: Duration) -> bool {
+        self.start_flush().is_some_and(|written| written.recv_timeout(timeout).unwrap_or(false))
+    }
+
+    /// Requests that all messages are written at once. The receiver gets true after the write, or false after a failure.
+    /// Returns `None` if the thread has ended.
+    #[must_use]
+    pub fn start_flush(&self) -> Option<Receiver<bool>> {
         let (result_sender, result_receiver) = channel();
-        let sent = self
-            .sender
-            .as_ref()
-            .is_some_and(|sender| sender.send(JournalMessage::Flush(result_sender)).is_ok());
-        sent && result_receiver.recv_timeout(timeout).unwrap_or(false)
+        self.sender.as_ref()?.send(JournalMessage::Flush(result_sender)).ok()?;
+        Some(result_receiver)
     }
 
     fn send(&self, size: usize, message: JournalMessage<B, H>) -> SendResult {
-        let Some(sender) = self.sender.as_ref().filter(|_| self.queue_state.has_room(size)) else {
+        let Some(sender) = self.sender.as_ref().filter(|_| self.queue_state.has_room()) else {
             return SendResult::Dropped;
         };
         self.queue_state.reserve(size);
@@ -199,12 +336,20 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
 }
 
 impl<B, H> Journal<B, H> {
-    /// Closes the journal, as dropping it does. Returns the number of messages that were not written; zero if the
-    /// thread has reported that it must not write the file.
-    pub fn close(mut self) -> usize {
-        self.shut_down(CLOSE_TIMEOUT);
-        let is_refused = self.queue_state.is_writing_refused.load(Ordering::Relaxed);
-        if is_refused { 0 } else { self.queue_state.queued.load(Ordering::Relaxed) }
+    /// Closes the queue, without waiting. The thread writes the rest and ends.
+    pub fn start_close(&mut self) {
+        self.sender = None;
+    }
+
+    /// Closes the journal, and waits no longer than `timeout` until the rest is written. Returns what was not written;
+    /// nothing if the thread has reported that it must not write the file.
+    pub fn close(mut self, timeout: Duration) -> Unwritten {
+        self.shut_down(timeout);
+        if self.queue_state.is_writing_refused.load(Ordering::Relaxed) {
+            return Unwritten::default();
+        }
+        let entries = self.queue_state.queued.load(Ordering::Relaxed);
+        Unwritten { entries, sessions: self.queue_state.summaries().unwritten_sessions() }
     }
 
     /// Closes the queue and waits for the thread. Returns true if it ended within `timeout`.
@@ -220,4 +365,9 @@ impl<B, H> Drop for Journal<B, H> {
             self.shut_down(CLOSE_TIMEOUT);
         }
     }
+}
+
+/// Returns the reading of the clock since boot, in milliseconds.
+fn boot_millis(moment: Moment) -> i64 {
+    i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX)
 }

@@ -10,14 +10,19 @@
 //!
 //! Sending never blocks: not on a slow disk, a full disk, or another process. A run is written as *segments*. Each
 //! segment can be read by itself, so pruning deletes whole segments. After a dropped entry, the sender starts a new
-//! segment. Several processes can write to one file, each to its own segments. Readers see the segments of all
-//! processes.
+//! segment. Summaries wait in a queue of their own until they are written. Several processes can write to one file,
+//! each to its own segments. Readers see the segments of all processes.
+//!
+//! A session exists if it has a summary: `history` and `export` both decide by that. What was deleted is not written
+//! again: see `deletion`.
 //!
 //! The journal never holds an API key or a connect URL: text that looks like one is redacted before it is written.
 
+mod age_clock;
 mod batch;
 mod clear;
 mod database;
+mod deletion;
 mod error;
 mod file;
 mod handle;
@@ -25,13 +30,14 @@ mod prune;
 mod reader;
 mod schema;
 mod summary;
+mod summary_queue;
 mod types;
 mod writer;
 
 pub use clear::{ClearOutcome, clear};
 pub use error::JournalError;
 pub use file::{damaged_files, reject_foreign_or_newer_file};
-pub use handle::{Journal, JournalConfig, JournalOptions};
+pub use handle::{Journal, JournalConfig, JournalOptions, Unwritten};
 pub use reader::{
     JournalReader, JournalStats, SegmentFilter, SegmentId, StoredEntries, StoredEntry, StoredSegment,
 };

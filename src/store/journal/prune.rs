@@ -1,11 +1,13 @@
 //! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segments.
-//! Deletes whole segments only, and never one that may still be written.
+//! Deletes whole segments only, and never one that may still be written. A session's summary goes with the last segment
+//! of its run that mentions the session.
 
 use std::time::Duration;
 
 use rusqlite::TransactionBehavior;
 
 use super::database::JournalDatabase;
+use super::deletion::mark_pruned;
 use super::reader::to_millis;
 use super::{JournalError, schema};
 use keepwatch_core::clock::Timestamp;
@@ -18,12 +20,27 @@ pub(super) const SLACK_DIVISOR: u64 = 10;
 /// Number of pages that one transaction frees. It is limited so that other writers can write in between.
 const VACUUM_PAGES: i64 = 1000;
 
-/// Deletes old data, and gives the space back to the file system.
+/// Deletes old data, and gives the space back to the file system. Without a time, deletes nothing because of its age.
 pub(super) fn prune(
+    database: &mut JournalDatabase,
+    now: Option<Timestamp>,
+    retention: Duration,
+    max_bytes: u64,
+) -> Result<(), JournalError> {
+    if let Some(now) = now {
+        prune_by_age(database, now, retention)?;
+    }
+    if database.used_and_total_bytes()?.0 > max_bytes {
+        let target = max_bytes.saturating_sub(max_bytes / SLACK_DIVISOR);
+        while database.used_and_total_bytes()?.0 > target && delete_oldest_segment(database, i64::MAX)? {}
+    }
+    vacuum(&database.db)
+}
+
+fn prune_by_age(
     database: &mut JournalDatabase,
     now: Timestamp,
     retention: Duration,
-    max_bytes: u64,
 ) -> Result<(), JournalError> {
     // If the age reaches back beyond all representable times, nothing is old enough.
     let cutoff = |age: Duration| {
@@ -37,32 +54,67 @@ pub(super) fn prune(
         "UPDATE segment SET finished = 1 WHERE finished = 0 AND last < ?1 AND started < ?1",
         [abandoned_cutoff],
     )?;
-    database.db.execute("DELETE FROM summary WHERE last_seen < ?1", [retention_cutoff])?;
+    delete_old_summaries(database, retention_cutoff)?;
     while delete_oldest_segment(database, retention_cutoff)? {}
-    if database.used_and_total_bytes()?.0 > max_bytes {
-        let target = max_bytes.saturating_sub(max_bytes / SLACK_DIVISOR);
-        while database.used_and_total_bytes()?.0 > target && delete_oldest_segment(database, i64::MAX)? {}
+    Ok(())
+}
+
+/// Deletes the summaries of sessions that were last seen before `cutoff`, in stored milliseconds. Also deletes the
+/// mentions of these sessions by their runs, so that `export` no longer finds their entries either.
+fn delete_old_summaries(database: &mut JournalDatabase, cutoff: i64) -> Result<(), JournalError> {
+    let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let newest: Option<i64> = transaction
+        .prepare_cached("SELECT max(last_seen) FROM summary WHERE last_seen < ?1")?
+        .query_row([cutoff], |row| row.get(0))?;
+    if let Some(newest) = newest {
+        transaction
+            .prepare_cached(
+                "DELETE FROM mention WHERE EXISTS (
+                     SELECT 1 FROM summary JOIN segment ON segment.run = summary.run
+                     WHERE summary.session = mention.session AND segment.id = mention.segment
+                         AND summary.last_seen < ?1)",
+            )?
+            .execute([cutoff])?;
+        transaction.prepare_cached("DELETE FROM summary WHERE last_seen < ?1")?.execute([cutoff])?;
+        mark_pruned(&transaction, newest)?;
     }
-    vacuum(&database.db)
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Deletes the oldest finished segment that ended before `cutoff`, in stored milliseconds. Returns true if there was
 /// one. Deletes one segment per transaction, so that other writers can write in between.
 fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let oldest: Option<i64> = transaction
-        .prepare_cached("SELECT id FROM segment WHERE finished = 1 AND last < ?1 ORDER BY last, id LIMIT 1")?
-        .query_map([cutoff], |row| row.get(0))?
+    let oldest: Option<(i64, i64)> = transaction
+        .prepare_cached(
+            "SELECT id, last FROM segment WHERE finished = 1 AND last < ?1 ORDER BY last, id LIMIT 1",
+        )?
+        .query_map([cutoff], |row| Ok((row.get(0)?, row.get(1)?)))?
         .next()
         .transpose()?;
-    if let Some(id) = oldest {
+    if let Some((id, last)) = oldest {
         delete_segment(&transaction, id)?;
+        mark_pruned(&transaction, last)?;
     }
     transaction.commit()?;
     Ok(oldest.is_some())
 }
 
+/// Deletes a segment, and the summaries of its run that have no other segment. So `history` lists no session whose
+/// entries are deleted.
 fn delete_segment(transaction: &rusqlite::Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+    // promise: summary-with-entries
+    transaction
+        .prepare_cached(
+            "DELETE FROM summary
+             WHERE run = (SELECT run FROM segment WHERE id = ?1)
+                 AND session IN (SELECT session FROM mention WHERE segment = ?1)
+                 AND NOT EXISTS (
+                     SELECT 1 FROM mention JOIN segment ON segment.id = mention.segment
+                     WHERE mention.session = summary.session AND segment.run = summary.run AND segment.id <> ?1)",
+        )?
+        .execute([id])?;
     if let Some((first, last)) = schema::place_range(id) {
         transaction
             .prepare_cached("DELETE FROM entry WHERE place BETWEEN ?1 AND ?2")?

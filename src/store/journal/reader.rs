@@ -138,12 +138,21 @@ impl JournalReader {
     /// The file cannot be read.
     pub fn sessions_with_prefix(&self, prefix: &SessionId) -> Result<Vec<SessionId>, JournalError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT DISTINCT session FROM mention WHERE session >= ?1 AND substr(session, 1, length(?1)) = ?1
+            "SELECT DISTINCT session FROM summary WHERE session >= ?1 AND substr(session, 1, length(?1)) = ?1
              ORDER BY session LIMIT 3",
         )?;
         let rows = statement.query_map([prefix.raw()], |row| row.get::<_, String>(0))?;
         let ids = rows.map(|id| id.map(|id| SessionId::from_api(Untrusted::new(id))));
         Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns true if the journal has the session: if it has a summary, as `keepwatch history` requires.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn has_session(&self, id: &SessionId) -> Result<bool, JournalError> {
+        let mut statement = self.db.prepare_cached("SELECT 1 FROM summary WHERE session = ?1")?;
+        Ok(statement.exists([id.raw()])?)
     }
 
     /// Returns the segments that match `filter` and end at or after `since`, the oldest first.

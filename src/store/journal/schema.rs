@@ -8,16 +8,17 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::JournalError;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// The `application_id` in the header of a journal: the bytes "kwjl".
-pub(super) const APPLICATION_ID: i64 = 0x6b77_6a6c;
+const APPLICATION_ID: i64 = 0x6b77_6a6c;
 
 /// The SQL that upgrades each version to the next. The first item creates the tables in an empty file.
 ///
 /// SQLite stores a comment inside a statement in the file, so these comments keep the words of the version that
 /// shipped: `last` is the time of the segment's newest entry, and the `place` of an entry is `segment << 32 | seq`.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     -- A part of a run's stream that can be read by itself. AUTOINCREMENT never uses an id again: if another process
     -- deletes a segment, its writer must not write to a new segment with the same id.
     CREATE TABLE segment (
@@ -77,7 +78,18 @@ const MIGRATIONS: [&str; 1] = ["
         PRIMARY KEY (session, run)
     ) STRICT;
     CREATE INDEX summary_last_seen ON summary (last_seen);
-"];
+",
+    "
+    -- One row: what was deleted, so that no writer writes it again. Each clear replaces the token. A new file has a new
+    -- token, too.
+    CREATE TABLE deletion (
+        token INTEGER NOT NULL,  -- random
+        cleared INTEGER,         -- time of the newest clear
+        pruned INTEGER NOT NULL  -- time of the newest data that pruning has deleted
+    ) STRICT;
+    INSERT INTO deletion VALUES (random(), NULL, 0);
+",
+];
 
 /// Number of low bits of an entry's `place` that hold its sequence number.
 const SEQ_BITS: u32 = 32;
@@ -132,10 +144,26 @@ pub(super) fn version(db: &Connection) -> Result<Option<i64>, JournalError> {
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
     transaction.map(Transaction::finish).transpose()?;
+    match check_header(application, version)? {
+        None if tables > 0 => Err(FOREIGN_DATABASE),
+        version => Ok(version),
+    }
+}
+
+/// The error for a database of another program.
+const FOREIGN_DATABASE: JournalError =
+    JournalError::FileRejected { reason: "its file is another program's database" };
+
+/// Returns the version of a journal, given the `application_id` and the `user_version` in the header of its file. Returns
+/// `None` if both are zero, as in a file without tables.
+///
+/// # Errors
+/// The file belongs to another program, or has a newer version.
+pub(super) fn check_header(application: i64, version: i64) -> Result<Option<i64>, JournalError> {
     match (application, version) {
-        (0, 0) if tables == 0 => Ok(None),
+        (0, 0) => Ok(None),
         (APPLICATION_ID, 1..=SCHEMA_VERSION) => Ok(Some(version)),
         (APPLICATION_ID, version) if version > SCHEMA_VERSION => Err(JournalError::NewerSchema { version }),
-        _ => Err(JournalError::FileRejected { reason: "its file is another program's database" }),
+        _ => Err(FOREIGN_DATABASE),
     }
 }

@@ -11,13 +11,14 @@ use keepwatch_core::session::{Metadata, Region, Status};
 use keepwatch_core::testing::{id, moment, time};
 use keepwatch_core::text::Untrusted;
 
+mod deletions;
 mod failures;
 mod versions;
 
 /// Longer than any step takes on a busy machine. Only a failing test waits this long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-fn run_id(number: u64) -> RunId {
+pub(super) fn run_id(number: u64) -> RunId {
     RunId::new(time("12:00:00"), number)
 }
 
@@ -48,7 +49,7 @@ fn entry(seq: u64, at: Timestamp) -> JournalEntry<Value> {
     }
 }
 
-fn summary(session: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
+pub(super) fn summary(session: &str, run: RunId, last_seen: Timestamp) -> SessionSummary {
     SessionSummary {
         session: id(session),
         run,
@@ -279,7 +280,8 @@ fn pruning_deletes_only_expired_segments() {
     };
     let later =
         Clock::scripted(Moment { wall: saturating_add(time("12:00:02"), day * 30), ..noon_clock().now() });
-    let mut harness = TestJournal::open(folder, JournalOptions::new(later));
+    let mut harness = TestJournal::open(folder, JournalOptions::new(later.clone()));
+    harness.journal().set_server_time(later.now(), later.now().wall);
     let _ = harness.journal().write_summary(summary(
         "s-9",
         run_id(2),
@@ -355,10 +357,15 @@ fn large_segment_is_closed() {
     );
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     // More than an eighth of the maximum size.
-    let large = || JournalEntry { body: json!("x".repeat(11_000)), ..entry(0, time("12:00:00")) };
-    assert_eq!(harness.journal().write_entry(large()), SendResult::Queued);
+    let large = |seq| JournalEntry { body: json!("x".repeat(11_000)), ..entry(seq, time("12:00:00")) };
+    assert_eq!(harness.journal().write_entry(large(0)), SendResult::Queued);
     assert!(harness.flush());
-    assert_eq!(harness.journal().write_entry(entry(1, time("12:00:01"))), SendResult::Dropped);
+    assert!(!harness.journal().needs_segment(), "the first batch has all sessions, and may be larger");
+    for seq in [1, 2] {
+        assert_eq!(harness.journal().write_entry(large(seq)), SendResult::Queued);
+    }
+    assert!(harness.flush());
+    assert_eq!(harness.journal().write_entry(entry(3, time("12:00:01"))), SendResult::Dropped);
     assert_eq!(harness.journal().begin_segment(segment(run_id(1), time("12:00:02"))), SendResult::Queued);
     assert_eq!(harness.journal().write_entry(entry(0, time("12:00:02"))), SendResult::Queued);
 }
@@ -370,19 +377,23 @@ fn clear_keeps_other_writers_working() {
     harness.write_entries(0..500, time("12:00:01"));
     // The second flush ends after the first pruning, which holds the lock.
     assert!(harness.flush() && harness.flush());
-    assert_eq!(clear(&harness.path()), Ok(ClearOutcome { is_open_elsewhere: true }));
+    assert_eq!(clear(&harness.path(), time("12:00:05")), Ok(ClearOutcome { is_open_elsewhere: true }));
     let stats = harness.reader().stats().unwrap();
     assert_eq!((stats.segments, stats.entries, stats.sessions, stats.oldest), (0, 0, 0, None));
     // The segment is deleted, so the sender must start a new one.
     harness.write_entries(500..501, time("12:00:02"));
     assert!(harness.flush());
     assert_eq!(harness.journal().write_entry(entry(501, time("12:00:03"))), SendResult::Dropped);
+    assert!(harness.journal().acknowledge_clear().is_some());
     assert_eq!(harness.journal().begin_segment(segment(run_id(1), time("12:00:03"))), SendResult::Queued);
     harness.write_entries(0..2, time("12:00:03"));
     assert!(harness.flush());
     assert_eq!(harness.reader().stats().unwrap().entries, 2);
     harness.shut_down();
-    assert_eq!(clear(&harness.path()), Ok(ClearOutcome { is_open_elsewhere: false }));
+    assert_eq!(clear(&harness.path(), time("12:00:05")), Ok(ClearOutcome { is_open_elsewhere: false }));
     assert!(std::fs::metadata(harness.path()).unwrap().len() < 70_000, "the entries take no more space");
-    assert_eq!(clear(&harness.folder.path().join("none")), Ok(ClearOutcome { is_open_elsewhere: false }));
+    assert_eq!(
+        clear(&harness.folder.path().join("none"), time("12:00:05")),
+        Ok(ClearOutcome { is_open_elsewhere: false })
+    );
 }

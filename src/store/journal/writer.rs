@@ -18,14 +18,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::age_clock::AgeClock;
 use super::batch::{Batch, JournalMessage};
-use super::database::{JournalDatabase, OpenSegment};
+use super::database::{JournalDatabase, OpenSegment, WriteOutcome};
+use super::deletion::{self, ClearWatch, DeletionMarks};
 use super::file;
 use super::handle::JournalQueueState;
 use super::prune::{SLACK_DIVISOR, prune};
+use super::reader::from_millis;
 use super::{JournalError, JournalOptions};
 use crate::private_file::FileId;
 use keepwatch_core::backoff;
+use keepwatch_core::clock::Moment;
 
 /// Maximum time to collect a batch. A crash loses the data of this time, plus that of one write.
 const COLLECT_TIME: Duration = Duration::from_millis(800);
@@ -40,7 +44,8 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Minimum interval between prunings of a file that is too large but grows slowly.
 const MIN_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// A segment is closed once it is larger than the maximum size of the file divided by this number. Without this
-/// limit, pruning could free no space, because it deletes only finished segments.
+/// limit, pruning could free no space, because it deletes only finished segments. A segment may always grow to twice the
+/// size of its first batch, which has all sessions: otherwise many sessions would begin a segment with each batch.
 const SEGMENT_DIVISOR: u64 = 8;
 
 /// The state of the writer thread.
@@ -62,6 +67,11 @@ pub(super) struct JournalWriter<B, H, F> {
     failures: u32,
     /// Earliest time of the next retry, on the monotonic clock.
     retry_at: Duration,
+    /// The check for clears by other processes.
+    clear_watch: ClearWatch,
+    age_clock: AgeClock,
+    /// True if a jump of the clock was reported, and lasts.
+    is_jump_reported: bool,
     /// Time of the last pruning on the monotonic clock, and the size of the file after that pruning, in bytes.
     last_prune: Option<(Duration, u64)>,
 }
@@ -82,6 +92,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         queue_state: Arc<JournalQueueState>,
         inbox: Receiver<JournalMessage<B, H>>,
     ) -> Self {
+        let clear_watch = ClearWatch::new(options.clock.now());
         Self {
             path,
             options,
@@ -95,6 +106,9 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             reported_error: None,
             failures: 0,
             retry_at: Duration::ZERO,
+            clear_watch,
+            age_clock: AgeClock::default(),
+            is_jump_reported: false,
             last_prune: None,
         }
     }
@@ -107,7 +121,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
 
     fn run_until_closed(&mut self) {
         // Opened before the first message, so that errors are reported early.
-        if let Err(error) = self.ensure_open().or_else(|error| self.recover_damaged(error)) {
+        let opened = self.ensure_open().or_else(|error| self.recover_damaged(error));
+        if let Err(error) = opened.and_then(|()| self.check_clear()) {
             self.on_failure(error);
         }
         loop {
@@ -122,6 +137,16 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
+    /// Opens the file, and receives all messages, without waiting. A test does this instead of running the thread.
+    #[cfg(test)]
+    pub(super) fn receive_all(&mut self) -> Result<(), JournalError> {
+        self.ensure_open()?;
+        while let Ok(message) = self.inbox.try_recv() {
+            self.batch.add(message, &self.queue_state);
+        }
+        Ok(())
+    }
+
     /// Receives messages until the batch is due, or until the queue is closed.
     fn collect_batch(&mut self) -> CollectOutcome {
         let mut started = self.now();
@@ -129,7 +154,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             if self.batch.has_flush_waiters() {
                 return CollectOutcome::Ready;
             }
-            let (is_idle, is_backing_off) = (self.batch.is_empty(), self.failures > 0);
+            let (is_idle, is_backing_off) = (!self.has_data(), self.failures > 0);
             let received = if is_idle || is_backing_off {
                 self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
@@ -151,16 +176,28 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
                 self.now().saturating_sub(started) >= COLLECT_TIME
                     || self.batch.estimated_size() >= MAX_BATCH_BYTES
             };
-            if is_due && !self.batch.is_empty() {
+            if is_due && self.has_data() {
                 return CollectOutcome::Ready;
             }
         }
     }
 
-    fn write(&mut self, is_closing: bool) {
+    /// Returns true if there is something to write.
+    fn has_data(&self) -> bool {
+        !self.batch.is_empty() || !self.queue_state.summaries().is_empty()
+    }
+
+    pub(super) fn write(&mut self, is_closing: bool) {
         let started = self.now();
-        let is_empty = self.batch.is_empty();
+        let is_empty = !self.has_data();
         let mut result = self.try_write(is_closing);
+        // Somebody waits until all is written, not only the first part of the summaries.
+        while result.is_ok()
+            && (is_closing || self.batch.has_flush_waiters())
+            && !self.queue_state.summaries().is_empty()
+        {
+            result = self.try_write(is_closing);
+        }
         if let Err(error) = result {
             result = self.recover_damaged(error).and_then(|()| self.try_write(is_closing));
         }
@@ -188,35 +225,80 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             if let Some(max_pages) = self.options.max_pages {
                 database.db.pragma_update(None, "max_page_count", max_pages)?;
             }
+            if let Ok(Some(newest)) = deletion::newest_time(&database.db) {
+                self.age_clock.trust_newest_entry(from_millis(newest), self.options.clock.now().boot);
+            }
             self.database = Some(database);
         }
         Ok(())
     }
 
+    /// Looks for a clear by another process, without writing anything.
+    fn check_clear(&mut self) -> Result<(), JournalError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let marks = DeletionMarks::read(&database.db)?;
+        if let Some(at) = self.clear_watch.check(marks, self.options.clock.now()) {
+            self.on_clear(at);
+        }
+        Ok(())
+    }
+
+    /// Drops everything that may be older than a clear, and makes the sender start a new segment.
+    fn on_clear(&mut self, at: Moment) {
+        let clears = self.queue_state.add_clear(at);
+        self.batch.drop_for_clear(clears, &self.queue_state);
+        self.queue_state.summaries().drop_for_clear(clears);
+        self.open_segment = None;
+        self.queue_state.close_segment();
+    }
+
     /// Writes the batch, if there is one. If `is_closing`, also finishes the open segment.
     fn try_write(&mut self, is_closing: bool) -> Result<(), JournalError> {
-        let has_data = !self.batch.is_empty() || is_closing && self.open_segment.is_some();
+        let summaries = self.queue_state.summaries().next_batch();
+        let has_data =
+            !self.batch.is_empty() || !summaries.is_empty() || is_closing && self.open_segment.is_some();
         // After a failure, opening the file shows if the problem is over, even if there is nothing to write.
-        if has_data || self.failures > 0 {
+        if has_data || self.failures > 0 || self.database.is_some() {
             self.ensure_open()?;
         }
         if !has_data {
-            return Ok(());
+            return self.check_clear();
         }
         let Some(database) = &mut self.database else { return Ok(()) };
-        let previous = self.open_segment.as_ref().map(|segment| (segment.id, segment.bytes));
-        let has_lost_entries =
-            database.write(&self.batch, &mut self.open_segment, is_closing).inspect_err(|_| {
-                self.open_segment = previous.map(|(id, bytes)| OpenSegment::new(id, bytes));
+        let previous =
+            self.open_segment.as_ref().map(|segment| (segment.id, segment.bytes, segment.opening_bytes));
+        let (now, watch, mut cleared_at) = (self.options.clock.now(), &mut self.clear_watch, None);
+        let is_cleared = |marks| {
+            cleared_at = watch.check(marks, now);
+            cleared_at.is_some()
+        };
+        let outcome = database
+            .write(&self.batch, &summaries, &mut self.open_segment, is_closing, is_cleared)
+            .inspect_err(|_| {
+                self.open_segment = previous.map(|(id, bytes, opening_bytes)| OpenSegment {
+                    opening_bytes,
+                    ..OpenSegment::new(id, bytes)
+                });
             })?;
-        self.batch.clear(&self.queue_state);
-        let max_segment_bytes =
-            usize::try_from(self.options.max_bytes / SEGMENT_DIVISOR).unwrap_or(usize::MAX);
-        let is_long = self.open_segment.as_ref().is_some_and(|segment| segment.bytes > max_segment_bytes);
-        if has_lost_entries || is_long {
-            self.queue_state.close_segment();
+        match outcome {
+            WriteOutcome::Cleared => self.on_clear(cleared_at.unwrap_or(now)),
+            WriteOutcome::Written { has_lost_entries } => {
+                self.batch.clear(&self.queue_state);
+                self.queue_state.summaries().remove_written(&summaries);
+                if has_lost_entries || self.is_segment_long() {
+                    self.queue_state.close_segment();
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Returns true if the open segment has reached its maximum size.
+    fn is_segment_long(&mut self) -> bool {
+        let Some(segment) = &mut self.open_segment else { return false };
+        let opening_bytes = *segment.opening_bytes.get_or_insert(segment.bytes);
+        let share = usize::try_from(self.options.max_bytes / SEGMENT_DIVISOR).unwrap_or(usize::MAX);
+        segment.bytes > share.max(opening_bytes.saturating_mul(2))
     }
 
     /// Moves a damaged file aside and opens a new one. Returns any other error unchanged.
@@ -226,6 +308,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
         self.database = None;
         self.drop_segment();
+        // The file is replaced because it is damaged. That is no clear, so nothing is dropped.
+        self.clear_watch = ClearWatch::new(self.options.clock.now());
         // Another process may have moved the damaged file already. Then the file at this path is a new one.
         if self.file_id.is_some() && FileId::at(&self.path) == self.file_id {
             file::reject_foreign_file(&self.path)?;
@@ -301,7 +385,15 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             }
         };
         if is_due {
-            let _ = prune(database, now.wall, self.options.retention, max_bytes);
+            let age_now = self.age_clock.now(now, self.queue_state.server_time(now));
+            let _ = prune(database, age_now.ok(), self.options.retention, max_bytes);
+            match age_now {
+                Err(jump) if !std::mem::replace(&mut self.is_jump_reported, true) => {
+                    (self.on_error)(JournalError::ClockJump { ahead: jump.ahead });
+                }
+                Err(_) => {}
+                Ok(_) => self.is_jump_reported = false,
+            }
             self.last_prune = Some((now.mono, database.used_and_total_bytes().map_or(0, |(_, total)| total)));
         }
     }

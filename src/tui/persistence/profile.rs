@@ -11,17 +11,23 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
+use super::clear::ClearedJournal;
 use super::restore::Restore;
 use super::summary::session_summary;
 use super::{JournalScope, PersistenceCommand};
 use crate::store::journal::SessionSummary;
 use crate::store::{self, Encoder};
-use keepwatch_core::clock::Moment;
+use keepwatch_core::clock::{Moment, Timestamp, saturating_add};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Event, Input, SessionTracker};
 
 /// Interval at which the summaries of sessions with a new response but without an event are saved.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Change of the server's clock that the journal's writer is told.
+const SERVER_TIME_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
 /// The state for storing one profile.
 #[derive(Debug)]
@@ -39,6 +45,10 @@ struct JournalState {
     /// The time of the last save of all summaries. Responses that came later are not in them.
     last_save: Moment,
     restore: Restore,
+    /// The newest clear of the journal during this run.
+    cleared: Option<ClearedJournal>,
+    /// The server's time at our boot, as the journal's writer knows it.
+    server_time_at_boot: Option<Timestamp>,
 }
 
 impl ProfilePersistence {
@@ -50,7 +60,13 @@ impl ProfilePersistence {
         journal: Option<(JournalScope, Restore)>,
         now: Moment,
     ) -> Self {
-        let journal = journal.map(|(scope, restore)| JournalState { scope, last_save: now, restore });
+        let journal = journal.map(|(scope, restore)| JournalState {
+            scope,
+            last_save: now,
+            restore,
+            cleared: None,
+            server_time_at_boot: None,
+        });
         Self { encoder: Encoder::new(name, hides_metadata), hides_metadata, journal }
     }
 
@@ -70,6 +86,7 @@ impl ProfilePersistence {
             commands.push(PersistenceCommand::AppendEntries(entries));
         }
         if let Some(journal) = &mut self.journal {
+            commands.extend(journal.changed_server_time(tracker, now));
             let summaries = journal.due_summaries(tracker, &events, now, self.hides_metadata);
             if !summaries.is_empty() {
                 commands.push(PersistenceCommand::SaveSummaries(summaries));
@@ -81,13 +98,25 @@ impl ProfilePersistence {
     }
 
     /// Starts a new segment of the journal, and restarts the encoder. The encoder first ends its open repeats: the
-    /// entries of equal responses that it still extends.
-    pub(super) fn start_segment(&mut self, now: Moment) -> Vec<PersistenceCommand> {
-        let Some(JournalState { scope, .. }) = &self.journal else { return Vec::new() };
-        let start = PersistenceCommand::StartSegment { scope: scope.clone(), started: now.wall };
+    /// entries of equal responses that it still extends. If the journal was cleared, also saves the sessions that were
+    /// seen since.
+    pub(super) fn start_segment(
+        &mut self,
+        tracker: &SessionTracker,
+        cleared_at: Option<Moment>,
+        now: Moment,
+    ) -> Vec<PersistenceCommand> {
+        let Some(journal) = &mut self.journal else { return Vec::new() };
+        let start = PersistenceCommand::StartSegment { scope: journal.scope.clone(), started: now.wall };
         let closed = self.encoder.restart();
         let append = (!closed.is_empty()).then_some(PersistenceCommand::AppendEntries(closed));
-        append.into_iter().chain([start]).collect()
+        let summaries = cleared_at.map_or_else(Vec::new, |cleared_at| {
+            let cleared = journal.cleared.insert(ClearedJournal::new(cleared_at, tracker));
+            let ids: Vec<&SessionId> = cleared.seen_since(tracker).collect();
+            journal.summaries(tracker, ids, self.hides_metadata)
+        });
+        let save = (!summaries.is_empty()).then_some(PersistenceCommand::SaveSummaries(summaries));
+        append.into_iter().chain([start]).chain(save).collect()
     }
 
     /// Ends the stream, and saves the summaries of sessions with a response since the last save.
@@ -97,10 +126,13 @@ impl ProfilePersistence {
         if !entries.is_empty() {
             commands.push(PersistenceCommand::AppendEntries(entries));
         }
-        if let Some(JournalState { scope, last_save, .. }) = &self.journal {
-            let ids = updated_since(tracker, *last_save);
-            let summaries = ids.filter_map(|id| session_summary(tracker, id, scope, self.hides_metadata));
-            commands.push(PersistenceCommand::SaveSummaries(summaries.collect()));
+        if let Some(journal) = &mut self.journal {
+            let ids = updated_since(tracker, journal.last_save);
+            commands.push(PersistenceCommand::SaveSummaries(journal.summaries(
+                tracker,
+                ids,
+                self.hides_metadata,
+            )));
         }
         commands
     }
@@ -108,6 +140,13 @@ impl ProfilePersistence {
     /// Ends the restore. Returns the inputs that came while it was pending, or `None` if it was not pending.
     pub(super) fn finish_restore(&mut self) -> Option<Vec<Input>> {
         self.journal.as_mut()?.restore.finish()
+    }
+
+    /// Takes note of a tracker that the restore has replaced.
+    pub(super) fn on_tracker_restored(&mut self, tracker: &SessionTracker) {
+        if let Some(cleared) = self.journal.as_mut().and_then(|journal| journal.cleared.as_mut()) {
+            cleared.note_earlier(tracker);
+        }
     }
 }
 
@@ -125,7 +164,40 @@ impl JournalState {
             ids.extend(updated_since(tracker, self.last_save));
             self.last_save = now;
         }
-        ids.into_iter().filter_map(|id| session_summary(tracker, id, &self.scope, hides_metadata)).collect()
+        let newly_seen: Vec<SessionId> =
+            self.cleared.iter().flat_map(|cleared| cleared.newly_seen(tracker)).cloned().collect();
+        ids.extend(&newly_seen);
+        self.summaries(tracker, ids, hides_metadata)
+    }
+
+    /// Returns the summaries of these sessions, without what was seen before the journal was cleared.
+    fn summaries<'i>(
+        &mut self,
+        tracker: &SessionTracker,
+        ids: impl IntoIterator<Item = &'i SessionId>,
+        hides_metadata: bool,
+    ) -> Vec<SessionSummary> {
+        let Self { scope, cleared, .. } = self;
+        let all = ids.into_iter().filter_map(|id| session_summary(tracker, id, scope, hides_metadata));
+        match cleared {
+            Some(cleared) => all.filter_map(|summary| cleared.reduce(tracker, summary)).collect(),
+            None => all.collect(),
+        }
+    }
+
+    /// Returns the command that tells the journal's writer the server's time, if it has changed.
+    fn changed_server_time(&mut self, tracker: &SessionTracker, now: Moment) -> Option<PersistenceCommand> {
+        if !tracker.clock().is_known() {
+            return None;
+        }
+        let boot = Moment { boot: Duration::ZERO, ..now };
+        let at_boot = tracker.clock().at(boot);
+        let is_close = |known: Timestamp| known.signed_duration_since(at_boot).abs() < SERVER_TIME_TOLERANCE;
+        if self.server_time_at_boot.is_some_and(is_close) {
+            return None;
+        }
+        self.server_time_at_boot = Some(at_boot);
+        Some(PersistenceCommand::SetServerTime { now, server: saturating_add(at_boot, now.boot) })
     }
 }
 

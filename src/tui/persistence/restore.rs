@@ -190,6 +190,9 @@ impl Model {
         for input in buffered {
             tracker.apply(input);
         }
+        if let Some(persistence) = &mut state.persistence {
+            persistence.on_tracker_restored(&tracker);
+        }
         state.tracker = tracker;
         self.acknowledged.acknowledge_before(profile, end_of_history);
         self.read_cursors = self.profiles.cursors_at_end();

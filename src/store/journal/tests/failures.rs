@@ -41,6 +41,7 @@ fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
 
 /// Asserts that a new segment can be written, and that it is the only one in the file.
 fn assert_writes_again(harness: &mut TestJournal) {
+    harness.journal().acknowledge_clear();
     assert_eq!(harness.journal().begin_segment(segment(run_id(9), time("12:00:00"))), SendResult::Queued);
     harness.write_entries(0..3, time("12:00:01"));
     assert!(harness.flush());
@@ -120,7 +121,7 @@ fn newer_or_foreign_file_is_untouched() {
             SendResult::Dropped
         );
         assert_eq!(JournalReader::open(&harness.path()).err(), Some(error));
-        assert!(clear(&harness.path()).is_err());
+        assert!(clear(&harness.path(), time("12:00:05")).is_err());
         harness.shut_down();
         assert_eq!(fs::read(harness.path()).unwrap(), bytes);
         assert_eq!(fs::read_dir(harness.path().parent().unwrap()).unwrap().count(), 1);
@@ -200,7 +201,7 @@ fn journal_in_read_only_folder_is_readable() {
 #[test]
 fn writes_without_wal_are_synced() {
     use crate::store::journal::batch::{Batch, JournalMessage};
-    use crate::store::journal::database::JournalDatabase;
+    use crate::store::journal::database::{JournalDatabase, WriteOutcome};
     use crate::store::journal::handle::JournalQueueState;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
@@ -219,12 +220,13 @@ fn writes_without_wal_are_synced() {
         assert_eq!(pragma("auto_vacuum"), "Integer(2)");
         let mut batch = Batch::<Value, Value>::new();
         for message in [
-            JournalMessage::BeginSegment(segment(run_id(1), time("12:00:00"))),
+            JournalMessage::BeginSegment { segment: segment(run_id(1), time("12:00:00")), clears: 0 },
             JournalMessage::Entry(entry(0, time("12:00:01"))),
         ] {
             batch.add(message, &JournalQueueState::default());
         }
-        assert_eq!(database.write(&batch, &mut None, true), Ok(false));
+        let outcome = database.write(&batch, &[], &mut None, true, |_| false);
+        assert_eq!(outcome, Ok(WriteOutcome::Written { has_lost_entries: false }));
         assert_eq!(file::is_open_elsewhere(&path), use_wal, "only a WAL leaves companions");
     }
     assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().entries, 3);
@@ -245,7 +247,7 @@ fn full_disk_is_reported_once() {
     assert_eq!(harness.next_error(), JournalError::Full);
     assert!(harness.errors.try_recv().is_err());
     assert_eq!(harness.reader().stats().unwrap().entries, 1, "a batch is atomic");
-    clear(&harness.path()).unwrap();
+    clear(&harness.path(), time("12:00:05")).unwrap();
     assert!(harness.flush());
     assert_eq!(harness.next_error(), JournalError::Recovered);
     assert_writes_again(&mut harness);
@@ -264,7 +266,7 @@ fn write_is_retried_after_backoff() {
     let _ = harness.journal().write_entry(large(1));
     let _ = harness.journal().write_entry(large(2));
     assert_eq!(harness.next_error(), JournalError::Full);
-    clear(&harness.path()).unwrap();
+    clear(&harness.path(), time("12:00:05")).unwrap();
     // No flush is needed: the first message after the backoff triggers the retry.
     clock.advance(Duration::from_secs(2));
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:02")));
@@ -340,7 +342,10 @@ fn locked_file_blocks_neither_sender_nor_close() {
 
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     harness.write_entries(0..10, time("12:00:03"));
-    assert!(harness.journal.take().unwrap().close() >= 10, "unwritten entries are counted");
+    assert!(
+        harness.journal.take().unwrap().close(Duration::ZERO).entries >= 10,
+        "unwritten entries are counted"
+    );
 }
 
 #[test]
@@ -351,7 +356,7 @@ fn rejected_file_counts_no_unwritten_entries() {
     // Queued, unless the thread has ended already.
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     assert!(harness.next_error().is_final());
-    assert_eq!(harness.journal.take().unwrap().close(), 0);
+    assert_eq!(harness.journal.take().unwrap().close(TEST_TIMEOUT), Unwritten::default());
 }
 
 /// A body whose serialisation blocks until the lock is free.
@@ -407,7 +412,7 @@ fn queue_is_bounded_by_bytes() {
     let large = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, time("12:00:01")) };
     let queued =
         (0..100).take_while(|seq| harness.journal().write_entry(large(*seq)) == SendResult::Queued).count();
-    assert_eq!(queued, 6, "30 MB fit in the queue of 32 MiB");
+    assert_eq!(queued, 7, "the queue is full at 32 MiB");
     other.execute_batch("ROLLBACK").unwrap();
 }
 

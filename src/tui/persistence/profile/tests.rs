@@ -36,6 +36,7 @@ fn names_and_counts(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize
         PersistenceCommand::StartSegment { .. } => ("segment", 0),
         PersistenceCommand::SaveSummaries(summaries) => ("save", summaries.len()),
         PersistenceCommand::LoadHistory(_) => ("load", 0),
+        PersistenceCommand::SetServerTime { .. } => ("server time", 0),
     };
     commands.iter().map(name).collect()
 }
@@ -66,7 +67,7 @@ fn recording_alone_has_no_journal_commands() {
     let mut tracker = SessionTracker::default();
     let (_, commands) = persistence.apply(&mut tracker, list_received(1));
     assert_eq!(names_and_counts(&commands), [("append", 1)]);
-    assert!(persistence.start_segment(at(2)).is_empty());
+    assert!(persistence.start_segment(&tracker, None, at(2)).is_empty());
     assert!(persistence.finish_restore().is_none());
 }
 
@@ -75,7 +76,7 @@ fn new_segment_closes_open_repeat_first() {
     let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list_received(1));
     persistence.apply(&mut tracker, list_received(2)); // an equal response opens a repeat
-    let commands = persistence.start_segment(at(3));
+    let commands = persistence.start_segment(&tracker, None, at(3));
     assert_eq!(names_and_counts(&commands), [("append", 1), ("segment", 0)]);
     let start = PersistenceCommand::StartSegment { scope: scope(), started: at(3).wall };
     assert_eq!(commands.last(), Some(&start));
@@ -89,4 +90,77 @@ fn finish_saves_sessions_since_last_save() {
     assert_eq!(names_and_counts(&persistence.finish(&tracker)).last(), Some(&("save", 0)));
     persistence.apply(&mut tracker, list_received(61));
     assert_eq!(names_and_counts(&persistence.finish(&tracker)).last(), Some(&("save", 1)));
+}
+
+/// Returns the summaries in the commands.
+fn summaries(commands: Vec<PersistenceCommand>) -> Vec<SessionSummary> {
+    let saved = commands.into_iter().filter_map(|command| match command {
+        PersistenceCommand::SaveSummaries(summaries) => Some(summaries),
+        _ => None,
+    });
+    saved.flatten().collect()
+}
+
+#[test]
+fn cleared_session_is_not_saved_again() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
+    let commands = persistence.start_segment(&tracker, Some(at(5)), at(6));
+    assert_eq!(names_and_counts(&commands), [("segment", 0)]);
+    assert!(summaries(persistence.finish(&tracker)).is_empty());
+}
+
+#[test]
+fn summary_begins_anew_after_clear() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    for second in 1..=10 {
+        persistence.apply(&mut tracker, list_received(second));
+    }
+    persistence.start_segment(&tracker, Some(at(10)), at(11));
+    // The first response after the clear is saved at once, the others with the next save.
+    let (_, commands) = persistence.apply(&mut tracker, list_received(12));
+    let saved = summaries(commands);
+    assert_eq!((saved.len(), saved[0].responses, saved[0].watched), (1, 1, Duration::from_secs(2)));
+    assert_eq!((saved[0].first_seen, saved[0].last_seen), (at(12).wall, at(12).wall));
+    let (_, commands) = persistence.apply(&mut tracker, list_received(13));
+    assert!(summaries(commands).is_empty());
+    let saved = summaries(persistence.finish(&tracker));
+    assert_eq!((saved[0].responses, saved[0].watched), (2, Duration::from_secs(3)));
+    assert_eq!((saved[0].first_seen, saved[0].last_seen), (at(12).wall, at(13).wall));
+}
+
+#[test]
+fn responses_since_clear_are_saved_with_segment() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
+    persistence.apply(&mut tracker, list_received(9));
+    let commands = persistence.start_segment(&tracker, Some(at(5)), at(10));
+    assert_eq!(names_and_counts(&commands), [("append", 1), ("segment", 0), ("save", 1)]);
+    let saved = summaries(commands);
+    assert_eq!((saved[0].first_seen, saved[0].responses), (at(9).wall, 1));
+}
+
+#[test]
+fn server_time_is_sent_when_it_changes() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    let mut sent = |seconds: u64, date: u64| {
+        let timing = RequestTiming {
+            sent: at(seconds),
+            received: at(seconds),
+            date: Some(at(date).wall),
+            age: Duration::ZERO,
+        };
+        let input = Input::SessionsReceived {
+            at: timing,
+            scope: Scope::List(List::Running),
+            sessions: Vec::new(),
+            malformed: 0,
+        };
+        let (_, commands) = persistence.apply(&mut tracker, input);
+        commands.iter().any(|command| matches!(command, PersistenceCommand::SetServerTime { .. }))
+    };
+    assert_eq!([sent(1, 1), sent(2, 2)], [true, false]);
+    let far = 60 * 24 * 60 * 60;
+    let changes: Vec<bool> = (3..8).map(|seconds| sent(seconds, far + seconds)).collect();
+    assert_eq!(changes.iter().filter(|changed| **changed).count(), 1, "{changes:?}");
 }
