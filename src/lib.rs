@@ -29,3 +29,4 @@ pub mod store;
 pub mod terminal;
 pub mod timer;
 pub mod tui;
+mod waiting_io;

@@ -3,23 +3,21 @@
 use std::process;
 
 use keepwatch::cli::RawArgs;
-use keepwatch::commands::{self, CliError, print_error};
+use keepwatch::commands::{self, CliError, print_clap_message, print_error};
 use keepwatch::config::{self, Config, ConfigFile, Environment};
 use keepwatch::exit_code::ExitCode;
 use keepwatch::log;
 use keepwatch::terminal::Env;
 
 fn main() -> process::ExitCode {
-    let raw_args = match RawArgs::parse(std::env::args_os()) {
-        Ok(raw_args) => raw_args,
-        Err(error) => {
-            // The "error" can also be the text of --help or --version. Ignore a write error, such as a closed pipe.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Success.into() };
+    let outcome = match RawArgs::parse(std::env::args_os()) {
+        Ok(raw_args) => {
+            log::install_panic_hook();
+            commands::survive_file_size_limit().and_then(|()| run(&raw_args))
         }
+        Err(message) => print_clap_message(&message),
     };
-    log::install_panic_hook();
-    let code = run(&raw_args).unwrap_or_else(|error| {
+    let code = outcome.unwrap_or_else(|error| {
         print_error(&error.to_string());
         error.exit_code()
     });

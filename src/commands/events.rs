@@ -3,13 +3,15 @@
 //! The command needs no terminal. Other programs read its output, and `watch` streams events where no screen can be
 //! shown.
 //!
-//! Each line is flushed before the next input is processed. If the reader of the output stalls, the stream waits. If
+//! A thread writes the lines. If the reader of the output stalls, polls go on and the events wait in `output_queue`. If
 //! the reader closes the pipe, the stream ends, even while there are no events.
 
 pub mod json;
+mod output_queue;
 
 use std::io::{IsTerminal as _, stdout};
 use std::pin::pin;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -17,7 +19,6 @@ use tokio::sync::oneshot;
 
 use super::CliError;
 use super::headless::{HeadlessEvent, HeadlessWatch, WatchParams};
-use super::output::print_unless_closed;
 use super::recording::{self, RecordingParams};
 use crate::api::Client;
 use crate::config::{EventFormat, EventsConfig};
@@ -30,9 +31,13 @@ use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::verdict::{Confidence, Verdict};
 use keepwatch_core::tracker::{Event, EventKind, SessionTracker};
+use output_queue::OutputQueue;
 
 /// The width to which a line of text truncates a session id, in columns.
 const ID_COLUMNS: usize = 8;
+/// The time in which the reader can still read the queued events before an early end. It is shorter than the time after which
+/// the signal ends the process.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Streams events until all named sessions have ended, the reader closes the pipe, or a signal comes.
 ///
@@ -73,20 +78,24 @@ pub(super) async fn stream(
         Targets::All | Targets::OneList(_) => Vec::new(),
     };
     let to_terminal = stdout().is_terminal();
-    let mut watch = HeadlessWatch::start(client, clock, params, recording)?;
+    let mut watch = HeadlessWatch::start(client, clock.clone(), params, recording)?;
+    let mut output = OutputQueue::start().map_err(CliError::Stdout)?;
     let mut reader_closed = pin!(wait_until_stdout_closes());
     loop {
         let event = tokio::select! {
             event = watch.next(None) => event,
+            result = output.finished() => return result.map(|()| ExitCode::Success),
             () = &mut reader_closed => return Ok(ExitCode::Success),
         };
         let update = match event {
             HeadlessEvent::Update(update) => update,
             HeadlessEvent::DeadlineReached => continue, // there is no deadline
-            HeadlessEvent::Interrupted(exit) => return Ok(exit),
+            HeadlessEvent::Interrupted(exit) => return flush_briefly(output, &clock).await.map(|()| exit),
         };
         if let Some(error) = watch.auth_error() {
-            return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
+            let error = error.clone();
+            flush_briefly(output, &clock).await?;
+            return Err(CliError::ApiKeyRefused(Box::new(error)));
         }
         for event in &update.events {
             let ending = ending(&watch.tracker, event);
@@ -94,15 +103,33 @@ pub(super) async fn stream(
                 EventFormat::Json => json_line(event, ending.as_ref(), to_terminal),
                 EventFormat::Text { zone, ascii } => text_lines(event, ending.as_ref(), zone, ascii),
             };
-            if !print_unless_closed(&lines)? {
-                return Ok(ExitCode::Success);
-            }
+            output.push(lines, ending.is_some());
         }
         // The tracker reports sessions that ended together a little after their ends, at its next deadline. The stream
         // waits for this report.
         let nothing_due = watch.tracker.time_until_deadline(watch.now()).is_none();
         if nothing_due && all_ended(&watch.tracker, &named_ids) {
-            return Ok(ExitCode::Success);
+            output.close();
+            return tokio::select! {
+                result = output.finished() => result.map(|()| ExitCode::Success),
+                exit = watch.interrupted() => {
+                    output.report_unread();
+                    Ok(exit)
+                }
+            };
+        }
+    }
+}
+
+/// Writes the queued events before an early end, or reports that the reader does not read them in time.
+async fn flush_briefly(mut output: OutputQueue, clock: &Clock) -> Result<(), CliError> {
+    output.close();
+    let deadline = clock.now().mono.saturating_add(FLUSH_TIMEOUT);
+    tokio::select! {
+        result = output.finished() => result,
+        () = crate::timer::sleep_until(clock, deadline) => {
+            output.report_unread();
+            Ok(())
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::CliError;
 use super::journal::{journal_path, open_journal, report_missing_entries, resolve_session_id};
+use super::output::stdout;
 use super::recording::create;
 use crate::config::ExportConfig;
 use crate::exit_code::ExitCode;
@@ -49,7 +50,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
         Some(path) => write(create(path, "--to")?, &header, &entries),
         // promise: printed-recording
         None if io::stdout().is_terminal() => write_to_terminal(&header, &entries),
-        None => write(io::stdout().lock(), &header, &entries),
+        None => write(stdout(), &header, &entries),
     };
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::WriteRecording(error)),
@@ -61,7 +62,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
 fn write_to_terminal(header: &StreamHeader, entries: &[store::StreamEntry]) -> io::Result<()> {
     let mut recording = Vec::new();
     write(&mut recording, header, entries)?;
-    io::stdout().lock().write_all(escape_json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
+    stdout().write_all(escape_json_for_terminal(&String::from_utf8_lossy(&recording)).as_bytes())
 }
 
 fn write(destination: impl Write, header: &StreamHeader, entries: &[store::StreamEntry]) -> io::Result<()> {

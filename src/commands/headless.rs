@@ -2,7 +2,7 @@
 //! and `wait`.
 //!
 //! ```text
-//!   signals ── SIGINT, SIGTERM ──┐
+//!   signals ── SIGINT, SIGTERM … ┐
 //!   poller ─── Report ───────────┤──► Input ──► SessionTracker::apply ──► HeadlessEvent    one per call of next()
 //!   clock ──── deadlines ────────┘
 //! ```
@@ -62,7 +62,7 @@ pub(super) enum HeadlessEvent {
     Update(HeadlessUpdate),
     /// The command's deadline has passed.
     DeadlineReached,
-    /// SIGINT or SIGTERM came. The command ends with this exit code.
+    /// A signal came that ends the command. The command ends with this exit code.
     Interrupted(ExitCode),
 }
 
@@ -130,6 +130,11 @@ impl HeadlessWatch {
         if self.tracker.health().failure_streak.is_none() {
             self.poller.send_command(PollerCommand::PollNow);
         }
+    }
+
+    /// Waits for a signal that ends the command, and returns its exit code. Must not be called again after it has returned.
+    pub(super) async fn interrupted(&mut self) -> ExitCode {
+        self.shutdown_signal.wait().await
     }
 
     /// Waits for the next event, but no longer than until `deadline`, a time on the clock since boot.

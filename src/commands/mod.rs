@@ -28,7 +28,8 @@ pub mod wait;
 pub mod watch;
 
 pub use error::CliError;
-pub use output::print_error;
+pub use output::{print_clap_message, print_error};
+pub use signals::survive_file_size_limit;
 
 use crate::VERSION;
 use crate::config::{Config, Environment};

@@ -1,14 +1,17 @@
-//! SIGINT and SIGTERM for the commands without a screen. `terminal` handles signals while the screen is shown.
+//! SIGINT, SIGTERM and SIGXCPU for the commands without a screen. `terminal` handles signals while the screen is shown.
+//! For all commands, survives SIGXFSZ.
 //!
 //! The command receives the first signal, shuts down cleanly and drops its [`ShutdownSignal`]. It may be unable to do
 //! so, for example because the reader of its output has stalled. The signal's default action therefore ends the process
 //! after half a second, or when a second signal comes.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXCPU, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tokio::sync::oneshot;
@@ -19,8 +22,21 @@ use crate::exit_code::ExitCode;
 /// The time in which the command must drop its [`ShutdownSignal`] after a signal.
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A receiver of the first SIGINT or SIGTERM. A thread waits for the signal, because tokio's signal handling would add
-/// a driver to tokio's runtime.
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) fail with an error, like one on a full disk. Otherwise
+/// SIGXFSZ would end the process and leave the terminal in raw mode.
+///
+/// Installs a handler that does nothing. The system resets it in children, who would inherit an ignored signal.
+///
+/// # Errors
+/// Returns an error if the system refuses the handler.
+pub fn survive_file_size_limit() -> Result<(), CliError> {
+    // promise: file-size-limit
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map_err(CliError::Signals)?;
+    Ok(())
+}
+
+/// A receiver of the first SIGINT, SIGTERM or SIGXCPU. A thread waits for the signal, because tokio's signal handling
+/// would add a driver to tokio's runtime.
 #[derive(Debug)]
 pub(super) struct ShutdownSignal {
     receiver: oneshot::Receiver<i32>,
@@ -29,7 +45,7 @@ pub(super) struct ShutdownSignal {
 }
 
 impl ShutdownSignal {
-    /// Installs the handlers. From now on, neither signal ends the process directly.
+    /// Installs the handlers. From now on, none of the signals ends the process directly.
     ///
     /// # Errors
     /// Returns an error if the system refuses the handlers or the thread.
@@ -38,7 +54,7 @@ impl ShutdownSignal {
     }
 
     fn listen() -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGXCPU])?;
         let handle = signals.handle();
         let (sender, receiver) = oneshot::channel();
         let (delivery_guard, delivered) = channel::<()>();

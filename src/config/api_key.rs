@@ -1,18 +1,20 @@
-//! Reads the API key from a file, from standard input or from the output of a program. Error messages never show any
-//! part of the API key.
+//! Reads the API key from a file or from standard input. (`key_command` reads it from a program.) Error messages never
+//! show any part of the API key.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use super::api_options::KeySource;
+use super::key_command::run_key_command;
+use crate::waiting_io::WaitingIo;
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
 
-/// The maximum number of bytes to read from a file, and the maximum size of a program's output.
-const MAX_KEY_BYTES: u64 = 4096;
+/// The maximum size of a file, and of a program's output, in bytes.
+pub(super) const MAX_KEY_BYTES: usize = 4096;
 /// The maximum width of the name of a file or a program in a message, in columns.
 const MAX_ORIGIN_COLUMNS: usize = 200;
 /// The advice to a user without an API key.
@@ -38,7 +40,7 @@ pub enum KeyError {
         #[source]
         error: io::Error,
     },
-    #[error("{origin} prints more than {MAX_KEY_BYTES} bytes, which is no key")]
+    #[error("{origin} holds more than {MAX_KEY_BYTES} bytes, which is no key")]
     TooLong { origin: String },
     #[error("{origin} failed ({status}), and so there is no key")]
     CommandFailed { origin: String, status: ExitStatus },
@@ -76,24 +78,52 @@ pub(super) fn read_key_file(path: &Path) -> ApiKeyLookup {
     let name = if is_stdin { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
     let mut warning = None;
     let mut read_text = || {
-        let mut key = String::new();
         if is_stdin {
-            io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut key)?;
-        } else {
-            let file = File::open(path)?;
-            // promise: open-key-file
-            warning = permission_warning(&file.metadata()?, &name);
-            file.take(MAX_KEY_BYTES).read_to_string(&mut key)?;
+            let stdin = File::from(rustix::stdio::stdin().try_clone_to_owned()?);
+            return read_key_text(&stdin);
         }
-        Ok(key)
+        let file = File::open(path)?;
+        // promise: open-key-file
+        warning = permission_warning(&file.metadata()?, &name);
+        read_key_text(&file)
     };
-    let text = read_text().map_err(|error: io::Error| KeyError::Unreadable { origin: name.clone(), error });
+    let text = match read_text() {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(KeyError::TooLong { origin: name.clone() }),
+        Err(error) => Err(KeyError::Unreadable { origin: name.clone(), error }),
+    };
     ApiKeyLookup { key: text.and_then(|key| parse_key(&key, &name)), warning }
+}
+
+/// Reads a file, or the first line that is not blank from a pipe or a terminal, whose other end may stay open. Returns
+/// `None` if there are more than [`MAX_KEY_BYTES`] bytes.
+fn read_key_text(file: &File) -> io::Result<Option<String>> {
+    let is_stream = !file.metadata()?.is_file();
+    let (mut reader, mut bytes, mut chunk) = (WaitingIo::new(file), Vec::new(), [0; 512]);
+    loop {
+        let count = reader.read(&mut chunk)?;
+        bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        if bytes.len() > MAX_KEY_BYTES {
+            return Ok(None);
+        }
+        let line = complete_line(&bytes).filter(|_| is_stream);
+        if count == 0 || line.is_some() {
+            let text = std::str::from_utf8(line.unwrap_or(&bytes))
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            return Ok(Some(text.to_owned()));
+        }
+    }
+}
+
+/// Returns the first line of `bytes` that is not blank, if its end is there.
+pub(super) fn complete_line(bytes: &[u8]) -> Option<&[u8]> {
+    let text = bytes.trim_ascii_start();
+    text.iter().position(|byte| *byte == b'\n').and_then(|end| text.get(..end))
 }
 
 /// Returns the name of a file or program for messages. Redacts the name, because a user may have written the API key
 /// instead of a name.
-fn sanitised_origin(name: &str) -> String {
+pub(super) fn sanitised_origin(name: &str) -> String {
     text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
@@ -104,41 +134,6 @@ fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
     (metadata.is_file() && mode & 0o077 != 0).then(|| {
         format!("the key file {name} is open to others (its mode is {mode:03o}): `chmod 600` closes it")
     })
-}
-
-/// Runs a program and returns the API key that the program prints. The program inherits standard error and the
-/// terminal, so that it can ask for a password. It does not inherit `BROWSERBASE_API_KEY`. Ctrl-C ends both the program
-/// and keepwatch, because keepwatch installs its signal handlers later.
-fn run_key_command(words: &[String]) -> Result<Secret, KeyError> {
-    let Some((program, arguments)) = words.split_first() else { return Err(KeyError::Missing) };
-    let origin = format!("api-key-command “{}”", sanitised_origin(program));
-    let not_run = |error: io::Error| KeyError::CommandNotRun { origin: origin.clone(), error };
-    let mut child = Command::new(program)
-        .args(arguments)
-        // promise: no-key-for-command
-        .env_remove("BROWSERBASE_API_KEY")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(not_run)?;
-    let mut printed = Vec::new();
-    let read = match child.stdout.take() {
-        Some(stdout) => stdout.take(MAX_KEY_BYTES + 1).read_to_end(&mut printed),
-        None => Ok(0),
-    };
-    let is_too_long = u64::try_from(printed.len()).is_ok_and(|length| length > MAX_KEY_BYTES);
-    if is_too_long || read.is_err() {
-        let _ = child.kill(); // the program might print forever
-    }
-    let status = child.wait().map_err(not_run)?;
-    read.map_err(not_run)?;
-    if is_too_long {
-        return Err(KeyError::TooLong { origin });
-    }
-    if !status.success() {
-        return Err(KeyError::CommandFailed { origin, status });
-    }
-    parse_key(&String::from_utf8_lossy(&printed), &origin)
 }
 
 /// Returns the API key in `text`, which was read from `origin`.
@@ -156,18 +151,6 @@ pub(super) fn parse_key(text: &str, origin: &str) -> Result<Secret, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn run_key_script(script: &str) -> Result<Secret, String> {
-        let words = ["sh", "-c", script].map(str::to_owned);
-        run_key_command(&words).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn key_command_uses_no_shell() {
-        assert_eq!(run_key_script("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
-        let words = ["echo", "$HOME;true"].map(str::to_owned);
-        assert_eq!(run_key_command(&words).unwrap().expose(), "$HOME;true");
-    }
 
     #[test]
     fn key_as_file_name_is_redacted() {
@@ -204,19 +187,24 @@ mod tests {
     }
 
     #[test]
-    fn failed_key_command_hides_output() {
-        for (script, expected) in [
-            ("echo cAnArY; exit 7", "exit status: 7"),
-            ("kill -9 $$", "signal: 9"),
-            ("true", "holds no key"),
-            ("echo cAnArY; echo login: me", "holds characters"),
-            ("yes cAnArY", "more than 4096 bytes"),
-            ("read line && echo cAnArY", "exit status"), // fails, because standard input is empty
-        ] {
-            let message = run_key_script(script).unwrap_err();
-            assert!(message.contains(expected) && !message.contains("cAnArY"), "{message}");
-        }
-        let missing = run_key_command(&["/no/such\u{1b}program".to_owned()]).unwrap_err().to_string();
-        assert!(missing.contains("“/no/such·program” can not be run"), "{missing}");
+    fn long_key_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let long = format!("bb_{}", "cAnArY".repeat(1000));
+        std::fs::write(&path, &long).unwrap();
+        let message = read_key_file(&path).key.unwrap_err().to_string();
+        assert!(message.ends_with("/key holds more than 4096 bytes, which is no key"), "{message}");
+        std::fs::write(&path, format!("{}bb_test_1", " ".repeat(4096 - 9))).unwrap();
+        assert_eq!(read_key_file(&path).key.unwrap().expose(), "bb_test_1", "4096 bytes are allowed");
+    }
+
+    #[test]
+    fn key_line_of_open_pipe_is_read() {
+        use std::os::fd::AsRawFd as _;
+        let (reader, mut writer) = io::pipe().unwrap();
+        io::Write::write_all(&mut writer, b"\n bb_test_1\nmore").unwrap();
+        let lookup = read_key_file(Path::new(&format!("/dev/fd/{}", reader.as_raw_fd())));
+        assert_eq!(lookup.key.unwrap().expose(), "bb_test_1");
+        drop(writer);
     }
 }

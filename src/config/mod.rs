@@ -16,6 +16,7 @@ mod error;
 mod file;
 pub mod file_schema;
 mod journal;
+mod key_command;
 mod list_status;
 mod log;
 mod resolve;

@@ -14,7 +14,8 @@ use std::{fmt, io, thread};
 use crossterm::Command as _;
 use crossterm::clipboard::CopyToClipboard;
 
-use super::subprocess::{self, Env, OnTimeout};
+use super::env::Env;
+use super::subprocess::{self, KillScope};
 use keepwatch_core::session::Secret;
 
 /// The timeout of each backend.
@@ -258,7 +259,8 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
                 let mut command = Command::new(program);
                 // promise: copy-by-stdin, mutant: command.args(args) -> command.args(args).arg(text.expose())
                 command.args(args);
-                match subprocess::run(command, &self.env, Some(text.clone()), self.timeout, OnTimeout::Kill) {
+                match subprocess::run(command, &self.env, Some(text.clone()), self.timeout, KillScope::Group)
+                {
                     Ok(Some(status)) => status.success(),
                     Ok(None) => return Err(BackendError::TimedOut),
                     Err(_) => false,
@@ -469,10 +471,7 @@ mod tests {
         assert!(!dir.path().join("argv").exists(), "xsel was tried on the display that hung");
         // Wait until the hanging helper is killed. On a busy machine it may have been killed before it wrote this file.
         let pid = fs::read_to_string(dir.path().join("pid")).ok().and_then(|pid| pid.trim().parse().ok());
-        let group = pid.and_then(rustix::process::Pid::from_raw);
-        while group.is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok()) {
-            thread::yield_now();
-        }
+        pid.and_then(rustix::process::Pid::from_raw).into_iter().for_each(subprocess::wait_until_ended);
     }
 
     #[test]

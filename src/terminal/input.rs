@@ -15,11 +15,14 @@ use rustix::termios::{isatty, tcgetwinsize};
 use signal_hook::consts::SIGWINCH;
 
 use super::key_decoder::{DecodedInput, KeyDecoder};
+use super::tty_writer::is_in_background;
 use super::{TermEvent, TermEventSender};
 
 /// The wait between the signal of a resize and the reading of the new size. While the user drags the edge of a window,
 /// hundreds of signals arrive per second. All signals of one wait become one event.
 const RESIZE_DEBOUNCE: Duration = Duration::from_millis(20);
+/// The wait between two checks if this job is still in the background.
+const BACKGROUND_INTERVAL: Duration = Duration::from_millis(20);
 /// The maximum length of the text of a paste, in characters. The rest is dropped: neither a filter nor a pasted line of
 /// a log needs more.
 const MAX_PASTE_CHARS: usize = 4096;
@@ -74,6 +77,11 @@ impl InputReader {
         if is_resized {
             self.report_size()?;
         }
+        if is_tty_readable && is_in_background(&self.tty) {
+            // The input is the shell's. The signals thread is about to stop this job.
+            wait_briefly(BACKGROUND_INTERVAL);
+            return Some(());
+        }
         if is_tty_readable { self.read_tty() } else { Some(()) }
     }
 
@@ -102,7 +110,7 @@ impl InputReader {
 
     /// Waits for [`RESIZE_DEBOUNCE`], then reports the terminal's size. Returns `None` if the thread must end.
     fn report_size(&mut self) -> Option<()> {
-        debounce_resize();
+        wait_briefly(RESIZE_DEBOUNCE);
         let mut drained = [0; 256];
         while self.resize_signals.read(&mut drained).is_ok_and(|count| count > 0) {}
         let size = tcgetwinsize(self.tty.as_fd()).ok()?;
@@ -123,10 +131,10 @@ fn to_event(input: DecodedInput) -> TermEvent {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is how long a person drags a window, not how long a condition takes"
+    reason = "a person drags a window, or a shell switches jobs: nothing reports the end of either"
 )]
-fn debounce_resize() {
-    thread::sleep(RESIZE_DEBOUNCE);
+fn wait_briefly(duration: Duration) {
+    thread::sleep(duration);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //!       │ TermEvent        │                         │ keystrokes, pastes, resizes
 //!       └────────────── one channel ◄─────────── input thread
 //!                          ▲
-//!                          ├── signals thread        TERM, INT, QUIT; Ctrl-Z and fg; HUP ends the process
+//!                          ├── signals thread        TERM, INT, QUIT, XCPU; Ctrl-Z and fg; HUP ends the process
 //!                          └── clipboard, browser    results
 //! ```
 //!
@@ -21,6 +21,7 @@
 
 mod browser;
 mod clipboard;
+mod env;
 mod input;
 mod key_decoder;
 mod panics;
@@ -32,12 +33,12 @@ mod tty_writer;
 use crossterm::event::KeyEvent;
 use tokio::sync::mpsc;
 
-pub use browser::{can_open_browser, open_in_browser};
+pub use browser::{Browser, BrowserError, can_open_browser};
 pub use clipboard::{Clipboard, ClipboardBackend, CopyError, CopyResult, clipboard_backends};
+pub use env::Env;
 #[cfg(test)]
 pub(crate) use screen::ByteCountingTerminal;
 pub use screen::{Screen, ScreenSender, unsupported_reason};
-pub use subprocess::Env;
 
 /// An event from one of the terminal's threads.
 #[derive(Debug)]
@@ -61,8 +62,8 @@ pub enum TermEvent {
     Signal(i32),
     /// The result of a copy.
     CopyFinished(CopyResult),
-    /// The result of opening the browser, with an error message if that failed.
-    BrowserOpened(Result<(), String>),
+    /// The result of opening a page in the browser.
+    BrowserOpened(Result<(), BrowserError>),
 }
 
 /// The sender for events. Each thread has a clone.

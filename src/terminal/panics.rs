@@ -8,6 +8,7 @@ use std::{panic, thread};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::signals::exit_now;
+use super::subprocess;
 use super::tty_writer::Tty;
 use crate::log;
 
@@ -21,6 +22,7 @@ pub(super) fn make_panics_fatal(tty: Arc<Tty>) {
             thread::park(); // the thread of the first panic exits
         }
         tty.close();
+        subprocess::kill_children();
         if accepts_output(&rustix::stdio::stderr()) {
             report(info);
         } else {

@@ -14,7 +14,8 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 
-use super::subprocess::Env;
+use super::env::Env;
+use super::subprocess;
 use super::tty_writer::{self, Tty};
 use super::{TermEventSender, input, signals};
 
@@ -141,6 +142,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // promise: close-on-drop
         self.tty.close();
+        subprocess::kill_children();
     }
 }
 

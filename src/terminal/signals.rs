@@ -3,12 +3,18 @@
 //!
 //! | cause                    | reaction                                                           | status  |
 //! |--------------------------|--------------------------------------------------------------------|---------|
-//! | TERM, INT, QUIT          | notifies the event loop; at a second signal or after 500 ms, exits | 128 + n |
+//! | TERM, INT, QUIT, XCPU    | notifies the event loop; at a second signal or after 500 ms, exits | 128 + n |
 //! |                          | without waiting for the event loop                                 |         |
 //! | HUP                      | restores the terminal, if it still exists, and exits               | 129     |
 //! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
 //! | a panic, in any thread   | restores the terminal, reports the panic, exits (see `panics`)     | 101     |
 //! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; CONT reopens the terminal |         |
+//! | another job has the      | stops the job until `fg`; any of the signals above ends it first   | 128 + n |
+//! | terminal                 |                                                                    |         |
+//!
+//! A job in the background never changes the terminal's mode and never reads. The kernel would stop it with SIGTTOU or
+//! SIGTTIN, and repeat that system call, and so the stop, after each SIGCONT: `kill %1` sends SIGTERM and SIGCONT, but no
+//! thread would run for long enough to end the program. So the job stops itself, which is not repeated.
 //!
 //! Only the report of a panic is printed, and only if standard error accepts it. Printing to a terminal that hung up
 //! panics, a panic inside a panic aborts, and an abort leaves a core file.
@@ -19,15 +25,18 @@ use std::{io, thread};
 
 use rustix::event::PollFlags;
 use rustix::process::{Signal, getpgrp, getpid, getsid, kill_current_process_group, kill_process};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGXCPU};
 use signal_hook::iterator::Signals;
 
 use super::tty_writer::Tty;
-use super::{TermEvent, panics};
+use super::{TermEvent, panics, subprocess};
 use crate::log;
 
 /// The time that the event loop has to exit after a signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+/// The number of checks, and the time between two, in which a shell makes a job that it continues the foreground job.
+const FOREGROUND_CHECKS: usize = 10;
+const FOREGROUND_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Exits with `status` at once, without destructors, exit handlers or output.
 pub(super) fn exit_now(status: i32) -> ! {
@@ -37,16 +46,23 @@ pub(super) fn exit_now(status: i32) -> ! {
 /// Exits with status 129, because the terminal hung up.
 pub(super) fn exit_on_hangup() -> ! {
     tracing::info!("the terminal is gone: ends with 129");
+    subprocess::kill_children();
     log::flush_before_exit();
     exit_now(128 + SIGHUP)
 }
 
-/// Installs the panic hook, and starts the signals thread and the watchdog.
+/// Installs the panic hook, waits until the terminal belongs to this job, and starts the signals thread and the watchdog.
+///
+/// # Errors
+/// The terminal belongs to another job, and there is no shell that could bring this one to the foreground.
 pub(super) fn install_handlers(tty: &Arc<Tty>) -> io::Result<()> {
     // promise: panic-hook
     panics::make_panics_fatal(Arc::clone(tty));
     // promise: exit-signals, mutant: SIGTERM, SIGINT, SIGQUIT, SIGTSTP -> SIGTSTP
-    let signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
+    // promise: cpu-limit, mutant: SIGXCPU, SIGTERM -> SIGTERM
+    let mut signals = Signals::new([SIGHUP, SIGXCPU, SIGTERM, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
+    // promise: background-start
+    wait_for_foreground(&mut signals, tty)?;
     let (signals_tty, watchdog_tty) = (Arc::clone(tty), Arc::clone(tty));
     thread::Builder::new().name("signals".into()).spawn(move || handle_signals(signals, &signals_tty))?;
     // promise: watchdog
@@ -65,41 +81,80 @@ fn has_shell() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
+/// Waits until the terminal belongs to this job, and stops the job until then. Exits if a signal asks for that.
+fn wait_for_foreground(signals: &mut Signals, tty: &Tty) -> io::Result<()> {
+    let mut is_first_round = true;
+    loop {
+        let mut is_continued = false;
+        for _ in 0..FOREGROUND_CHECKS {
+            for signal in signals.pending() {
+                match signal {
+                    SIGCONT => is_continued = true,
+                    SIGTSTP => {} // the job stops in any case
+                    _ => exit_by_signal(signal, tty),
+                }
+            }
+            if !tty.in_background() {
+                return Ok(());
+            }
+            sleep(FOREGROUND_CHECK_INTERVAL);
+        }
+        // The system does not stop a job that no shell could continue.
+        if !is_first_round && !is_continued {
+            return Err(io::Error::other(
+                "it belongs to another job, and no shell can bring this one to the foreground",
+            ));
+        }
+        is_first_round = false;
+        stop_job_in_background();
+    }
+}
+
 fn handle_signals(mut signals: Signals, tty: &Arc<Tty>) {
     let mut is_ending = false;
     loop {
-        let batch: Vec<i32> = signals.wait().collect();
-        // `kill %1` on a stopped job sends TERM and CONT together. So this thread handles TERM first, and then ignores
-        // CONT, which would open the terminal again.
-        for &signal in batch.iter().filter(|signal| !matches!(**signal, SIGTSTP | SIGCONT)) {
-            tracing::info!("signal {signal} asks for the end");
-            if signal == SIGHUP {
-                tty.close(); // the terminal still exists after `kill -HUP`
-                exit_on_hangup();
-            }
-            if std::mem::replace(&mut is_ending, true) {
-                exit_by_signal(signal, tty);
-            }
-            tty.send_event(TermEvent::Signal(signal));
-            let deadline_tty = Arc::clone(tty);
-            let _ = thread::Builder::new().name("deadline".into()).spawn(move || {
-                sleep(SHUTDOWN_TIMEOUT);
-                exit_by_signal(signal, &deadline_tty);
-            });
-        }
-        if !is_ending && batch.contains(&SIGCONT) {
-            reacquire_tty(tty);
-        } else if !is_ending && batch.contains(&SIGTSTP) && has_shell() {
-            // promise: close-before-stop
-            tty.close();
-            stop_job();
+        let mut batch: Vec<i32> = signals.wait().collect();
+        while !batch.is_empty() {
+            batch = handle_batch(&batch, &mut is_ending, &mut signals, tty);
         }
     }
+}
+
+/// Handles signals that came together. Returns those that came meanwhile.
+fn handle_batch(batch: &[i32], is_ending: &mut bool, signals: &mut Signals, tty: &Arc<Tty>) -> Vec<i32> {
+    // `kill %1` on a stopped job sends TERM and CONT together. So this thread handles TERM first, and then ignores CONT,
+    // which would open the terminal again.
+    for &signal in batch.iter().filter(|signal| !matches!(**signal, SIGTSTP | SIGCONT)) {
+        tracing::info!("signal {signal} asks for the end");
+        if signal == SIGHUP {
+            tty.close(); // the terminal still exists after `kill -HUP`
+            exit_on_hangup();
+        }
+        if std::mem::replace(is_ending, true) {
+            exit_by_signal(signal, tty);
+        }
+        tty.send_event(TermEvent::Signal(signal));
+        let deadline_tty = Arc::clone(tty);
+        let _ = thread::Builder::new().name("deadline".into()).spawn(move || {
+            sleep(SHUTDOWN_TIMEOUT);
+            exit_by_signal(signal, &deadline_tty);
+        });
+    }
+    if !*is_ending && batch.contains(&SIGCONT) {
+        return reacquire_tty(signals, tty);
+    }
+    if !*is_ending && batch.contains(&SIGTSTP) && has_shell() {
+        // promise: close-before-stop
+        tty.close();
+        stop_job();
+    }
+    Vec::new()
 }
 
 /// Restores the terminal and exits, although the event loop has not ended.
 fn exit_by_signal(signal: i32, tty: &Tty) -> ! {
     tty.close();
+    subprocess::kill_children();
     tracing::warn!("ends without the loop, by signal {signal}");
     log::flush_before_exit();
     exit_now(128_i32.saturating_add(signal))
@@ -112,21 +167,33 @@ fn stop_job() {
     // This thread may continue for a moment before it stops. So the program resumes when SIGCONT arrives, not here.
 }
 
-/// Opens the terminal again after a stop, or stops again in the background.
-fn reacquire_tty(tty: &Tty) {
-    if tty.in_background() {
-        // `bg` continued the program. The terminal still belongs to the shell. `stop_job` could stop a job that `fg` has
-        // continued since the line above; the kernel checks again and stops the job in one step.
-        return tty.stop_if_in_background();
-    }
-    // The shell may not have made this job the foreground job yet, so try for 200 ms.
-    for _ in 0..10 {
-        if tty.open().is_ok() {
-            return tty.send_event(TermEvent::Resumed);
+/// Stops the process group as the kernel stops a job in the background that wants the terminal. Does nothing if no shell
+/// could continue it.
+fn stop_job_in_background() {
+    let _ = kill_current_process_group(Signal::TTOU);
+}
+
+/// Opens the terminal again after a stop, or stops again in the background. Returns the signals that came meanwhile: a
+/// signal that ends the program must not wait until the next `fg`.
+fn reacquire_tty(signals: &mut Signals, tty: &Tty) -> Vec<i32> {
+    // The shell may not have made this job the foreground job yet.
+    for _ in 0..FOREGROUND_CHECKS {
+        if !tty.in_background() && tty.open().is_ok() {
+            tty.send_event(TermEvent::Resumed);
+            return Vec::new();
         }
-        sleep(Duration::from_millis(20));
+        sleep(FOREGROUND_CHECK_INTERVAL);
+        let batch: Vec<i32> = signals.pending().collect();
+        if !batch.is_empty() {
+            return batch;
+        }
     }
-    exit_on_hangup();
+    if !tty.in_background() {
+        exit_on_hangup();
+    }
+    // `bg` continued the program, and the terminal still belongs to the shell.
+    stop_job_in_background();
+    Vec::new()
 }
 
 #[expect(

@@ -1,95 +1,168 @@
-//! Runs child processes with a timeout, and sets their environment.
+//! Runs child processes with a timeout.
+//!
+//! ```text
+//!   run ──► registered ──┬─ exits ───────────────► reaped; if a helper failed, the rest of its group is killed
+//!                        ├─ timeout ─────────────► killed
+//!                        └─ keepwatch ends ──────► killed (`kill_children`)
+//! ```
+//!
+//! A child that exits successfully may leave a process behind, as `wl-copy` and `xclip` do to keep the clipboard.
 //!
 //! keepwatch puts no secret of its own into the arguments or the environment of a child, because `ps` shows both. Each
 //! child has its own process group, so that Ctrl-Z does not stop a clipboard helper.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
+use super::env::Env;
 use keepwatch_core::session::Secret;
 
-/// The environment variables, read once at startup. They describe the desktop, and children inherit them. They do not
-/// contain the API key.
-#[derive(Clone, Default)]
-pub struct Env {
-    vars: BTreeMap<OsString, OsString>,
-    is_macos: bool,
+/// The processes that are killed with a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KillScope {
+    /// The child and its process group.
+    Group,
+    /// The child alone. The processes that it started go on: the launcher of a browser may have started the browser.
+    Child,
 }
 
-impl Env {
-    /// Creates an environment from variables such as `std::env::vars_os()`, without those named `BROWSERBASE_*`.
-    pub fn new<N: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (N, V)>) -> Self {
-        let vars = vars.into_iter().map(|(name, value)| (name.into(), value.into()));
-        // promise: clean-environment, mutant: !is_browserbase_variable(name) -> true
-        let vars = vars.filter(|(name, _)| !is_browserbase_variable(name)).collect();
-        Self { vars, is_macos: cfg!(target_os = "macos") }
+/// The running children of this process.
+static CHILDREN: Children = Children::new();
+
+/// Kills all running children, and lets no new one start. The program is about to end.
+pub(super) fn kill_children() {
+    CHILDREN.kill_all();
+}
+
+/// Runs `command` with `input` on its standard input, and discards its output. Kills the child after `timeout`. Returns
+/// the exit status, or `None` after the timeout.
+pub(super) fn run(
+    command: Command,
+    env: &Env,
+    input: Option<Secret>,
+    timeout: Duration,
+    scope: KillScope,
+) -> io::Result<Option<ExitStatus>> {
+    CHILDREN.run(command, env, input, timeout, scope)
+}
+
+/// A set of running children.
+#[derive(Debug)]
+struct Children(Mutex<RunningChildren>);
+
+#[derive(Debug)]
+struct RunningChildren {
+    /// The children that are not yet reaped. So no other process can have their ids.
+    running: Vec<(Pid, KillScope)>,
+    /// True once the program is about to end.
+    is_closed: bool,
+}
+
+impl Children {
+    const fn new() -> Self {
+        Self(Mutex::new(RunningChildren { running: Vec::new(), is_closed: false }))
     }
 
-    /// Returns the variable `name`, or `None` if it is unset or empty.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.vars.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    fn lock(&self) -> MutexGuard<'_, RunningChildren> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True if the variable `name` is set and not empty.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// True if the user is logged in over SSH.
-    #[must_use]
-    pub fn is_remote(&self) -> bool {
-        ["SSH_TTY", "SSH_CONNECTION", "SSH_CLIENT"].iter().any(|name| self.has(name))
-    }
-
-    /// True on the Windows Subsystem for Linux.
-    #[must_use]
-    pub fn is_wsl(&self) -> bool {
-        self.has("WSL_DISTRO_NAME") || self.has("WSL_INTEROP")
-    }
-
-    /// True on macOS.
-    #[must_use]
-    pub fn is_macos(&self) -> bool {
-        self.is_macos
-    }
-
-    /// True if the variables describe a desktop, which has a clipboard and a browser.
-    #[must_use]
-    pub fn has_display(&self) -> bool {
-        self.is_macos || self.is_wsl() || self.has("WAYLAND_DISPLAY") || self.has("DISPLAY")
-    }
-
-    /// Sets the environment of `command`. Variables that `command` already sets or removes take precedence.
-    fn apply_to(&self, command: &mut Command) {
-        let overrides: Vec<(OsString, Option<OsString>)> =
-            command.get_envs().map(|(name, value)| (name.into(), value.map(OsStr::to_owned))).collect();
-        command.env_clear().envs(&self.vars);
-        for (name, value) in overrides {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
+    fn run(
+        &'static self,
+        mut command: Command,
+        env: &Env,
+        input: Option<Secret>,
+        timeout: Duration,
+        scope: KillScope,
+    ) -> io::Result<Option<ExitStatus>> {
+        env.apply_to(&mut command);
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let mut child = self.spawn(&mut command, scope)?;
+        let pid = Pid::from_child(&child);
+        let (sender, exit_status) = mpsc::sync_channel(1);
+        let waiter = thread::Builder::new().name("child".into()).spawn(move || {
+            if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+                // Ignore an error: a child may succeed without reading its input. Only its exit status counts.
+                let _ = stdin.write_all(input.expose().as_bytes());
+            }
+            let _ = sender.send(self.wait(&mut child, scope));
+        });
+        if let Err(error) = waiter {
+            self.kill(pid);
+            return Err(error);
+        }
+        match exit_status.recv_timeout(timeout) {
+            Ok(status) => status.map(Some),
+            Err(_) => {
+                // promise: child-timeout
+                self.kill(pid);
+                Ok(None)
+            }
         }
     }
+
+    /// Starts a child, unless the program is about to end.
+    fn spawn(&self, command: &mut Command, scope: KillScope) -> io::Result<Child> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(io::Error::other("keepwatch is about to end"));
+        }
+        let child = command.spawn()?;
+        state.running.push((Pid::from_child(&child), scope));
+        Ok(child)
+    }
+
+    /// Waits until `child` exits, and reaps it. If it failed, also kills the rest of its group, unless `scope` forbids
+    /// that.
+    fn wait(&self, child: &mut Child, scope: KillScope) -> io::Result<ExitStatus> {
+        let pid = Pid::from_child(child);
+        // Until the child is reaped, no other process can have its id or its group's.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let exited = loop {
+            match waitid(WaitId::Pid(pid), options) {
+                Err(Errno::INTR) => {}
+                exited => break exited,
+            }
+        };
+        let has_succeeded =
+            exited.is_ok_and(|status| status.is_some_and(|status| status.exit_status() == Some(0)));
+        let mut state = self.lock();
+        if scope == KillScope::Group && !has_succeeded {
+            // promise: failed-helper
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        state.running.retain(|(other, _)| *other != pid);
+        child.wait()
+    }
+
+    /// Kills a child, if it still runs.
+    fn kill(&self, pid: Pid) {
+        let state = self.lock();
+        state.running.iter().filter(|(other, _)| *other == pid).for_each(kill_child);
+    }
+
+    /// Kills all children, and lets no new one start.
+    fn kill_all(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        // promise: children-end
+        state.running.iter().for_each(kill_child);
+    }
 }
 
-#[cfg(test)]
-impl Env {
-    /// Returns the same environment, as if on macOS.
-    pub(super) fn on_macos(self) -> Self {
-        Self { is_macos: true, ..self }
-    }
+fn kill_child((pid, scope): &(Pid, KillScope)) {
+    let _ = match scope {
+        KillScope::Group => kill_process_group(*pid, Signal::KILL),
+        KillScope::Child => kill_process(*pid, Signal::KILL),
+    };
 }
 
 /// Creates a program `name` in `dir` that runs `script`. In `script`, `$d` is `dir`. A separate process writes the
@@ -105,56 +178,17 @@ pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &s
     assert!(child.wait().unwrap().success());
 }
 
-/// Shows only the number of variables, because values can be secrets of other programs.
-impl fmt::Debug for Env {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Env({} variables)", self.vars.len())
-    }
-}
-
-fn is_browserbase_variable(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b"BROWSERBASE_")
-}
-
-/// The action for a child that still runs after its timeout.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnTimeout {
-    /// Kill the child and its process group.
-    Kill,
-    /// Let the child run.
-    KeepRunning,
-}
-
-/// Runs `command` with `input` on its standard input, and discards its output. Returns the exit status, or `None` if
-/// the child still runs after `timeout`.
-pub(super) fn run(
-    mut command: Command,
-    env: &Env,
-    input: Option<Secret>,
-    timeout: Duration,
-    on_timeout: OnTimeout,
-) -> io::Result<Option<ExitStatus>> {
-    env.apply_to(&mut command);
-    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-    let mut child =
-        command.stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
-    let group = Pid::from_child(&child);
-    let (sender, exit_status) = mpsc::sync_channel(1);
-    thread::Builder::new().name("child".into()).spawn(move || {
-        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // Ignore an error: a child may succeed without reading its input. Only its exit status counts.
-            let _ = stdin.write_all(input.expose().as_bytes());
-        }
-        let _ = sender.send(child.wait());
-    })?;
-    match exit_status.recv_timeout(timeout) {
-        Ok(status) => status.map(Some),
-        Err(_) => {
-            if on_timeout == OnTimeout::Kill {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            Ok(None)
-        }
+/// Waits until a process has ended. Panics after a minute.
+#[cfg(test)]
+pub(super) fn wait_until_ended(pid: Pid) {
+    let clock = keepwatch_core::clock::Clock::system();
+    let deadline = clock.now().mono + Duration::from_secs(60);
+    // The new parent of an orphan may not have reaped it yet.
+    let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let is_zombie = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "));
+    while rustix::process::test_kill_process(pid).is_ok() && !is_zombie() {
+        assert!(clock.now().mono < deadline, "process {pid:?} still runs");
+        thread::yield_now();
     }
 }
 
@@ -162,15 +196,63 @@ pub(super) fn run(
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Returns the id that a script has written to `file`, and waits until the script has done so.
+    fn read_pid(file: &std::path::Path) -> Pid {
+        loop {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            if let Some(pid) = text.strip_suffix('\n').and_then(|pid| Pid::from_raw(pid.parse().unwrap())) {
+                return pid;
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn shell(script: &str, dir: &std::path::Path) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).current_dir(dir);
+        command
+    }
+
+    fn own_children() -> &'static Children {
+        Box::leak(Box::new(Children::new()))
+    }
+
     #[test]
-    fn children_do_not_inherit_api_key() {
-        let env =
-            Env::new([("BROWSERBASE_API_KEY", "bb_canary"), ("BROWSERBASE_X", "bb_canary"), ("HOME", "/h")]);
-        let mut command = Command::new("true");
-        env.apply_to(command.env("OWN", "1"));
-        let vars: Vec<_> = command.get_envs().collect();
-        let expected = [("HOME", "/h"), ("OWN", "1")];
-        assert_eq!(vars, expected.map(|(name, value)| (OsStr::new(name), Some(OsStr::new(value)))));
-        assert_eq!(format!("{env:?}"), "Env(1 variables)");
+    fn children_end_with_the_program() {
+        let children = own_children();
+        let dir = tempfile::tempdir().unwrap();
+        let command = shell("echo $$ > pid; while :; do :; done", dir.path());
+        let env = Env::new([("PATH", "/usr/bin:/bin")]);
+        let started = thread::spawn({
+            let env = env.clone();
+            move || children.run(command, &env, None, PATIENCE, KillScope::Group)
+        });
+        let pid = read_pid(&dir.path().join("pid"));
+        children.kill_all();
+        assert!(!started.join().unwrap().unwrap().unwrap().success());
+        wait_until_ended(pid);
+        let late = children.run(shell("true", dir.path()), &env, None, PATIENCE, KillScope::Group);
+        assert!(late.is_err(), "a child started after the end");
+    }
+
+    #[test]
+    fn failed_helper_leaves_no_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let env = Env::new([("PATH", "/usr/bin:/bin")]);
+        for (code, is_left) in [(1, false), (0, true)] {
+            let script = format!("sleep 600 & echo $! > pid{code}; exit {code}");
+            let run = own_children()
+                .run(shell(&script, dir.path()), &env, None, PATIENCE, KillScope::Group)
+                .unwrap();
+            assert_eq!(run.unwrap().code(), Some(code));
+            let pid = read_pid(&dir.path().join(format!("pid{code}")));
+            if is_left {
+                // A helper that detaches keeps the clipboard.
+                kill_process(pid, Signal::KILL).unwrap();
+            }
+            wait_until_ended(pid);
+        }
     }
 }

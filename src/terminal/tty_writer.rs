@@ -14,7 +14,7 @@
 //!
 //! If a write fails, the terminal hung up, and the process exits silently.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
@@ -31,7 +31,7 @@ use ratatui::layout::Size;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{QueueSelector, tcdrain, tcflush, tcgetpgrp, tcgetsid, tcgetwinsize, ttyname};
+use rustix::termios::{QueueSelector, tcflush, tcgetpgrp, tcgetsid, tcgetwinsize, ttyname};
 
 use super::{TermEvent, TermEventSender, send_nonblocking, signals};
 
@@ -222,13 +222,7 @@ impl Tty {
 
     /// True if another job is in the foreground of the terminal.
     pub(super) fn in_background(&self) -> bool {
-        tcgetpgrp(&self.fd).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
-    }
-
-    /// Stops the process group with SIGTTOU if it is in the background; otherwise does nothing. The kernel does so for any
-    /// process in the background that drains the terminal's output.
-    pub(super) fn stop_if_in_background(&self) {
-        let _ = tcdrain(&self.fd);
+        is_in_background(&self.fd)
     }
 
     /// Waits for `events`, a hangup or an error. Returns false if `timeout` passes first.
@@ -275,6 +269,11 @@ impl Tty {
             }
         }
     }
+}
+
+/// True if another job is in the foreground of `terminal`.
+pub(super) fn is_in_background(terminal: &impl AsFd) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
 }
 
 /// Returns 80×24 if the size is unknown. Limits other sizes to 1024×512, so that the cells do not exhaust memory.

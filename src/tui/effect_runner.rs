@@ -18,7 +18,7 @@ use super::persistence::Persistence;
 use super::profiles::ProfileId;
 use crate::exit_code::ExitCode;
 use crate::poll::Poller;
-use crate::terminal::{self, Clipboard, Env, Screen, TermEvent, TermEventSender};
+use crate::terminal::{self, Browser, Clipboard, Env, Screen, TermEvent, TermEventSender};
 use keepwatch_core::clock::Moment;
 
 /// Performs the effects that an event loop passes to it.
@@ -27,8 +27,7 @@ pub(super) struct EffectRunner {
     /// A profile without an API key has no poller; a replay has none at all.
     pollers: BTreeMap<ProfileId, Poller>,
     clipboard: Clipboard,
-    env: Env,
-    event_sender: TermEventSender,
+    browser: Browser,
     /// `None` in a replay.
     persistence: Option<Persistence>,
     /// The exit code, once the program must end.
@@ -48,7 +47,8 @@ impl EffectRunner {
             move |outcome| terminal::send_nonblocking(&copy_sender, TermEvent::CopyFinished(outcome)),
         )?;
         let (pollers, persistence, exit) = (BTreeMap::new(), None, None);
-        Ok(Self { screen, pollers, clipboard, env, event_sender, persistence, exit })
+        let browser = Browser::new(env, event_sender);
+        Ok(Self { screen, pollers, clipboard, browser, persistence, exit })
     }
 
     /// Adds the pollers.
@@ -85,7 +85,7 @@ impl EffectRunner {
             }
             Effect::Play(_) | Effect::Step { .. } => {} // the replay's loop performs these
             Effect::Copy(copyable, text) => self.clipboard.copy(copyable.name().to_owned(), text),
-            Effect::OpenInBrowser(url) => terminal::open_in_browser(&url, &self.env, &self.event_sender),
+            Effect::OpenInBrowser(url) => self.browser.open(&url),
             Effect::RingBell => self.screen.ring(),
             Effect::SetTitle(title) => self.screen.set_title(&title),
             Effect::Repaint => self.screen.repaint(),

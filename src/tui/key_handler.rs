@@ -42,6 +42,9 @@ impl Model {
                 _ => {}
             }
         }
+        if self.ignores_keys_until.is_some_and(|until| now.boot < until) {
+            return Vec::new();
+        }
         // A text that the user types keeps the letters of every alphabet.
         let accepts_text = matches!(
             self.focus,
@@ -76,6 +79,10 @@ impl Model {
             return effects;
         }
         if pane == Pane::Events && !self.prepare_events_action(action, now) {
+            return Vec::new();
+        }
+        if let Some(reason) = self.hidden_target(action, pane) {
+            self.notify(now, NoticeLevel::Info, reason.into());
             return Vec::new();
         }
         if self.replay.is_some() && Self::needs_api(action) {
@@ -213,6 +220,35 @@ impl Model {
             Action::Open => {} // no session is selected
         }
         Vec::new()
+    }
+
+    /// Returns a notice if the part of the screen that the action changes is not visible.
+    fn hidden_target(&self, action: Action, pane: Pane) -> Option<&'static str> {
+        let is_table_hidden = !self.viewport().shows_table();
+        match action {
+            // These act on no part of the screen, or open what the smallest screen shows, too.
+            Action::Quit
+            | Action::Suspend
+            | Action::Repaint
+            | Action::Pause
+            | Action::Refresh
+            | Action::PreviousEvent
+            | Action::NextEvent
+            | Action::Failures
+            | Action::Help => None,
+            _ if self.viewport().is_counts_only() => Some("the screen is too small for that"),
+            Action::Acknowledge if pane == Pane::Events => None, // the page shows all flags as events
+            Action::Sort
+            | Action::Reverse
+            | Action::ToggleAlertsOnly
+            | Action::Acknowledge
+            | Action::Unmute
+                if is_table_hidden =>
+            {
+                Some("that is for the table: Esc leads there")
+            }
+            _ => None,
+        }
     }
 
     /// Prepares an action on the events page: for an action on one session, selects the session of the selected event.

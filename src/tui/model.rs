@@ -69,6 +69,9 @@ pub struct Model {
     viewport: Viewport,
     /// The window title.
     pub(super) title: WindowTitle,
+    /// The time, since boot, until which keystrokes are ignored: a popup has just closed by itself, and the user may have
+    /// meant to close it.
+    pub(super) ignores_keys_until: Option<Duration>,
     /// True once a notice has reported that a server's clock differs from ours.
     pub(super) has_notified_skew: bool,
 }
@@ -105,6 +108,7 @@ impl Model {
             size,
             viewport: Viewport::default(),
             title: WindowTitle::default(),
+            ignores_keys_until: None,
             has_notified_skew: false,
         }
     }

@@ -178,7 +178,10 @@ impl Model {
                 return Some(effects);
             }
             Action::Refresh | Action::Recent => return Some(self.request_recent()),
-            Action::CopyConnect
+            // promise: recent-page
+            Action::Release => self.notify_not_watched(now),
+            Action::Acknowledge
+            | Action::CopyConnect
             | Action::CopyMenu
             | Action::Reveal
             | Action::Dashboard
@@ -187,15 +190,14 @@ impl Model {
             | Action::Reverse
             | Action::ToggleAlertsOnly
             | Action::Mute
-            | Action::Unmute => {
-                self.notify(
-                    now,
-                    NoticeLevel::Info,
-                    "that is for what is watched: Enter watches this one".into(),
-                );
-            }
+            | Action::Unmute => self.notify_not_watched(now),
             _ => return None,
         }
         Some(Vec::new())
+    }
+
+    /// Shows the notice of an action that needs a watched session: it must not act on the table, which is hidden.
+    fn notify_not_watched(&mut self, now: Moment) {
+        self.notify(now, NoticeLevel::Info, "that is for what is watched: Enter watches this one".into());
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn translate(event: TermEvent) -> TranslatedEvent {
             let result = copied.result.map(|route| route.to_string()).map_err(|error| error.to_string());
             Message::Copied(label, result)
         }
-        TermEvent::BrowserOpened(Err(reason)) => Message::BrowserFailed(reason),
+        TermEvent::BrowserOpened(Err(reason)) => Message::BrowserFailed(reason.to_string()),
         TermEvent::BrowserOpened(Ok(())) | TermEvent::WriterReady => return TranslatedEvent::Wake,
     };
     TranslatedEvent::Message(message)

@@ -19,6 +19,8 @@ use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
 
 /// The difference between our clock and the server's, in seconds, above which the user sees a notice.
 const SKEW_NOTICE_SECS: i64 = 30;
+/// The time after a popup has closed by itself in which a keystroke still counts as meant for the popup.
+const CLOSED_POPUP_GRACE: Duration = Duration::from_millis(500);
 
 impl Model {
     /// Prepares the model for the first frame, before any report. Returns the first effects.
@@ -76,7 +78,7 @@ impl Model {
                 Vec::new()
             }
             Message::BrowserFailed(reason) => {
-                self.notify(now, NoticeLevel::Error, format!("no browser could be opened: {reason}"));
+                self.notify(now, NoticeLevel::Error, reason);
                 Vec::new()
             }
             Message::Persistence(event) => self.on_persistence_event(event, now),
@@ -114,6 +116,8 @@ impl Model {
             && *expires_at <= now.boot
         {
             self.focus = Focus::Pane(*back);
+            let grace = CLOSED_POPUP_GRACE.saturating_mul(self.settings.clock_speed);
+            self.ignores_keys_until = Some(now.boot.saturating_add(grace));
         }
         let mut effects = Vec::new();
         for profile in self.profiles.ids() {

@@ -156,8 +156,22 @@ impl Model {
         }
     }
 
-    /// Copies or shows `url`. Shows a notice instead if the response has no such URL, if the URL is unsafe, or if the
-    /// user is typing while the URL must be shown.
+    /// Returns the reason, as a clause, why no popup can open now, or `None` if one can. A popup that replaced an input
+    /// line or a dialog would take the focus, and the letters that the user types next would act as commands.
+    fn blocked_reveal_reason(&self) -> Option<&'static str> {
+        match self.focus {
+            Focus::Pane(_) => None,
+            Focus::Filter { .. } | Focus::AddSession { .. } | Focus::ConfirmRelease { .. } => {
+                Some("you typed")
+            }
+            Focus::CopyMenu { .. } | Focus::Reveal { .. } | Focus::Help { .. } | Focus::Failures { .. } => {
+                Some("another window was open")
+            }
+        }
+    }
+
+    /// Copies or shows `url`. Shows a notice instead if the response has no such URL, if the URL is unsafe, or if
+    /// something else is open while the URL must be shown.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
         let name = request.copyable.name();
         let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());
@@ -177,9 +191,9 @@ impl Model {
         if !request.must_reveal {
             return Some(Effect::Copy(request.copyable, url));
         }
-        if matches!(self.focus, Focus::Filter { .. } | Focus::AddSession { .. }) {
-            // A popup would take the focus, and the letters that the user types next would act as commands.
-            self.notify(now, NoticeLevel::Info, format!("the {name} came while you typed; Y shows it"));
+        // promise: open-dialog
+        if let Some(reason) = self.blocked_reveal_reason() {
+            self.notify(now, NoticeLevel::Info, format!("the {name} came while {reason}; Y shows it"));
             return None;
         }
         let expires_at = now.boot.saturating_add(REVEAL_DURATION.saturating_mul(self.settings.clock_speed));

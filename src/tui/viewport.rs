@@ -135,6 +135,16 @@ impl Viewport {
         }
     }
 
+    /// Returns true if the screen is too small for more than counts and the notice.
+    pub(super) fn is_counts_only(&self) -> bool {
+        self.body().is_none()
+    }
+
+    /// Returns true if the table is visible, or the reason why it has no row.
+    pub(super) fn shows_table(&self) -> bool {
+        matches!(self.body(), Some(BodyLayout::Table { .. } | BodyLayout::Empty(_)))
+    }
+
     fn body(&self) -> Option<BodyLayout> {
         match self.layout {
             Layout::Full(FullLayout { body, .. }) => Some(body),

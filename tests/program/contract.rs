@@ -175,8 +175,13 @@ fn screen_shows_unusual_sessions() {
     for id in ["id 0", "id 1", "id 29"] {
         terminal.wait_for(id);
     }
-    // Moves, opens the details, sorts, hides metadata, changes panes, and reverses the order.
-    for keystroke in ["j", "\r", "G", "\x1b", "s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
+    // Moves, opens the details and leaves them. Esc together with the next key would be Alt with that key.
+    terminal.press("j\r");
+    terminal.wait_until("the details alone", |screen| !screen.contents().contains("STATUS"));
+    terminal.press("G\x1b");
+    terminal.wait_for("STATUS");
+    // Sorts, hides metadata, changes panes, and reverses the order.
+    for keystroke in ["s", "s", "s", "s", "s", "s", "H", "\t", "G", "\t", "S"] {
         terminal.press(keystroke);
     }
     terminal.resize(40, 12);

@@ -23,6 +23,8 @@ mod incidents;
 mod journal;
 mod journal_restored;
 mod log;
+#[cfg(target_os = "linux")] // needs /proc and /dev/full
+mod output;
 mod piped_program;
 mod profiles;
 mod promises;

@@ -253,3 +253,155 @@ fn panic_in_any_thread_restores_terminal() {
         assert!(!screen.contains("about to panic"), "the report is on the main screen: {screen}");
     }
 }
+
+/// The number of SIGXCPU is 24 on Linux and on macOS.
+#[test]
+fn cpu_limit_restores_terminal() {
+    let mut terminal = demo();
+    terminal.signal(Signal::XCPU);
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 128 + 24);
+}
+
+#[test]
+fn file_size_limit_is_reported_on_screen() {
+    let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file").display().to_string();
+    for (assignment, option, message) in [
+        ("", format!("--record {path}"), "nothing more is recorded: File too large"),
+        (&format!("KEEPWATCH_JOURNAL={path}-journal"), String::new(), "journal off"),
+    ] {
+        let script = format!("ulimit -f 0; {assignment} exec '{PROGRAM}' -i 1s {option}");
+        let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];
+        let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &env, 120, 30);
+        terminal.wait_for(message); // first, because the notice disappears
+        terminal.wait_for("RUNNING");
+        terminal.press("q");
+        assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0, "{message}");
+    }
+}
+
+/// A job of an interactive shell.
+#[cfg(target_os = "linux")]
+struct ShellJob {
+    terminal: Terminal,
+    pid_file: tempfile::NamedTempFile,
+}
+
+#[cfg(target_os = "linux")]
+impl ShellJob {
+    /// Starts a shell with job control, and in it the demo. `background` is `&` or nothing.
+    fn start_demo(background: &str) -> Self {
+        let pid_file = tempfile::NamedTempFile::new().unwrap();
+        let mut terminal = Terminal::start(&["/bin/sh", "-i"], &[("PS1", "ready> ")], 100, 30);
+        terminal.wait_for("ready>");
+        let script = format!("echo $$ > {}; exec {PROGRAM} demo", pid_file.path().display());
+        terminal.press(&format!("set -m; sh -c '{script}' {background}\n"));
+        let job = Self { terminal, pid_file };
+        wait_until("the start of the job", || job.pid().is_some());
+        job
+    }
+
+    fn pid(&self) -> Option<rustix::process::Pid> {
+        let text = std::fs::read_to_string(self.pid_file.path()).unwrap();
+        rustix::process::Pid::from_raw(text.strip_suffix('\n')?.parse().unwrap())
+    }
+
+    /// Waits until the system says that the program is stopped.
+    fn wait_until_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.pid().unwrap().as_raw_nonzero());
+        wait_until("the stop of the program", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
+    }
+
+    fn wait_for_screen(&self) {
+        self.terminal.wait_until("the screen", |screen| {
+            screen.alternate_screen() && screen.contents().contains("RUNNING")
+        });
+    }
+
+    /// Sends the signal, and then SIGCONT, as the `kill %1` of most shells does. Asserts the exit code of the job.
+    fn assert_ends_by(mut self, signal: Signal, code: u32) {
+        let _guard = KillOnDrop(self.pid().unwrap());
+        for signal in [signal, Signal::CONT] {
+            rustix::process::kill_process(self.pid().unwrap(), signal).unwrap();
+        }
+        // The shell computes the number, so the echo of the typed command does not count as its output.
+        self.terminal.press("wait %1; echo code $(($? + 1000))\n");
+        let screen = self.terminal.wait_for("code 1");
+        assert!(screen.contains(&format!("code {}", 1000 + code)), "{screen}");
+        exit_shell(self.terminal);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn background_start_ends_by_signal() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+        let job = ShellJob::start_demo("&");
+        job.wait_until_stopped();
+        job.assert_ends_by(signal, code);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn background_start_shows_screen_after_fg() {
+    let mut job = ShellJob::start_demo("&");
+    job.wait_until_stopped();
+    job.terminal.press("fg\n");
+    job.wait_for_screen();
+    job.terminal.press("q");
+    exit_shell(job.terminal);
+}
+
+/// In a script, `timeout` runs the program in the background, and ends it by SIGTERM and SIGCONT.
+#[test]
+fn timeout_command_ends_program() {
+    let script = format!("timeout 1 '{PROGRAM}' demo");
+    let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
+    assert_eq!(terminal.wait_for_exit().exit_code(), 124);
+}
+
+/// After Ctrl-Z and `bg` the program stops again, because the terminal is the shell's.
+#[cfg(target_os = "linux")]
+#[test]
+fn job_stopped_twice_ends_by_signal() {
+    let mut job = ShellJob::start_demo("");
+    job.wait_for_screen();
+    job.terminal.press("\x1a");
+    job.terminal.wait_until("the shell", |screen| !screen.alternate_screen());
+    job.wait_until_stopped();
+    // The shell prints the command of the job that it continues.
+    job.terminal.press("clear; bg; echo continued $((40 + 2))\n");
+    job.terminal.wait_for("continued 42");
+    job.wait_until_stopped();
+    job.assert_ends_by(Signal::TERM, 143);
+}
+
+/// A launcher that hangs neither delays the end of the program nor outlives it.
+#[cfg(target_os = "linux")]
+#[test]
+fn hanging_launcher_ends_with_program() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (launcher, pid_file) = (folder.path().join("xdg-open"), folder.path().join("pid"));
+    std::fs::write(&launcher, format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", pid_file.display()))
+        .unwrap();
+    std::fs::set_permissions(&launcher, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\n");
+    let mut terminal = Terminal::keepwatch(&api, &["s-1"], &[("DISPLAY", ":none"), ("PATH", &path)], 100, 30);
+    terminal.wait_for("RUNNING");
+    terminal.press("o");
+    let read_pid = || std::fs::read_to_string(&pid_file).ok()?.strip_suffix('\n')?.parse().ok();
+    wait_until("the start of the launcher", || read_pid().is_some());
+    let _guard = KillOnDrop(rustix::process::Pid::from_raw(read_pid().unwrap()).unwrap());
+    terminal.press("o");
+    terminal.wait_for("the browser is still being opened");
+    terminal.press("q");
+    assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
+    let stat = format!("/proc/{}/stat", read_pid().unwrap());
+    wait_until("the end of the launcher", || {
+        std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+    });
+}

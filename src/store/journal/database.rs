@@ -75,6 +75,7 @@ impl JournalDatabase {
         db.pragma_update(None, "synchronous", if is_wal { "NORMAL" } else { "FULL" })?;
         db.pragma_update(None, "journal_size_limit", MAX_WAL_BYTES)?;
         db.pragma_update(None, "cache_size", CACHE_SIZE)?;
+        db.pragma_update(None, "mmap_size", 0)?; // a truncated file that is mapped into memory would end the process by SIGBUS
         schema::migrate(&mut db)?;
         Ok(Self { db })
     }

@@ -821,10 +821,66 @@ fn revealed_url_hides_after_thirty_seconds() {
         Some(Pane::FullDetails(DetailsSection::Fields)),
         "the focus returns to the pane"
     );
+    assert_eq!(world.press("q"), [], "a keystroke that comes a little too late does not quit");
+    world.now = 32.1;
     world.press("Y");
     world.report_urls("a", urls());
     assert_eq!(world.press("q"), []);
     assert_eq!(world.focused_pane(), Some(Pane::FullDetails(DetailsSection::Fields)));
+    assert_eq!(world.press("q"), [Effect::Quit]);
+}
+
+#[test]
+fn revealed_url_replaces_no_popup() {
+    for open in ["x", "y", "?", "!", "a", "/"] {
+        let mut world = World::with_running(&[("a", 900)]);
+        world.press("Y");
+        world.press(open);
+        let before = format!("{:?}", world.model.focus);
+        assert_eq!(world.report_urls("a", urls()), []);
+        assert_eq!(format!("{:?}", world.model.focus), before, "{open:?}");
+        assert!(world.notice().starts_with("the connect URL came while "), "{open:?}: {}", world.notice());
+    }
+    // Nor does it replace a URL that the user is selecting.
+    let mut world = World::with_running(&[("a", 900), ("b", 1800)]);
+    world.press("YjY");
+    world.report_urls("a", urls());
+    world.report_urls("b", urls());
+    assert!(matches!(&world.model.focus, Focus::Reveal { id, .. } if id.raw() == "a"));
+}
+
+#[test]
+fn hidden_sessions_are_not_acted_on() {
+    let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
+    world.press("R");
+    report_recent(&mut world, vec![session("gamma", 5)]);
+    for keys in ["x", "c", "y", "Y", "o", "m", "M", "s", "S", "f", "A", "/"] {
+        assert_eq!(world.press(keys), [], "{keys:?}");
+        assert_eq!(world.focused_pane(), Some(Pane::Recent), "{keys:?}");
+        assert_eq!(world.notice(), "that is for what is watched: Enter watches this one", "{keys:?}");
+    }
+    // The details at full height hide the table, but not the session.
+    world.key(KeyCode::Esc);
+    world.key(KeyCode::Enter);
+    let sort = world.model.table.sort();
+    for keys in ["s", "S", "f", "A", "M"] {
+        assert_eq!(world.press(keys), [], "{keys:?}");
+        assert_eq!(world.notice(), "that is for the table: Esc leads there", "{keys:?}");
+    }
+    assert_eq!(world.model.table.sort(), sort);
+    assert!(!world.model.table.shows_alerts_only());
+    world.press("x");
+    assert!(matches!(&world.model.focus, Focus::ConfirmRelease { id, .. } if id.raw() == "alpha"));
+    world.key(KeyCode::Esc);
+    world.key(KeyCode::Esc);
+    // A screen that shows counts only hides everything.
+    world.send(Message::Resize(20, 3));
+    for keys in ["x", "c", "y", "Y", "o", "m", "s", "f", "A", "/", "a", "j", "R", "e"] {
+        assert_eq!(world.press(keys), [], "{keys:?}");
+        assert_eq!(world.focused_pane(), Some(Pane::Table), "{keys:?}");
+        assert_eq!(world.notice(), "the screen is too small for that", "{keys:?}");
+    }
+    assert_eq!(world.press("q"), [Effect::Quit]);
 }
 
 #[test]
@@ -842,8 +898,8 @@ fn dashboard_link_is_opened_or_copied() {
     let page = "https://www.browserbase.com/sessions/a";
     let mut world = World::with_running(&[("a", 900)]);
     assert_eq!(world.press("o"), [Effect::OpenInBrowser(page.into())]);
-    world.send(Message::BrowserFailed("no browser".into()));
-    assert_eq!(world.notice(), "no browser could be opened: no browser");
+    world.send(Message::BrowserFailed("the browser is still being opened".into()));
+    assert_eq!(world.notice(), "the browser is still being opened");
     world.model.settings.can_open_browser = false;
     assert_eq!(world.press("o"), [Effect::Copy(Copyable::Dashboard, Secret::new(page.into()))]);
 }

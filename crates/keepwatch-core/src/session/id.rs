@@ -126,14 +126,17 @@ impl SessionId {
 #[must_use]
 pub fn dashboard_url(id: &SessionId) -> String {
     const PAGE: &str = "https://www.browserbase.com/sessions/";
-    // `PAGE` is a valid URL with a path, so no step can fail.
-    let mut url = url::Url::parse(PAGE).map_err(|_| ());
-    if let Ok(url) = &mut url
-        && let Ok(mut path) = url.path_segments_mut()
-    {
-        path.pop_if_empty().push(id.raw());
+    if matches!(id.raw(), "." | "..") {
+        return PAGE.to_owned(); // a browser would take it for a folder, even encoded
     }
-    url.map_or_else(|()| PAGE.into(), Into::into)
+    // Programs that open a browser may pass the URL to a shell. So everything that a URL can encode is encoded.
+    let encode = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        // promise: encoded-id, mutant: format!("%{byte:02X}") -> char::from(byte).to_string()
+        _ => format!("%{byte:02X}"),
+    };
+    id.raw().bytes().fold(PAGE.to_owned(), |url, byte| url + &encode(byte))
 }
 
 #[cfg(test)]
@@ -164,5 +167,11 @@ mod tests {
     fn dashboard_url_escapes_special_characters() {
         let id = SessionId::parse("a b/../c?d#e").unwrap();
         assert_eq!(dashboard_url(&id), "https://www.browserbase.com/sessions/a%20b%2F..%2Fc%3Fd%23e");
+        let url = dashboard_url(&SessionId::from_api(Untrusted::new("-1.~_$(x)&;'é")));
+        assert_eq!(url, "https://www.browserbase.com/sessions/-1.~_%24%28x%29%26%3B%27%C3%A9");
+        assert_eq!(
+            dashboard_url(&SessionId::from_api(Untrusted::new(".."))),
+            "https://www.browserbase.com/sessions/"
+        );
     }
 }

@@ -99,7 +99,7 @@ impl SessionTracker {
     }
 
     /// Replaces the alerts of a session by `alerts`, and records an event for each new one. While the responses contradict each
-    /// other, no alert ends, and none is new.
+    /// other, no alert is new, and those about an end stay.
     fn replace_alerts(
         &mut self,
         id: &SessionId,
@@ -110,7 +110,9 @@ impl SessionTracker {
         let Some(record) = self.records.get_mut(id) else { return };
         let is_contradictory = record.has_contradictory_responses();
         let previous_count = record.alerts.len();
-        record.alerts.retain(|(alert, _)| is_contradictory || alerts.contains(alert));
+        record.alerts.retain(|(alert, _)| {
+            alerts.contains(alert) || is_contradictory && !alert.applies_while_running()
+        });
         if record.alerts.len() != previous_count {
             self.changes.count_session_change();
         }

@@ -53,6 +53,17 @@ fn release_dialog_keeps_its_session() {
 }
 
 #[test]
+fn revealed_url_keeps_release_dialog() {
+    let mut world = two_running();
+    world.press("Yx");
+    world.report_urls(A, urls());
+    // The end of the id goes into the dialog: `e` does not open the events, and `d` does nothing else.
+    world.press("b3de");
+    assert!(matches!(&world.model.focus, Focus::ConfirmRelease { typed, .. } if typed == "b3de"));
+    assert_eq!(released_ids(&world.key(KeyCode::Enter)), [&id(A)]);
+}
+
+#[test]
 fn ended_session_is_not_released() {
     let mut world = two_running();
     world.press("xb3de");
