@@ -19,6 +19,8 @@ pub(super) struct ListMembership {
     /// One flag for each list (running, pending): true once the list had a response, or a failure that concerns only
     /// this list.
     are_polled: [bool; 2],
+    /// The number of sessions in the longest list.
+    max_len: usize,
 }
 
 impl ListMembership {
@@ -71,6 +73,7 @@ impl ListMembership {
     pub(super) fn replace_list(&mut self, list: List, ids: Vec<SessionId>) -> Vec<SessionId> {
         let ids: HashSet<SessionId> = ids.into_iter().filter(|id| self.is_watched(id)).collect();
         self.unseen.retain(|id| !ids.contains(id));
+        self.max_len = self.max_len.max(ids.len());
         let current = if list == List::Running { &mut self.running } else { &mut self.pending };
         let previous = std::mem::replace(current, ids);
         // A session in both lists has just started. Remove it from the pending list, so that its departure is noticed.
@@ -151,8 +154,9 @@ impl Scheduler {
 
     /// If too many sessions have left the lists to poll them all, evicts those that left earliest.
     fn evict_oldest_departed(&mut self) {
-        // promise: left-lists-requests, mutant: <= List::MAX_UNLISTED -> <= usize::MAX
-        if self.poll_targets.len() <= List::MAX_UNLISTED {
+        let limit = List::max_unlisted(self.lists.as_ref().map_or(0, |lists| lists.max_len));
+        // promise: left-lists-requests, mutant: <= limit -> <= usize::MAX
+        if self.poll_targets.len() <= limit {
             return;
         }
         let evictable = |(request, target): (&Request, &PollTarget)| match request {
@@ -162,7 +166,7 @@ impl Scheduler {
             _ => None, // named sessions, polls in flight and other requests stay
         };
         let mut departed: Vec<_> = self.poll_targets.iter().filter_map(evictable).collect();
-        let too_many = departed.len().saturating_sub(List::MAX_UNLISTED);
+        let too_many = departed.len().saturating_sub(limit);
         if let Some(last_index) = too_many.checked_sub(1) {
             departed.select_nth_unstable_by_key(last_index, |(left_at, _)| *left_at);
             for (_, request) in departed.into_iter().take(too_many) {

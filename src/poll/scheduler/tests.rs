@@ -333,7 +333,7 @@ fn oldest_unlisted_sessions_are_evicted_first() {
     let respond_running = |test: &mut TestScheduler, names: &[String]| {
         test.respond_with_list("RUNNING", &names.iter().map(String::as_str).collect::<Vec<_>>());
     };
-    let (old, new) = (names("old", 600), names("new", List::MAX_UNLISTED - 100));
+    let (old, new) = (names("old", 600), names("new", List::max_unlisted(0) - 100));
     respond_running(&mut test, &old);
     // At 3 s all of `old` leave the list, at 6 s all of `new`. The list is marked as in flight by hand, because `due`
     // would also send single polls.

@@ -27,6 +27,10 @@ const MIN_UNCOVERED_WIDTH: u16 = 12;
 const COPY_MENU_WIDTH: u16 = 38;
 /// The minimum number of columns for the help text beside the keystrokes.
 const MIN_HELP_WIDTH: usize = 24;
+/// The memory of a session on record, with its texts, in bytes, as measured with 10,000 sessions.
+const BYTES_PER_SESSION: usize = 1_700;
+/// The memory of an event, with its places in the indices, in bytes, as measured with 20,000 events.
+const BYTES_PER_EVENT: usize = 300;
 /// The minimum width to which text is wrapped, in columns. A narrower popup truncates the wrapped lines.
 const MIN_WRAP_WIDTH: usize = 8;
 /// The maximum width of a connect URL, in columns. Browserbase's URLs have about 600.
@@ -249,7 +253,21 @@ fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
             text::format_elapsed(resets_in)
         )
     });
-    [totals, latency, rate_limit].into_iter().flatten().collect()
+    let memory = totals.is_some().then(|| memory_sentence(profile));
+    [totals, latency, rate_limit, memory].into_iter().flatten().collect()
+}
+
+/// Returns the numbers of sessions and of events of a profile, and an estimate of the memory that they take.
+fn memory_sentence(profile: &ProfileState) -> String {
+    let (sessions, events) = (profile.tracker.len(), profile.tracker.timeline().len());
+    let bytes =
+        sessions.saturating_mul(BYTES_PER_SESSION).saturating_add(events.saturating_mul(BYTES_PER_EVENT));
+    let (session_noun, event_noun) =
+        (if sessions == 1 { "session" } else { "sessions" }, if events == 1 { "event" } else { "events" });
+    format!(
+        "kept: {sessions} {session_noun} and {events} {event_noun}, about {}",
+        text::format_bytes(i64::try_from(bytes).unwrap_or(i64::MAX))
+    )
 }
 
 /// Returns the lines for the failed polls, starting with the newest poll. Each poll has a line with its time and

@@ -153,6 +153,14 @@ impl List {
     /// Sessions named by the user do not count. If there are more, those that left first are evicted.
     pub const MAX_UNLISTED: usize = 10_000;
 
+    /// Returns the maximum number of such sessions if no list has had more than `max_listed` sessions: as many, so that all can
+    /// leave at once, but at least 2,000 and at most [`MAX_UNLISTED`](Self::MAX_UNLISTED). With 500 sessions of which 20 end
+    /// each second, 10,000 that left would take 20 MB.
+    #[must_use]
+    pub fn max_unlisted(max_listed: usize) -> usize {
+        max_listed.clamp(2_000, Self::MAX_UNLISTED)
+    }
+
     /// Returns the status that the list selects.
     #[must_use]
     pub fn status(self) -> Status {

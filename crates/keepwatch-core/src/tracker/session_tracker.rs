@@ -68,6 +68,8 @@ pub struct SessionTracker {
     short_sessions: ShortSessions,
     /// The number of lists received so far.
     list_count: u64,
+    /// The number of sessions in the longest list.
+    max_listed: usize,
     /// The moment of the input applied last.
     last_input_moment: Option<Moment>,
     /// The moment of the newest input that a recording would contain. `SessionTracker::detect_clock_step` compares the
@@ -105,6 +107,7 @@ impl SessionTracker {
             successors: SuccessorMatcher::default(),
             short_sessions: ShortSessions::default(),
             list_count: 0,
+            max_listed: 0,
             last_input_moment: None,
             clock_reference: None,
         }

@@ -25,7 +25,8 @@ pub type Seq = u64;
 /// The events of a tracker, in the order in which the tracker learned of them.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    events: BTreeMap<Seq, Event>,
+    /// Boxed, because the nodes of a map that grows at its end are only half full.
+    events: BTreeMap<Seq, Box<Event>>,
     /// The sequence numbers of evictable events, oldest first. Some of these events may have been removed already.
     evictable: VecDeque<Seq>,
     /// The events of each session. The key `None` has the events without a session.
@@ -77,7 +78,7 @@ impl Timeline {
                 evicted = session_events.seqs.iter().copied().find(is_evictable);
             }
         }
-        self.events.insert(seq, event);
+        self.events.insert(seq, Box::new(event));
         if let Some(evicted) = evicted {
             self.remove(evicted);
         }
@@ -132,7 +133,7 @@ impl Timeline {
         });
         let id = id.clone();
         merged
-            .filter_map(|seq| Some((seq, self.events.get(&seq)?)))
+            .filter_map(|seq| Some((seq, self.get(seq)?)))
             .filter(move |(_, event)| event.kind.concerns(&id))
     }
 
@@ -147,17 +148,17 @@ impl Timeline {
     /// Returns the event with this sequence number, unless it was evicted.
     #[must_use]
     pub fn get(&self, seq: Seq) -> Option<&Event> {
-        self.events.get(&seq)
+        self.events.get(&seq).map(|event| &**event)
     }
 
     /// Returns the events of all sessions and those without a session, oldest first.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
-        self.events.iter().map(|(seq, event)| (*seq, event))
+        self.events.iter().map(|(seq, event)| (*seq, &**event))
     }
 
     /// Returns the events up to and including `seq`, oldest first. Does not search from the first event.
     pub fn up_to(&self, seq: Seq) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
-        self.events.range(..=seq).map(|(seq, event)| (*seq, event))
+        self.events.range(..=seq).map(|(seq, event)| (*seq, &**event))
     }
 
     /// Returns the number of events from `seq` on, including `seq`.

@@ -32,6 +32,7 @@ impl SessionTracker {
         applied: &mut AppliedChanges,
     ) {
         let (at, status) = (*response.at, list.status());
+        self.max_listed = self.max_listed.max(sessions.len());
         self.list_count = self.list_count.saturating_add(1);
         let list_number = self.list_count;
         for session in sessions {
@@ -100,7 +101,7 @@ impl SessionTracker {
     }
 
     /// Evicts the oldest final sessions above [`MAX_FINAL_SESSIONS`], and the oldest unlisted sessions above
-    /// [`List::MAX_UNLISTED`]. The second limit is reached only if sessions leave the lists faster than the poller can
+    /// [`List::max_unlisted`]. The second limit is reached only if sessions leave the lists faster than the poller can
     /// request them.
     pub(super) fn evict(&mut self) {
         while self.evictable_final.len() > MAX_FINAL_SESSIONS {
@@ -109,8 +110,8 @@ impl SessionTracker {
                 self.forget(&oldest);
             }
         }
-        // promise: left-lists-limit, mutant: > List::MAX_UNLISTED -> > usize::MAX
-        while self.evictable_unlisted.len() > List::MAX_UNLISTED {
+        // promise: left-lists-limit, mutant: > List::max_unlisted(self.max_listed) -> > usize::MAX
+        while self.evictable_unlisted.len() > List::max_unlisted(self.max_listed) {
             let Some((oldest, ())) = self.evictable_unlisted.pop_lru() else { break };
             if self.records.get(&oldest).is_some_and(|record| !record.is_named) {
                 self.forget(&oldest);

@@ -256,10 +256,28 @@ fn unlisted_sessions_are_evicted_oldest_first() {
     let has = |text: &String| tracker.get(&id(text)).is_some();
     assert_eq!(
         (tracker.evictable_unlisted.len(), tracker.len()),
-        (List::MAX_UNLISTED, List::MAX_UNLISTED + 2),
+        (List::max_unlisted(old.len()), List::max_unlisted(old.len()) + 2),
         "the limit does not count the named session and the one that ended"
     );
     assert!(has(&"named".into()) && has(&"old-7".into()) && new.iter().all(has));
+}
+
+/// 500 sessions are listed, and all of them are replaced every three seconds.
+#[test]
+fn turnover_of_few_sessions_keeps_few_unlisted_ones() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    for round in 0..20_u32 {
+        let seconds = f64::from(round) * 3.0 + 1.0;
+        let listed = (0..500).map(|number| session(&format!("s-{round}-{number}"), Status::Running));
+        tracker.apply(Input::SessionsReceived {
+            at: request_timing(seconds, seconds + 0.2),
+            scope: Scope::List(List::Running),
+            sessions: listed.collect(),
+            malformed: 0,
+        });
+    }
+    assert_eq!(tracker.len(), 500 + List::max_unlisted(500));
+    assert_eq!([0, 2_000, 3_000, 60_000].map(List::max_unlisted), [2_000, 2_000, 3_000, 10_000]);
 }
 
 #[test]
