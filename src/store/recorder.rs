@@ -43,6 +43,16 @@ pub enum RecordingProblem {
     Unwritable(String),
 }
 
+impl RecordingProblem {
+    /// Returns true if `other` is a problem of the same kind. The problems that end the recording are one kind, because
+    /// a queue can become full while the thread reports that the file cannot be written.
+    fn is_same_kind(&self, other: &Self) -> bool {
+        let ends_recording = |problem: &Self| matches!(problem, Self::TooSlow | Self::Unwritable(_));
+        (ends_recording(self) && ends_recording(other))
+            || std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
 fn display_path(path: &Path) -> String {
     text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS)
 }
@@ -80,9 +90,7 @@ struct ProblemReporter {
 impl ProblemReporter {
     fn report(&self, problem: RecordingProblem) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known =
-            reported.iter().any(|other| std::mem::discriminant(other) == std::mem::discriminant(&problem));
-        if !is_known {
+        if !reported.iter().any(|other| other.is_same_kind(&problem)) {
             (self.on_problem)(&problem);
             reported.push(problem);
         }
@@ -249,6 +257,23 @@ mod tests {
         recorder.close(TEST_TIMEOUT);
         assert!(recorder.finish().is_some_and(|problem| problem.to_string() == message));
         assert!(problems.try_recv().is_err(), "no second report");
+    }
+
+    /// On a busy machine the queue may become full while the thread reports that the disk is full.
+    #[test]
+    fn recording_ends_only_once() {
+        let (sender, problems) = std::sync::mpsc::channel();
+        let on_problem = move |problem: &RecordingProblem| sender.send(problem.clone()).unwrap();
+        let reporter = ProblemReporter { on_problem: Box::new(on_problem), reported: Mutex::default() };
+        let full_disk = RecordingProblem::Unwritable("no space left on device".into());
+        reporter.report(full_disk.clone());
+        reporter.report(RecordingProblem::TooSlow);
+        reporter.report(RecordingProblem::Incomplete);
+        assert_eq!(
+            problems.try_iter().collect::<Vec<_>>(),
+            [full_disk.clone(), RecordingProblem::Incomplete]
+        );
+        assert_eq!(reporter.first(), Some(full_disk));
     }
 
     #[test]
