@@ -17,7 +17,7 @@ const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_pr
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum ProxyError {
     #[error(
-        "{variable}=“{value}” is not the URL of a proxy, so no request is sent; it looks like http://proxy.example:3128, or unset it"
+        "{variable}=“{value}” is not the URL of a proxy such as http://proxy.example:3128, so no request is sent; correct or unset it"
     )]
     Malformed { variable: &'static str, value: String },
     #[error(
