@@ -3,7 +3,7 @@
 //!
 //! The command receives the first signal, shuts down cleanly and drops its [`ShutdownSignal`]. It may be unable to do
 //! so, for example because the reader of its output has stalled. The signal's default action therefore ends the process
-//! after half a second, or when a second signal comes.
+//! after two seconds, or when a second signal comes.
 
 use std::io;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use tokio::sync::oneshot;
 use super::CliError;
 use crate::exit_code::ExitCode;
 
-/// The time in which the command must drop its [`ShutdownSignal`] after a signal.
-const DELIVERY_TIMEOUT: Duration = Duration::from_millis(500);
+/// The time in which the command must drop its [`ShutdownSignal`] after a signal. On a busy machine, half a second was too
+/// short to count the events that a stalled reader had not read.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Makes a write beyond the limit of file sizes (`ulimit -f`) fail with an error, like one on a full disk. Otherwise
 /// SIGXFSZ would end the process and leave the terminal in raw mode.
