@@ -34,7 +34,7 @@ use std::time::Duration;
 use browserbase_simulator::{Offset, Scenario, TruthEvent, TruthEventKind, Window, chaos};
 use serde_json::Value;
 
-use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, Terminal, TestSimulator, clean_env, output};
+use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, Terminal, TestSimulator, clean_env, output, wait_for_time};
 use checks::{Checker, Findings, RequestLog};
 use resources::{Measurement, ResourceHistory};
 
@@ -223,13 +223,6 @@ fn disturb(
         if step % 7 == 0 {
             release(api, &mut rng);
         }
-    }
-}
-
-/// Waits until the simulator's clock reaches `at`.
-fn wait_for_time(api: &TestSimulator, at: Offset) {
-    while api.control.now() < at {
-        thread::park_timeout(at.minus(api.control.now()).to_duration().min(Duration::from_millis(50)));
     }
 }
 

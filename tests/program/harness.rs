@@ -9,7 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use browserbase_simulator::{Control, RequestCounts, RequestLogEntry, Scenario, Simulator, SimulatorOptions};
+use browserbase_simulator::{
+    Control, Offset, RequestCounts, RequestLogEntry, Scenario, Simulator, SimulatorOptions,
+};
 use keepwatch_core::clock::Clock;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
@@ -105,6 +107,13 @@ pub(crate) fn wait_until(description: &str, condition: impl Fn() -> bool) -> Dur
     start.elapsed()
 }
 
+/// Waits until the simulator's clock reaches `at`.
+pub(crate) fn wait_for_time(api: &TestSimulator, at: Offset) {
+    while api.control.now() < at {
+        thread::park_timeout(at.minus(api.control.now()).to_duration().min(Duration::from_millis(50)));
+    }
+}
+
 /// Waits until `child` exits. Kills it and panics after [`TEST_TIMEOUT`].
 pub(crate) fn wait_for_exit(child: &mut process::Child) -> process::ExitStatus {
     let deadline = now() + TEST_TIMEOUT;
@@ -146,6 +155,17 @@ pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let pipe = BufReader::new(pipe);
     thread::spawn(move || pipe.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
     lines
+}
+
+/// Returns true if `command`, which prints the version of a program, succeeds on this machine. If not, prints a notice
+/// that tests of the program are skipped.
+#[expect(clippy::print_stderr, reason = "names the missing program")]
+pub(crate) fn is_installed(command: &mut process::Command) -> bool {
+    let found = command.output().is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("\n  SKIPPED: {} is not installed.\n", command.get_program().display());
+    }
+    found
 }
 
 /// Returns the environment of every program that a test starts. Only `PATH` comes from this machine. Without `HOME`

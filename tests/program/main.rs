@@ -32,6 +32,7 @@ mod readme_screenshots;
 mod release;
 mod replay;
 mod request_counts;
+mod reverse_proxies;
 mod scenarios;
 mod schema;
 mod screen;

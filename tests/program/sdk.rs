@@ -2,28 +2,20 @@
 //! from their registries. The tests are ignored by default, because they need a network, Python and Node. The scripts
 //! that use the SDKs and tools are in `tests/sdk`.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "names the tested versions, or the missing program"
-)]
+#![expect(clippy::print_stdout, reason = "names the tested versions")]
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::clean_env;
+use crate::harness::{clean_env, is_installed};
 use crate::simulate::SimulateProgram;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
 
-/// Returns true if `program` can be run on this machine. If not, prints a notice.
-fn is_installed(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("\n  SKIPPED: {program} is not installed.\n");
-    }
-    found
+/// Returns true if `program` is installed.
+fn has_program(program: &str) -> bool {
+    is_installed(Command::new(program).arg("--version"))
 }
 
 /// Runs `command`, which must succeed, and prints its output.
@@ -59,7 +51,7 @@ fn run_script(interpreter: &OsStr, script: &Path, folder: &Path) {
 
 /// Installs `packages` from npm in a temporary folder, and runs `script` there.
 fn run_node_script(script: &str, packages: &[&str]) {
-    if !is_installed("node") || !is_installed("npm") {
+    if !has_program("node") || !has_program("npm") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -74,7 +66,7 @@ fn run_node_script(script: &str, packages: &[&str]) {
 #[test]
 #[ignore = "installs from PyPI"]
 fn python_sdk_works_against_simulator() {
-    if !is_installed("python3") {
+    if !has_program("python3") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
