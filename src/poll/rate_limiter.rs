@@ -2,7 +2,7 @@
 //! It is pure.
 //!
 //! ```text
-//!   --max-rps 4                    one poll every 250 ms, and a burst of up to four after a quiet second
+//!   --max-rps 4                    at most four polls in any second, also all at once
 //!   12 requests left for 48 s      one poll every 48 s / (12 - 1): the last is reserved for the user
 //!    1 request left for 48 s       no poll for 48 s
 //! ```
@@ -27,14 +27,12 @@ const SAME_SERVER_WINDOW: Duration = Duration::from_secs(2);
 /// The limiter's state. Times are those of the monotonic clock.
 #[derive(Clone, Debug)]
 pub struct RateLimiter {
-    /// The time between evenly spaced polls.
+    /// The average time between polls at the user's limit.
     poll_interval: Duration,
     /// The maximum number of polls in each [`POLL_WINDOW`].
     per_second: usize,
     /// The times of the newest polls, the oldest first: at most `per_second` of them.
     newest_polls: VecDeque<Duration>,
-    /// True if polls are evenly spaced, because a burst has used up the limit. A quiet second ends this.
-    is_evenly_spaced: bool,
     /// `None` if the server has reported no rate limit for its current window.
     server_pace: Option<ServerPace>,
 }
@@ -51,7 +49,7 @@ struct ServerPace {
 }
 
 impl RateLimiter {
-    /// Creates a limiter that allows `per_second` polls in any second, all at once after a quiet second. Treats 0 as 1.
+    /// Creates a limiter that allows `per_second` polls in any second. Treats 0 as 1.
     #[must_use]
     pub fn new(per_second: u32) -> Self {
         let per_second = per_second.max(1);
@@ -59,7 +57,6 @@ impl RateLimiter {
             poll_interval: POLL_WINDOW.checked_div(per_second).unwrap_or(POLL_WINDOW),
             per_second: usize::try_from(per_second).unwrap_or(usize::MAX),
             newest_polls: VecDeque::new(),
-            is_evenly_spaced: false,
             server_pace: None,
         }
     }
@@ -68,14 +65,12 @@ impl RateLimiter {
     #[must_use]
     pub fn next_slot(&self) -> Duration {
         let last_poll = self.newest_polls.back().copied();
-        let even_slot =
-            last_poll.filter(|_| self.is_evenly_spaced).map(|last| last.saturating_add(self.poll_interval));
         let server_slot = self.server_pace.filter(|pace| !pace.poll_interval.is_zero()).map(|pace| {
             // The server's next window lifts the limit, so there is no need to wait past its start.
             let spaced = last_poll.map(|last| last.saturating_add(pace.poll_interval)).unwrap_or_default();
             spaced.min(pace.resets_at)
         });
-        [self.window_slot(), even_slot, server_slot].into_iter().flatten().max().unwrap_or_default()
+        [self.window_slot(), server_slot].into_iter().flatten().max().unwrap_or_default()
     }
 
     /// Returns the time at which the oldest of the newest polls leaves the poll window; `None` if the poll window has
@@ -87,11 +82,6 @@ impl RateLimiter {
 
     /// Records that a poll is sent at `now`.
     pub fn acquire(&mut self, now: Duration) {
-        let quiet_time = POLL_WINDOW.saturating_add(self.poll_interval);
-        let is_quiet = self.newest_polls.back().is_none_or(|last| now >= last.saturating_add(quiet_time));
-        self.is_evenly_spaced = !is_quiet
-            && (self.is_evenly_spaced
-                || self.window_slot().is_some_and(|slot| now < slot.saturating_add(self.poll_interval)));
         if self.newest_polls.len() >= self.per_second {
             self.newest_polls.pop_front();
         }
@@ -157,13 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn burst_is_followed_by_even_spacing() {
+    fn burst_waits_for_the_next_second() {
         let mut limiter = RateLimiter::new(4);
         assert_eq!(
             send_times(&mut limiter, 10.0, 11.6),
-            [10_000, 10_000, 10_000, 10_000, 11_025, 11_281, 11_537]
+            [10_000, 10_000, 10_000, 10_000, 11_025, 11_025, 11_025, 11_025]
         );
-        assert_eq!(send_times(&mut limiter, 99.0, 100.1), [99_000, 99_000, 99_000, 99_000, 100_025]);
+        limiter.acquire(secs(99.0));
+        assert_eq!(send_times(&mut limiter, 99.5, 100.1), [99_500, 99_500, 99_500, 100_025]);
     }
 
     #[test]

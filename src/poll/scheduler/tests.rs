@@ -811,20 +811,39 @@ fn newest_departures_go_first() {
     assert!(position("d") < position("c"), "the newest first: {polled:?}");
 }
 
+/// Four sessions that are polled each second need just the default limit.
+#[test]
+fn sessions_at_limit_are_polled_in_each_round() {
+    let names = ["a", "b", "c", "d"];
+    let interval = Duration::from_secs(1);
+    let limits = PollLimits { interval, max_rps: 4 };
+    let now = secs(1000.0);
+    let mut test = TestScheduler { scheduler: Scheduler::new(&Targets::Ids(ids(&names)), limits, now), now };
+    test.mark_projects_polled();
+    let mut polls = 0;
+    while let Some(next) = test.next().filter(|next| *next < 60.0) {
+        let due = test.at(next).due();
+        polls += due.len();
+        test.respond_alive(&due.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    assert!(polls >= 4 * 56, "{polls} polls in a minute");
+}
+
 #[test]
 fn polls_respect_both_rate_limits() {
-    let mut test = TestScheduler::limited(&Targets::Ids(ids(&["a", "b", "c", "d"])), 2);
-    assert_eq!(test.due(), ["a", "b"]);
+    let mut test = TestScheduler::limited(&Targets::Ids(ids(&["a", "b", "c", "d"])), 3);
+    test.mark_projects_polled();
+    assert_eq!(test.due(), ["a", "b", "c"]);
     assert_eq!(test.due(), NO_REQUESTS);
     let window_end = test.next().unwrap();
-    assert!(window_end >= 1.0, "no second has more than two polls: {window_end}");
-    test.respond_alive(&["a", "b"]);
-    assert_eq!(test.at(window_end).due(), ["c"]);
+    assert!(window_end >= 1.0, "no second has more than three polls: {window_end}");
+    test.respond_alive(&["a", "b", "c"]);
+    assert_eq!(test.at(window_end).due(), ["d"]);
     test.scheduler.update_rate_limit(RateLimit { remaining: 5, resets_in: secs(40.0) }, test.now);
-    let next = test.at(window_end + 1.0).next();
+    let next = test.at(window_end + 0.5).next();
     assert_eq!((test.due(), next), (vec![], Some(window_end + 10.0)), "polls slow down before a 429");
     test.scheduler.refresh(test.now);
-    assert_eq!(test.due(), ["d"], "a refresh is not throttled");
+    assert_eq!(test.due(), ["a", "b"], "the server's limit does not throttle a refresh");
 }
 
 #[test]
