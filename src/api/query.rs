@@ -17,7 +17,10 @@ pub struct Query(String);
 
 /// An error in a query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages document the variants; each holds the sanitised query")]
+#[expect(
+    missing_docs,
+    reason = "the messages document the variants; all but `Empty` hold the sanitised query"
+)]
 pub enum QueryError {
     #[error("the query is empty; the API takes {EXAMPLE}")]
     Empty,

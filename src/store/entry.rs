@@ -18,7 +18,7 @@ pub struct StreamEntry {
     /// growing repeat is written several times.
     #[serde(rename = "n")]
     pub seq: u64,
-    /// Wall time of the newest response or input in the entry.
+    /// Wall time of the entry's input; of the newest response, if the entry is a repeat.
     pub at: Timestamp,
     /// Name of the profile, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,8 +5,8 @@
 //!   JournalReader ──► one InputLog per segment ──► SegmentCursor ──► merged by time ──► Input, on this run's clock
 //! ```
 //!
-//! The monotonic times of another run cannot be compared with this run's. So each segment is shifted as a whole, until
-//! the age of its newest input matches the wall clock. Time differences within a segment stay the same.
+//! The monotonic times of another run cannot be compared with this run's. So each segment is shifted as a whole, by an
+//! offset that gives its newest input the age that the wall clock says. Time differences within a segment stay the same.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ fn open_cursors(
         let mut entries = Vec::new();
         for entry in reader.entries(segment.id).map_while(Result::ok) {
             bytes = bytes.saturating_add(entry.body.len());
-            // Later entries may refer to this one. If it cannot be parsed, the segment ends before it.
+            // Later entries may refer to an entry that cannot be parsed, so they are skipped with it.
             let Ok(entry) = serde_json::from_str::<StreamEntry>(&entry.body) else { break };
             entries.push(entry);
         }
@@ -169,7 +169,7 @@ struct ClockShift {
 }
 
 impl ClockShift {
-    /// Returns the shift after which the time from `newest` to `now` equals the difference of their wall times. A
+    /// Returns the shift that makes `now - newest`, on this run's clocks, equal to the difference of their wall times. A
     /// negative difference counts as zero.
     fn between(newest: Moment, now: Moment) -> Self {
         let age = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());

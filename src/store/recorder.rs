@@ -1,7 +1,7 @@
 //! Writes a recording on a separate thread, so that a slow or full disk never blocks the program. The entries come from
 //! the encoder.
 //!
-//! After each message the thread checks that the path still leads to its file. If the file was deleted, moved or
+//! After each batch the thread checks that the path still leads to its file. If the file was deleted, moved or
 //! replaced, it says so once and writes on: a file that was only moved stays complete. It never writes to another file.
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::store::writer_thread::WriterThread;
 use crate::store::{RecordingWriter, StreamEntry, StreamHeader};
 use keepwatch_core::text;
 
-/// Capacity of the queue to the thread, in messages. A message has the entries of one input.
+/// Capacity of the queue to the thread, in batches. A batch holds the entries that the encoder returned for one input.
 const QUEUE_CAPACITY: usize = 1024;
 /// Maximum time to write the rest of the queue at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

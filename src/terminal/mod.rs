@@ -57,7 +57,7 @@ pub enum TermEvent {
     /// The writer's queue is empty again, after [`Screen::is_ready`] or [`Screen::draw`] returned false.
     WriterReady,
     /// The program continues after a stop (Ctrl-Z). The next frame is a full redraw.
-    Resumed,
+    Continued,
     /// A signal that asks the program to end within half a second, with status 128 + the signal's number.
     Signal(i32),
     /// The result of a copy.

@@ -71,7 +71,7 @@ impl Screen {
     }
 
     /// True if a frame can be drawn. If false, [`TermEvent::WriterReady`](super::TermEvent::WriterReady) follows, or
-    /// [`TermEvent::Resumed`](super::TermEvent::Resumed) after a stop.
+    /// [`TermEvent::Continued`](super::TermEvent::Continued) after a stop.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.tty.is_ready()
@@ -125,7 +125,7 @@ impl Screen {
     }
 
     /// Restores the terminal and stops the program, as Ctrl-Z does. After `fg`,
-    /// [`TermEvent::Resumed`](super::TermEvent::Resumed) follows. Returns false and does nothing if there is no shell
+    /// [`TermEvent::Continued`](super::TermEvent::Continued) follows. Returns false and does nothing if there is no shell
     /// that could continue the program.
     #[must_use]
     pub fn suspend(&self) -> bool {

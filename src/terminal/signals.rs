@@ -179,7 +179,7 @@ fn reacquire_tty(signals: &mut Signals, tty: &Tty) -> Vec<i32> {
     // The shell may not have made this job the foreground job yet.
     for _ in 0..FOREGROUND_CHECKS {
         if !tty.in_background() && tty.open().is_ok() {
-            tty.send_event(TermEvent::Resumed);
+            tty.send_event(TermEvent::Continued);
             return Vec::new();
         }
         sleep(FOREGROUND_CHECK_INTERVAL);

@@ -28,5 +28,5 @@ pub enum Message {
     /// A file cannot be written, a file can be written again, or the history was loaded.
     Persistence(PersistenceEvent),
     /// The shell continued the suspended program.
-    Resumed,
+    Continued,
 }

@@ -21,7 +21,7 @@ pub(super) fn translate(event: TermEvent) -> TranslatedEvent {
         TermEvent::Key(key) => Message::Key(key),
         TermEvent::Paste(text) => Message::Paste(text),
         TermEvent::Resize { columns, rows } => Message::Resize(columns, rows),
-        TermEvent::Resumed => Message::Resumed,
+        TermEvent::Continued => Message::Continued,
         TermEvent::Signal(number) => {
             return TranslatedEvent::Exit(ExitCode::Signal(u8::try_from(number).unwrap_or(u8::MAX)));
         }

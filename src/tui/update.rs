@@ -69,8 +69,8 @@ impl Model {
                 // promise: repaint-on-resize, mutant: vec![Effect::Repaint] -> Vec::new()
                 vec![Effect::Repaint]
             }
-            Message::Copied(label, Ok(route)) => {
-                self.notify(now, NoticeLevel::Success, format!("{label} {route}"));
+            Message::Copied(label, Ok(method)) => {
+                self.notify(now, NoticeLevel::Success, format!("{label} {method}"));
                 Vec::new()
             }
             Message::Copied(label, Err(reason)) => {
@@ -93,7 +93,8 @@ impl Model {
                 effects.push(Effect::SendToAllPollers(PollerCommand::Reconnect));
                 effects
             }
-            Message::Resumed => {
+            Message::Continued => {
+                // `PollNow` would end the pause. A paused poller gets `Pause` again, which changes nothing.
                 vec![
                     Effect::Repaint,
                     Effect::SendToAllPollers(if self.paused {

@@ -21,7 +21,7 @@ pub struct Viewport {
     /// The whole screen.
     pub(super) screen: Rect,
     /// The area of each part.
-    pub(super) layout: Layout,
+    pub(super) areas: ScreenAreas,
     /// The extent of the details, if keystrokes scroll them.
     pub(super) details: Option<ScrollExtent>,
     /// The extent of the popup, if keystrokes scroll it.
@@ -39,26 +39,26 @@ pub struct ScrollExtent {
 
 /// The areas of the parts of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum ScreenAreas {
     /// Counts and the notice only, because the screen is too small for more.
     CountsOnly(Rect),
     /// All parts.
-    Full(FullLayout),
+    Full(FullAreas),
 }
 
 /// The areas of a screen that is large enough for all parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FullLayout {
+pub(super) struct FullAreas {
     pub(super) header: Rect,
     /// The errors of profiles whose polls fail. The area is empty if no polls fail, or if the body shows the error.
     pub(super) banner: Rect,
-    pub(super) body: BodyLayout,
+    pub(super) body: BodyArea,
     pub(super) footer: Rect,
 }
 
 /// The area of the part between header and footer, and the kind of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyLayout {
+pub(super) enum BodyArea {
     /// The reason why there is no row.
     Empty(Rect),
     /// The table of sessions.
@@ -78,7 +78,7 @@ pub(super) enum BodyLayout {
     Recent(Rect),
 }
 
-impl Default for Layout {
+impl Default for ScreenAreas {
     fn default() -> Self {
         Self::CountsOnly(Rect::default())
     }
@@ -89,7 +89,7 @@ impl Viewport {
     #[must_use]
     pub fn table_rows(&self) -> usize {
         match self.body() {
-            Some(BodyLayout::Table { table, .. }) => usize::from(visible_table_rows(table)),
+            Some(BodyArea::Table { table, .. }) => usize::from(visible_table_rows(table)),
             _ => 0,
         }
     }
@@ -98,7 +98,7 @@ impl Viewport {
     #[must_use]
     pub fn recent_rows(&self) -> usize {
         match self.body() {
-            Some(BodyLayout::Recent(area)) => usize::from(area.height.saturating_sub(RECENT_HEADING_ROWS)),
+            Some(BodyArea::Recent(area)) => usize::from(area.height.saturating_sub(RECENT_HEADING_ROWS)),
             _ => 0,
         }
     }
@@ -108,7 +108,7 @@ impl Viewport {
     #[must_use]
     pub fn event_lines(&self) -> Option<usize> {
         let area = match self.body()? {
-            BodyLayout::Events(area) => area,
+            BodyArea::Events(area) => area,
             _ => self.details_pane()?,
         };
         Some(usize::from(area.height.saturating_sub(RULE_HEIGHT)))
@@ -129,9 +129,9 @@ impl Viewport {
     /// Returns the area of the details, if they are visible.
     pub(super) fn details_pane(&self) -> Option<Rect> {
         match self.body()? {
-            BodyLayout::Details(pane) => Some(pane),
-            BodyLayout::Table { details, .. } => details,
-            BodyLayout::Empty(_) | BodyLayout::Events(_) | BodyLayout::Recent(_) => None,
+            BodyArea::Details(pane) => Some(pane),
+            BodyArea::Table { details, .. } => details,
+            BodyArea::Empty(_) | BodyArea::Events(_) | BodyArea::Recent(_) => None,
         }
     }
 
@@ -142,13 +142,13 @@ impl Viewport {
 
     /// Returns true if the table is visible, or the reason why it has no row.
     pub(super) fn shows_table(&self) -> bool {
-        matches!(self.body(), Some(BodyLayout::Table { .. } | BodyLayout::Empty(_)))
+        matches!(self.body(), Some(BodyArea::Table { .. } | BodyArea::Empty(_)))
     }
 
-    fn body(&self) -> Option<BodyLayout> {
-        match self.layout {
-            Layout::Full(FullLayout { body, .. }) => Some(body),
-            Layout::CountsOnly(_) => None,
+    fn body(&self) -> Option<BodyArea> {
+        match self.areas {
+            ScreenAreas::Full(FullAreas { body, .. }) => Some(body),
+            ScreenAreas::CountsOnly(_) => None,
         }
     }
 }

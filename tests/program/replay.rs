@@ -1,5 +1,5 @@
-//! Tests recordings: they are made on a terminal against the simulator, replayed on another terminal, and explained
-//! from the file.
+//! Tests of recordings: makes one on a terminal against the simulator, replays it on another terminal, and runs `explain`
+//! on the file.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -23,6 +23,7 @@ fn replay_matches_live_run() {
     let api = TestSimulator::start(Scenario::builtin("I01").unwrap());
 
     let args = [ENDED_ID, "-i", "1s", "--record", path, "--utc"];
+    // Over SSH, the program copies through the terminal, where the test can read the copy.
     let mut live = Terminal::keepwatch(&api, &args, &[("SSH_TTY", "/dev/pts/1")], 120, 40);
     live.wait_for("✓ COMPLETED");
     live.press("ye");
@@ -38,7 +39,7 @@ fn replay_matches_live_run() {
 
     let explained = run_with(&["explain", "--from", path, ENDED_ID], &[], "");
     assert_eq!(explained.code, 0, "{}", explained.err);
-    assert_eq!(explained.out, evidence, "the evidence is the same as the copied evidence");
+    assert_eq!(explained.out, evidence, "`explain` prints the evidence that was copied");
 
     let mut replay = Terminal::start(&[PROGRAM, "replay", path, "--utc"], &[], 120, 40);
     replay.wait_for("REPLAY at rest 1/");

@@ -74,7 +74,7 @@ fn connect_url_is_shown_only_on_request() {
 }
 
 #[test]
-fn session_list_is_tracked_without_ids() {
+fn listed_sessions_are_tracked_if_none_is_named() {
     let api = TestSimulator::serve(ONE_SESSION);
     let terminal = Terminal::keepwatch(&api, &["-i", "1s"], &[], 120, 40);
     terminal.wait_for("nightly-42");
@@ -167,9 +167,9 @@ fn missing_session_does_not_stop_others() {
 #[test]
 fn rejected_api_key_differs_from_outage() {
     let api = TestSimulator::serve(ONE_SESSION);
-    let rejected = Terminal::keepwatch(&api, &[ID], &[("BROWSERBASE_API_KEY", "bb_live_wrong")], 120, 40);
+    let wrong_key = [("BROWSERBASE_API_KEY", "bb_live_wrong")];
+    let rejected = Terminal::keepwatch(&api, &[ID, "-i", "1s"], &wrong_key, 120, 40);
     rejected.wait_for("refuses the key");
-    let before = api.log().len();
     api.control.add_fault(browserbase_simulator::Fault::with_status(
         browserbase_simulator::FaultTarget::All,
         browserbase_simulator::StatusCode::SERVICE_UNAVAILABLE,
@@ -179,7 +179,20 @@ fn rejected_api_key_differs_from_outage() {
     api.control.clear_faults();
     failing.press("r");
     failing.wait_for("RUNNING");
-    assert!(api.log().len() > before);
+    let good_polls = || {
+        api.log().iter().filter(|request| request.path.ends_with(ID) && request.status == Some(200)).count()
+    };
+    wait_until("three good polls, which take two poll intervals", || good_polls() >= 3);
+    let mut rejected_paths: Vec<String> = api
+        .log()
+        .into_iter()
+        .filter(|request| request.status == Some(401))
+        .map(|request| request.path)
+        .collect();
+    let rejected_requests = rejected_paths.len();
+    rejected_paths.sort_unstable();
+    rejected_paths.dedup();
+    assert_eq!(rejected_paths.len(), rejected_requests, "a rejected key is not retried at the poll interval");
     rejected.assert_no_secrets(&api, &[]);
 }
 
@@ -236,7 +249,7 @@ fn tiny_terminal_shows_what_fits() {
     let terminal = Terminal::keepwatch(&api, &[ID], &[], 40, 12);
     terminal.wait_for("45c48cce");
     terminal.resize(12, 3);
-    terminal.wait_until("three rows with a count", |screen| {
+    terminal.wait_until("three rows, with the number of sessions", |screen| {
         screen.rows(0, 12).count() == 3 && screen.contents().contains('1')
     });
     terminal.resize(1, 1);
@@ -252,7 +265,7 @@ fn pause_stops_polling() {
     let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
     let polls = || requests(ID);
     let mut terminal = Terminal::keepwatch(&api, &["-i", "1s", ID], &[], 120, 40);
-    // A second program, which polls once a second, measures the time of the pause.
+    // A second program polls once a second. The number of its polls tells how long the pause lasts.
     let reference = Terminal::keepwatch(&api, &["-i", "1s", other], &[], 100, 30);
     reference.wait_for("RUNNING");
     wait_until("three polls", || polls() >= 3);
@@ -341,16 +354,14 @@ fn refresh_bypasses_hanging_requests() {
     let mut terminal = Terminal::keepwatch(&api, &ids, &[], 120, 40);
     let requests = |id: &str| api.log().iter().filter(|request| request.path.ends_with(id)).count();
     wait_until("four hanging requests", || ["h-1", "h-2", "h-3", "h-4"].iter().all(|id| requests(id) == 1));
-    let before = requests("ok-1");
+    assert_eq!(requests("ok-1"), 0, "four hanging requests leave no room for the fifth");
     terminal.press("r");
-    wait_until("a request for the healthy session", || requests("ok-1") > before);
+    wait_until("a request for the healthy session", || requests("ok-1") > 0);
     let log = api.log();
     let first_request = |id: &str| log.iter().find(|request| request.path.ends_with(id)).unwrap().at;
     let limit = std::time::Duration::from_secs(9);
-    assert!(
-        first_request("ok-1") < first_request("h-1") + limit,
-        "the refresh does not wait for a request timeout, which is 10 s"
-    );
+    // The hanging requests time out after 10 s. Then there would be room without the refresh, too.
+    assert!(first_request("ok-1") < first_request("h-1") + limit, "the refresh does not wait for a timeout");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The scenario `chaos`: six hours of sessions with every kind of end and anomaly, and faults of every kind.
 //!
-//! It is generated from a seed. The same seed gives the same scenario on every machine and in every version, as a test
-//! checks.
+//! Times of type `i64`, here and in `sessions` and `anomalies`, are in microseconds. So are the ranges of `i64` in
+//! `faults`, whose retry delays of type `u64` are in milliseconds.
+//!
+//! The scenario is generated from a seed. The same seed gives the same scenario on every machine and in every
+//! version, as a test checks.
 //!
 //! ```text
 //!   time       ──────────────────────────────────────────────────────────────►
@@ -39,10 +42,9 @@ pub const DEFAULT_SEED: u64 = 6;
 /// The default maximum number of live sessions.
 pub const DEFAULT_LIVE_SESSIONS: usize = 36;
 
-/// One second. All times in this module and its submodules are in microseconds.
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
-/// The end of the scenario. No fault begins after it. A lane that becomes free after it gets no further session.
+/// The end of the scenario. No fault begins after it. A lane gets no further session if it becomes free after the end.
 const END_MICROS: i64 = 6 * 60 * MINUTE;
 /// The number of sessions at which no further ones are generated, even if the lanes are free before [`END_MICROS`].
 const STOP_AT_SESSIONS: usize = 50_000;
@@ -61,7 +63,7 @@ const FIRST_LANE_STREAM: u64 = 1000;
 pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
     let mut rng = SeededRng::new(seed, SCENARIO_STREAM);
     let skew = Offset::from_micros(rng.in_range(-MAX_SKEW_MICROS..MAX_SKEW_MICROS));
-    let bulk_end_times = draw_bulk_end_times(&mut rng);
+    let bulk_end_times = random_bulk_end_times(&mut rng);
     let mut lanes: Vec<SessionLane> = (0..live_sessions.min(super::scenario::MAX_SESSIONS))
         .map(|number| {
             SessionLane::new(
@@ -71,9 +73,9 @@ pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
         })
         .collect();
     let mut sessions = Vec::new();
-    // Each round adds one session per lane, so that all lanes stop at about the same time if there are too many
-    // sessions.
-    while !lanes.is_empty() && sessions.len() < STOP_AT_SESSIONS.max(live_sessions) {
+    // Each round adds one session per lane, so that all lanes stop at about the same scenario time if
+    // `STOP_AT_SESSIONS` is reached.
+    while !lanes.is_empty() && sessions.len() < STOP_AT_SESSIONS {
         sessions.extend(lanes.iter_mut().map(SessionLane::next_session));
         lanes.retain(|lane| lane.free_at < END_MICROS);
     }
@@ -92,8 +94,8 @@ pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
     }
 }
 
-/// Draws the times at which sessions of several lanes end together.
-fn draw_bulk_end_times(rng: &mut SeededRng) -> Vec<i64> {
+/// Chooses at random the times at which sessions of several lanes end together.
+fn random_bulk_end_times(rng: &mut SeededRng) -> Vec<i64> {
     let mut at = 0;
     std::iter::from_fn(|| {
         at += rng.in_range(20 * SECOND..5 * MINUTE);

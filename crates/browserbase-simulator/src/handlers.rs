@@ -34,7 +34,7 @@ pub(super) fn handle_request(
             return Ok((StatusCode::CREATED, retrieve_session(state, &id, now)?));
         }
         ApiRoute::Retrieve(id) => retrieve_session(state, id, now)?,
-        ApiRoute::Update(id) => {
+        ApiRoute::Release(id) => {
             request_body::check_release(request)?;
             state.world.release_session(id, now).ok_or_else(|| not_found("Session", id))?
         }

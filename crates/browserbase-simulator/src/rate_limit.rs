@@ -41,7 +41,7 @@ impl FixedWindow {
         Self { limit, window_index: 0, used: 0 }
     }
 
-    /// Counts a request that arrives `at` after the start.
+    /// Counts a request. `at` is its arrival, since the start.
     pub(super) fn count_request(&mut self, at: Duration) -> RateLimitStatus {
         let window_nanos = self.limit.window.as_nanos().max(1);
         let window_index = at.as_nanos() / window_nanos;

@@ -154,7 +154,9 @@ impl SimServer {
         check_head(head)?;
         let body = match (body, route) {
             // Only these requests have a body that the API reads.
-            (Err(BodyError::TooLarge), route) if !matches!(route, ApiRoute::Create | ApiRoute::Update(_)) => {
+            (Err(BodyError::TooLarge), route)
+                if !matches!(route, ApiRoute::Create | ApiRoute::Release(_)) =>
+            {
                 Ok(Bytes::new())
             }
             (Err(error @ (BodyError::Malformed | BodyError::TimedOut)), _) => return Err(error.into()),
@@ -273,7 +275,7 @@ async fn handle_sessions(State(server): State<Arc<SimServer>>, request: Request)
 
 async fn handle_session(State(server): State<Arc<SimServer>>, id: PathId, request: Request) -> Response {
     let (get, post) = match id {
-        Ok(Path(id)) => (ApiRoute::Retrieve(id.clone()), ApiRoute::Update(id)),
+        Ok(Path(id)) => (ApiRoute::Retrieve(id.clone()), ApiRoute::Release(id)),
         Err(_) => (ApiRoute::InvalidPath, ApiRoute::InvalidPath),
     };
     get_or_post(server, request, get, post).await

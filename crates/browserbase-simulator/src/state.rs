@@ -67,7 +67,7 @@ pub(super) enum ApiRoute {
     List,
     Create,
     Retrieve(String),
-    Update(String),
+    Release(String),
     Debug(String),
     Logs(String),
     Projects,
@@ -102,7 +102,7 @@ pub(super) struct SimState {
     pub(super) counts: RequestCounts,
     pub(super) connect_urls: VecDeque<Secret>,
     rate_limit: Option<FixedWindow>,
-    /// The number of requests so far, which is also the number of the next request.
+    /// The count of requests so far. Requests are numbered from 0, so this is also the next request's number.
     request_count: u64,
 }
 
@@ -132,7 +132,7 @@ impl SimState {
             ApiRoute::List => &mut counts.list,
             ApiRoute::Retrieve(_) => &mut counts.retrieve,
             ApiRoute::Create => &mut counts.create,
-            ApiRoute::Update(_) => &mut counts.release,
+            ApiRoute::Release(_) => &mut counts.release,
             ApiRoute::Debug(_) => &mut counts.debug,
             ApiRoute::Logs(_) => &mut counts.logs,
             ApiRoute::Projects | ApiRoute::Project(_) | ApiRoute::Usage(_) => &mut counts.projects,
@@ -159,7 +159,7 @@ impl SimState {
         }
     }
 
-    /// Counts a request that arrives `at` after the start. Returns the state of the limit, if there is one.
+    /// Counts a request. `at` is its arrival, since the start. Returns the state of the limit, if there is one.
     pub(super) fn count_against_limit(&mut self, at: Duration) -> Option<RateLimitStatus> {
         self.rate_limit.as_mut().map(|limit| limit.count_request(at))
     }
@@ -177,7 +177,7 @@ impl SimState {
             | (FaultTarget::List, ApiRoute::List)
             | (FaultTarget::Retrieve, ApiRoute::Retrieve(_))
             | (FaultTarget::Create, ApiRoute::Create)
-            | (FaultTarget::Release, ApiRoute::Update(_))
+            | (FaultTarget::Release, ApiRoute::Release(_))
             | (FaultTarget::Debug, ApiRoute::Debug(_))
             | (FaultTarget::Logs, ApiRoute::Logs(_))
             | (FaultTarget::Projects, ApiRoute::Projects | ApiRoute::Project(_) | ApiRoute::Usage(_)) => true,

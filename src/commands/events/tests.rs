@@ -1,7 +1,7 @@
 use super::*;
 use keepwatch_core::testing::{id, time};
 use keepwatch_core::tracker::server_clock::TimeInterval;
-use keepwatch_core::tracker::verdict::Evidence;
+use keepwatch_core::tracker::verdict::KnownFacts;
 
 fn event(session: Option<&str>, kind: EventKind) -> Event {
     let at = time("21:04:12.1");
@@ -27,13 +27,13 @@ fn text_line_has_time_session_event() {
 #[test]
 fn verdict_follows_end() {
     let status = Status::Completed;
-    let evidence = Evidence {
+    let facts = KnownFacts {
         status: Some(status.clone()),
         started: Some(time("21:04:02")),
         ended: Some(time("21:04:11.6")),
         expires: Some(time("21:19:02")),
         keep_alive: Some(true),
-        ..Evidence::default()
+        ..KnownFacts::default()
     };
     let ended = EventKind::Ended {
         status: status.clone(),
@@ -41,7 +41,7 @@ fn verdict_follows_end() {
         ended_at_fits: true,
         last_alive: None,
     };
-    let ending = (status, evidence.verdict().unwrap());
+    let ending = (status, facts.verdict().unwrap());
     let lines = text_lines(&event(Some("s-1"), ended), Some(&ending), Zone::Utc, false);
     assert_eq!(
         lines,

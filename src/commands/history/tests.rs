@@ -24,8 +24,8 @@ fn verdict(name: &str) -> Option<StoredVerdict> {
     Some(StoredVerdict { name: name.into(), confidence: "likely".into(), sentence })
 }
 
-/// Returns the summary of a session that ended early, by the run with this number.
-fn nightly(run: u64) -> SessionSummary {
+/// Returns the summary that run number `run` wrote, of a session that ended early.
+fn ended_early(run: u64) -> SessionSummary {
     SessionSummary {
         session: id("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"),
         run: RunId::new(november("22T12:00:00"), run),
@@ -53,7 +53,7 @@ fn nightly(run: u64) -> SessionSummary {
 }
 
 /// Returns the summary of a session that was running when it was last seen.
-fn checkout() -> SessionSummary {
+fn still_running() -> SessionSummary {
     SessionSummary {
         session: id("c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1"),
         owner: None,
@@ -70,7 +70,7 @@ fn checkout() -> SessionSummary {
         proxy_bytes: None,
         verdict: None,
         metadata: None,
-        ..nightly(2)
+        ..ended_early(2)
     }
 }
 
@@ -83,7 +83,7 @@ fn render(rows: Vec<SessionSummary>, options: HistoryOptions) -> String {
 #[test]
 fn sessions_and_days_have_a_table_each() {
     assert_eq!(
-        render(vec![nightly(1), checkout()], options(false)),
+        render(vec![ended_early(1), still_running()], options(false)),
         "\
 SESSION   OWNER    STARTED      RAN       VERDICT      PROXY    EST.
 c20ad4d7  -        11-23 08:00  10m 00s+  was running  -        $0.02
@@ -112,7 +112,7 @@ fn tables_fit_80_columns() {
             confidence: "perhaps".into(),
             sentence: Untrusted::new("x"),
         }),
-        ..nightly(1)
+        ..ended_early(1)
     };
     let bare = SessionSummary {
         started: None,
@@ -122,7 +122,7 @@ fn tables_fit_80_columns() {
         status: None,
         proxy_bytes: None,
         session: id("s"),
-        ..nightly(1)
+        ..ended_early(1)
     };
     let text = render(vec![row.clone(), bare.clone()], options(false));
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
@@ -135,6 +135,7 @@ fn tables_fit_80_columns() {
 
 #[test]
 fn every_verdict_has_a_short_text() {
+    // “said” and “perhaps” are the schema names of `Confidence::Reported` and `Confidence::Possible`.
     for (name, confidence, short) in [
         ("keep_alive_ended_early", "likely", "ended early"),
         ("error", "said", "error"),
@@ -148,7 +149,7 @@ fn every_verdict_has_a_short_text() {
             sentence: Untrusted::new("x"),
         });
         let text = table::sessions(
-            &MergedSession::merge_all(vec![SessionSummary { verdict, ..nightly(1) }]),
+            &MergedSession::merge_all(vec![SessionSummary { verdict, ..ended_early(1) }]),
             options(false),
         );
         assert!(text.contains(&format!("  {short}  ")), "{text}");
@@ -173,7 +174,7 @@ fn runs_of_one_session_are_merged() {
         first_seen: november(from),
         last_seen: november(to),
         watched,
-        ..nightly(number)
+        ..ended_early(number)
     };
     let watched = |rows| MergedSession::merge_all(rows)[0].watched_time;
     // These four times are ten minutes apart. The session ran from the first to the last.
@@ -193,9 +194,9 @@ fn runs_of_one_session_are_merged() {
     assert_eq!(merged.len(), 1);
     assert_eq!((merged[0].runs, merged[0].responses, merged[0].first_seen), (2, 1180, november(one)));
     assert_eq!(merged[0].newest.status, Some(Status::Completed));
-    let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..nightly(3) };
+    let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..ended_early(3) };
     assert_eq!(
-        MergedSession::merge_all(vec![nightly(1), elsewhere]).len(),
+        MergedSession::merge_all(vec![ended_early(1), elsewhere]).len(),
         2,
         "sessions of different hosts are different"
     );
@@ -203,7 +204,7 @@ fn runs_of_one_session_are_merged() {
 
 #[test]
 fn filter_matches_merged_session() {
-    let sessions = MergedSession::merge_all(vec![nightly(1)]);
+    let sessions = MergedSession::merge_all(vec![ended_early(1)]);
     for (filter, found) in [
         ("", true),
         ("6512", true),
@@ -220,7 +221,7 @@ fn filter_matches_merged_session() {
 fn json_matches_documentation() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/history.md")).unwrap();
     let documented = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
-    let sessions = MergedSession::merge_all(vec![nightly(1), checkout()]);
+    let sessions = MergedSession::merge_all(vec![ended_early(1), still_running()]);
     let object = json::object(
         &sessions,
         &daily_totals(&sessions, options(true)),
@@ -241,7 +242,7 @@ fn secret_in_row_is_not_printed() {
     let row = SessionSummary {
         owner: Some(secret.clone()),
         verdict: Some(StoredVerdict { name: "gone".into(), confidence: "perhaps".into(), sentence: secret }),
-        ..nightly(1)
+        ..ended_early(1)
     };
     let sessions = MergedSession::merge_all(vec![row.clone()]);
     let object = json::object(

@@ -158,7 +158,8 @@ pub(super) fn is_open_elsewhere(path: &Path) -> bool {
     companion_files(path).any(|companion| companion.exists())
 }
 
-/// Returns true if this user can write the file and its folder, where SQLite creates the companions.
+/// Returns true if this user can write the file and its folder, where SQLite creates the companions. False on a
+/// read-only disk, and if the permission is missing.
 pub(super) fn is_writable(path: &Path) -> bool {
     use rustix::fs::{Access, access};
     access(path, Access::WRITE_OK).is_ok() && access(parent_folder(path), Access::WRITE_OK).is_ok()

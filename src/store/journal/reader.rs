@@ -55,7 +55,7 @@ pub struct StoredSegment {
 pub struct StoredEntry {
     /// Sequence number in the segment.
     pub seq: u64,
-    /// Wall time of the newest response or input in the entry.
+    /// Wall time of the entry's input; of the newest response, if the entry is a repeat.
     pub at: Timestamp,
     /// The body, as JSON.
     pub body: String,
@@ -83,7 +83,7 @@ pub struct JournalStats {
     pub entries: u64,
     /// Number of sessions that have a summary.
     pub sessions: u64,
-    /// Start of the oldest segment, or the time when the oldest session was first seen.
+    /// The earlier of the oldest segment's start and the first sighting of any session. `None` if the journal is empty.
     pub oldest: Option<Timestamp>,
 }
 
@@ -97,7 +97,8 @@ impl JournalReader {
         let Some(path) = file::find_existing(path)? else { return Ok(None) };
         let (db, version) = match Self::open_read_only(&path, "mode=ro") {
             // On a read-only disk, SQLite cannot create the shared memory of a WAL. Nobody writes there, so the file is
-            // immutable.
+            // immutable. `is_writable` is also false if this user lacks the permission to write. Another user can then
+            // change the file during the read.
             Err(_) if !file::is_writable(&path) => Self::open_read_only(&path, "mode=ro&immutable=1")?,
             other => other?,
         };
@@ -184,7 +185,7 @@ impl JournalReader {
         Ok(segments)
     }
 
-    /// Returns the segments that `table` links to any of `values`, which are in its `column`.
+    /// Returns the segments of the rows in `table` whose `column` equals one of `values`.
     fn segments_mentioning<'t>(
         &self,
         table: &str,
@@ -209,8 +210,8 @@ impl JournalReader {
     }
 
     /// Returns the summaries of all sessions that any run saw at `since` or later, one for each session and run.
-    /// Includes the summaries of these sessions by earlier runs. Sorted by session. Of a session's summaries, that of
-    /// the run that saw the session last comes first.
+    /// Includes the summaries of these sessions by earlier runs. Sorted by session. For each session, the summary of the
+    /// run with the latest sighting comes first.
     ///
     /// # Errors
     /// The file cannot be read.

@@ -1,5 +1,5 @@
-//! Converts a session's record to the summary that the journal stores. Each summary is a row of `keepwatch history`.
-//! Pure.
+//! Converts a session's record to the summary that the journal stores. The journal has one summary per session and run;
+//! `keepwatch history` merges them into one row per session. Pure.
 
 use super::JournalScope;
 use crate::store::journal::{SessionSummary, StoredVerdict};

@@ -916,7 +916,7 @@ fn pause_survives_sleep_and_suspension() {
     );
     assert_eq!(world.notice(), "this machine slept; polling is still paused");
     assert_eq!(
-        world.send(Message::Resumed),
+        world.send(Message::Continued),
         [Effect::Repaint, Effect::SendToAllPollers(PollerCommand::Pause)]
     );
     assert!(world.model.paused);
@@ -925,7 +925,7 @@ fn pause_survives_sleep_and_suspension() {
     assert_eq!(world.press("r"), [Effect::SendToAllPollers(PollerCommand::PollNow)]);
     assert!(!world.model.paused);
     assert_eq!(
-        world.send(Message::Resumed),
+        world.send(Message::Continued),
         [Effect::Repaint, Effect::SendToAllPollers(PollerCommand::PollNow)]
     );
 }

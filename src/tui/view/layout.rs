@@ -20,7 +20,7 @@ use ratatui::layout::Rect;
 
 use super::drawing::{below, indent, row};
 use super::{details, header, popup};
-use crate::tui::viewport::{BodyLayout, FullLayout, Layout, Viewport};
+use crate::tui::viewport::{BodyArea, FullAreas, ScreenAreas, Viewport};
 use crate::tui::{Model, Pane};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::text;
@@ -48,16 +48,16 @@ const BANNER_SUFFIX_WIDTH: u16 = 22;
 
 /// Lays out a screen.
 pub(super) fn viewport(model: &Model, screen: Rect, now: Moment) -> Viewport {
-    let layout = layout(model, screen);
-    let viewport = Viewport { screen, layout, details: None, popup: popup::extent(model, screen) };
+    let areas = areas(model, screen);
+    let viewport = Viewport { screen, areas, details: None, popup: popup::extent(model, screen) };
     // Counting the lines of the details builds all of them, so this happens only while keystrokes scroll the details.
     let pane = viewport.details_pane().filter(|_| model.focus.pane().scrolls_fields());
     Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), ..viewport }
 }
 
-fn layout(model: &Model, screen: Rect) -> Layout {
+fn areas(model: &Model, screen: Rect) -> ScreenAreas {
     if screen.width < MIN_SCREEN.0 || screen.height < MIN_SCREEN.1 {
-        return Layout::CountsOnly(screen);
+        return ScreenAreas::CountsOnly(screen);
     }
     let header = row(screen, 0);
     let banner = Rect { height: banner_height(model, screen), ..below(screen, 1) };
@@ -68,7 +68,7 @@ fn layout(model: &Model, screen: Rect) -> Layout {
     let inner = below(screen, rows_above);
     let inner = Rect { height: inner.height.saturating_sub(rows_below), ..inner };
     let footer = row(screen, usize::from(screen.height.saturating_sub(1)));
-    Layout::Full(FullLayout { header, banner, body: body(model, screen, inner), footer })
+    ScreenAreas::Full(FullAreas { header, banner, body: body(model, screen, inner), footer })
 }
 
 /// Returns the height of the banner: as many rows as the error message needs, up to [`BANNER_MAX_HEIGHT`], or one row
@@ -92,21 +92,21 @@ fn banner_height(model: &Model, screen: Rect) -> u16 {
     u16::try_from(lines).unwrap_or(BANNER_MAX_HEIGHT).clamp(1, BANNER_MAX_HEIGHT)
 }
 
-fn body(model: &Model, screen: Rect, inner: Rect) -> BodyLayout {
+fn body(model: &Model, screen: Rect, inner: Rect) -> BodyArea {
     match model.focus.pane() {
-        Pane::Events => return BodyLayout::Events(inner),
-        Pane::Recent => return BodyLayout::Recent(inner),
+        Pane::Events => return BodyArea::Events(inner),
+        Pane::Recent => return BodyArea::Recent(inner),
         Pane::Table | Pane::LowerDetails(_) | Pane::FullDetails(_) => {}
     }
     if model.table.rows().is_empty() {
-        return BodyLayout::Empty(inner);
+        return BodyArea::Empty(inner);
     }
     let has_room_below = screen.width >= LOWER_PANE_MIN_SCREEN.0 && screen.height >= LOWER_PANE_MIN_SCREEN.1;
     match model.focus.pane() {
-        Pane::FullDetails(_) if model.selected_session().is_some() => return BodyLayout::Details(inner),
+        Pane::FullDetails(_) if model.selected_session().is_some() => return BodyArea::Details(inner),
         // Without room for two panes, the details replace the table while they have the focus.
         Pane::LowerDetails(_) if !has_room_below && model.selected_session().is_some() => {
-            return BodyLayout::Details(inner);
+            return BodyArea::Details(inner);
         }
         Pane::Table | Pane::LowerDetails(_) | Pane::FullDetails(_) | Pane::Events | Pane::Recent => {}
     }
@@ -133,7 +133,7 @@ fn body(model: &Model, screen: Rect, inner: Rect) -> BodyLayout {
     let below_table = below(inner, table.height);
     let note = Rect { height: note_height.min(below_table.height), ..below_table };
     let details = below(below_table, note.height);
-    BodyLayout::Table { table, note, details: has_room_below.then_some(details) }
+    BodyArea::Table { table, note, details: has_room_below.then_some(details) }
 }
 
 /// Splits the pane of the details: the fields at the left, the timeline at the right. Returns a narrow pane as a whole.

@@ -43,19 +43,19 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::tui::Model;
-use crate::tui::viewport::{BodyLayout, FullLayout, Layout, Viewport, visible_table_rows};
+use crate::tui::viewport::{BodyArea, FullAreas, ScreenAreas, Viewport, visible_table_rows};
 #[cfg(test)]
 pub(crate) use fixture::screen_text;
 use keepwatch_core::clock::Moment;
 
-/// Computes the layout of the screen for the current model. The model keeps it until the next update.
+/// Computes the viewport for the current model. The model keeps it until the next update.
 #[must_use]
 pub fn viewport(model: &Model, now: Moment) -> Viewport {
     let (width, height) = model.size();
     layout::viewport(model, Rect::new(0, 0, width, height), now)
 }
 
-/// Draws one frame with the layout that the model keeps.
+/// Draws one frame with the viewport that the model keeps.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
     let area = frame.area();
     let cached = model.viewport();
@@ -65,20 +65,20 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
 }
 
 fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Moment) {
-    match viewport.layout {
-        Layout::CountsOnly(area) => {
+    match viewport.areas {
+        ScreenAreas::CountsOnly(area) => {
             let used_rows = header::draw_counts(buffer, area, model, now);
             footer::draw_notice(buffer, drawing::below(area, used_rows), model);
         }
-        Layout::Full(FullLayout { header, banner, body, footer }) => {
+        ScreenAreas::Full(FullAreas { header, banner, body, footer }) => {
             header::draw(buffer, header, model, now, banner.height > 0);
             header::draw_banner(buffer, banner, model, now);
             match body {
-                BodyLayout::Empty(area) => empty_state::draw(buffer, area, model, now),
-                BodyLayout::Events(area) => timeline::draw_all_events(buffer, area, model, now),
-                BodyLayout::Recent(area) => recent::draw(buffer, area, model, now),
-                BodyLayout::Details(area) => details::draw(buffer, area, model, now),
-                BodyLayout::Table { table, note, details } => {
+                BodyArea::Empty(area) => empty_state::draw(buffer, area, model, now),
+                BodyArea::Events(area) => timeline::draw_all_events(buffer, area, model, now),
+                BodyArea::Recent(area) => recent::draw(buffer, area, model, now),
+                BodyArea::Details(area) => details::draw(buffer, area, model, now),
+                BodyArea::Table { table, note, details } => {
                     table::draw(buffer, table, model, now);
                     table::draw_note(buffer, note, model, visible_table_rows(table));
                     if let Some(details) = details {

@@ -716,7 +716,7 @@ proptest! {
 
         let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
         let has_popup = !matches!(model.focus, Focus::Pane(_) | Focus::Filter { .. } | Focus::AddSession { .. });
-        let Layout::Full(FullLayout { body, .. }) = model.viewport().layout else { return Ok(()) };
+        let ScreenAreas::Full(FullAreas { body, .. }) = model.viewport().areas else { return Ok(()) };
         if has_popup {
             return Ok(());
         }
@@ -725,7 +725,7 @@ proptest! {
         // The error of a line being typed may cover the rows above it.
         let is_covered = matches!(model.focus, Focus::Filter { error: Some(_), .. } | Focus::AddSession { invalid: Some(_), .. });
         // The table scrolls to its selected row only after the first keystroke.
-        if let (BodyLayout::Table { table, .. }, true, false) = (body, interacted, is_covered) {
+        if let (BodyArea::Table { table, .. }, true, false) = (body, interacted, is_covered) {
             let marker = model.settings.theme.selection_glyph();
             let marked = (table.top()..table.bottom()).filter(|y| row(*y).starts_with(marker)).count();
             prop_assert_eq!(marked, 1, "{}: one selected row is marked on {}x{}", name, width, height);

@@ -13,7 +13,7 @@ use super::test_network::{Route, TestNetwork};
 use crate::harness::{KEY, now, wait_until};
 use crate::piped_program::PipedProgram;
 
-/// Time without output or requests that shows that the program waits for a distant retry.
+/// If the program is silent for this long, it is waiting, not retrying early.
 const SILENCE: Duration = Duration::from_secs(4);
 /// Error of a request that was in flight when the server closed the connection. It may precede the row's own error.
 const CLOSED: &str = "the connection was cut";
@@ -24,7 +24,8 @@ pub(crate) struct RowResult {
     pub(crate) message: Option<String>,
     /// Time from the end of the fault to the program's report that polls succeed.
     pub(crate) recovery_time: Option<Duration>,
-    /// Requests from the first failed one to the first good one, and the number that a healthy server would have got.
+    /// The number of requests, and the number that a healthy server would have got in the same time. See
+    /// [`request_budget::count_requests`].
     pub(crate) request_counts: Option<(usize, usize)>,
 }
 
@@ -37,10 +38,10 @@ pub(crate) fn run(row: &Row) -> RowResult {
     let insecure = row.route == Route::Unreachable(rows::UNRESOLVABLE_URL);
     let args = [&args[..], if insecure { &["--insecure-http"] } else { &[] }].concat();
     let mut program = PipedProgram::start_at(&network.url, &args, KEY, &network.env);
-    let min_round = row.target.ids().len().max(1); // minimum number of requests in one round of polls
+    let min_requests_per_round = row.target.ids().len().max(1);
     if !row.from_start {
         (0..row.session_count()).for_each(|_| _ = program.wait_for_line("\"first_seen\""));
-        wait_until("healthy polls", || network.good_requests() >= 2 * min_round);
+        wait_until("healthy polls", || network.good_requests() >= 2 * min_requests_per_round);
         network.set_behaviour((row.behaviour)());
     }
     let fault_start = now();
@@ -48,18 +49,18 @@ pub(crate) fn run(row: &Row) -> RowResult {
     if row.message.is_empty() {
         wait_until("odd but valid responses", || network.faulty_requests() >= row.failures);
         wait_until("six rounds of polls", || {
-            network.good_requests() + network.faulty_requests() >= 6 * min_round
+            network.good_requests() + network.faulty_requests() >= 6 * min_requests_per_round
         });
         network.recover();
     } else {
         let line = program.wait_for_line(row.message);
-        result.message = Some(sentence(&line));
+        result.message = Some(normalised_error(&line));
         wait_until("as many failures as the row has", || network.faulty_requests() >= row.failures);
         result.recovery_time = recover(row, &network, &mut program, &line, fault_start);
     }
     if row.recovery == Recovery::Soon {
         let good_before = network.good_requests();
-        wait_until("more good polls", || network.good_requests() >= good_before + 3 * min_round);
+        wait_until("more good polls", || network.good_requests() >= good_before + 3 * min_requests_per_round);
     }
     program.signal(Signal::INT);
     let output = program.wait_for_exit();
@@ -71,8 +72,8 @@ pub(crate) fn run(row: &Row) -> RowResult {
     result
 }
 
-/// Ends the fault and returns the time until the program reports the recovery. If the row recovers late or never,
-/// asserts instead that the program waits as long as it said. `line` is the event that reported the error.
+/// Ends the fault and returns the time until the program reports the recovery. If the row recovers late,
+/// asserts that the program does not retry early. If never, asserts that it reports the error only once. `line` is the event that reported the error.
 fn recover(
     row: &Row,
     network: &TestNetwork,
@@ -81,7 +82,7 @@ fn recover(
     fault_start: Instant,
 ) -> Option<Duration> {
     let failure: Value = serde_json::from_str(line).unwrap();
-    let next = failure["next_try_s"].as_f64().unwrap_or(f64::MAX);
+    let retry_delay = failure["next_try_s"].as_f64().unwrap_or(f64::MAX);
     match row.recovery {
         Recovery::Soon => {
             // A silent connection never recovers, but new connections work from the start of the fault.
@@ -95,16 +96,18 @@ fn recover(
             Some(time)
         }
         Recovery::After(seconds) => {
-            // On a busy machine the wait may have begun some time ago.
-            assert!((seconds - 1.0..seconds + 1.0).contains(&next), "{}: {failure}", row.fault);
+            // On a busy machine, part of the delay may have passed before the event was written, so `next_try_s` may be
+            // smaller.
+            assert!((seconds - 1.0..seconds + 1.0).contains(&retry_delay), "{}: {failure}", row.fault);
             let count = network.requests().len();
             program.assert_silent_for(SILENCE);
             assert_eq!(network.requests().len(), count, "{}: the program does not retry early", row.fault);
             None
         }
         Recovery::Never => {
-            // The first retry delay is at most 2 s, and a little more on a busy machine. The second is at least 3 s.
-            assert!(next < 3.0, "{}: {failure}", row.fault);
+            // A delay below 3 s shows that this is the first report: the first delay is 2 s, plus a little on a busy
+            // machine; the second is at least 3 s.
+            assert!(retry_delay < 3.0, "{}: {failure}", row.fault);
             program.assert_silent_for(SILENCE); // a repeated error is reported once
             assert_eq!(network.connections(), 0);
             None
@@ -112,9 +115,9 @@ fn recover(
     }
 }
 
-/// Returns the error in an event line, without the names of the failing polls, the time of the next try, the ports
-/// and the test's folder.
-fn sentence(line: &str) -> String {
+/// Returns the error in an event line, without the names of the failing polls and the time of the next try, and with
+/// placeholders for ports and the test's folder.
+fn normalised_error(line: &str) -> String {
     let line: Value = serde_json::from_str(line).unwrap();
     let sentence = line["sentence"].as_str().unwrap().split("; next try in ").next().unwrap();
     let error = sentence
@@ -133,7 +136,7 @@ fn sentence(line: &str) -> String {
     }
 }
 
-/// Asserts that the program reports no failure but the row's, and no event of a session without a cause in the row.
+/// Asserts that the program reports only the row's failure, and only those session events that the row explains.
 fn assert_no_false_events(row: &Row, out: &str) {
     for line in out.lines() {
         let event: Value = serde_json::from_str(line).unwrap();

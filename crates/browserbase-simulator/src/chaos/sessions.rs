@@ -133,7 +133,9 @@ impl<'b> SessionLane<'b> {
     }
 }
 
-/// Draws the schedule of a session. `created` matters only for a bulk end, whose time is the same for all lanes.
+/// Chooses the schedule of a session at random. `created` matters only for a bulk end: the schedule is relative to the
+/// creation, but the bulk end is the same for all lanes. The first session of a lane misses the bulk end, because
+/// [`SessionLane::next_session`] moves it to an earlier creation afterwards.
 fn draw_schedule(
     outcome: SessionOutcome,
     rng: &mut SeededRng,

@@ -1,6 +1,6 @@
 //! A session's metadata: a JSON object that its creator attached to it.
 //!
-//! Metadata is stored as JSON text, which is compact, is comparable and can have any depth. The text is parsed into a
+//! Metadata is held as JSON text, which is compact, is comparable and can have any depth. The text is parsed into a
 //! tree only where the tree is needed: to show entries, to find the [owner](super::owner) and to redact secrets.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::metadata_match;
 use crate::text::{self, Untrusted};
 
-/// The maximum size of stored metadata, in bytes. Browserbase accepts fewer than 512 characters.
+/// The maximum length of the text, in bytes; the rest is cut off. Browserbase accepts fewer than 512 characters.
 const MAX_BYTES: usize = 16 * 1024;
 
 /// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this text.
@@ -90,7 +90,7 @@ impl Metadata {
             Some(tree) => {
                 let mut redacted = tree.clone();
                 text::redact_values(&mut redacted);
-                // Without secrets, the original formatting is kept.
+                // If there are no secrets, the original formatting is kept.
                 if redacted == tree { self.clone() } else { Self(redacted.to_string().into()) }
             }
             None => Self(text::redact(self.fallback_text()).into()),
@@ -135,8 +135,8 @@ impl Metadata {
     pub fn one_line(&self, columns: usize) -> String {
         let mut line = String::new();
         let mut path: Vec<String> = Vec::new();
-        // Each entry takes at least one column: a value takes it directly, and a heading takes it in the paths of the
-        // entries below it. So the line has room for at most `columns` entries.
+        // Each entry adds at least one column to the line: a value is on it, and a heading is in the path of a value
+        // below it. So `columns` entries are enough.
         for entry in self.entries(columns) {
             if text::width(&line) > columns {
                 break;

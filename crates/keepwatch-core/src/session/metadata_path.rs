@@ -30,7 +30,8 @@ impl MetadataPath {
     /// Parses a path given by a user.
     ///
     /// # Errors
-    /// Returns an error if no value can have this path, or if a part of the path is the name of a secret.
+    /// The path is empty or has an empty part, or a part of it is the name of a secret. A key that is empty, or that
+    /// begins or ends with a dot, has no path.
     pub fn parse(text: &str) -> Result<Self, MetadataPathError> {
         let path = text.trim();
         if path.is_empty() || path.split('.').any(str::is_empty) {

@@ -13,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::char_action::{CharAction, classify};
 use super::redact::{redact, redact_start};
-use super::width::truncate_prefix;
+use super::width::truncate_known_start;
 
 /// The maximum width of a line from [`Untrusted::sanitise_line`], in columns.
 pub const MAX_LINE_COLUMNS: usize = 1000;
@@ -138,7 +138,7 @@ fn sanitise_chars(raw: &mut impl Iterator<Item = char>, columns: usize, has_more
         marks = MarkCounter::default();
     }
     let bounded: String = kept.graphemes(true).flat_map(limit_cluster).collect();
-    truncate_prefix(&bounded, columns, has_more || raw.next().is_some())
+    truncate_known_start(&bounded, columns, has_more || raw.next().is_some())
 }
 
 /// Returns a cluster, truncated to [`MAX_CLUSTER_CHARS`] and followed by U+FFFD if it is longer. Without that

@@ -15,17 +15,17 @@ pub fn width(text: &str) -> usize {
 /// Truncates `text`, which is already safe, to `columns`. A truncated text ends in '…'.
 #[must_use]
 pub fn truncate(text: &str, columns: usize) -> String {
-    truncate_prefix(text, columns, false)
+    truncate_known_start(text, columns, false)
 }
 
-/// Truncates a text that begins with `start`, as [`truncate`] does. `has_more` is true if the text continues after
-/// `start`.
-pub(super) fn truncate_prefix(start: &str, columns: usize, has_more: bool) -> String {
+/// Like [`truncate`], for a text of which only the beginning, `start`, is given. `has_more` is true if the text
+/// continues after `start`.
+pub(super) fn truncate_known_start(start: &str, columns: usize, has_more: bool) -> String {
     if columns == 0 {
         return String::new();
     }
     let mut used = 0_usize;
-    let mut kept_bytes = 0; // the length of the clusters that leave a column for the '…'
+    let mut kept_bytes = 0; // byte length of the clusters that fit with a '…' after them
     let mut is_complete = !has_more;
     for (at, cluster) in start.grapheme_indices(true) {
         used = used.saturating_add(cluster.width());

@@ -113,9 +113,9 @@ pub struct ObservedEnd {
     /// True if `endedAt` is not before the start, and between the last response that shows the session alive and the
     /// first one that shows it ended.
     pub ended_at_fits: bool,
-    /// The interval between the two responses of `ended_at_fits`, widened by the uncertainty of the server clock.
+    /// The interval of the end: between the two responses of `ended_at_fits`, widened by the uncertainty of the server clock.
     /// `None` if no response shows the session alive.
-    pub observed_between: Option<TimeInterval>,
+    pub end_interval: Option<TimeInterval>,
     /// The first response that reported the end.
     pub first_response: RequestTiming,
 }

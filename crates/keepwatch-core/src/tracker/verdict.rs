@@ -6,18 +6,19 @@
 //! rules by which sessions end, and these rules exclude most causes. The first row that fits is the verdict:
 //!
 //! ```text
-//!   404 or 410 for a session that was seen alive            Gone
-//!   ERROR                                                   Failed
-//!   TIMED_OUT                                               TimedOut
-//!   COMPLETED, and this program requested its release       ReleasedHere
-//!   COMPLETED, endedAt within 5 s of expiresAt              AtExpiry
-//!   COMPLETED after expiresAt                               EndedPastExpiry  the session has ended
-//!   COMPLETED, keep-alive on                                KeepAliveEnded   no disconnect
-//!   COMPLETED, keep-alive off, 300 s ± 15 s after it was
-//!              created, no proxy bytes                      NeverConnected   possible
-//!   COMPLETED, keep-alive off                               Disconnected     or closed, or released
-//!   COMPLETED, keep-alive unknown                           Unexplained
-//!   RUNNING when requested after expiresAt                  Overdue          the session has not ended
+//!   what the API and this program know                verdict          meaning
+//!   404 or 410, and no response showed the end        Gone             the API no longer knows the session
+//!   ERROR                                             Failed           the session failed
+//!   TIMED_OUT                                         TimedOut         the session reached its timeout
+//!   COMPLETED, and this program requested its release ReleasedHere     the release probably ended it
+//!   COMPLETED, endedAt within 5 s of expiresAt        AtExpiry         its timeout probably ended it
+//!   COMPLETED after expiresAt                         EndedPastExpiry  it ended later than its timeout allows
+//!   COMPLETED, keep-alive on                          KeepAliveEnded   no disconnect ended it
+//!   COMPLETED, keep-alive off, 300 s ± 15 s after it
+//!              was created, no proxy bytes            NeverConnected   perhaps no client ever connected
+//!   COMPLETED, keep-alive off                         Disconnected     its client left, or something closed it
+//!   COMPLETED, keep-alive unknown                     Unexplained      the facts fit too many causes
+//!   alive when requested after expiresAt              Overdue          it runs longer than its timeout allows
 //! ```
 //!
 //! Each verdict names the [`Fact`]s that it rests on. If one of these facts is missing, the verdict is weaker. Besides
@@ -44,10 +45,9 @@ pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
 /// The tolerance of [`NEVER_CONNECTED`], in both directions.
 pub const NEVER_CONNECTED_SLACK: Duration = Duration::from_secs(15);
 
-/// All that the rules know when they judge a session. Unknown values are `None`. The module
-/// [`evidence`](super::evidence) is about something else: the report for Browserbase's support.
+/// The input of the rules. Unknown values are `None`.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub struct KnownFacts {
     /// The newest `status`.
     pub status: Option<Status>,
     /// `createdAt`
@@ -64,7 +64,7 @@ pub struct Evidence {
     pub proxy_bytes: Option<i64>,
     /// The interval of the end: from the last response that shows the session alive to the first response that shows it
     /// ended. `None` if the session had ended before the first response about it.
-    pub observed_between: Option<TimeInterval>,
+    pub end_interval: Option<TimeInterval>,
     /// The latest possible end: the receipt of the first response that shows the session ended, plus the uncertainty of
     /// the server clock.
     pub latest_possible_end: Option<Timestamp>,
@@ -74,8 +74,8 @@ pub struct Evidence {
     pub default_timeout: Option<Duration>,
     /// The 404 or 410 of the API, if the API no longer knows the session.
     pub not_found: Option<ApiError>,
-    /// The earliest possible send time of the newest request whose response shows the session alive. The tracker sets
-    /// it only if the session is overdue.
+    /// The send time of the newest request whose response shows the session alive: its lower bound, because the server
+    /// clock is uncertain. The tracker sets it only if the session is overdue.
     pub last_alive: Option<Timestamp>,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
@@ -90,7 +90,7 @@ pub struct EndCluster {
     pub spread: Duration,
 }
 
-/// The probable cause of an end or of an anomaly.
+/// The probable cause of an end, or of a session that is overdue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The probable cause: the row of the module's table that fits.
@@ -101,8 +101,8 @@ pub struct Verdict {
     pub facts: Vec<Fact>,
     /// The running time. An upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// True if the API gives an `endedAt` that is impossible: before the start, after the receipt of the first response
-    /// that shows the end, or outside the observed interval. The verdict then ignores `endedAt`.
+    /// True if the API gives an `endedAt` that is impossible: before the start, or outside the bounds that the responses
+    /// set: [`KnownFacts::end_interval`] and [`KnownFacts::latest_possible_end`]. The verdict then ignores `endedAt`.
     pub has_impossible_ended_at: bool,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
@@ -126,7 +126,8 @@ pub enum Cause {
         /// contradict each other.
         unused: Option<Duration>,
     },
-    /// `COMPLETED`, and this program requested the release. The release may not be the cause of the end.
+    /// `COMPLETED`, and this program requested the release. It is not certain that the release caused the
+    /// end.
     ReleasedHere {
         /// The time of the request.
         requested_at: Timestamp,
@@ -136,24 +137,25 @@ pub enum Cause {
     /// `COMPLETED` at most [`NEAR_EXPIRY`] before or after the expiry.
     #[strum(serialize = "completed_at_expiry")]
     AtExpiry {
-        /// The maximum time between the end and the expiry, whichever comes first.
+        /// The largest possible time between the end and the expiry. Either may come first.
         distance: Duration,
     },
-    /// `COMPLETED` with keep-alive on, and not known to be at or after the expiry.
+    /// `COMPLETED` with keep-alive on, if the end is not known to be at or after the expiry.
     #[strum(serialize = "keep_alive_ended")]
     KeepAliveEnded {
         /// The time left until the expiry; `None` if the session may have reached its expiry.
         unused: Option<Duration>,
-        /// True if the session ended at the age of [`NEVER_CONNECTED`] and no proxy bytes show a client. Browserbase
-        /// does not document whether it ends unconnected keep-alive sessions at that age.
+        /// True if the session ended at the age of [`NEVER_CONNECTED`] and no proxy traffic proves that a client
+        /// connected. Browserbase does not document whether it ends unconnected keep-alive sessions at that age.
         matches_never_connected: bool,
     },
-    /// `COMPLETED` with keep-alive off, at the age of [`NEVER_CONNECTED`], and no proxy bytes show a client.
+    /// `COMPLETED` with keep-alive off, at the age of [`NEVER_CONNECTED`], and no proxy traffic proves that a client
+    /// connected.
     NeverConnected {
         /// The age at the end.
         age: Duration,
     },
-    /// `COMPLETED` with keep-alive off, and not known to be at or after the expiry.
+    /// `COMPLETED` with keep-alive off, if the end is not known to be at or after the expiry.
     #[strum(serialize = "disconnected_or_closed")]
     Disconnected {
         /// The time left until the expiry; `None` if the session may have reached its expiry.
@@ -165,7 +167,7 @@ pub enum Cause {
         /// The time from the expiry to the end, or to the earliest possible end.
         overrun: Duration,
     },
-    /// `COMPLETED` with unknown keep-alive, and not known to be at or after the expiry.
+    /// `COMPLETED` with unknown keep-alive, if the end is not known to be at or after the expiry.
     Unexplained,
     /// 404 or 410 for a session that was seen alive.
     Gone {

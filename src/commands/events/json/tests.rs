@@ -6,7 +6,7 @@ use keepwatch_core::clock::saturating_add;
 use keepwatch_core::session::{ApiError, ApiErrorKind, Region};
 use keepwatch_core::testing::{id, time};
 use keepwatch_core::tracker::server_clock::TimeInterval;
-use keepwatch_core::tracker::verdict::Evidence;
+use keepwatch_core::tracker::verdict::KnownFacts;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
 const OTHER_ID: &str = "c20ad4d7-6fe9-4775-8aa6-1bc0d2e7f3a1";
@@ -36,16 +36,16 @@ fn event(session: Option<&str>, kind: EventKind) -> Event {
 
 /// Returns the ending of a session that ran for 9.63 s and ended early.
 fn ended_early() -> (Status, Verdict) {
-    let evidence = Evidence {
+    let facts = KnownFacts {
         status: Some(Status::Completed),
         started: Some(at_ms(2_000)),
         expires: Some(at_ms(902_000)),
         ended: Some(at_ms(11_630)),
         keep_alive: Some(true),
-        observed_between: Some(TimeInterval { earliest: Some(at_ms(9_000)), latest: at_ms(12_100) }),
-        ..Evidence::default()
+        end_interval: Some(TimeInterval { earliest: Some(at_ms(9_000)), latest: at_ms(12_100) }),
+        ..KnownFacts::default()
     };
-    (Status::Completed, evidence.verdict().unwrap())
+    (Status::Completed, facts.verdict().unwrap())
 }
 
 /// Returns events of every kind, in the order of the documentation.

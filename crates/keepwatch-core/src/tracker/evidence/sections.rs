@@ -43,7 +43,7 @@ pub(super) fn responses_section(report: &mut ReportBuilder, tracker: &SessionTra
 /// Describes how the API's `endedAt` fits the responses around the end.
 fn describe_end(record: &Record, ended: &ObservedEnd) -> String {
     let ended_at = record.session.as_ref().and_then(|session| session.ended);
-    match (ended.observed_between, ended_at) {
+    match (ended.end_interval, ended_at) {
         (None, Some(_)) => {
             "before the first reply about it came: the API alone says when, no time of ours narrows it".into()
         }

@@ -120,7 +120,7 @@ fn age_stops_at_the_end() {
     record.ended = Some(Box::new(ObservedEnd {
         when,
         ended_at_fits: true,
-        observed_between: None,
+        end_interval: None,
         first_response: timing("12:05:00"),
     }));
     assert_eq!(record.age(time("12:09:00")), Some(secs(240)));

@@ -220,13 +220,12 @@ impl Record {
         }
         let between = TimeInterval::between(clock, self.last_alive.as_deref(), &at);
         let widened = between.widened(clock.uncertainty());
-        let observed_between = self.last_alive.as_ref().map(|_| widened);
+        let end_interval = self.last_alive.as_ref().map(|_| widened);
         let plausible_ended_at =
             session.ended.filter(|ended| session.started.is_none_or(|started| started <= *ended));
         let (narrowed, ended_at_fits) = widened.narrowed_to(plausible_ended_at);
         let when = if ended_at_fits { narrowed } else { between };
-        self.ended =
-            Some(Box::new(ObservedEnd { when, ended_at_fits, observed_between, first_response: at }));
+        self.ended = Some(Box::new(ObservedEnd { when, ended_at_fits, end_interval, first_response: at }));
         outcome.is_newly_ended = true;
         if let Some(old) = old {
             outcome.events.extend(self.ended_event(session, old, clock));

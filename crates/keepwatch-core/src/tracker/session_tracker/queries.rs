@@ -13,12 +13,12 @@ use crate::tracker::health::PollHealth;
 use crate::tracker::record::{Presence, Record};
 use crate::tracker::server_clock::ServerClock;
 use crate::tracker::timeline::{Seq, Timeline};
-use crate::tracker::verdict::{Evidence, Verdict};
+use crate::tracker::verdict::{KnownFacts, Verdict};
 
 impl SessionTracker {
-    /// Returns the evidence about a session: its fields and the observed times. Returns `None` until a response
+    /// Returns the known facts about a session: its fields and the observed times. Returns `None` until a response
     /// contains the session.
-    pub(super) fn evidence(&self, id: &SessionId) -> Option<Evidence> {
+    pub(super) fn known_facts(&self, id: &SessionId) -> Option<KnownFacts> {
         let record = self.records.get(id)?;
         let session = record.session.as_ref()?;
         let not_found = match &record.presence {
@@ -26,8 +26,8 @@ impl SessionTracker {
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
         };
         let end_cluster = session.ended.and_then(|ended| self.end_clusters.cluster_of(id, ended));
-        Some(Evidence {
-            observed_between: record.ended.as_ref().and_then(|ended| ended.observed_between),
+        Some(KnownFacts {
+            end_interval: record.ended.as_ref().and_then(|ended| ended.end_interval),
             latest_possible_end: record.ended.as_ref().map(|ended| {
                 saturating_add(self.clock.at(ended.first_response.received), self.clock.uncertainty())
             }),
@@ -38,13 +38,13 @@ impl SessionTracker {
                 .filter(|_| record.is_overdue)
                 .map(|last| self.clock.earliest(last.sent)),
             end_cluster,
-            ..self.evidence_from_fields(session)
+            ..self.known_facts_from_fields(session)
         })
     }
 
-    /// Returns the evidence in a session's own fields, without any observed times.
-    fn evidence_from_fields(&self, session: &Session) -> Evidence {
-        Evidence {
+    /// Returns the facts in a session's own fields, without any observed times.
+    fn known_facts_from_fields(&self, session: &Session) -> KnownFacts {
+        KnownFacts {
             status: Some(session.status.clone()),
             created: session.created,
             started: session.started,
@@ -53,14 +53,14 @@ impl SessionTracker {
             keep_alive: session.keep_alive,
             proxy_bytes: session.proxy_bytes,
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
-            ..Evidence::default()
+            ..KnownFacts::default()
         }
     }
 
     /// Returns the verdict on a session's end or unusual state, or `None` while there is nothing to explain.
     #[must_use]
     pub fn verdict(&self, id: &SessionId) -> Option<Verdict> {
-        self.evidence(id)?.verdict()
+        self.known_facts(id)?.verdict()
     }
 
     /// Returns the verdict on a session that may be unknown to the tracker. The verdict then rests on the session's
@@ -70,7 +70,7 @@ impl SessionTracker {
         if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
             return self.verdict(&session.id);
         }
-        self.evidence_from_fields(session).verdict()
+        self.known_facts_from_fields(session).verdict()
     }
 
     /// Returns the timeline: the events, in the order in which the tracker learned of them.

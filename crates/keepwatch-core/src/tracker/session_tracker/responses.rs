@@ -102,7 +102,7 @@ impl SessionTracker {
     /// Adds the end of a session to the end clusters. Removes the end instead if the newest response shows that the
     /// session cannot join a cluster.
     fn update_end_cluster(&mut self, id: &SessionId, now: Moment) {
-        let can_join = self.evidence(id).is_some_and(|evidence| evidence.can_join_cluster());
+        let can_join = self.known_facts(id).is_some_and(|evidence| evidence.can_join_cluster());
         let session = self.records.get(id).and_then(|record| record.session.as_ref());
         match session.and_then(|session| session.ended).filter(|_| can_join) {
             Some(ended) => self.end_clusters.add(id, ended, now.boot),

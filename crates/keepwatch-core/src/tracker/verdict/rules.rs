@@ -1,9 +1,9 @@
-//! The rules that turn [`Evidence`] into a [`Verdict`], and the estimate of the end that they rest on.
+//! The rules that turn [`KnownFacts`] into a [`Verdict`], and the estimate of the end that they rest on.
 
 use std::time::Duration;
 
 use super::{
-    Cause, Confidence, Evidence, Fact, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Verdict,
+    Cause, Confidence, Fact, KnownFacts, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Verdict,
 };
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Phase, Status, effective_timeout};
@@ -33,7 +33,7 @@ pub(super) struct EndEstimate {
     pub(super) fact: Fact,
 }
 
-impl Evidence {
+impl KnownFacts {
     /// Returns the verdict, or `None` while there is nothing to explain.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
@@ -170,12 +170,12 @@ impl Evidence {
     }
 
     /// Returns `endedAt` if it is possible: not before the start, not after the latest possible end, and within the
-    /// observed interval.
+    /// interval of the end.
     fn valid_ended_at(&self) -> Option<Timestamp> {
         let ended = self.ended?;
         let is_after_start = self.started.is_none_or(|started| started <= ended);
         let is_before_response = self.latest_possible_end.is_none_or(|latest| ended <= latest);
-        let is_in_interval = self.observed_between.is_none_or(|interval| interval.narrowed_to(Some(ended)).1);
+        let is_in_interval = self.end_interval.is_none_or(|interval| interval.narrowed_to(Some(ended)).1);
         (is_after_start && is_before_response && is_in_interval).then_some(ended)
     }
 
@@ -184,7 +184,7 @@ impl Evidence {
     fn end_estimate(&self) -> Option<EndEstimate> {
         let from_responses =
             |earliest, latest| EndEstimate { earliest, latest, fact: Fact::ResponsesAroundEnd };
-        match (self.valid_ended_at(), self.observed_between) {
+        match (self.valid_ended_at(), self.end_interval) {
             (Some(ended), _) => {
                 Some(EndEstimate { earliest: Some(ended), latest: ended, fact: Fact::EndedAt })
             }

@@ -38,10 +38,10 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Returns the evidence of a 15-minute session that started at noon and was `COMPLETED` at `ended`, in milliseconds
+/// Returns the known facts of a 15-minute session that started at noon and was `COMPLETED` at `ended`, in milliseconds
 /// after noon. It was polled just before and just after its end.
-fn completed(ended: i64, keep_alive: Option<bool>) -> Evidence {
-    Evidence {
+fn completed(ended: i64, keep_alive: Option<bool>) -> KnownFacts {
+    KnownFacts {
         status: Some(Status::Completed),
         created: Some(at(0)),
         started: Some(at(0)),
@@ -49,18 +49,15 @@ fn completed(ended: i64, keep_alive: Option<bool>) -> Evidence {
         ended: Some(at(ended)),
         keep_alive,
         proxy_bytes: Some(0),
-        observed_between: Some(TimeInterval {
-            earliest: Some(at(ended - 3 * SECOND)),
-            latest: at(ended + 200),
-        }),
+        end_interval: Some(TimeInterval { earliest: Some(at(ended - 3 * SECOND)), latest: at(ended + 200) }),
         latest_possible_end: Some(at(ended + 200)),
         default_timeout: Some(secs(300)),
-        ..Evidence::default()
+        ..KnownFacts::default()
     }
 }
 
-fn name_and_confidence(evidence: &Evidence) -> (&'static str, Confidence) {
-    let verdict = evidence.verdict().unwrap();
+fn name_and_confidence(known: &KnownFacts) -> (&'static str, Confidence) {
+    let verdict = known.verdict().unwrap();
     (verdict.name(), verdict.confidence)
 }
 
@@ -107,17 +104,17 @@ fn never_connected_tolerates_fifteen_seconds() {
         assert_eq!(name_and_confidence(&completed(age, Some(false))).0, name, "{age} ms");
         assert_eq!(name_and_confidence(&completed(age, Some(true))).0, "keep_alive_ended_early", "{age} ms");
     }
-    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(false)) };
+    let used = KnownFacts { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(false)) };
     assert_eq!(name_and_confidence(&used).0, "disconnected_or_closed", "proxy bytes exclude it");
-    let short = Evidence { expires: Some(at(300 * SECOND)), ..completed(300 * SECOND, Some(false)) };
+    let short = KnownFacts { expires: Some(at(300 * SECOND)), ..completed(300 * SECOND, Some(false)) };
     assert_eq!(name_and_confidence(&short).0, "completed_at_expiry", "the expiry takes precedence");
 }
 
 #[test]
 fn error_and_timeout_status_are_reported() {
-    let failed = Evidence { status: Some(Status::Error), ..completed(TIMEOUT, Some(true)) };
+    let failed = KnownFacts { status: Some(Status::Error), ..completed(TIMEOUT, Some(true)) };
     assert_eq!(name_and_confidence(&failed), ("error", Confidence::Reported), "however near to the expiry");
-    let timed_out = Evidence { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) };
+    let timed_out = KnownFacts { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) };
     let verdict = timed_out.verdict().unwrap();
     assert_eq!(verdict.confidence, Confidence::Reported);
     assert_eq!(
@@ -129,7 +126,7 @@ fn error_and_timeout_status_are_reported() {
 #[test]
 fn local_release_takes_precedence() {
     let released =
-        Evidence { release_requested_at: Some(at(6 * SECOND)), ..completed(9 * SECOND, Some(true)) };
+        KnownFacts { release_requested_at: Some(at(6 * SECOND)), ..completed(9 * SECOND, Some(true)) };
     let verdict = released.verdict().unwrap();
     assert_eq!(
         verdict.cause,
@@ -140,10 +137,10 @@ fn local_release_takes_precedence() {
 
 #[test]
 fn missing_ended_at_uses_observed_interval() {
-    let observed = |earliest: i64, latest: i64| Evidence {
+    let observed = |earliest: i64, latest: i64| KnownFacts {
         ended: None,
         latest_possible_end: Some(at(latest)),
-        observed_between: Some(TimeInterval { earliest: Some(at(earliest)), latest: at(latest) }),
+        end_interval: Some(TimeInterval { earliest: Some(at(earliest)), latest: at(latest) }),
         ..completed(0, Some(true))
     };
     for (earliest, latest, verdict) in [
@@ -172,9 +169,9 @@ fn impossible_ended_at_is_ignored() {
     let consistent = completed(10 * SECOND, Some(true));
     assert_eq!(name_and_confidence(&consistent), ("keep_alive_ended_early", Confidence::Likely));
     let observed = || Some(TimeInterval { earliest: Some(at(20 * SECOND)), latest: at(23 * SECOND) });
-    let with_ended_at = |ended: i64| Evidence {
+    let with_ended_at = |ended: i64| KnownFacts {
         ended: Some(at(ended)),
-        observed_between: observed(),
+        end_interval: observed(),
         latest_possible_end: Some(at(23 * SECOND)),
         ..completed(10 * SECOND, Some(true))
     };
@@ -205,11 +202,11 @@ fn impossible_ended_at_is_ignored() {
 
 #[test]
 fn session_first_seen_ended_uses_its_fields() {
-    let first_seen_ended = Evidence { observed_between: None, ..completed(10 * SECOND, Some(true)) };
+    let first_seen_ended = KnownFacts { end_interval: None, ..completed(10 * SECOND, Some(true)) };
     assert_eq!(name_and_confidence(&first_seen_ended), ("keep_alive_ended_early", Confidence::Likely));
     // Without endedAt, the first response bounds the end.
-    let without_ended_at = |latest_end: i64| Evidence {
-        observed_between: None,
+    let without_ended_at = |latest_end: i64| KnownFacts {
+        end_interval: None,
         ended: None,
         latest_possible_end: Some(at(latest_end)),
         ..completed(10 * SECOND, Some(true))
@@ -223,7 +220,7 @@ fn session_first_seen_ended_uses_its_fields() {
         ("keep_alive_ended", Confidence::Possible)
     );
     for ended in [-1, 61 * SECOND] {
-        let impossible = Evidence { ended: Some(at(ended)), ..without_ended_at(60 * SECOND) };
+        let impossible = KnownFacts { ended: Some(at(ended)), ..without_ended_at(60 * SECOND) };
         let verdict = impossible.verdict().unwrap();
         assert!(verdict.has_impossible_ended_at && verdict.confidence == Confidence::Possible, "{verdict:?}");
         assert_eq!(verdict.duration, Some(secs(60)), "the duration is an upper bound from the responses");
@@ -232,7 +229,7 @@ fn session_first_seen_ended_uses_its_fields() {
 
 #[test]
 fn early_timeout_is_only_possible() {
-    let early = |ended| Evidence { status: Some(Status::TimedOut), ..completed(ended, Some(true)) };
+    let early = |ended| KnownFacts { status: Some(Status::TimedOut), ..completed(ended, Some(true)) };
     for (ended, confidence) in [
         (10 * SECOND, Confidence::Possible),
         (TIMEOUT - 5001, Confidence::Possible),
@@ -247,33 +244,34 @@ fn keep_alive_at_five_minutes_is_only_possible() {
     let verdict = completed(300 * SECOND, Some(true)).verdict().unwrap();
     assert_eq!((verdict.name(), verdict.confidence), ("keep_alive_ended_early", Confidence::Possible));
     assert!(verdict.text(crate::clock::Zone::Utc, at(0)).explanation.contains("nobody connected"));
-    let used = Evidence { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(true)) };
+    let used = KnownFacts { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(true)) };
     assert_eq!(name_and_confidence(&used).1, Confidence::Likely);
 }
 
 #[test]
 fn gone_and_overdue_need_evidence() {
-    let alive = Evidence {
+    let alive = KnownFacts {
         status: Some(Status::Running),
         ended: None,
-        observed_between: None,
+        end_interval: None,
         latest_possible_end: None,
         ..completed(0, Some(true))
     };
     assert_eq!(alive.verdict(), None);
-    let late = |ms| Evidence { last_alive: Some(at(TIMEOUT + ms)), ..alive.clone() };
+    let late = |ms| KnownFacts { last_alive: Some(at(TIMEOUT + ms)), ..alive.clone() };
     assert_eq!(late(0).verdict(), None);
     assert_eq!(late(1).verdict().unwrap().cause, Cause::Overdue { overrun: Duration::from_millis(1) });
-    let gone = Evidence { not_found: Some(ApiErrorKind::NotFound.into()), ..alive };
+    let gone = KnownFacts { not_found: Some(ApiErrorKind::NotFound.into()), ..alive };
     assert_eq!(gone.verdict().unwrap().name(), "gone");
-    let ended = Evidence { not_found: Some(ApiErrorKind::Gone.into()), ..completed(10 * SECOND, Some(true)) };
+    let ended =
+        KnownFacts { not_found: Some(ApiErrorKind::Gone.into()), ..completed(10 * SECOND, Some(true)) };
     assert_eq!(
         name_and_confidence(&ended).0,
         "keep_alive_ended_early",
         "a 404 or 410 does not replace an observed end"
     );
     let never_seen =
-        Evidence { status: None, not_found: Some(ApiErrorKind::NotFound.into()), ..Evidence::default() };
+        KnownFacts { status: None, not_found: Some(ApiErrorKind::NotFound.into()), ..KnownFacts::default() };
     assert_eq!(never_seen.verdict(), None, "a session that was never seen cannot be gone");
 }
 
@@ -282,27 +280,27 @@ fn timeouts_and_errors_join_no_cluster() {
     assert!(completed(10 * SECOND, Some(true)).can_join_cluster());
     assert!(!completed(TIMEOUT - 5000, Some(true)).can_join_cluster());
     assert!(completed(TIMEOUT - 5001, Some(true)).can_join_cluster());
-    let failed = Evidence { status: Some(Status::Error), ..completed(10 * SECOND, Some(true)) };
+    let failed = KnownFacts { status: Some(Status::Error), ..completed(10 * SECOND, Some(true)) };
     assert!(!failed.can_join_cluster());
-    let without_ended_at = Evidence { ended: None, ..completed(10 * SECOND, Some(true)) };
+    let without_ended_at = KnownFacts { ended: None, ..completed(10 * SECOND, Some(true)) };
     assert!(!without_ended_at.can_join_cluster(), "clusters need endedAt");
 }
 
-/// Returns each verdict's name, with evidence that has all facts.
-fn every_verdict() -> Vec<(&'static str, Evidence)> {
-    let with_status = |status| Evidence { status: Some(status), ..completed(10 * SECOND, Some(true)) };
-    let alive = || Evidence {
+/// Returns each verdict's name, with input that has all facts.
+fn every_verdict() -> Vec<(&'static str, KnownFacts)> {
+    let with_status = |status| KnownFacts { status: Some(status), ..completed(10 * SECOND, Some(true)) };
+    let alive = || KnownFacts {
         ended: None,
-        observed_between: None,
+        end_interval: None,
         latest_possible_end: None,
         ..with_status(Status::Running)
     };
     vec![
         ("error", with_status(Status::Error)),
-        ("timed_out", Evidence { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) }),
+        ("timed_out", KnownFacts { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) }),
         (
             "released_here",
-            Evidence { release_requested_at: Some(at(6 * SECOND)), ..with_status(Status::Completed) },
+            KnownFacts { release_requested_at: Some(at(6 * SECOND)), ..with_status(Status::Completed) },
         ),
         ("completed_at_expiry", completed(TIMEOUT, Some(false))),
         ("keep_alive_ended_early", completed(10 * SECOND, Some(true))),
@@ -310,38 +308,38 @@ fn every_verdict() -> Vec<(&'static str, Evidence)> {
         ("disconnected_or_closed", completed(10 * SECOND, Some(false))),
         ("ended_past_expiry", completed(TIMEOUT + 60 * SECOND, Some(true))),
         ("unexplained", completed(10 * SECOND, None)),
-        ("gone", Evidence { not_found: Some(ApiErrorKind::Gone.into()), ..alive() }),
-        ("overdue", Evidence { last_alive: Some(at(TIMEOUT + SECOND)), ..alive() }),
+        ("gone", KnownFacts { not_found: Some(ApiErrorKind::Gone.into()), ..alive() }),
+        ("overdue", KnownFacts { last_alive: Some(at(TIMEOUT + SECOND)), ..alive() }),
     ]
 }
 
-/// A fact, and a function that removes it from the evidence.
-type Removal = (Fact, fn(Evidence) -> Evidence);
+/// A fact, and a function that removes it from the input.
+type Removal = (Fact, fn(KnownFacts) -> KnownFacts);
 
 /// The removals of all facts except [`Fact::ResponsesAroundEnd`], on which no verdict of [`every_verdict`] rests.
 /// Without `endedAt`, a verdict would rest on these responses, so the removal of `endedAt` removes them too.
 const REMOVALS: [Removal; 11] = [
-    (Fact::Status, |it| Evidence { status: None, ..it }),
-    (Fact::EndedAt, |it| Evidence { ended: None, observed_between: None, latest_possible_end: None, ..it }),
-    (Fact::ExpiresAt, |it| Evidence { expires: None, ..it }),
-    (Fact::StartedAt, |it| Evidence { started: None, ..it }),
-    (Fact::CreatedAt, |it| Evidence { created: None, ..it }),
-    (Fact::KeepAlive, |it| Evidence { keep_alive: None, ..it }),
-    (Fact::NoBytes, |it| Evidence { proxy_bytes: None, ..it }),
-    (Fact::DefaultTimeout, |it| Evidence { default_timeout: None, ..it }),
-    (Fact::LocalRelease, |it| Evidence { release_requested_at: None, ..it }),
-    (Fact::NotFound, |it| Evidence { not_found: None, ..it }),
-    (Fact::ResponseAfterExpiry, |it| Evidence { last_alive: None, ..it }),
+    (Fact::Status, |it| KnownFacts { status: None, ..it }),
+    (Fact::EndedAt, |it| KnownFacts { ended: None, end_interval: None, latest_possible_end: None, ..it }),
+    (Fact::ExpiresAt, |it| KnownFacts { expires: None, ..it }),
+    (Fact::StartedAt, |it| KnownFacts { started: None, ..it }),
+    (Fact::CreatedAt, |it| KnownFacts { created: None, ..it }),
+    (Fact::KeepAlive, |it| KnownFacts { keep_alive: None, ..it }),
+    (Fact::NoBytes, |it| KnownFacts { proxy_bytes: None, ..it }),
+    (Fact::DefaultTimeout, |it| KnownFacts { default_timeout: None, ..it }),
+    (Fact::LocalRelease, |it| KnownFacts { release_requested_at: None, ..it }),
+    (Fact::NotFound, |it| KnownFacts { not_found: None, ..it }),
+    (Fact::ResponseAfterExpiry, |it| KnownFacts { last_alive: None, ..it }),
 ];
 
 #[test]
 fn missing_fact_weakens_verdict() {
-    for (name, evidence) in every_verdict() {
-        let verdict = evidence.verdict().unwrap();
+    for (name, known) in every_verdict() {
+        let verdict = known.verdict().unwrap();
         assert_eq!(verdict.name(), name);
         let mut removed = Vec::new();
         for (fact, remove) in REMOVALS {
-            let weaker = remove(evidence.clone()).verdict();
+            let weaker = remove(known.clone()).verdict();
             if !verdict.facts.contains(&fact) {
                 let weaker = weaker.unwrap();
                 assert_eq!(
@@ -369,10 +367,10 @@ fn missing_fact_weakens_verdict() {
 fn each_verdict_in_words() {
     use std::fmt::Write as _;
     let mut rendered = String::new();
-    for (name, evidence) in every_verdict() {
-        let verdict = evidence.verdict().unwrap();
+    for (name, known) in every_verdict() {
+        let verdict = known.verdict().unwrap();
         let text = verdict.text(crate::clock::Zone::Utc, at(0));
-        let line = verdict.summary_line(evidence.status.as_ref().unwrap(), crate::clock::Zone::Utc, at(0));
+        let line = verdict.summary_line(known.status.as_ref().unwrap(), crate::clock::Zone::Utc, at(0));
         writeln!(rendered, "{name}\n  {line}\n  was      {}", text.explanation).unwrap();
         if let Some(ruled_out) = text.ruled_out {
             writeln!(rendered, "  was not  {ruled_out}").unwrap();
