@@ -101,7 +101,7 @@ pub(super) fn reject_foreign_file(path: &Path) -> Result<(), JournalError> {
     }
 }
 
-/// Returns an error if the file was never a journal, or if [`schema::check_header`] refuses it. Reads only the first
+/// Returns an error if the file was never a journal, or if `schema::check_header` refuses it. Reads only the first
 /// bytes: opening the file with SQLite would leave companions beside it.
 ///
 /// The caller must have closed the database: closing any handle of the file releases the locks that SQLite holds on it.
