@@ -109,10 +109,10 @@ impl RawArgs {
         self.command_matches().try_contains_id("ids").unwrap_or(false)
     }
 
-    /// Returns true if `--` was typed.
+    /// Returns the number of words after the first `--`, or 0 if none was typed.
     #[must_use]
-    pub fn has_double_dash(&self) -> bool {
-        self.words.iter().any(|word| word == "--")
+    pub fn words_after_double_dash(&self) -> usize {
+        self.words.iter().skip_while(|word| *word != "--").skip(1).count()
     }
 
     /// Parses the command line again. `defaults` has the long names of options and the values to use for options that
@@ -258,6 +258,9 @@ mod tests {
         assert_eq!((get.config_path(), get.has_ids()), (Some(Path::new("a.toml")), true));
         assert!(!raw_args(&[]).has_ids() && raw_args(&["s-1"]).has_ids());
         assert!(raw_args(&["demo"]).has_config_option() && !raw_args(&["config"]).has_config_option());
-        assert!(raw_args(&["--", "get"]).has_double_dash() && !raw_args(&["demo"]).has_ids());
+        assert!(!raw_args(&["demo"]).has_ids());
+        for (words, count) in [(&["s-1"][..], 0), (&["--", "get"], 1), (&["s-1", "--", "get", "--"], 2)] {
+            assert_eq!(raw_args(words).words_after_double_dash(), count, "{words:?}");
+        }
     }
 }

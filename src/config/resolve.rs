@@ -64,7 +64,7 @@ impl Config {
         let cli = raw_args.parse_with_defaults(&options)?;
         let context = ResolveContext { command: raw_args.command(), env, file };
         let Some(command) = cli.command else {
-            return watch_config(&cli.watch, raw_args.has_double_dash(), &context).map(Self::Watch);
+            return watch_config(&cli.watch, raw_args.words_after_double_dash(), &context).map(Self::Watch);
         };
         match command {
             Command::Get(get) => get_config(&get, &context).map(Self::Get),
@@ -99,13 +99,15 @@ fn is_overridden(key: &str, raw_args: &RawArgs, env: &Environment) -> bool {
     }
 }
 
-/// Resolves the options of the screen. `accepts_any_word` is explained at [`session_ids`].
+/// Resolves the options of the screen. The last `words_after_double_dash` of the ids were typed after `--`.
 fn watch_config(
     watch: &WatchArgs,
-    accepts_any_word: bool,
+    words_after_double_dash: usize,
     context: &ResolveContext<'_>,
 ) -> Result<WatchConfig, ConfigError> {
-    let targets = restrict_by_status(targets(&watch.ids, accepts_any_word)?, watch)?;
+    let checked = watch.ids.len().saturating_sub(words_after_double_dash);
+    watch.ids.iter().take(checked).try_for_each(|word| reject_command_word(word))?;
+    let targets = restrict_by_status(targets(&watch.ids)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     let query = query.map_err(|error| invalid_option("--query", error))?;
     let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
@@ -125,7 +127,7 @@ fn watch_config(
 
 fn get_config(get: &GetArgs, context: &ResolveContext<'_>) -> Result<GetConfig, ConfigError> {
     Ok(GetConfig {
-        ids: session_ids(&get.ids, true)?,
+        ids: session_ids(&get.ids)?,
         profile: context.resolve_single_profile(&get.api)?,
         json: get.json,
         reveal: get.reveal,
@@ -137,7 +139,7 @@ fn get_config(get: &GetArgs, context: &ResolveContext<'_>) -> Result<GetConfig, 
 fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<EventsConfig, ConfigError> {
     let ascii = events.ascii || !has_utf8(context.env);
     Ok(EventsConfig {
-        targets: targets(&events.ids, true)?,
+        targets: targets(&events.ids)?,
         poll_limits: poll_limits(events.interval, &events.rate_limit),
         thresholds: thresholds(&events.alerts),
         recording_path: events.recording.record.clone(),
@@ -152,7 +154,7 @@ fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<Ev
 
 fn wait_config(wait: &WaitArgs, context: &ResolveContext<'_>) -> Result<WaitConfig, ConfigError> {
     Ok(WaitConfig {
-        ids: session_ids(&wait.ids, true)?,
+        ids: session_ids(&wait.ids)?,
         goal: wait.goal,
         any: wait.any,
         timeout: wait.timeout,
@@ -247,8 +249,8 @@ fn scenario_config(args: cli::ScenarioArgs) -> ScenarioConfig {
     ScenarioConfig { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
-fn targets(words: &[String], accepts_any_word: bool) -> Result<Targets, ConfigError> {
-    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words, accepts_any_word)?) })
+fn targets(words: &[String]) -> Result<Targets, ConfigError> {
+    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words)?) })
 }
 
 fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
@@ -270,32 +272,32 @@ fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
     ConfigError::InvalidOption { option, problem: problem.to_string() }
 }
 
-/// Parses session ids. Returns each id once, in the given order. Rejects words that resemble a command, unless
-/// `accepts_any_word` is true: after a subcommand or `--`, a word can only be a session id.
-fn session_ids(words: &[String], accepts_any_word: bool) -> Result<Vec<SessionId>, ConfigError> {
+/// Parses session ids. Returns each id once, in the given order.
+fn session_ids(words: &[String]) -> Result<Vec<SessionId>, ConfigError> {
     let mut ids = Vec::with_capacity(words.len());
     for word in words {
-        if let Some(near) = near_command(word).filter(|_| !accepts_any_word) {
-            let names = cli::command_names();
-            // `near` is not always a subcommand: `list`, for example, is not.
-            let hint = if names.iter().any(|name| name == word) {
-                format!("a command comes first, and its options after it: `keepwatch {near} …`.")
-            } else if names.iter().any(|name| name == near) {
-                format!("did you mean `keepwatch {near}`?")
-            } else {
-                format!("keepwatch has the commands {}.", names.join(", "))
-            };
-            return Err(ConfigError::CommandAsSessionId {
-                word: text::sanitise(word, MAX_WORD_COLUMNS),
-                hint,
-            });
-        }
         let id = SessionId::parse(word)?;
         if !ids.contains(&id) {
             ids.push(id);
         }
     }
     Ok(ids)
+}
+
+/// Returns an error if a word resembles a command. Not for words after a subcommand or `--`: they can only be session
+/// ids.
+fn reject_command_word(word: &str) -> Result<(), ConfigError> {
+    let Some(near) = near_command(word) else { return Ok(()) };
+    let names = cli::command_names();
+    // `near` is not always a subcommand: `list`, for example, is not.
+    let hint = if names.iter().any(|name| name == word) {
+        format!("a command comes first, and its options after it: `keepwatch {near} …`.")
+    } else if names.iter().any(|name| name == near) {
+        format!("did you mean `keepwatch {near}`?")
+    } else {
+        format!("keepwatch has the commands {}.", names.join(", "))
+    };
+    Err(ConfigError::CommandAsSessionId { word: text::sanitise(word, MAX_WORD_COLUMNS), hint })
 }
 
 /// Returns the entry of [`COMMAND_WORDS`] that a word resembles, if any. A word with a digit resembles no entry,

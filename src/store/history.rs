@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The monotonic times of another run cannot be compared with this run's. So each segment is shifted as a whole, by an
-//! offset that gives its newest input the age that the wall clock says. Time differences within a segment stay the same.
+//! offset that gives its newest input the age that the wall clock says. Time differences within a segment stay the
+//! same.
 
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ fn open_cursors(
     let (mut cursors, mut bytes) = (Vec::new(), 0_usize);
     for segment in query.segments(reader)?.iter().rev() {
         let mut entries = Vec::new();
-        for entry in reader.entries(segment.id).map_while(Result::ok) {
+        for entry in reader.entries(segment.id) {
+            let entry = entry?;
             bytes = bytes.saturating_add(entry.body.len());
             // Later entries may refer to an entry that cannot be parsed, so they are skipped with it.
             let Ok(entry) = serde_json::from_str::<StreamEntry>(&entry.body) else { break };
@@ -169,16 +171,16 @@ struct ClockShift {
 }
 
 impl ClockShift {
-    /// Returns the shift that makes `now - newest`, on this run's clocks, equal to the difference of their wall times. A
-    /// negative difference counts as zero.
+    /// Returns the shift that makes `now - newest`, on this run's clocks, equal to the difference of their wall times.
+    /// A negative difference counts as zero.
     fn between(newest: Moment, now: Moment) -> Self {
         let age = now.wall.signed_duration_since(newest.wall).max(TimeDelta::zero());
         let age = age.to_std().unwrap_or_default();
-        let target = nanos(now.boot).saturating_sub(nanos(age));
-        Self {
-            boot: target.saturating_sub(nanos(newest.boot)),
-            mono: target.saturating_sub(nanos(newest.mono)),
-        }
+        // Each clock has its own reading of `now`: after a sleep, `mono` is less than `boot`.
+        let shift = |newest: Duration, now: Duration| {
+            nanos(now).saturating_sub(nanos(age)).saturating_sub(nanos(newest))
+        };
+        Self { boot: shift(newest.boot, now.boot), mono: shift(newest.mono, now.mono) }
     }
 
     fn apply(self, moment: Moment) -> Moment {
@@ -225,5 +227,26 @@ fn restrict_to_scope(input: Input, scope: &HistoryScope) -> Option<Input> {
         | Input::ReleaseRequested { ref id, .. }
         | Input::ReleaseFailed { ref id, .. } => ids.contains(id).then_some(input),
         other => Some(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keepwatch_core::testing::moment;
+
+    #[test]
+    fn restored_moments_precede_now_after_sleep() {
+        let newest = moment(50.0);
+        // This run started before that input, and the machine slept for a minute after it.
+        let now = Moment { mono: Duration::from_secs(100), boot: Duration::from_secs(160), ..moment(120.0) };
+        let restored = ClockShift::between(newest, now).apply(newest);
+        let age = Duration::from_secs(70);
+        assert_eq!(restored.boot, now.boot.saturating_sub(age));
+        assert_eq!(
+            restored.mono,
+            now.mono.saturating_sub(age),
+            "the age on both clocks is that of the wall clock"
+        );
     }
 }

@@ -125,8 +125,8 @@ impl Screen {
     }
 
     /// Restores the terminal and stops the program, as Ctrl-Z does. After `fg`,
-    /// [`TermEvent::Continued`](super::TermEvent::Continued) follows. Returns false and does nothing if there is no shell
-    /// that could continue the program.
+    /// [`TermEvent::Continued`](super::TermEvent::Continued) follows. Returns false and does nothing if there is no
+    /// shell that could continue the program.
     #[must_use]
     pub fn suspend(&self) -> bool {
         signals::suspend()

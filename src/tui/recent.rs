@@ -40,6 +40,8 @@ pub struct RecentSessions {
     pub selected: usize,
     /// The position in `sessions` of the first visible session.
     pub top: usize,
+    /// True if the next response selects the newest session: the user requested the lists, and no response has come.
+    selects_newest: bool,
 }
 
 /// The state of the requests for the recent sessions of one profile.
@@ -93,25 +95,21 @@ impl RecentSessions {
     /// first response selects the newest session. Later responses, of the other profiles, keep the same session
     /// selected. But if the first row is selected, they keep the first row selected.
     pub fn apply_response(&mut self, profile: ProfileId, at: Moment, sessions: Vec<RecentSession>) {
-        let is_first_response =
-            self.requests.iter().all(|(other, request)| *other == profile || request.is_pending);
+        let selects_newest = std::mem::take(&mut self.selects_newest);
         let selected_id = self.sessions.get(self.selected).map(|listed| listed.session.id.clone());
         let last_response = Some((at, sessions.len()));
         self.requests.insert(profile, RecentRequestState { is_pending: false, error: None, last_response });
         self.sessions.retain(|listed| listed.profile != profile);
         self.sessions.extend(sessions);
+        // A session in the lists of several profiles is shown once, for the first of these profiles. The lists can
+        // differ in its times.
+        self.sessions.sort_by(|a, b| a.session.id.cmp(&b.session.id).then(a.profile.cmp(&b.profile)));
+        self.sessions.dedup_by(|later, first| later.session.id == first.session.id);
         let newest_first =
             |listed: &RecentSession| Reverse(listed.session.created.or(listed.session.started));
-        self.sessions.sort_by(|a, b| {
-            newest_first(a)
-                .cmp(&newest_first(b))
-                .then_with(|| a.session.id.cmp(&b.session.id))
-                .then(a.profile.cmp(&b.profile))
-        });
-        // A session in the lists of two profiles is shown once.
-        self.sessions.dedup_by(|later, first| later.session.id == first.session.id);
+        self.sessions.sort_by_key(newest_first); // stable: sessions of the same time stay sorted by id
         self.sessions.truncate(MAX_RECENT);
-        let kept_id = selected_id.filter(|_| !is_first_response && self.selected > 0);
+        let kept_id = selected_id.filter(|_| !selects_newest && self.selected > 0);
         let position = kept_id.and_then(|id| self.sessions.iter().position(|listed| listed.session.id == id));
         let selected = position.unwrap_or(0);
         let rows_above = self.selected.saturating_sub(self.top);
@@ -134,6 +132,7 @@ impl Model {
                 effects.push(Effect::SendToPoller(profile, PollerCommand::ListRecentSessions));
             }
         }
+        self.recent.selects_newest |= !effects.is_empty();
         effects
     }
 

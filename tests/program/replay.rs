@@ -1,5 +1,5 @@
-//! Tests of recordings: makes one on a terminal against the simulator, replays it on another terminal, and runs `explain`
-//! on the file.
+//! Tests of recordings: makes one on a terminal against the simulator, replays it on another terminal, and runs
+//! `explain` on the file.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -53,7 +53,11 @@ fn misspelt_command_is_not_an_id() {
         assert!(message.contains(meant), "{message}");
     }
     assert_eq!(config_error(&["histroy"], &[("BROWSERBASE_API_KEY", "k")]).0, 2);
+    let (code, message) = config_error(&["list", "--", "s-1"], &[("BROWSERBASE_API_KEY", "k")]);
+    assert_eq!(code, 2, "only the words after the -- can be any id");
+    assert!(message.contains("list"), "{message}");
     // These words are session ids.
+    watch(&["s-1", "--", "list", "histroy"], &[]);
     watch(&["--", "histroy"], &[]);
     watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
     watch(&["s-0001"], &[]);

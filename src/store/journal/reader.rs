@@ -210,8 +210,8 @@ impl JournalReader {
     }
 
     /// Returns the summaries of all sessions that any run saw at `since` or later, one for each session and run.
-    /// Includes the summaries of these sessions by earlier runs. Sorted by session. For each session, the summary of the
-    /// run with the latest sighting comes first.
+    /// Includes the summaries of these sessions by earlier runs. Sorted by session. For each session, the summary of
+    /// the run with the latest sighting comes first.
     ///
     /// # Errors
     /// The file cannot be read.

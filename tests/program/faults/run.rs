@@ -73,7 +73,8 @@ pub(crate) fn run(row: &Row) -> RowResult {
 }
 
 /// Ends the fault and returns the time until the program reports the recovery. If the row recovers late,
-/// asserts that the program does not retry early. If never, asserts that it reports the error only once. `line` is the event that reported the error.
+/// asserts that the program does not retry early. If never, asserts that it reports the error only once. `line` is the
+/// event that reported the error.
 fn recover(
     row: &Row,
     network: &TestNetwork,

@@ -18,8 +18,10 @@ const MAX_BYTES: usize = 16 * 1024;
 /// A placeholder for metadata that is not stored. Real metadata is an object, so it never equals this text.
 const OMITTED: &str = "\"(left out)\"";
 
-/// A placeholder for text in which redaction would miss secrets. See [`Metadata::fallback_text`].
+/// Placeholders for text in which redaction would miss secrets. See [`Metadata::fallback_text`].
 const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
+const SECRET_PLACEHOLDER: &str =
+    "\"(too deep or too long, with a name that is taken for a secret's: not shown)\"";
 
 /// `userMetadata`, as JSON text. `Debug` sanitises and redacts it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,10 +100,18 @@ impl Metadata {
     }
 
     /// Returns the text to show if [`to_value`](Self::to_value) fails. The caller must still redact it. Text with
-    /// escaped letters (`signing\u004bey`) is replaced by a placeholder, because redaction would miss secrets in it.
+    /// escaped letters (`signing\u004bey`) or with the name of a secret (`"password":`) is replaced by a placeholder,
+    /// because redaction would miss secrets in it.
     #[must_use]
     pub fn fallback_text(&self) -> &str {
-        if self.0.contains("\\u") { ESCAPED_PLACEHOLDER } else { &self.0 }
+        if self.0.contains("\\u") {
+            return ESCAPED_PLACEHOLDER;
+        }
+        // promise: unparsed-secret, mutant: member_names(&self.0) -> member_names("")
+        if member_names(&self.0).any(|name| text::is_secret_name(&name)) {
+            return SECRET_PLACEHOLDER;
+        }
+        &self.0
     }
 
     /// Returns at most `limit` entries in the order of the text. Nested entries follow their heading. The value of a
@@ -150,6 +160,37 @@ impl Metadata {
         }
         text::truncate(&line, columns)
     }
+}
+
+/// Returns the names of all members in JSON text, without their escaped characters. The text may be truncated, or
+/// nested too deeply for the parser.
+fn member_names(json: &str) -> impl Iterator<Item = String> {
+    let mut rest = json;
+    std::iter::from_fn(move || {
+        loop {
+            let (_, string) = rest.split_once('"')?;
+            let (content, length) = string_content(string);
+            rest = string.get(length..)?;
+            if rest.trim_start().starts_with(':') {
+                return Some(content);
+            }
+        }
+    })
+}
+
+/// Reads a JSON string after its opening quote. Returns its content without escaped characters, and the number of bytes
+/// up to and including the closing quote.
+fn string_content(string: &str) -> (String, usize) {
+    let mut content = String::new();
+    let mut chars = string.char_indices();
+    while let Some((at, letter)) = chars.next() {
+        match letter {
+            '"' => return (content, at.saturating_add(1)),
+            '\\' => _ = chars.next(),
+            _ => content.push(letter),
+        }
+    }
+    (content, string.len())
 }
 
 fn collect_entries(key: &str, value: &Value, depth: usize, limit: usize, entries: &mut Vec<MetadataEntry>) {
@@ -230,6 +271,28 @@ mod tests {
             assert!(!text.contains("cAnArY"), "{text}");
         }
         assert!(metadata.one_line(400).contains("not shown"), "{}", metadata.one_line(400));
+    }
+
+    #[test]
+    fn unparsed_metadata_hides_named_secrets() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let long = "x".repeat(MAX_BYTES);
+        for text in [
+            format!(r#"{{"password":"hunter2","d":{deep}}}"#),
+            format!(r#"{{"d":{deep},"my secret" : ["hunter2"]}}"#),
+            format!(r#"{{"a \"quote\"":1,"run":{{"pass\nword":"hunter2"}},"d":{deep}}}"#),
+            format!(r#"{{"client_secret":"hunter2","long":"{long}"}}"#),
+            r#"[{"password":"hunter2"}]"#.to_owned(),
+        ] {
+            let metadata = Metadata::new(&text);
+            for shown in
+                [metadata.one_line(20_000), metadata.redacted().json().to_owned(), format!("{metadata:?}")]
+            {
+                assert!(!shown.contains("hunter2"), "{shown}");
+            }
+        }
+        let harmless = Metadata::new(&format!(r#"{{"says":"password: none","d":{deep}}}"#));
+        assert!(harmless.one_line(400).contains("password: none"), "{}", harmless.one_line(400));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Paths into metadata, such as `run.id`, as given by a user.
 //!
-//! A path with a part that names a secret, such as `run.api_key`, is rejected. The value at any other path can still
+//! A path is rejected if a part of it names a secret, such as `run.api_key`. Keys can contain dots, so it is also
+//! rejected if consecutive parts together name a secret, such as `api.key`. The value at any other path can still
 //! contain secrets in its text, so redact it before output.
 
 use std::fmt;
@@ -21,7 +22,7 @@ pub enum MetadataPathError {
     /// The path is empty or has an empty part.
     #[error("“{0}” is no path into the metadata; one looks like run.id")]
     Malformed(String),
-    /// A part of the path is the name of a secret.
+    /// A part of the path is the name of a secret, or consecutive parts are one together.
     #[error("what is at “{0}” in the metadata is taken for a secret, and not shown")]
     Secret(String),
 }
@@ -30,14 +31,18 @@ impl MetadataPath {
     /// Parses a path given by a user.
     ///
     /// # Errors
-    /// The path is empty or has an empty part, or a part of it is the name of a secret. A key that is empty, or that
-    /// begins or ends with a dot, has no path.
+    /// The path is empty or has an empty part, or it names a secret. A key that is empty, or that begins or ends with a
+    /// dot, has no path.
     pub fn parse(text: &str) -> Result<Self, MetadataPathError> {
         let path = text.trim();
         if path.is_empty() || path.split('.').any(str::is_empty) {
             return Err(MetadataPathError::Malformed(text::sanitise(path, 40)));
         }
-        if path.split('.').any(text::is_secret_name) {
+        // The end of a name makes it secret. So each beginning of the path stands for all consecutive parts that end
+        // there.
+        let ends = path.match_indices('.').map(|(dot, _)| dot).chain([path.len()]);
+        // promise: joined-path, mutant: ..end -> end..
+        if ends.into_iter().any(|end| path.get(..end).is_some_and(text::is_secret_name)) {
             return Err(MetadataPathError::Secret(text::sanitise(path, 40)));
         }
         Ok(Self(path.to_owned()))
@@ -95,6 +100,16 @@ mod tests {
         ] {
             let value = MetadataPath::parse(path).unwrap().value_in(&tree).map(ToString::to_string);
             assert_eq!(value.as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn parts_that_join_to_secret_name_are_refused() {
+        for path in ["api.key", "run.api.key", "api.key.id", "run.signing.key.0", "to.ken", "pass.w.ord"] {
+            assert!(matches!(MetadataPath::parse(path), Err(MetadataPathError::Secret(_))), "{path}");
+        }
+        for path in ["api.id", "key.api", "run.key"] {
+            assert!(MetadataPath::parse(path).is_ok(), "{path}");
         }
     }
 

@@ -113,8 +113,8 @@ pub struct ObservedEnd {
     /// True if `endedAt` is not before the start, and between the last response that shows the session alive and the
     /// first one that shows it ended.
     pub ended_at_fits: bool,
-    /// The interval of the end: between the two responses of `ended_at_fits`, widened by the uncertainty of the server clock.
-    /// `None` if no response shows the session alive.
+    /// The interval of the end: between the two responses of `ended_at_fits`, widened by the uncertainty of the server
+    /// clock. `None` if no response shows the session alive.
     pub end_interval: Option<TimeInterval>,
     /// The first response that reported the end.
     pub first_response: RequestTiming,

@@ -101,8 +101,9 @@ pub struct Verdict {
     pub facts: Vec<Fact>,
     /// The running time. An upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// True if the API gives an `endedAt` that is impossible: before the start, or outside the bounds that the responses
-    /// set: [`KnownFacts::end_interval`] and [`KnownFacts::latest_possible_end`]. The verdict then ignores `endedAt`.
+    /// True if the API gives an `endedAt` that is impossible: before the start, or outside the bounds that the
+    /// responses set: [`KnownFacts::end_interval`] and [`KnownFacts::latest_possible_end`]. The verdict then ignores
+    /// `endedAt`.
     pub has_impossible_ended_at: bool,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,

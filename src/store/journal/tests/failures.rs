@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use serde::{Serialize, Serializer};
 
 use super::*;
+use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::journal::handle::MAX_QUEUED;
 
 /// Opens a journal at a path that already has a file with these bytes.
@@ -427,4 +428,23 @@ fn deleted_file_is_recreated() {
     assert!(harness.flush());
     assert_eq!(harness.journal().write_entry(entry(6, time("12:00:03"))), SendResult::Dropped);
     assert_writes_again(&mut harness);
+}
+
+#[test]
+fn unreadable_entry_is_an_error_of_history() {
+    let mut harness = TestJournal::start(noon_clock());
+    let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
+    harness.write_entries(0..3, time("12:00:01"));
+    harness.shut_down();
+    let db = Connection::open(harness.path()).unwrap();
+    // The last entry is not UTF-8.
+    db.execute(
+        "UPDATE entry SET body = CAST(x'ff' AS TEXT) WHERE place = (SELECT max(place) FROM entry)",
+        [],
+    )
+    .unwrap();
+    drop(db);
+    let scope = HistoryScope::Sessions(vec![id("s-1")]);
+    let result = history::read_inputs(&harness.reader(), &HistoryQuery::all(&scope), moment(0), drop);
+    assert!(matches!(result, Err(JournalError::Other { .. })), "{result:?}");
 }

@@ -308,6 +308,46 @@ fn profile_without_api_key_is_not_polled() {
     assert!(view::screen_text(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
 
+fn respond_with_recent(world: &mut World, profile: ProfileId, sessions: Vec<Session>) {
+    let body = ResponseBody::RecentSessions(SessionList { sessions, malformed: 0 });
+    world.report_from(profile, Request::RecentSessions, Ok(body));
+}
+
+fn recent_ids(world: &World) -> Vec<&str> {
+    world.model.recent.sessions.iter().map(|recent| recent.session.id.raw()).collect()
+}
+
+/// Returns an ended session that was created at `seconds`.
+fn created_at(text: &str, seconds: f64) -> Session {
+    Session { created: Some(at(seconds)), ..ended_session(text, Status::Completed) }
+}
+
+#[test]
+fn failed_request_does_not_keep_recent_selection() {
+    let mut world = World::with_running_in_two(&[], &[]);
+    world.press("R");
+    respond_with_recent(&mut world, ACME, vec![created_at("a1", 1.0)]);
+    respond_with_recent(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s3", 3.0)]);
+    world.press("j");
+    world.press("j");
+    assert_eq!(world.model.recent.selected, 2);
+    world.press("R");
+    world.report_from(ACME, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
+    respond_with_recent(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s3", 3.0)]);
+    assert_eq!((recent_ids(&world)[0], world.model.recent.selected), ("s3", 0), "the newest is selected");
+}
+
+#[test]
+fn shared_recent_session_is_listed_once() {
+    let mut world = World::with_running_in_two(&[], &[]);
+    world.press("R");
+    // The two responses differ in `createdAt`, and another session is between them.
+    respond_with_recent(&mut world, ACME, vec![created_at("shared", 1.0), created_at("a2", 2.0)]);
+    respond_with_recent(&mut world, STAGING, vec![created_at("shared", 3.0)]);
+    assert_eq!(recent_ids(&world), ["a2", "shared"]);
+    assert_eq!(world.model.recent.sessions[1].profile, ACME, "the first profile owns it, as in the table");
+}
+
 #[test]
 fn recent_sessions_of_profiles_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
@@ -315,25 +355,13 @@ fn recent_sessions_of_profiles_are_merged() {
         world.press("R"),
         [ACME, STAGING].map(|profile| Effect::SendToPoller(profile, PollerCommand::ListRecentSessions))
     );
-    let old = |text: &str, seconds: f64| Session {
-        created: Some(at(seconds)),
-        ..ended_session(text, Status::Completed)
-    };
-    let respond = |world: &mut World, profile, sessions| {
-        let body = ResponseBody::RecentSessions(SessionList { sessions, malformed: 0 });
-        world.report_from(profile, Request::RecentSessions, Ok(body));
-    };
-    respond(&mut world, ACME, vec![old("a1", 1.0), old("a3", 3.0)]);
-    let listed = |world: &World| {
-        let ids = world.model.recent.sessions.iter().map(|recent| recent.session.id.raw().to_owned());
-        ids.collect::<Vec<_>>()
-    };
-    assert_eq!(listed(&world), ["a3", "a1"]);
+    respond_with_recent(&mut world, ACME, vec![created_at("a1", 1.0), created_at("a3", 3.0)]);
+    assert_eq!(recent_ids(&world), ["a3", "a1"]);
     world.press("j");
-    respond(&mut world, STAGING, vec![old("s2", 2.0), old("s4", 4.0)]);
+    respond_with_recent(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s4", 4.0)]);
     assert_eq!(
-        (listed(&world), world.model.recent.selected),
-        (["s4", "a3", "s2", "a1"].map(str::to_owned).into(), 3),
+        (recent_ids(&world), world.model.recent.selected),
+        (["s4", "a3", "s2", "a1"].into(), 3),
         "a1 stays selected"
     );
     world.press("k");
@@ -341,8 +369,12 @@ fn recent_sessions_of_profiles_are_merged() {
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
     world.report_from(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
-    respond(&mut world, ACME, vec![old("a5", 5.0)]);
-    assert_eq!(listed(&world), ["a5", "s4", "s2"], "a failed request keeps the old sessions of its profile");
+    respond_with_recent(&mut world, ACME, vec![created_at("a5", 5.0)]);
+    assert_eq!(
+        recent_ids(&world),
+        ["a5", "s4", "s2"],
+        "a failed request keeps the old sessions of its profile"
+    );
     let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(
         screen.contains("staging: could not be listed") && screen.contains("of all profiles"),
