@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -17,7 +17,16 @@ type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 #[derive(Clone)]
 pub(super) struct Resolver {
     look_up: fn(String) -> Lookup,
-    is_lookup_pending: Arc<AtomicBool>,
+    lookups: Arc<LookupCounters>,
+}
+
+/// The numbers of two lookups. Lookups are numbered from 1, in the order of their starts.
+#[derive(Default)]
+struct LookupCounters {
+    /// The number of the newest lookup.
+    newest: AtomicU64,
+    /// The highest number of a lookup that has ended.
+    newest_ended: AtomicU64,
 }
 
 impl Resolver {
@@ -31,23 +40,25 @@ impl Resolver {
 
     /// Creates a resolver that calls `look_up` with the name of a host.
     pub(super) fn with_lookup(look_up: fn(String) -> Lookup) -> Self {
-        Self { look_up, is_lookup_pending: Arc::default() }
+        Self { look_up, lookups: Arc::default() }
     }
 
     /// Returns true if the newest lookup has neither succeeded nor failed. This includes a lookup for which the client
     /// no longer waits.
     pub(super) fn is_lookup_pending(&self) -> bool {
-        self.is_lookup_pending.load(Ordering::Relaxed)
+        let newest_ended = self.lookups.newest_ended.load(Ordering::Relaxed);
+        newest_ended < self.lookups.newest.load(Ordering::Relaxed)
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (look_up, is_lookup_pending) = (self.look_up, Arc::clone(&self.is_lookup_pending));
+        let (look_up, lookups) = (self.look_up, Arc::clone(&self.lookups));
         Box::pin(async move {
-            is_lookup_pending.store(true, Ordering::Relaxed);
+            let number = lookups.newest.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             let addresses = look_up(name.as_str().to_owned()).await;
-            is_lookup_pending.store(false, Ordering::Relaxed);
+            // An older lookup may end later than a newer one.
+            lookups.newest_ended.fetch_max(number, Ordering::Relaxed);
             Ok(Box::new(addresses?.into_iter()) as Addrs)
         })
     }

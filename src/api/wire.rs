@@ -223,36 +223,35 @@ impl SessionBuilder {
     }
 
     /// Sets one field that is not a secret. A value of the wrong type becomes an extra field, as JSON text. `null`
-    /// counts as a missing field.
+    /// counts as a missing field. If a name occurs twice, the last field counts.
     fn set_field(&mut self, name: &str, raw: &str) {
-        if raw == "null" {
-            return;
-        }
+        let short_name = truncate(name, MAX_EXTRA_NAME_BYTES);
+        self.extra_fields.retain(|(other, _)| other.raw() != short_name);
         let is_set = match name {
-            "id" => set_if_some(&mut self.id, id(raw)),
-            "projectId" => set_if_some(&mut self.project, redacted_text(raw)),
-            "status" => set_if_some(&mut self.status, redacted_str(raw).map(|word| Status::from_api(&word))),
-            "createdAt" => set_if_some(&mut self.created, time(raw)),
-            "updatedAt" => set_if_some(&mut self.updated, time(raw)),
-            "startedAt" => set_if_some(&mut self.started, time(raw)),
-            "endedAt" => set_if_some(&mut self.ended, time(raw)),
-            "expiresAt" => set_if_some(&mut self.expires, time(raw)),
-            "proxyBytes" => set_if_some(&mut self.proxy_bytes, integer(raw)),
-            "keepAlive" => set_if_some(&mut self.keep_alive, decode(raw)),
-            "contextId" => set_if_some(&mut self.context, redacted_text(raw).filter(|id| !id.is_empty())),
+            "id" => set(&mut self.id, id(raw)),
+            "projectId" => set(&mut self.project, redacted_text(raw)),
+            "status" => set(&mut self.status, redacted_str(raw).map(|word| Status::from_api(&word))),
+            "createdAt" => set(&mut self.created, time(raw)),
+            "updatedAt" => set(&mut self.updated, time(raw)),
+            "startedAt" => set(&mut self.started, time(raw)),
+            "endedAt" => set(&mut self.ended, time(raw)),
+            "expiresAt" => set(&mut self.expires, time(raw)),
+            "proxyBytes" => set(&mut self.proxy_bytes, integer(raw)),
+            "keepAlive" => set(&mut self.keep_alive, decode(raw)),
+            "contextId" => set(&mut self.context, redacted_text(raw).filter(|id| !id.is_empty())),
             // promise: masked-region, mutant: redacted_str(raw) -> string(raw)
-            "region" => set_if_some(&mut self.region, redacted_str(raw).map(|word| Region::from_api(&word))),
-            "userMetadata" => {
-                set_if_some(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw)))
-            }
+            "region" => set(&mut self.region, redacted_str(raw).map(|word| Region::from_api(&word))),
+            "userMetadata" => set(&mut self.metadata, raw.starts_with('{').then(|| Metadata::new(raw))),
             _ => false, // an undocumented field
         };
-        if !is_set && self.extra_fields.len() >= MAX_EXTRA_FIELDS {
+        if is_set || raw == "null" {
+            return;
+        }
+        if self.extra_fields.len() >= MAX_EXTRA_FIELDS {
             self.extra_fields_dropped = self.extra_fields_dropped.saturating_add(1);
-        } else if !is_set {
+        } else {
             let value = extra_field_text(name, raw);
-            self.extra_fields
-                .push((Untrusted::new(truncate(name, MAX_EXTRA_NAME_BYTES)), Untrusted::new(value)));
+            self.extra_fields.push((Untrusted::new(short_name), Untrusted::new(value)));
         }
     }
 }
@@ -278,13 +277,10 @@ fn extra_field_text(name: &str, raw: &str) -> String {
     }
 }
 
-/// Sets `field` to `value`, unless `value` is `None`. Returns true if `value` is not `None`.
-fn set_if_some<T>(field: &mut Option<T>, value: Option<T>) -> bool {
-    let is_some = value.is_some();
-    if is_some {
-        *field = value;
-    }
-    is_some
+/// Sets `field` to `value`. Returns true if `value` is not `None`.
+fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
+    *field = value;
+    field.is_some()
 }
 
 fn decode<T: DeserializeOwned>(raw: &str) -> Option<T> {

@@ -86,6 +86,31 @@ fn full_queue_drops_and_counts_lines() {
 }
 
 #[test]
+fn lost_lines_are_reported_at_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let file = LogFile::open(&path, MAX_FILE_BYTES).unwrap();
+    let (sender, receiver) = LogSender::channel(Box::new(|message| panic!("{message}")));
+    let mut writer = sender.writer(file, "log".into(), Clock::system());
+    for number in 0..1003 {
+        sender.send_line(format!("{number}\n")); // the queue has room for 1000 lines
+    }
+    writer.handle(receiver.recv().unwrap());
+    sender.send_line("after the gap\n".into());
+    sender.send_line("lost at the end\n".into());
+    drop(sender);
+    writer.run(&receiver);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let warning =
+        |count| format!(" WARN  log: {count} lines are missing here: the disk was too slow, or full");
+    assert_eq!((lines.len(), lines[0], lines[999]), (1003, "0", "999"));
+    assert!(lines[1000].ends_with(&warning(3)), "{}", lines[1000]);
+    assert_eq!(lines[1001], "after the gap");
+    assert!(lines[1002].ends_with(&warning(1)), "{}", lines[1002]);
+}
+
+#[test]
 fn write_error_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");

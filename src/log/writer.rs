@@ -23,6 +23,8 @@ type ErrorHandler = Box<dyn Fn(String) + Send>;
 pub(super) enum LogMessage {
     /// A line to write.
     Line(String),
+    /// The number of lines that were lost before the next line. They found the queue full.
+    Lost(usize),
     /// A marker. The writer thread confirms that all lines before it are written.
     Flush(Sender<()>),
 }
@@ -32,7 +34,7 @@ pub(super) enum LogMessage {
 struct LogCounters {
     /// The number of lines in the queue.
     queued: AtomicUsize,
-    /// The number of lines lost since the log's last warning about lost lines.
+    /// The number of lines that were lost since the newest message was queued.
     lost: AtomicUsize,
 }
 
@@ -79,19 +81,27 @@ impl LogSender {
     /// Creates the state of the writer thread, which writes this queue to `file`.
     pub(super) fn writer(&self, file: LogFile, file_name: String, clock: Clock) -> LogWriter {
         let (counters, on_error) = (Arc::clone(&self.counters), Arc::clone(&self.on_error));
-        LogWriter { file, file_name, clock, on_error, has_reported_error: false, counters }
+        LogWriter { file, file_name, clock, on_error, has_reported_error: false, missing: 0, counters }
     }
 
     /// Queues a line. If the queue is full, drops the line and counts it as lost.
     pub(super) fn send_line(&self, line: String) {
         // promise: log-queue, mutant: MAX_QUEUED_LINES -> usize::MAX
         if self.counters.queued.fetch_add(1, Ordering::Relaxed) < MAX_QUEUED_LINES
-            && self.messages.send(LogMessage::Line(line)).is_ok()
+            && self.send(LogMessage::Line(line))
         {
             return;
         }
         self.counters.queued.fetch_sub(1, Ordering::Relaxed);
         self.counters.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Queues a message, after the number of lines that were lost since the previous one. Returns false if the writer
+    /// thread has ended.
+    fn send(&self, message: LogMessage) -> bool {
+        let lost = self.counters.lost.swap(0, Ordering::Relaxed);
+        (lost == 0 || self.messages.send(LogMessage::Lost(lost)).is_ok())
+            && self.messages.send(message).is_ok()
     }
 
     /// Replaces the handler of write errors.
@@ -102,7 +112,7 @@ impl LogSender {
     /// Waits until all queued lines are written, but no longer than `timeout`.
     pub(super) fn flush(&self, timeout: Duration) {
         let (done, done_receiver) = channel();
-        if self.messages.send(LogMessage::Flush(done)).is_ok() {
+        if self.send(LogMessage::Flush(done)) {
             let _ = done_receiver.recv_timeout(timeout);
         }
     }
@@ -116,32 +126,49 @@ pub(super) struct LogWriter {
     on_error: Arc<Mutex<ErrorHandler>>,
     /// True after the first error. Later errors are not reported.
     has_reported_error: bool,
+    /// The number of lines that are missing at the end of the file: lost ones, and those of failed writes.
+    missing: usize,
     counters: Arc<LogCounters>,
 }
 
 impl LogWriter {
     /// Handles messages until all senders are dropped.
     pub(super) fn run(mut self, receiver: &Receiver<LogMessage>) {
-        while let Ok(message) = receiver.recv() {
-            match message {
-                LogMessage::Line(line) => {
-                    self.counters.queued.fetch_sub(1, Ordering::Relaxed);
-                    self.write(&line, 1);
+        loop {
+            let next = receiver.try_recv().or_else(|_| {
+                // The queue is empty, so the lines that were lost belong at the end of the file.
+                let lost = self.counters.lost.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    self.handle(LogMessage::Lost(lost));
+                    self.write("", 0);
                 }
-                LogMessage::Flush(done) => {
-                    self.write("", 0); // writes the warning, if lines were lost
-                    let _ = done.send(()); // the caller may have timed out
-                }
+                receiver.recv()
+            });
+            let Ok(message) = next else { return };
+            self.handle(message);
+        }
+    }
+
+    /// Writes a line, counts lost lines, or confirms a flush.
+    pub(super) fn handle(&mut self, message: LogMessage) {
+        match message {
+            LogMessage::Line(line) => {
+                self.counters.queued.fetch_sub(1, Ordering::Relaxed);
+                self.write(&line, 1);
+            }
+            LogMessage::Lost(count) => self.missing = self.missing.saturating_add(count),
+            LogMessage::Flush(done) => {
+                self.write("", 0); // writes the warning, if lines are missing
+                let _ = done.send(()); // the caller may have timed out
             }
         }
     }
 
-    /// Writes `text`, which has `line_count` lines. If lines were lost, writes a warning before them.
+    /// Writes `text`, which has `line_count` lines. If lines are missing before it, writes a warning first.
     fn write(&mut self, text: &str, line_count: usize) {
-        let lost = self.counters.lost.swap(0, Ordering::Relaxed);
         let mut output = String::new();
-        if lost > 0 {
-            let warning = format!("{lost} lines are missing here: the disk was too slow, or full");
+        if self.missing > 0 {
+            let warning = format!("{} lines are missing here: the disk was too slow, or full", self.missing);
             output = line_format::format_line(self.clock.now().wall, Level::WARN, "log", &warning);
         }
         output.push_str(text);
@@ -149,11 +176,13 @@ impl LogWriter {
             return;
         }
         if let Err(error) = self.file.write(output.as_bytes()) {
-            self.counters.lost.fetch_add(lost.saturating_add(line_count), Ordering::Relaxed);
+            self.missing = self.missing.saturating_add(line_count);
             if !std::mem::replace(&mut self.has_reported_error, true) {
                 let on_error = self.on_error.lock().unwrap_or_else(PoisonError::into_inner);
                 on_error(format!("the log {} can not be written: {error}", self.file_name));
             }
+        } else {
+            self.missing = 0;
         }
     }
 }

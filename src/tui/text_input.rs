@@ -78,7 +78,8 @@ impl Model {
 
     /// Watches a session as if it were named on the command line, and selects it. `recent_profile` is the profile of
     /// the session on the page of recent sessions, if it was chosen there. The profile that polls the session is the
-    /// one that has received it in a poll, or else `recent_profile`. Without either, all profiles poll it.
+    /// one that has received it in a poll, or else `recent_profile`. Without either, all profiles poll it. A profile
+    /// without an API key polls nothing.
     pub(super) fn add_session(
         &mut self,
         id: SessionId,
@@ -90,30 +91,42 @@ impl Model {
         let received = self.profiles.find(&id).filter(|(_, record)| record.session.is_some());
         let is_received = received.is_some();
         let only_profile = received.map(|(profile, _)| profile).or(recent_profile);
+        let polling_profiles: Vec<ProfileId> = self
+            .profiles
+            .ids()
+            .filter(|profile| only_profile.is_none_or(|only| only == *profile))
+            .filter(|profile| self.profiles.get(*profile).info.missing_key_reason.is_none())
+            .collect();
+        let is_polled = !polling_profiles.is_empty();
+        if !is_polled && !is_received {
+            let text = format!("cannot ask for {short_id} without an API key");
+            self.notify(now, NoticeLevel::Error, text);
+            return Vec::new();
+        }
         let mut effects = Vec::new();
-        for profile in self.profiles.ids().filter(|profile| only_profile.is_none_or(|only| only == *profile))
-        {
-            // A profile without an API key polls nothing, so no response would come.
-            if self.profiles.get(profile).info.missing_key_reason.is_none() {
-                effects.extend(
-                    self.apply_input(profile, Input::SessionsNamed { at: now, ids: vec![id.clone()] }),
-                );
-            }
+        for profile in polling_profiles {
+            effects
+                .extend(self.apply_input(profile, Input::SessionsNamed { at: now, ids: vec![id.clone()] }));
         }
         self.table.select(id.clone());
         self.scroll.reset();
         self.rebuild_rows();
         let is_shown = self.table.rows().row_of(&id).is_some();
         let text = match (is_received, is_shown) {
+            _ if !is_polled => {
+                format!("{short_id} is on record, but is not polled: its profile has no API key")
+            }
             (_, false) => format!("{short_id} is watched, but not shown here: a filter hides it"),
             (true, true) => format!("{short_id} was on record already, and stays"),
             (false, true) => format!("asking for {short_id}"),
         };
         self.notify(now, NoticeLevel::Info, text);
-        effects.push(match only_profile {
-            Some(profile) => Effect::SendToPoller(profile, PollerCommand::Watch(id)),
-            None => Effect::SendToAllPollers(PollerCommand::Watch(id)),
-        });
+        if is_polled {
+            effects.push(match only_profile {
+                Some(profile) => Effect::SendToPoller(profile, PollerCommand::Watch(id)),
+                None => Effect::SendToAllPollers(PollerCommand::Watch(id)),
+            });
+        }
         effects
     }
 

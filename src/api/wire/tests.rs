@@ -244,7 +244,27 @@ fn last_of_duplicate_fields_counts() {
     let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
     assert_eq!(session.status, Status::Running);
     assert_eq!(urls.connect.unwrap().expose(), "y");
-    assert_eq!(extra_fields(&session), [("proxyBytes", "\"?\"")]);
+    assert_eq!((session.proxy_bytes, extra_fields(&session)), (None, vec![("proxyBytes", "\"?\"")]));
+}
+
+#[test]
+fn last_duplicate_counts_for_every_field() {
+    let mut fields = full_session_json();
+    fields["somethingNew"] = json!(1);
+    for (name, valid) in fields.as_object().unwrap() {
+        if name == "status" {
+            continue; // a session without a valid status is an error
+        }
+        let values = [valid.to_string(), "[7]".into(), "null".into()];
+        for (first, last) in values.iter().flat_map(|first| values.iter().map(move |last| (first, last))) {
+            let duplicate = format!("{first},{}:{last}", json!(name));
+            assert_eq!(
+                session_with_field(name, Some(&duplicate)),
+                session_with_field(name, Some(last)),
+                "{name}: {first}, then {last}"
+            );
+        }
+    }
 }
 
 #[test]

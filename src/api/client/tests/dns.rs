@@ -2,6 +2,9 @@
 
 use std::future;
 use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Waker};
+
+use reqwest::dns::Resolve as _;
 
 use super::super::super::dns::Resolver;
 use super::*;
@@ -70,4 +73,23 @@ async fn changed_dns_answer_is_followed() {
         client.session(&id("s")).await.result.unwrap();
     }
     assert_eq!(LOOKUPS.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn newest_lookup_decides_if_one_is_pending() {
+    // Each lookup is pending at the first poll and ready at the second.
+    let resolver = Resolver::with_lookup(|_| {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            Ok(Vec::new())
+        })
+    });
+    let [mut older, mut newer] = [(); 2].map(|()| resolver.resolve(HOST.parse().unwrap()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(older.as_mut().poll(&mut context).is_pending() && resolver.is_lookup_pending());
+    assert!(newer.as_mut().poll(&mut context).is_pending() && resolver.is_lookup_pending());
+    assert!(older.as_mut().poll(&mut context).is_ready());
+    assert!(resolver.is_lookup_pending(), "the newer lookup is still running");
+    assert!(newer.as_mut().poll(&mut context).is_ready());
+    assert!(!resolver.is_lookup_pending());
 }

@@ -349,6 +349,26 @@ fn shared_recent_session_is_listed_once() {
 }
 
 #[test]
+fn session_cannot_be_added_without_api_key() {
+    let keyless = |name| ProfileInfo { missing_key_reason: Some("no key".into()), ..info(name) };
+    let mut world = World::from_model(Model::new(
+        settings(Targets::All),
+        keyless("acme"),
+        vec![keyless("staging")],
+        (120, 40),
+    ));
+    world.press("a");
+    world.press("beta-1");
+    assert_eq!(world.key(KeyCode::Enter), []);
+    assert_eq!(world.notice(), "cannot ask for beta-1 without an API key");
+    world.report_list_from(STAGING, &["known"]);
+    world.press("a");
+    world.press("known");
+    assert_eq!(world.key(KeyCode::Enter), []);
+    assert_eq!(world.notice(), "known is on record, but is not polled: its profile has no API key");
+}
+
+#[test]
 fn recent_sessions_of_profiles_are_merged() {
     let mut world = World::with_running_in_two(&[], &[]);
     assert_eq!(
