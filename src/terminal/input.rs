@@ -14,6 +14,8 @@ use filedescriptor::{POLLERR, POLLHUP, POLLIN, pollfd};
 use rustix::termios::{isatty, tcgetwinsize};
 use signal_hook::consts::SIGWINCH;
 
+use keepwatch_core::clock::Clock;
+
 use super::key_decoder::{DecodedInput, KeyDecoder};
 use super::tty_writer::is_in_background;
 use super::{TermEvent, TermEventSender};
@@ -35,6 +37,7 @@ struct InputReader {
     /// Receives a byte for each SIGWINCH: the terminal's size changed.
     resize_signals: UnixStream,
     decoder: KeyDecoder,
+    clock: Clock,
     events: TermEventSender,
 }
 
@@ -44,7 +47,13 @@ pub(super) fn start(events: TermEventSender) -> io::Result<()> {
     resize_signals.set_nonblocking(true)?;
     sender.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(SIGWINCH, sender)?;
-    let mut reader = InputReader { tty: open_tty()?, resize_signals, decoder: KeyDecoder::new(), events };
+    let mut reader = InputReader {
+        tty: open_tty()?,
+        resize_signals,
+        decoder: KeyDecoder::new(),
+        clock: Clock::system(),
+        events,
+    };
     thread::Builder::new().name("input".into()).spawn(move || while reader.forward_next().is_some() {})?;
     Ok(())
 }
@@ -90,7 +99,7 @@ impl InputReader {
         let mut buffer = [0; READ_BUFFER_BYTES];
         let inputs = match self.tty.read(&mut buffer) {
             Ok(0) => return None, // the terminal hung up
-            Ok(count) => self.decoder.decode(buffer.get(..count)?),
+            Ok(count) => self.decoder.decode(buffer.get(..count)?, self.clock.now().mono),
             Err(error) => {
                 let is_transient =
                     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);

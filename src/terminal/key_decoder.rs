@@ -13,24 +13,38 @@
 //!     └────────────────┴──► ControlString ── ST, BEL, Ctrl-C, 64 KiB ──► Ground
 //! ```
 //!
-//! The drawing leaves out the states `Utf8`, `EscapeReported` and `Skip`. 50 ms without a byte end `Escape`, and a
-//! second without a byte ends every other state but `Ground`, so that no sequence that was cut off can lock the
-//! keyboard. Ctrl-C is a keystroke in every state but `Paste`. The decoder reads no clock: its caller waits for bytes
-//! no longer than [`KeyDecoder::silence_limit`] and then calls [`KeyDecoder::on_silence`].
+//! The drawing leaves out the states `Utf8`, `EscapeReported`, `Held` and `Skip`. 50 ms without a byte end `Escape`, and a
+//! second without a byte ends every other state, so that no sequence that was cut off can lock the keyboard. A sequence
+//! also ends if its bytes come as a person types, one by one and far apart, for three seconds. Ctrl-C is a keystroke in
+//! every state but `Paste`.
 //!
-//! References: ECMA-48 sections 5.4 to 5.6, xterm's "Control Sequences" (`modifyOtherKeys`), and the kitty keyboard
-//! protocol.
+//! The rest of a sequence that was ended in this way may still follow, because a network can stall for any time. So for ten
+//! seconds only reads with a single keystroke count; a read of several characters is the rest, and is discarded.
+//!
+//! The decoder reads no clock: its caller waits for bytes no longer than [`KeyDecoder::silence_limit`], then calls
+//! [`KeyDecoder::on_silence`], and passes the time of each read. [`key_names`] names the keys.
+//!
+//! References: ECMA-48 sections 5.4 to 5.6.
+
+mod key_names;
 
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use self::key_names::{cursor_key, sequence_key};
+
 /// The wait after a lone ESC, before it counts as the Esc key.
 const ESCAPE_TIMEOUT: Duration = Duration::from_millis(50);
 /// The maximum silence within a sequence, a control string or a paste.
 const SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum length of a control string or control sequence, in bytes. The bytes after it count as keystrokes. The
-/// replies of terminals are shorter than 1 KiB.
+/// The time in which the rest of a sequence that was ended may follow.
+const LATE_REST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The minimum time between two keystrokes of a person. Bytes that come faster are sent by a program.
+const MIN_TYPING_GAP: Duration = Duration::from_millis(250);
+/// The time after which a sequence ends if its bytes come as a person types.
+const MAX_TYPED_TIME: Duration = Duration::from_secs(3);
+/// The maximum length of a control string or control sequence, in bytes. The replies of terminals are shorter than 1 KiB.
 const MAX_SEQUENCE_BYTES: usize = 64 * 1024;
 /// The maximum number of bytes of a control sequence's parameters that are kept. A longer sequence is discarded: the
 /// parameters of a key are shorter than 32 bytes.
@@ -44,6 +58,7 @@ const BELL: u8 = 0x07;
 const CANCEL: u8 = 0x18;
 const SUBSTITUTE: u8 = 0x1a;
 const ESC: u8 = 0x1b;
+const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// A keystroke or a paste.
@@ -73,7 +88,12 @@ enum State {
     Escape,
     /// After an ESC that counted as the Esc key, because nothing followed in time. If that ESC began a sequence, the
     /// rest of the sequence may still follow.
-    EscapeReported,
+    EscapeReported {
+        /// True for a second. In this time the rest may begin with a single byte.
+        is_recent: bool,
+    },
+    /// After such an ESC and this byte, `[` or `]`. Each of them is a keystroke, but also introduces a sequence.
+    Held(u8),
     /// After `ESC [`.
     ControlSequence {
         /// The parameters so far, up to [`MAX_PARAMETER_BYTES`].
@@ -101,23 +121,42 @@ enum State {
     },
 }
 
-/// A decoder of the bytes that one terminal sends.
+/// A sequence that was ended before its end came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndedEarly {
+    ControlSequence,
+    ControlString,
+    Paste,
+}
+
+/// A decoder of the bytes that one terminal sends. Times are those of a monotonic clock.
 #[derive(Debug)]
 pub(super) struct KeyDecoder {
     state: State,
+    /// The sequence whose rest may still follow.
+    ended_early: Option<EndedEarly>,
+    last_read: Duration,
+    /// The time of the newest read that no person typed within a sequence.
+    last_untyped: Duration,
 }
 
 impl KeyDecoder {
     /// Creates a decoder that expects a keystroke.
     pub(super) fn new() -> Self {
-        Self { state: State::Ground }
+        Self {
+            state: State::Ground,
+            ended_early: None,
+            last_read: Duration::ZERO,
+            last_untyped: Duration::ZERO,
+        }
     }
 
     /// Returns the maximum wait for the next byte. After it, the caller calls [`Self::on_silence`]. `None` means no
     /// limit.
     pub(super) fn silence_limit(&self) -> Option<Duration> {
         match self.state {
-            State::Ground => None,
+            State::Ground => self.ended_early.map(|_| LATE_REST_TIMEOUT),
+            State::EscapeReported { is_recent: false } => None,
             State::Escape => Some(ESCAPE_TIMEOUT),
             // promise: sequence-timeout, mutant: Some(SEQUENCE_TIMEOUT) -> None
             _ => Some(SEQUENCE_TIMEOUT),
@@ -129,25 +168,111 @@ impl KeyDecoder {
     pub(super) fn on_silence(&mut self) -> Option<DecodedInput> {
         match std::mem::replace(&mut self.state, State::Ground) {
             State::Escape => {
-                self.state = State::EscapeReported;
+                self.state = State::EscapeReported { is_recent: true };
                 Some(pressed(KeyCode::Esc, KeyModifiers::NONE))
             }
-            State::Paste { bytes, is_reported: false } => Some(paste(&bytes)),
-            _ => None,
+            State::EscapeReported { .. } => self.become_state(State::EscapeReported { is_recent: false }),
+            State::Held(introducer) => Some(character_key(char::from(introducer), KeyModifiers::NONE)),
+            State::Paste { bytes, is_reported } => {
+                self.end_early(EndedEarly::Paste);
+                (!is_reported).then(|| paste(&bytes))
+            }
+            State::ControlString { .. } => self.end_early(EndedEarly::ControlString),
+            State::ControlSequence { .. } | State::SingleShift | State::Skip(_) => {
+                self.end_early(EndedEarly::ControlSequence)
+            }
+            State::Utf8 { .. } => None,
+            State::Ground => {
+                self.ended_early = None;
+                None
+            }
         }
     }
 
-    /// Decodes the `bytes` of one read. The bounds of a read matter after [`State::EscapeReported`].
-    pub(super) fn decode(&mut self, bytes: &[u8]) -> Vec<DecodedInput> {
-        if matches!(self.state, State::EscapeReported) {
-            self.state = if continues_escape(bytes) { State::Escape } else { State::Ground };
+    /// Decodes the `bytes` of one read at the time `now`.
+    pub(super) fn decode(&mut self, bytes: &[u8], now: Duration) -> Vec<DecodedInput> {
+        let mut inputs = Vec::new();
+        // promise: typed-sequence, mutant: self.is_typed(bytes, now) -> false
+        if self.is_typed(bytes, now) {
+            inputs.extend(self.on_silence());
         }
-        bytes.iter().filter_map(|byte| self.decode_byte(*byte)).collect()
+        match self.state {
+            State::EscapeReported { is_recent } => self.decode_after_escape(is_recent, bytes, &mut inputs),
+            State::Held(introducer) => self.decode_after_held(introducer, bytes, &mut inputs),
+            _ => self.decode_rest(bytes, &mut inputs),
+        }
+        inputs
+    }
+
+    /// Returns true if a sequence is incomplete, and for [`MAX_TYPED_TIME`] its bytes have come as a person types.
+    fn is_typed(&mut self, bytes: &[u8], now: Duration) -> bool {
+        let is_fast = now.saturating_sub(self.last_read) < MIN_TYPING_GAP;
+        self.last_read = now;
+        if is_fast || !is_one_character(bytes) || matches!(self.state, State::Ground) {
+            self.last_untyped = now;
+        }
+        now.saturating_sub(self.last_untyped) >= MAX_TYPED_TIME
+    }
+
+    /// Decodes a read after an ESC that counted as the Esc key: keystrokes, or the rest of the sequence that the ESC began.
+    fn decode_after_escape(&mut self, is_recent: bool, bytes: &[u8], inputs: &mut Vec<DecodedInput>) {
+        self.state = match bytes {
+            [introducer, next, ..] if may_continue_escape(*introducer, *next) => State::Escape,
+            [introducer @ (b'[' | b']')] if is_recent => State::Held(*introducer),
+            // These name no key of this program.
+            [b'O' | b'P' | b'X' | b'^' | b'_'] | [b'\\', ..] if is_recent => State::Escape,
+            _ => State::Ground,
+        };
+        if !matches!(self.state, State::Held(_)) {
+            self.decode_rest(bytes, inputs);
+        }
+    }
+
+    fn decode_after_held(&mut self, introducer: u8, bytes: &[u8], inputs: &mut Vec<DecodedInput>) {
+        let is_sequence = bytes.first().is_some_and(|next| may_continue_escape(introducer, *next));
+        self.state = if is_sequence { State::Escape } else { State::Ground };
+        inputs.extend(self.decode_byte(introducer));
+        self.decode_rest(bytes, inputs);
+    }
+
+    /// Decodes the bytes of a read, and discards those that are the rest of a sequence that was ended.
+    fn decode_rest(&mut self, bytes: &[u8], inputs: &mut Vec<DecodedInput>) {
+        let mut rest = self.skip_late_rest(bytes, true);
+        while let Some((byte, tail)) = rest.split_first() {
+            let ended_before = self.ended_early.take();
+            inputs.extend(self.decode_byte(*byte));
+            rest = if self.ended_early.is_some() {
+                self.skip_late_rest(tail, false) // this byte ended a sequence that is too long
+            } else {
+                self.ended_early = ended_before;
+                tail
+            };
+        }
+    }
+
+    /// Returns the bytes that are not the rest of a sequence that was ended. `is_whole_read` is true if `bytes` were read
+    /// at once and may be a single keystroke.
+    fn skip_late_rest<'b>(&mut self, bytes: &'b [u8], is_whole_read: bool) -> &'b [u8] {
+        let (State::Ground, Some(sequence)) = (&self.state, self.ended_early) else { return bytes };
+        // promise: late-rest, mutant: is_one_character(bytes) || is_one_sequence(bytes) -> true
+        let is_keystroke = is_whole_read && (is_one_character(bytes) || is_one_sequence(bytes));
+        if is_keystroke && bytes != [BELL] {
+            return bytes;
+        }
+        let Some(end) = end_of_rest(sequence, bytes) else { return &[] };
+        self.ended_early = None;
+        bytes.get(end..).unwrap_or_default()
+    }
+
+    /// Ends a sequence before its end came. Its rest will be discarded.
+    fn end_early(&mut self, sequence: EndedEarly) -> Option<DecodedInput> {
+        (self.state, self.ended_early) = (State::Ground, Some(sequence));
+        None
     }
 
     fn decode_byte(&mut self, byte: u8) -> Option<DecodedInput> {
         match std::mem::replace(&mut self.state, State::Ground) {
-            State::Ground | State::EscapeReported => self.decode_ground(byte, false),
+            State::Ground | State::EscapeReported { .. } | State::Held(_) => self.decode_ground(byte, false),
             State::Utf8 { bytes, length, is_alt } => self.decode_utf8(bytes, length, is_alt, byte),
             State::Escape => self.decode_escape(byte),
             State::ControlSequence { parameters, length } => {
@@ -255,10 +380,10 @@ impl KeyDecoder {
                     parameters.push(byte);
                 }
                 let length = length.saturating_add(1);
-                if length < MAX_SEQUENCE_BYTES {
-                    self.state = State::ControlSequence { parameters, length };
+                if length >= MAX_SEQUENCE_BYTES {
+                    return self.end_early(EndedEarly::ControlSequence);
                 }
-                None
+                self.become_state(State::ControlSequence { parameters, length })
             }
             // The Linux console sends `ESC [ [ A` for F1. For a mouse event, terminals without SGR mouse mode send
             // `ESC [ M` and three bytes.
@@ -299,7 +424,7 @@ impl KeyDecoder {
             CTRL_C => Some(control_key(byte)),
             0x9c if previous == 0xc2 => None, // the string terminator in UTF-8
             ESC => self.become_state(State::Escape),
-            _ if length >= MAX_SEQUENCE_BYTES => None,
+            _ if length >= MAX_SEQUENCE_BYTES => self.end_early(EndedEarly::ControlString),
             _ => self.become_state(State::ControlString { length: length.saturating_add(1), previous: byte }),
         }
     }
@@ -321,18 +446,50 @@ impl KeyDecoder {
     }
 }
 
-/// True if `bytes`, from one read, look like the rest of a sequence whose ESC counted as the Esc key: the start of an
-/// OSC or DCS string, or a whole control sequence. Keystrokes come alone, so they do not look like this.
-fn continues_escape(bytes: &[u8]) -> bool {
-    match bytes {
-        [b']', next, ..] => next.is_ascii_digit(),
-        [b'P', next, ..] => next.is_ascii_digit() || b"!$+>=".contains(next),
-        [b'[', rest @ ..] => {
-            let end = rest.iter().position(|byte| !(0x20..=0x3f).contains(byte));
-            end.and_then(|end| rest.get(end)).is_some_and(|byte| (0x40..=0x7e).contains(byte))
-        }
+/// Returns true if `introducer` and `next` may be the rest of a sequence whose ESC counted as the Esc key. `[` and `]` are
+/// keystrokes, too, so only the bytes that terminals send after them count.
+fn may_continue_escape(introducer: u8, next: u8) -> bool {
+    match introducer {
+        b'[' => matches!(next, 0x30..=0x3f | b'A'..=b'D' | b'F' | b'H' | b'I' | b'M' | b'O'..=b'S' | b'Z'),
+        b']' => next.is_ascii_digit() || matches!(next, b'l' | b'L' | b'I'),
+        b'O' | b'P' | b'X' | b'^' | b'_' => (0x20..=0x7e).contains(&next),
         _ => false,
     }
+}
+
+/// Returns the position after the rest of `sequence`: after its end, or where another sequence begins. Returns `None` if
+/// the rest may go on in the next read.
+fn end_of_rest(sequence: EndedEarly, bytes: &[u8]) -> Option<usize> {
+    let find = |pattern: &[u8]| bytes.windows(pattern.len()).position(|window| window == pattern);
+    match sequence {
+        EndedEarly::Paste => {
+            let end = find(PASTE_END).map(|at| at.saturating_add(PASTE_END.len()));
+            find(PASTE_START).into_iter().chain(end).min()
+        }
+        EndedEarly::ControlString => {
+            let terminators: [&[u8]; 3] = [b"\x07", b"\x1b\\", b"\xc2\x9c"];
+            let ends = terminators.iter().filter_map(|end| Some(find(end)?.saturating_add(end.len())));
+            ends.min()
+        }
+        EndedEarly::ControlSequence => {
+            let last = bytes.iter().position(|byte| !(0x20..=0x3f).contains(byte))?;
+            Some(if bytes.get(last) == Some(&ESC) { last } else { last.saturating_add(1) })
+        }
+    }
+}
+
+/// Returns true if a read has just one character.
+fn is_one_character(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().count() == 1)
+}
+
+/// Returns true if a read has just one escape sequence, such as that of an arrow key.
+fn is_one_sequence(bytes: &[u8]) -> bool {
+    let [start @ .., last] = bytes else { return false };
+    let mut decoder = KeyDecoder::new();
+    let is_incomplete = start.iter().all(|byte| decoder.decode_byte(*byte).is_none())
+        && !matches!(decoder.state, State::Ground);
+    is_incomplete && bytes.first() == Some(&ESC) && decoder.decode_byte(*last).is_some()
 }
 
 fn pressed(code: KeyCode, modifiers: KeyModifiers) -> DecodedInput {
@@ -368,138 +525,6 @@ fn control_key(byte: u8) -> DecodedInput {
         _ => (letter(0x18), KeyModifiers::CONTROL), // 0x1c to 0x1f: Ctrl-4 to Ctrl-7
     };
     pressed(code, modifiers)
-}
-
-fn cursor_key(byte: u8) -> Option<KeyCode> {
-    Some(match byte {
-        b'A' => KeyCode::Up,
-        b'B' => KeyCode::Down,
-        b'C' => KeyCode::Right,
-        b'D' => KeyCode::Left,
-        b'F' => KeyCode::End,
-        b'H' => KeyCode::Home,
-        _ => return None,
-    })
-}
-
-/// Returns the key of the control sequence with these parameters and this final byte. Returns `None` for a reply of the
-/// terminal, a mouse event, a released key, or an unknown sequence.
-fn sequence_key(parameters: &[u8], last: u8) -> Option<KeyEvent> {
-    // A key has the form `CODE : SHIFTED ; MODIFIERS : EVENT ; TEXT`, and modifyOtherKeys `27 ; MODIFIERS ; CODE`. All
-    // but CODE are optional.
-    let parameters = std::str::from_utf8(parameters).ok()?;
-    let mut numbers = Vec::new();
-    for parameter in parameters.split(';') {
-        let fields = parameter.split(':').map(|field| if field.is_empty() { Ok(0) } else { field.parse() });
-        // Bytes other than digits mean a private sequence, such as a reply.
-        numbers.push(fields.collect::<Result<Vec<u32>, _>>().ok()?);
-    }
-    // Returns one number; 0 if it is missing.
-    let number = |parameter: usize, field: usize| {
-        numbers.get(parameter).and_then(|fields| fields.get(field)).copied().unwrap_or(0)
-    };
-    let is_modify_other_keys = last == b'~' && number(0, 0) == 27;
-    let is_release = number(1, 1) == 3;
-    if is_release {
-        return None;
-    }
-    let modifiers = decode_modifiers(number(1, 0));
-    let code = match last {
-        b'A'..=b'D' | b'F' | b'H' => cursor_key(last)?,
-        // F1, F2 and F4 with modifiers. `R` would be F3, but also ends a report of the cursor's position.
-        b'P' | b'Q' | b'S' if numbers.len() > 1 => KeyCode::F(last.saturating_sub(b'P').saturating_add(1)),
-        b'Z' => return Some(KeyEvent::new(KeyCode::BackTab, modifiers | KeyModifiers::SHIFT)),
-        b'~' if is_modify_other_keys => return code_point_key(number(2, 0), 0, 0, modifiers),
-        b'u' if !parameters.is_empty() => {
-            return code_point_key(number(0, 0), number(0, 1), number(2, 0), modifiers);
-        }
-        b'~' => tilde_key(number(0, 0))?,
-        _ => return None,
-    };
-    Some(KeyEvent::new(code, modifiers))
-}
-
-/// Returns the key that `ESC [ NUMBER ~` names.
-fn tilde_key(number: u32) -> Option<KeyCode> {
-    // The numbers from `first_number` on are the function keys from `first_key` on.
-    let function_key = |first_number: u32, first_key: u32| {
-        u8::try_from(number.saturating_sub(first_number).saturating_add(first_key)).ok().map(KeyCode::F)
-    };
-    match number {
-        1 | 7 => Some(KeyCode::Home),
-        2 => Some(KeyCode::Insert),
-        3 => Some(KeyCode::Delete),
-        4 | 8 => Some(KeyCode::End),
-        5 => Some(KeyCode::PageUp),
-        6 => Some(KeyCode::PageDown),
-        11..=15 => function_key(11, 1),
-        17..=21 => function_key(17, 6),
-        23 | 24 => function_key(23, 11),
-        _ => None,
-    }
-}
-
-/// Returns the modifiers of a control sequence. `parameter` is 1 plus the sum of the bits below.
-fn decode_modifiers(parameter: u32) -> KeyModifiers {
-    let bits = parameter.saturating_sub(1);
-    let all = [
-        (1, KeyModifiers::SHIFT),
-        (2, KeyModifiers::ALT),
-        (4, KeyModifiers::CONTROL),
-        (8, KeyModifiers::SUPER),
-        (16, KeyModifiers::HYPER),
-        (32, KeyModifiers::META),
-    ];
-    all.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, modifier)| modifier).collect()
-}
-
-/// Returns the key with this code point in the kitty protocol or `modifyOtherKeys`. `shifted` is the code point that
-/// the key types with SHIFT, and `text` the one that it typed now; 0 if the terminal does not say.
-fn code_point_key(code: u32, shifted: u32, text: u32, modifiers: KeyModifiers) -> Option<KeyEvent> {
-    let code = match code {
-        9 if modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,
-        9 => KeyCode::Tab,
-        13 | 57_414 => KeyCode::Enter,
-        27 => KeyCode::Esc,
-        8 | 127 => KeyCode::Backspace,
-        // The keypad has numbers of its own in the kitty protocol, from 57399 (digit 0) to 57426 (Delete).
-        57_399..=57_408 => KeyCode::Char(char::from_digit(code.saturating_sub(57_399), 10)?),
-        57_409..=57_413 => {
-            let symbols = ['.', '/', '*', '-', '+'];
-            KeyCode::Char(*symbols.get(usize::try_from(code.saturating_sub(57_409)).ok()?)?)
-        }
-        57_415 => KeyCode::Char('='),
-        57_417 => KeyCode::Left,
-        57_418 => KeyCode::Right,
-        57_419 => KeyCode::Up,
-        57_420 => KeyCode::Down,
-        57_421 => KeyCode::PageUp,
-        57_422 => KeyCode::PageDown,
-        57_423 => KeyCode::Home,
-        57_424 => KeyCode::End,
-        57_425 => KeyCode::Insert,
-        57_426 => KeyCode::Delete,
-        57_344..=63_743 => return None, // the other keys of the kitty protocol: media, locks, modifiers
-        _ => {
-            let typed = [text, shifted].into_iter().find(|code| *code != 0);
-            let plain = typed.or(Some(code)).and_then(char::from_u32).filter(|c| !c.is_control())?;
-            // Without the typed character, apply SHIFT here.
-            let needs_shift = typed.is_none() && modifiers.contains(KeyModifiers::SHIFT);
-            KeyCode::Char(if needs_shift { with_shift(plain) } else { plain })
-        }
-    };
-    Some(KeyEvent::new(code, modifiers))
-}
-
-/// Returns the character that a key of an American keyboard types with SHIFT. Some terminals do not report it.
-fn with_shift(c: char) -> char {
-    const UNSHIFTED: &str = "1234567890-=[]\\;',./`";
-    const SHIFTED: &str = "!@#$%^&*()_+{}|:\"<>?~";
-    let symbol = UNSHIFTED.chars().zip(SHIFTED.chars()).find(|(unshifted, _)| *unshifted == c);
-    match symbol {
-        Some((_, shifted)) => shifted,
-        None => c.to_uppercase().next().unwrap_or(c),
-    }
 }
 
 #[cfg(test)]

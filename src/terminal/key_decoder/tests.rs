@@ -16,7 +16,34 @@ fn ctrl(c: char) -> DecodedInput {
 }
 
 fn decode(bytes: &[u8]) -> Vec<DecodedInput> {
-    KeyDecoder::new().decode(bytes)
+    TimedDecoder::new().decode(bytes)
+}
+
+/// A decoder with a clock that only the test moves.
+struct TimedDecoder {
+    decoder: KeyDecoder,
+    now: Duration,
+}
+
+impl TimedDecoder {
+    fn new() -> Self {
+        Self { decoder: KeyDecoder::new(), now: Duration::ZERO }
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> Vec<DecodedInput> {
+        self.decoder.decode(bytes, self.now)
+    }
+
+    /// Lets the terminal be silent. Returns the inputs that the silence causes.
+    fn be_silent(&mut self, mut silence: Duration) -> Vec<DecodedInput> {
+        self.now += silence;
+        let mut inputs = Vec::new();
+        while let Some(limit) = self.decoder.silence_limit().filter(|limit| *limit <= silence) {
+            silence -= limit;
+            inputs.extend(self.decoder.on_silence());
+        }
+        inputs
+    }
 }
 
 #[test]
@@ -103,7 +130,7 @@ fn replies_are_discarded_whole() {
         assert_eq!(decode(reply.as_bytes()), [], "{reply:?}");
         let then_key = decode(format!("{reply}j").as_bytes());
         assert_eq!(then_key, [letter('j')], "{reply:?}");
-        let mut decoder = KeyDecoder::new();
+        let mut decoder = TimedDecoder::new();
         let singly: Vec<_> = reply.bytes().flat_map(|byte| decoder.decode(&[byte])).collect();
         assert_eq!(singly, [], "{reply:?} byte by byte");
     }
@@ -111,16 +138,153 @@ fn replies_are_discarded_whole() {
 
 #[test]
 fn reply_split_after_its_escape_is_no_keystroke() {
-    for rest in ["]11;rgb:cccc/cccc/cccc\x07", "[12;40R", "P1$r0m\x1b\\"] {
-        let mut decoder = KeyDecoder::new();
-        assert_eq!(decoder.decode(b"\x1b"), []);
-        assert_eq!(decoder.on_silence(), Some(key(KeyCode::Esc)));
-        assert_eq!(decoder.decode(rest.as_bytes()), [], "{rest:?}");
+    for pieces in [
+        &["\x1b", "]11;rgb:cccc/cccc/cccc\x07"] as &[&str],
+        &["\x1b", "[12;40R"],
+        &["\x1b", "P1$r0m\x1b\\"],
+        &["\x1b", "]", "11;rgb:cccc/cccc/cccc\x1b\\"],
+        &["\x1b", "[?64;1;", "2;22c"],
+        &["\x1b", "_Gi=1;OKqc\x1b\\"],
+        &["\x1b", "^", "qqq\x1b", "\\"],
+        &["\x1b", "[", "A"],
+        &["\x1b", "O", "j"],
+    ] {
+        for gap in [60, 300, 900].map(Duration::from_millis) {
+            let mut decoder = TimedDecoder::new();
+            let mut inputs = Vec::new();
+            for piece in pieces {
+                inputs.extend(decoder.decode(piece.as_bytes()));
+                inputs.extend(decoder.be_silent(gap));
+            }
+            inputs.retain(|input| *input != key(KeyCode::Esc) && *input != key(KeyCode::Up));
+            inputs.retain(|input| *input != letter('*')); // ESC O j is a key of the keypad
+            assert_eq!(inputs, [], "{pieces:?} with gaps of {gap:?}");
+        }
     }
-    let mut decoder = KeyDecoder::new();
-    decoder.decode(b"\x1b");
-    decoder.on_silence();
-    assert_eq!(decoder.decode(b"]"), [letter(']')], "a single byte is a keystroke");
+}
+
+#[test]
+fn trickled_sequences_are_no_keystrokes() {
+    for bytes in [
+        "\x1b]11;rgb:1c1c/1c1c/1c1c\x1b\\",
+        "\x1b]10;rgb:cccc/cccc/cccc\x07",
+        "\x1bP1+r436f=32;q=x\x1b\\",
+        "\x1b_Gi=1;OKqc\x1b\\",
+        "\x1b[?64;1;2;22c",
+        "\x1b[12;40R",
+        "\x1b[200~xa7ff\rxb3de\rq\x1b[201~",
+    ] {
+        let mut decoder = TimedDecoder::new();
+        let mut inputs = Vec::new();
+        for byte in bytes.bytes() {
+            inputs.extend(decoder.decode(&[byte]));
+            inputs.extend(decoder.be_silent(Duration::from_millis(70)));
+        }
+        inputs.retain(|input| *input != key(KeyCode::Esc) && !matches!(input, DecodedInput::Paste(_)));
+        assert_eq!(inputs, [], "{bytes:?}");
+    }
+}
+
+#[test]
+fn paste_split_after_its_escape_is_one_text() {
+    for pieces in [
+        ["\x1b", "[2", "00~xa7ff\r\x1b[201~"],
+        ["\x1b[200~xa7", "ff\r\x1b", "[201~"],
+        ["\x1b[200~xa7ff", "\r\x1b[20", "1~"],
+    ] {
+        let mut decoder = TimedDecoder::new();
+        let mut inputs = Vec::new();
+        for piece in pieces {
+            inputs.extend(decoder.decode(piece.as_bytes()));
+            inputs.extend(decoder.be_silent(Duration::from_millis(900)));
+        }
+        inputs.retain(|input| *input != key(KeyCode::Esc));
+        assert_eq!(inputs, [DecodedInput::Paste("xa7ff\r".into())], "{pieces:?}");
+    }
+}
+
+#[test]
+fn bracket_after_esc_is_a_keystroke_if_typed() {
+    for introducer in ['[', ']'] {
+        let byte = [introducer as u8];
+        let after_esc = || {
+            let mut decoder = TimedDecoder::new();
+            decoder.decode(b"\x1b");
+            decoder.be_silent(Duration::from_millis(200));
+            assert_eq!(decoder.decode(&byte), []);
+            decoder
+        };
+        assert_eq!(after_esc().be_silent(SEQUENCE_TIMEOUT), [letter(introducer)]);
+        for next in ['[', ']', 'j', 'q'] {
+            let inputs = after_esc().decode(&[next as u8]);
+            assert_eq!(inputs, [letter(introducer), letter(next)]);
+        }
+        assert_eq!(after_esc().decode(b"\x03"), [letter(introducer), ctrl('c')]);
+        let mut decoder = TimedDecoder::new();
+        decoder.decode(b"\x1b");
+        decoder.be_silent(Duration::from_secs(2));
+        assert_eq!(decoder.decode(&byte), [letter(introducer)], "long after Esc");
+    }
+}
+
+/// The network stalls for a minute at most, and for long enough to end the sequence.
+#[test]
+fn rest_of_ended_sequence_is_discarded() {
+    for (start, rest) in [
+        ("\x1b[200~log line\r", "xa7ff\r\x1b[201~"),
+        ("\x1b[200~log line\r", "xa7ff\rqc"),
+        ("\x1b]11;rgb:", "cccc/cccc/cccc\x1b\\"),
+        ("\x1b]11;rgb:", "cccc"),
+        ("\x1bP1+r", "636f=32;q=x\x07"),
+        ("\x1b[?64;1;", "2;22c"),
+    ] {
+        let mut decoder = TimedDecoder::new();
+        decoder.decode(start.as_bytes());
+        decoder.be_silent(Duration::from_secs(5));
+        assert_eq!(decoder.decode(rest.as_bytes()), [], "{start:?} {rest:?}");
+        assert_eq!(decoder.decode(b"j"), [letter('j')], "{start:?} {rest:?}");
+    }
+}
+
+#[test]
+fn keystrokes_after_ended_sequence_count() {
+    for start in ["\x1b[200~abc", "\x1b]11;rgb:", "\x1b[?6"] {
+        let mut decoder = TimedDecoder::new();
+        decoder.decode(start.as_bytes());
+        decoder.be_silent(Duration::from_secs(2));
+        for (bytes, expected) in
+            [("q", letter('q')), ("é", letter('é')), ("\x03", ctrl('c')), ("\x1b[A", key(KeyCode::Up))]
+        {
+            assert_eq!(decoder.decode(bytes.as_bytes()), [expected], "{start:?}");
+        }
+        let pasted = decoder.decode(b"\x1b[200~new\x1b[201~");
+        assert_eq!(pasted, [DecodedInput::Paste("new".into())], "{start:?}");
+        decoder.be_silent(Duration::from_secs(11));
+        assert_eq!(decoder.decode(b"jj"), [letter('j'), letter('j')], "{start:?}: much later");
+    }
+}
+
+#[test]
+fn typing_ends_every_sequence() {
+    for start in ["\x1b]11;rgb", "\x1bPq", "\x1b_G", "\x1b[200~abc"] {
+        let mut decoder = TimedDecoder::new();
+        decoder.decode(start.as_bytes());
+        let keys: Vec<_> = (0..9)
+            .flat_map(|_| {
+                decoder.be_silent(Duration::from_millis(500));
+                decoder.decode(b"?")
+            })
+            .filter(|input| *input == letter('?'))
+            .collect();
+        assert!(keys.len() >= 3, "{start:?}: {} keystrokes after three seconds", keys.len());
+        // A program that sends byte by byte never ends a sequence in this way.
+        let mut decoder = TimedDecoder::new();
+        decoder.decode(start.as_bytes());
+        for _ in 0..200 {
+            decoder.be_silent(Duration::from_millis(70));
+            assert_eq!(decoder.decode(b"x"), [], "{start:?}");
+        }
+    }
 }
 
 #[test]
@@ -135,22 +299,22 @@ fn ctrl_c_ends_every_sequence_but_a_paste() {
 #[test]
 fn silence_ends_every_state() {
     for start in ["\x1b[", "\x1bO", "\x1b]11;rgb:", "\x1bPq", "\x1b[M", "\x1b[200~", "\u{9d}q", "\x1b[1;5"] {
-        let mut decoder = KeyDecoder::new();
+        let mut decoder = TimedDecoder::new();
         assert_eq!(decoder.decode(start.as_bytes()), [], "{start:?}");
-        assert_eq!(decoder.silence_limit(), Some(SEQUENCE_TIMEOUT), "{start:?}");
-        decoder.on_silence();
-        assert_eq!(decoder.silence_limit(), None, "{start:?}");
+        assert_eq!(decoder.decoder.silence_limit(), Some(SEQUENCE_TIMEOUT), "{start:?}");
+        decoder.decoder.on_silence();
+        assert_eq!(decoder.decoder.silence_limit(), Some(LATE_REST_TIMEOUT), "{start:?}");
         assert_eq!(decoder.decode(b"q"), [letter('q')], "{start:?}");
     }
 }
 
 #[test]
 fn lone_escape_is_the_esc_key() {
-    let mut decoder = KeyDecoder::new();
+    let mut decoder = TimedDecoder::new();
     assert_eq!(decoder.decode(b"\x1b"), []);
-    assert_eq!(decoder.silence_limit(), Some(ESCAPE_TIMEOUT));
-    assert_eq!(decoder.on_silence(), Some(key(KeyCode::Esc)));
-    assert_eq!(decoder.on_silence(), None);
+    assert_eq!(decoder.decoder.silence_limit(), Some(ESCAPE_TIMEOUT));
+    assert_eq!(decoder.decoder.on_silence(), Some(key(KeyCode::Esc)));
+    assert_eq!(decoder.be_silent(Duration::from_secs(60)), []);
     // The second ESC may still begin a sequence.
     assert_eq!(decode(b"\x1b\x1b"), [key(KeyCode::Esc)]);
 }
@@ -163,31 +327,35 @@ fn paste_is_one_text() {
 
 #[test]
 fn unfinished_paste_ends_by_silence_with_its_text() {
-    let mut decoder = KeyDecoder::new();
+    let mut decoder = TimedDecoder::new();
     decoder.decode(b"\x1b[200~abc");
-    assert_eq!(decoder.on_silence(), Some(DecodedInput::Paste("abc".into())));
+    assert_eq!(decoder.decoder.on_silence(), Some(DecodedInput::Paste("abc".into())));
     assert_eq!(decoder.decode(b"q"), [letter('q')]);
 }
 
 #[test]
 fn paste_beyond_its_limit_is_cut_and_its_rest_discarded() {
-    let mut decoder = KeyDecoder::new();
+    let mut decoder = TimedDecoder::new();
     decoder.decode(b"\x1b[200~");
     let inputs = decoder.decode(&vec![b'q'; MAX_PASTE_BYTES + 5000]);
     assert_eq!(inputs, [DecodedInput::Paste("q".repeat(MAX_PASTE_BYTES))]);
     assert_eq!(decoder.decode(b"qqq\x1b[201~j"), [letter('j')]);
     decoder.decode(b"\x1b[200~");
     decoder.decode(&vec![b'q'; MAX_PASTE_BYTES + 5000]);
-    assert_eq!(decoder.on_silence(), None, "the paste was reported already");
+    assert_eq!(decoder.decoder.on_silence(), None, "the paste was reported already");
     assert_eq!(decoder.decode(b"j"), [letter('j')]);
 }
 
 #[test]
-fn endless_control_string_ends_by_its_size() {
-    let mut decoder = KeyDecoder::new();
-    decoder.decode(b"\x1b]");
-    assert_eq!(decoder.decode(&vec![b'x'; MAX_SEQUENCE_BYTES + 1]), []);
-    assert_eq!(decoder.decode(b"j"), [letter('j')]);
+fn endless_sequence_ends_by_its_size() {
+    for (start, byte) in [(b"\x1b]", b'c'), (b"\x1b[", b'1')] {
+        let mut decoder = TimedDecoder::new();
+        decoder.decode(start);
+        for _ in 0..20 {
+            assert_eq!(decoder.decode(&[byte; 4096]), []); // together more than `MAX_SEQUENCE_BYTES`
+        }
+        assert_eq!(decoder.decode(b"j"), [letter('j')]);
+    }
 }
 
 /// A second, simpler decoder. It sees all bytes at once and splits them into units: keystrokes, pastes, and sequences
@@ -254,7 +422,7 @@ mod reference {
         match byte {
             0x1b => (start, None),
             3 => (start + 1, Some(ctrl('c'))),
-            _ => (start + 1, KeyDecoder { state: State::SingleShift }.decode_byte(byte)),
+            _ => (start + 1, KeyDecoder { state: State::SingleShift, ..KeyDecoder::new() }.decode_byte(byte)),
         }
     }
 
@@ -364,7 +532,7 @@ fn compare_with_reference(cases: u32) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let strategy = (terminal_bytes(), proptest::collection::vec(1_usize..12, 1..8));
     let outcome = TestRunner::new(config).run(&strategy, |(bytes, sizes)| {
-        let mut decoder = KeyDecoder::new();
+        let mut decoder = TimedDecoder::new();
         let (mut decoded, mut rest, mut sizes) = (Vec::new(), bytes.as_slice(), sizes.iter().cycle());
         while !rest.is_empty() {
             let size = sizes.next().copied().unwrap_or(1).min(rest.len());
