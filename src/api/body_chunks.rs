@@ -127,7 +127,8 @@ impl BodyChunks {
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
         decoder.try_finish().map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => {
-                ApiErrorKind::Protocol(Untrusted::new("the gzip data is incomplete")).into()
+                ApiErrorKind::Protocol(Untrusted::new("the gzip data is incomplete, or something follows it"))
+                    .into()
             }
             _ => invalid_gzip(&error),
         })?;

@@ -21,7 +21,7 @@ use super::response_headers::{self, RateLimit};
 use super::response_limits::{BodyLimits, ResponseLimits};
 use super::wire::{InternCache, ListReader};
 use super::{Endpoint, Query};
-use super::{error_mapping, key_redaction, proxy, wire};
+use super::{certificates, error_mapping, key_redaction, proxy, wire};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{
     ApiError, ApiErrorKind, ConnectUrls, List, Project, Secret, Session, SessionId,
@@ -462,7 +462,7 @@ impl Client {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let http = self.http_builder().build().map_err(build_error)?;
+        let http = self.http_builder()?.build().map_err(build_error)?;
         Ok(self.http.get_or_init(|| http))
     }
 
@@ -471,12 +471,12 @@ impl Client {
         if let Some(http) = self.unpooled_http.get() {
             return Ok(http);
         }
-        let builder = self.http_builder().pool_max_idle_per_host(0);
+        let builder = self.http_builder()?.pool_max_idle_per_host(0);
         let http = builder.build().map_err(build_error)?;
         Ok(self.unpooled_http.get_or_init(|| http))
     }
 
-    fn http_builder(&self) -> reqwest::ClientBuilder {
+    fn http_builder(&self) -> Result<reqwest::ClientBuilder, ApiError> {
         // Only the first call installs a TLS provider. Later calls return an error, which does not matter.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let plain = self.endpoint.is_plain();
@@ -497,13 +497,15 @@ impl Client {
             .https_only(!plain);
         if plain {
             builder = builder.tls_certs_only([]); // so that no installed certificates are needed
+        } else {
+            certificates::check(|name| std::env::var(name).ok())?;
         }
         if plain || self.endpoint.is_loopback() {
             // A proxy would see the API key in plain HTTP, and cannot reach this machine's loopback address.
             // promise: no-proxy
             builder = builder.no_proxy();
         }
-        builder
+        Ok(builder)
     }
 }
 

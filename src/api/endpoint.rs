@@ -6,6 +6,8 @@ use url::{Host, Url};
 /// The base URL of the public API.
 pub const PUBLIC_URL: &str = "https://api.browserbase.com";
 
+/// The maximum length of a base URL, in bytes. HTTP clients refuse URLs above 64 KiB.
+const MAX_URL_BYTES: usize = 2048;
 /// The maximum width of a URL in a message, in columns.
 const MAX_URL_COLUMNS: usize = 80;
 
@@ -42,6 +44,9 @@ impl Endpoint {
         let setting = || setting.to_owned();
         let url = || text::sanitise(&text::redact(text), MAX_URL_COLUMNS);
         let malformed = |problem| EndpointError::Malformed { setting: setting(), url: url(), problem };
+        if text.len() > MAX_URL_BYTES {
+            return Err(malformed("is too long"));
+        }
         let mut base = Url::parse(text).map_err(|_| malformed("is not a URL"))?;
         if !base.username().is_empty() || base.password().is_some() {
             return Err(EndpointError::HasCredentials { setting: setting() });
@@ -139,6 +144,7 @@ mod tests {
             "",
             "https://a.example/?x=1",
             "https://a.example/#x",
+            &format!("https://{}", "a".repeat(100_000)),
         ] {
             assert!(new(bad, false).is_err(), "{bad}");
         }

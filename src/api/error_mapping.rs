@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, LOCATION};
 use url::Url;
 
 use super::response_headers::{request_id, retry_after, retry_date};
-use super::{tls_error, wire};
+use super::{certificates, tls_error, wire};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{ApiError, ApiErrorKind};
 use keepwatch_core::text::{Untrusted, redact};
@@ -142,9 +142,7 @@ pub(super) fn from_build_error(error: reqwest::Error, env: impl Fn(&str) -> Opti
     let variable = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| Some((name, env(name)?)));
     match variable {
         // promise: certificate-variable
-        Some((name, value)) => {
-            ApiErrorKind::CertificateVariable(Untrusted::new(format!("{name}={value}"))).into()
-        }
+        Some((name, value)) => certificates::variable_error(name, &value).into(),
         None => ApiErrorKind::NoCertificates.into(),
     }
 }

@@ -11,6 +11,7 @@
 
 mod body_chunks;
 mod body_reader;
+mod certificates;
 mod client;
 mod dns;
 mod endpoint;

@@ -39,6 +39,9 @@ pub fn check_proxy(endpoint: &Endpoint, env: impl Fn(&str) -> Option<String>) ->
     match proxy {
         // promise: proxy-variable
         None => Err(ProxyError::Malformed { variable, value: display() }),
+        Some(proxy) if !has_host_and_port(proxy.uri()) => {
+            Err(ProxyError::Malformed { variable, value: display() })
+        }
         Some(proxy) if proxy.uri().scheme_str().is_some_and(|scheme| scheme.starts_with("socks")) => {
             Err(ProxyError::Socks { variable, value: display(), host: endpoint.host() })
         }
@@ -67,15 +70,27 @@ fn proxy_variable(
     endpoint_uri(endpoint).and_then(|uri| matcher.intercept(&uri)).map(|_| variable)
 }
 
+/// Returns true if a proxy has a host and no invalid port. hyper replaces an invalid port by 80, where another server would
+/// get the password.
+fn has_host_and_port(proxy: &Uri) -> bool {
+    let Some(authority) = proxy.authority() else { return false };
+    let has_no_port = authority.as_str() == authority.host();
+    !authority.host().is_empty() && (has_no_port || authority.port_u16().is_some_and(|port| port > 0))
+}
+
 fn endpoint_uri(endpoint: &Endpoint) -> Option<Uri> {
     endpoint.base.as_str().parse().ok()
 }
 
 /// Removes the user and the password from the URL of a proxy.
 fn without_credentials(value: &str) -> String {
-    let (scheme, rest) = value.split_once("://").map_or(("", value), |(scheme, rest)| (scheme, rest));
+    let is_scheme = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let (scheme, rest) = match value.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => (Some(scheme), rest),
+        _ => (None, value),
+    };
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
+    scheme.map_or_else(|| host.to_owned(), |scheme| format!("{scheme}://{host}"))
 }
 
 #[cfg(test)]
@@ -90,6 +105,15 @@ mod tests {
     }
 
     const API: &str = "https://api.example";
+    const INVALID_PORTS: [&str; 7] = [
+        "http://proxy:99999",
+        "http://u:p@proxy:x",
+        "http://proxy:",
+        "http://proxy:-1",
+        "http://proxy:0",
+        "http://:3128",
+        ":3128",
+    ];
 
     #[test]
     fn http_proxies_are_accepted() {
@@ -102,9 +126,9 @@ mod tests {
 
     #[test]
     fn unusable_proxies_are_refused() {
-        for value in
-            [" ", "http://proxy :3128", "ftp://proxy", "pac+http://proxy/x.pac", "://", "http://", "a b"]
-        {
+        let malformed =
+            [" ", "http://proxy :3128", "ftp://proxy", "pac+http://proxy/x.pac", "://", "http://", "a b"];
+        for value in malformed.into_iter().chain(INVALID_PORTS) {
             for variable in VARIABLES {
                 let error = check(API, &[(variable, value)]).unwrap_err();
                 assert!(matches!(error, ProxyError::Malformed { .. }), "{variable}={value}: {error}");
@@ -134,7 +158,7 @@ mod tests {
 
     #[test]
     fn proxy_error_hides_password() {
-        for value in ["ftp://user:hunter2@proxy", "user:hunter2@a b"] {
+        for value in ["ftp://user:hunter2@proxy", "user:hunter2@a b", "user:hunter2://x@a b"] {
             let error = check(API, &[("HTTPS_PROXY", value)]).unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -34,9 +34,11 @@ pub(super) fn print_unless_closed(text: &str) -> Result<bool, CliError> {
     }
 }
 
-/// Prints one message on standard error. A closed standard error is ignored.
+/// Prints one message on standard error. Masks an API key, which the user may have typed in the place of a file or a name.
+/// A closed standard error is ignored.
 pub fn print_error(message: &str) {
-    write_stderr(&format!("keepwatch: {message}\n"));
+    // promise: mistyped-key, mutant: text::redact_api_keys(message) -> message
+    write_stderr(&format!("keepwatch: {}\n", text::redact_api_keys(message)));
 }
 
 /// Prints clap's message about the command line and returns the exit code. The message can also be the text of `--help`

@@ -2,8 +2,8 @@
 //!
 //! | focus | a paste |
 //! | --- | --- |
-//! | filter | is inserted at the cursor |
-//! | id of a session to watch | is reduced to the id that it contains, if any, and inserted |
+//! | filter | is inserted at the cursor, unless it has a secret |
+//! | id of a session to watch | is reduced to the id that it contains, if any, and inserted, unless it has a secret and no id |
 //! | a pane | selects the session whose id it contains, or offers to watch it |
 //! | a popup | is ignored, with a notice |
 
@@ -13,12 +13,19 @@ use super::notice::NoticeLevel;
 use super::text_input::{MAX_FILTER_CHARS, MAX_SESSION_INPUT_CHARS, insert_text};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{SessionId, SessionIdError};
+use keepwatch_core::text;
 use tui_input::Input as TextInput;
 
 impl Model {
     /// Handles pasted text, which is untrusted.
     pub(super) fn on_paste(&mut self, text: &str, now: Moment) {
+        let has_secret = text::redact(text) != text;
         match &mut self.focus {
+            // promise: pasted-secret
+            Focus::Filter { .. } if has_secret => self.refuse_pasted_secret(now),
+            Focus::AddSession { .. } if has_secret && SessionId::find_in(text).is_err() => {
+                self.refuse_pasted_secret(now);
+            }
             Focus::Filter { input, .. } => {
                 insert_text(input, text, MAX_FILTER_CHARS);
                 self.apply_filter_input();
@@ -42,6 +49,10 @@ impl Model {
                 self.notify(now, NoticeLevel::Info, "pasted text is ignored here".into());
             }
         }
+    }
+
+    fn refuse_pasted_secret(&mut self, now: Moment) {
+        self.notify(now, NoticeLevel::Error, "pasted text ignored: it looks like a secret".into());
     }
 
     fn paste_into_pane(&mut self, text: &str, pane: Pane, now: Moment) {

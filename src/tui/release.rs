@@ -45,10 +45,11 @@ impl Model {
     pub(super) fn on_release_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::ConfirmRelease { id, typed, back } = &mut self.focus else { return Vec::new() };
         match key.code {
-            KeyCode::Char(letter) if typed.chars().count() < SessionId::CONFIRMATION_CHARS => {
+            // One character too many is kept, so that the text does not confirm the release.
+            KeyCode::Char(letter) if typed.chars().count() <= SessionId::CONFIRMATION_CHARS => {
                 typed.push(letter)
             }
-            KeyCode::Char(_) => {} // all characters are typed already
+            KeyCode::Char(_) => {}
             KeyCode::Backspace => {
                 typed.pop();
             }

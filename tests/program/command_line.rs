@@ -226,6 +226,33 @@ fn connect_url_in_metadata_is_redacted() {
     assert!(run(&api, &["get", "--json", "--reveal", "s-1"]).out.contains(canary));
 }
 
+/// The user has typed an API key where a file, a name or an option belongs.
+#[test]
+fn mistyped_key_is_masked() {
+    const MISTYPED: &str = "bb_live_ZqMISTYPED0123456789";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, format!("{MISTYPED} = 1\n")).unwrap();
+    let missing_file = format!("/no-such-folder/{MISTYPED}");
+    let key = [("BROWSERBASE_API_KEY", KEY)];
+    let cases = [
+        (&["get", "s-1", "--profile", MISTYPED][..], &key[..]),
+        (&["get", "s-1", "--config", &missing_file], &key),
+        (&["get", "s-1", "--log", &missing_file], &key),
+        (&["explain", "s-1", "--from", MISTYPED], &key),
+        (&["replay", MISTYPED], &key),
+        (&["simulate", "--scenario", MISTYPED], &key),
+        (&["get", "s-1"], &[key[0], ("KEEPWATCH_CONFIG", MISTYPED)]),
+        (&["get", "s-1"], &[key[0], ("KEEPWATCH_CONFIG", file.to_str().unwrap())]),
+    ];
+    for (args, env) in cases {
+        let output = run_with(args, env, "");
+        assert_ne!(output.code, 0, "{args:?}");
+        assert!(output.err.contains("••••"), "{args:?}: {}", output.err);
+        assert!(!format!("{}{}", output.out, output.err).contains("MISTYPED"), "{args:?}: {}", output.err);
+    }
+}
+
 #[test]
 fn unusable_time_zone_is_replaced_by_utc() {
     let api = TestSimulator::serve(TWO_SESSIONS);

@@ -406,6 +406,18 @@ fn letters_of_other_layouts_act_by_position() {
 }
 
 #[test]
+fn pasted_secret_is_not_inserted() {
+    let url = "wss://connect.usw2.browserbase.com/?signingKey=eyJhbGciOiJSIG";
+    for open in ["/", "a"] {
+        let mut world = World::with_running(&[("alpha", 100)]);
+        world.press(open);
+        world.send(Message::Paste(url.into()));
+        assert!(!format!("{:?}", world.model.focus).contains("eyJ"), "{open:?}");
+        assert_eq!(world.notice(), "pasted text ignored: it looks like a secret");
+    }
+}
+
+#[test]
 fn pasted_words_are_ignored_with_a_notice() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     for text in ["checkout-qa", "q\n", "c", "two words", "", "\u{1b}[A", "x\rabcd\r"] {

@@ -1,7 +1,7 @@
 //! Formats the rows as Markdown tables. Each test prints its table and compares the faults and errors with those in
 //! `docs/faults.md`. The figures on that page are from one run: they vary, and `request_budget` limits them.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use super::rows::{Recovery, Row};
 use super::run::RowResult;
@@ -18,7 +18,7 @@ static WRITING: Mutex<()> = Mutex::new(());
 pub(crate) fn assert_page_matches(title: &str, rows: &[Row], results: &[RowResult], skipped: &[Row]) {
     let lines: String = rows.iter().zip(results).map(|(row, result)| format_row(row, result)).collect();
     print_table(title, &lines);
-    let _guard = WRITING.lock().unwrap();
+    let _guard = WRITING.lock().unwrap_or_else(PoisonError::into_inner); // another table may have failed
     let page = std::fs::read_to_string(PAGE).unwrap();
     let start = page.find(&format!("## {title}\n")).unwrap();
     let start = start + page[start..].find(HEAD).unwrap() + HEAD.len();

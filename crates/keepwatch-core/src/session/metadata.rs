@@ -19,9 +19,8 @@ const MAX_BYTES: usize = 16 * 1024;
 const OMITTED: &str = "\"(left out)\"";
 
 /// Placeholders for text in which redaction would miss secrets. See [`Metadata::fallback_text`].
-const ESCAPED_PLACEHOLDER: &str = "\"(too deep or too long, with letters that are escaped: not shown)\"";
-const SECRET_PLACEHOLDER: &str =
-    "\"(too deep or too long, with a name that is taken for a secret's: not shown)\"";
+const ESCAPED_PLACEHOLDER: &str = "\"(not shown: it cannot be read, and has escaped letters)\"";
+const SECRET_PLACEHOLDER: &str = "\"(not shown: it cannot be read, and has a name like that of a secret)\"";
 
 /// `userMetadata`, as JSON text. `Debug` sanitises and redacts it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ pub use format::{
     format_age, format_bytes, format_countdown, format_duration, format_elapsed, format_latency,
     format_tenths,
 };
-pub use redact::{is_secret_name, redact, redact_values};
+pub use redact::{is_secret_name, redact, redact_api_keys, redact_values};
 pub use substring::SubstringFinder;
 pub use untrusted::{MAX_LINE_COLUMNS, Untrusted, escape_json_for_terminal, is_printable, sanitise};
 pub use width::{truncate, unique_prefix_length, unique_prefix_lengths, width, wrap};

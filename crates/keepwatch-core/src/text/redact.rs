@@ -127,7 +127,30 @@ fn match_url_password(remaining: &str, is_cut: bool) -> Option<(usize, usize)> {
 
 /// Returns the length of the secret at the start of `text`, in bytes.
 fn secret_length(text: &str) -> usize {
-    text.find(|c: char| matches!(c, '&' | '#' | '"' | '\'') || c.is_whitespace()).unwrap_or(text.len())
+    let ends_secret = |c: char| matches!(c, '&' | '#' | '"' | '\'' | '”') || c.is_whitespace();
+    text.find(ends_secret).unwrap_or(text.len())
+}
+
+/// Replaces each API key in `text` with '••••', and nothing else.
+#[must_use]
+pub fn redact_api_keys(text: &str) -> Cow<'_, str> {
+    let lower = text.to_ascii_lowercase(); // as long as `text`
+    let find = |from: usize| {
+        let rest = lower.get(from..)?;
+        let at = API_KEY_PREFIXES.iter().filter_map(|prefix| rest.find(prefix)).min()?;
+        Some(from.saturating_add(at))
+    };
+    let (mut safe, mut end) = (String::new(), 0);
+    while let Some(start) = find(end) {
+        safe.push_str(text.get(end..start).unwrap_or_default());
+        safe.push_str(REDACTED);
+        end = start.saturating_add(secret_length(text.get(start..).unwrap_or_default()));
+    }
+    if end == 0 {
+        return text.into();
+    }
+    safe.push_str(text.get(end..).unwrap_or_default());
+    safe.into()
 }
 
 /// Returns true if a field with this name holds a secret, whatever its value: `signing_key`, `apiKey`, `token`.
@@ -172,6 +195,17 @@ mod tests {
             PARAMETER_ENDINGS.into_iter().chain(API_KEY_PREFIXES).chain([BEARER_PREFIX, SCHEME_END])
         {
             assert!(pattern.bytes().any(is_secret_marker), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn api_keys_alone_are_redacted() {
+        for (text, safe) in [
+            ("no profile “bb_live_abc”, which", "no profile “••••”, which"),
+            ("/x/BB_TEST_abc: no such file; bb_live_d", "/x/•••• no such file; ••••"),
+            ("BROWSERBASE_API_KEY: not set, token=1", "BROWSERBASE_API_KEY: not set, token=1"),
+        ] {
+            assert_eq!(redact_api_keys(text), safe);
         }
     }
 

@@ -21,7 +21,7 @@ fn released_ids(effects: &[Effect]) -> Vec<&SessionId> {
 #[test]
 fn release_needs_end_of_id() {
     let mut world = two_running();
-    for typed in ["", "b3d", "6512", "b3dz"] {
+    for typed in ["", "b3d", "6512", "b3dz", "b3dee", "b3deee"] {
         world.press("x");
         assert_eq!(world.press(typed), []);
         assert_eq!(world.key(KeyCode::Enter), [], "{typed:?}");

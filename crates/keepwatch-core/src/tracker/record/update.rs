@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::contradictions::Consistency;
 use super::{MAX_WATCHED_GAP, ObservedEnd, Presence, Record};
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::session::{MetadataPath, Phase, Session, Status};
 use crate::tracker::diff;
 use crate::tracker::event::EventKind;
@@ -62,7 +62,7 @@ impl Record {
         clock: &ServerClock,
         owner_key: Option<&MetadataPath>,
     ) -> Option<UpdateOutcome> {
-        let SessionResponse { at: timing, is_from_list, repeats, now: _ } = response;
+        let SessionResponse { at: timing, is_from_list, repeats, now } = response;
         let at = *timing;
         let not_found_since = match &self.presence {
             Presence::NotFound(not_found) => Some(not_found.since),
@@ -90,7 +90,7 @@ impl Record {
         match &old {
             None => outcome
                 .events
-                .push((TimeInterval::between(clock, None, &at), first_seen_event(&session, at, clock))),
+                .push((TimeInterval::between(clock, None, &at), first_seen_event(&session, clock.at(now)))),
             Some(old) => self.detect_changes(old, &session, at, is_from_list, interval, clock, &mut outcome),
         }
         if session.status.phase() == Phase::Ended {
@@ -364,8 +364,8 @@ fn classify_change(old: &Session, new: &Session) -> Change {
     if with_old_bytes == *old { Change::Bytes } else { Change::Full }
 }
 
-fn first_seen_event(session: &Session, at: RequestTiming, clock: &ServerClock) -> EventKind {
-    let now = clock.at(at.received);
+/// Returns the event of the first response about a session, which was received `now` on the server's clock.
+fn first_seen_event(session: &Session, now: Timestamp) -> EventKind {
     let is_running = session.status == Status::Running;
     let expires = session.expires.filter(|_| is_running);
     EventKind::FirstSeen {
