@@ -1,5 +1,5 @@
 //! The chunks of a response body, decompressed. `client` requests gzip for lists only, but this module decompresses
-//! gzip in any response. It never passes on a body in another encoding.
+//! gzip in any response. It refuses a body in any other encoding.
 
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
@@ -11,8 +11,8 @@ use super::error_mapping;
 use keepwatch_core::session::{ApiError, ApiErrorKind};
 use keepwatch_core::text::Untrusted;
 
-/// The number of compressed bytes to decompress at once. gzip makes at most 1032 bytes of one byte, so a decompressed
-/// chunk has at most 264 kB.
+/// The number of compressed bytes to decompress at once. gzip expands one byte to at most 1032 bytes, so a
+/// decompressed chunk has at most 264 kB.
 const COMPRESSED_STEP: usize = 256;
 
 /// The encoding of a body.
@@ -74,7 +74,7 @@ impl BodyChunks {
         }
     }
 
-    /// Returns the response, whose body may have been read.
+    /// Returns the response. A part of its body, or all of it, may already be read.
     pub(super) fn response(&self) -> &Response {
         &self.response
     }
@@ -105,7 +105,8 @@ impl BodyChunks {
         }
     }
 
-    /// Decompresses some of the received bytes. Returns `None` if all of them are used up.
+    /// Decompresses some of the received bytes, or returns all of them if the body is not compressed. Returns `None` once
+    /// all of them are used up.
     fn decompress_step(&mut self) -> Result<Option<Bytes>, ApiError> {
         let Some(decoder) = &mut self.decoder else {
             let chunk = std::mem::take(&mut self.compressed);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_names_ignore_case() {
+    fn supported_encodings_are_recognised() {
         for identity in [&[] as &[_], &[""], &["identity"], &["Identity"]] {
             assert_eq!(encoding(identity), Ok(ContentEncoding::Identity), "{identity:?}");
         }

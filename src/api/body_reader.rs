@@ -38,7 +38,7 @@ pub(super) trait BodyReader {
     /// Returns the first byte that is not whitespace, once it has arrived.
     fn first_byte(&self) -> Option<u8>;
 
-    /// Decodes the body at its end.
+    /// Returns the decoded value, after the last chunk.
     fn finish(self) -> Result<Self::Value, ApiError>;
 }
 

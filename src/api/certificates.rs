@@ -1,5 +1,5 @@
-//! Checks `SSL_CERT_FILE` before rustls reads it. rustls reads any file to its end: a pipe would hang the program, and a device
-//! such as `/dev/zero` would use up its memory.
+//! Checks the file of `SSL_CERT_FILE` before rustls reads it. rustls reads any file to its end: a pipe would hang the
+//! program, and a device such as `/dev/zero` would fill the memory.
 
 use std::fs;
 use std::path::Path;
@@ -10,16 +10,17 @@ use keepwatch_core::text::Untrusted;
 /// The maximum size of a file with certificates, in bytes. The certificates of all authorities take 300 kB.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Checks that the file of `SSL_CERT_FILE` can be read. `env` returns the value of a variable.
+/// Checks that `SSL_CERT_FILE`, if it is set, names a regular file of at most [`MAX_FILE_BYTES`]. `env` returns the value
+/// of an environment variable.
 ///
 /// # Errors
 /// The file does not exist, is too large, or is no regular file.
 pub(super) fn check(env: impl Fn(&str) -> Option<String>) -> Result<(), ApiErrorKind> {
     let Some(file) = env("SSL_CERT_FILE") else { return Ok(()) };
-    let is_readable = fs::metadata(Path::new(&file))
+    let is_acceptable = fs::metadata(Path::new(&file))
         .is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE_BYTES);
-    // promise: certificate-file, mutant: !is_readable -> false
-    if !is_readable {
+    // promise: certificate-file, mutant: !is_acceptable -> false
+    if !is_acceptable {
         return Err(variable_error("SSL_CERT_FILE", &file));
     }
     Ok(())
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_of_certificates_are_read() {
+    fn only_small_regular_files_are_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         fs::write(path("store.pem"), "").unwrap();
@@ -50,9 +51,9 @@ mod tests {
         .unwrap();
         assert_eq!(check(|_| None), Ok(()));
         assert_eq!(check(|_| Some(path("store.pem"))), Ok(()));
-        for bad in [path("pipe"), path("large.pem"), path("missing"), path("."), "/dev/zero".into()] {
-            let error = check(|name| (name == "SSL_CERT_FILE").then(|| bad.clone()));
-            assert_eq!(error, Err(variable_error("SSL_CERT_FILE", &bad)), "{bad}");
+        for refused in [path("pipe"), path("large.pem"), path("missing"), path("."), "/dev/zero".into()] {
+            let error = check(|name| (name == "SSL_CERT_FILE").then(|| refused.clone()));
+            assert_eq!(error, Err(variable_error("SSL_CERT_FILE", &refused)), "{refused}");
         }
     }
 }

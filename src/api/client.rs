@@ -1,6 +1,6 @@
 //! The HTTP client: one method for each API request. It limits the time and size of each response, and redacts the API
-//! key if the server quotes it. If the server closes a kept connection, which is one that stayed open after an earlier
-//! request, the client repeats a GET once. `poll` decides about all other retries. Only a [`ReleasePermission`] can
+//! key if the server quotes it. A kept connection is one that stayed open after an earlier request: if the server
+//! closes it, the client repeats a GET once. `poll` decides about all other retries. Only a [`ReleasePermission`] can
 //! send a POST.
 
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ pub struct ApiResponse<T> {
     pub result: Result<T, ApiError>,
     /// The `Date` header; `None` if it is missing or invalid, or if the response comes from a cache (`Age`).
     pub date: Option<Timestamp>,
-    /// The time in the `Age` header, that a cache kept the response. Zero without a cache.
+    /// The time for which a cache kept the response, from the `Age` header. Zero without a cache.
     pub age: Duration,
     /// The size of the body in bytes, after decompression.
     pub bytes: u64,
@@ -105,9 +105,8 @@ pub struct Client {
     http: OnceLock<reqwest::Client>,
     /// A client that uses a new connection for each request.
     unpooled_http: OnceLock<reqwest::Client>,
-    /// True if `http` may have kept connections. It may if a response has arrived, and no repeated request has failed
-    /// since.
-    may_reuse_connection: AtomicBool,
+    /// True if `http` may have kept connections: from a response until a repeated request fails.
+    may_have_kept_connection: AtomicBool,
     resolver: Resolver,
 }
 
@@ -123,7 +122,7 @@ impl Client {
             intern_caches: Mutex::default(),
             http: OnceLock::new(),
             unpooled_http: OnceLock::new(),
-            may_reuse_connection: AtomicBool::new(false),
+            may_have_kept_connection: AtomicBool::new(false),
             resolver: Resolver::system(),
         }
     }
@@ -155,7 +154,7 @@ impl Client {
             &["sessions", id.raw()],
             &[],
             self.limits.session_body(),
-            self.buffer_and_decode(move |body| wire::session(body, &requested_id)),
+            self.redacting_reader(move |body| wire::session(body, &requested_id)),
         )
         .await
     }
@@ -218,12 +217,12 @@ impl Client {
     }
 
     /// Sends `POST /v1/sessions/{id}` with `REQUEST_RELEASE`, which requests the session's end. The session's status
-    /// may change only seconds later. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
+    /// may take seconds to change. The request is safe to repeat. Only [`ReleasePermission::release`] calls this.
     async fn release(&self, id: &SessionId) -> ApiResponse<ReleaseResponse> {
         let requested_id = id.clone();
         let body = Some(r#"{"status":"REQUEST_RELEASE"}"#);
         let url = self.endpoint.url(&["sessions", id.raw()]);
-        let reader = self.buffer_and_decode(move |body| wire::session(body, &requested_id));
+        let reader = self.redacting_reader(move |body| wire::session(body, &requested_id));
         let response = self.send_and_read(Method::POST, url, body, self.limits.session_body(), reader).await;
         let is_empty =
             |error: &ApiError| matches!(&error.kind, ApiErrorKind::NotJson(start) if start.is_empty());
@@ -239,11 +238,11 @@ impl Client {
 
     /// Sends `GET /v1/projects`.
     pub async fn projects(&self) -> ApiResponse<Vec<Project>> {
-        self.get(&["projects"], &[], self.limits.session_body(), self.buffer_and_decode(wire::projects)).await
+        self.get(&["projects"], &[], self.limits.session_body(), self.redacting_reader(wire::projects)).await
     }
 
     /// Returns a reader that buffers the whole body, redacts the API key in it, and decodes it with `decode`.
-    fn buffer_and_decode<T, D: FnOnce(&[u8]) -> Result<T, ApiError>>(&self, decode: D) -> BufferedBody<D> {
+    fn redacting_reader<T, D: FnOnce(&[u8]) -> Result<T, ApiError>>(&self, decode: D) -> BufferedBody<D> {
         BufferedBody::new(Some(self.api_key.clone()), decode)
     }
 
@@ -311,13 +310,13 @@ impl Client {
             Err(error) => matches!(error.kind, ApiErrorKind::NoResponse | ApiErrorKind::Http2(_)),
         };
         // promise: kept-connection
-        if looks_like_closed_connection && self.may_reuse_connection.load(Ordering::Relaxed) {
+        if looks_like_closed_connection && self.may_have_kept_connection.load(Ordering::Relaxed) {
             let second_try = self.send_once(self.unpooled_http()?, method, url, body, body_limits).await;
-            self.may_reuse_connection.store(second_try.is_ok(), Ordering::Relaxed);
+            self.may_have_kept_connection.store(second_try.is_ok(), Ordering::Relaxed);
             return second_try;
         }
         if first_try.is_ok() {
-            self.may_reuse_connection.store(true, Ordering::Relaxed);
+            self.may_have_kept_connection.store(true, Ordering::Relaxed);
         }
         first_try
     }
@@ -383,17 +382,17 @@ impl Client {
             reader.first_byte().is_some()
         });
         // promise: list-start-timeout, mutant: self.limits.response_timeout -> self.limits.list_timeout
-        let start = timeout(self.limits.response_timeout, read_start)
+        let start_result = timeout(self.limits.response_timeout, read_start)
             .await
             .unwrap_or(Err(ApiErrorKind::Timeout.into()));
         // `Ok(true)` means that the body may have more.
-        let outcome = match start {
+        let outcome = match start_result {
             // promise: html
             Ok(_) if is_html(chunks.response(), reader.first_byte()) => return Err(ApiErrorKind::Html.into()),
             Ok(true) => {
                 self.read_chunks(&mut chunks, body_limits, api_response, &mut reader, |_| false).await
             }
-            Ok(false) | Err(_) => start,
+            Ok(false) | Err(_) => start_result,
         };
         outcome.and_then(|_| reader.finish()).map_err(|error| ApiError { request_id, ..error })
     }
@@ -451,7 +450,7 @@ impl Client {
         let _ = timeout(self.limits.error_body_timeout, read_error_body).await; // part of the body is enough
         let safe_body = key_redaction::redact_key(error_body, &self.api_key);
         let error = error_mapping::from_status(&url, status, &headers, &safe_body, api_response.date);
-        // The body may have quoted the API key with JSON escapes, which only the decoded text shows.
+        // The body may quote the API key with JSON escapes. Then the API key appears only in the decoded message.
         // promise: escaped-key, mutant: key_redaction::redact_key_in_text(message, &self.api_key) -> message
         let message = error.message.map(|message| key_redaction::redact_key_in_text(message, &self.api_key));
         ApiError { message, ..error }

@@ -148,8 +148,8 @@ pub struct ScreenArgs {
 /// The reason why a log does not go to standard output or standard error.
 pub(crate) const LOG_NEEDS_FILE: &str = "a log is a file, which keepwatch rotates";
 
-/// Parses the path of a file. Refuses `-`, which names standard input or output elsewhere, with this reason. `./-` is a
-/// file with this name.
+/// A parser for the path of a file. It refuses `-`, which means standard input or output in other options. Its field is
+/// the reason that the error message gives. `./-` is the file with the name `-`.
 #[derive(Clone, Copy)]
 pub(super) struct FileParser(pub(super) &'static str);
 
@@ -163,9 +163,11 @@ impl TypedValueParser for FileParser {
         value: &OsStr,
     ) -> Result<PathBuf, clap::Error> {
         let reason = self.0;
-        let check = move |path: PathBuf| match path.as_os_str() == "-" {
-            true => Err(format!("{reason}: name a file (./- if it has this name)")),
-            false => Ok(path),
+        let check = move |path: PathBuf| {
+            if path.as_os_str() == "-" {
+                return Err(format!("{reason}: name a file (./- if it has this name)"));
+            }
+            Ok(path)
         };
         PathBufValueParser::new().try_map(check).parse_ref(command, arg, value)
     }

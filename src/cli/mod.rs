@@ -455,8 +455,9 @@ mod tests {
     fn interval_is_one_second_to_one_day() {
         assert_eq!(parse_interval("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_interval("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(parse_interval("24h"), Ok(Duration::from_secs(24 * 60 * 60)));
         for bad in ["999ms", "0s", "5", "soon", "", "25h", "-3s"] {
-            assert!(parse_interval(bad).is_err(), "{bad}");
+            assert!(parse_interval(bad).is_err(), "{bad} must be refused");
         }
     }
 }

@@ -31,9 +31,9 @@ impl RawArgs {
     /// Parses the words of the command line. The first one is the program's name.
     ///
     /// # Errors
-    /// Returns clap's error, which may also be the text of `--help` or `--version`. Words that it quotes are redacted
-    /// and sanitised: a script may have passed untrusted text on, and a user may have typed an API key in the wrong
-    /// place.
+    /// Returns clap's error. clap returns the text of `--help` and `--version` as an error, too. The words that the
+    /// error quotes are redacted and sanitised: a script may have passed on untrusted text, and a user may have typed
+    /// an API key in the wrong place.
     pub fn parse(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, Error> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         match Cli::command().try_get_matches_from(&words) {
@@ -74,6 +74,7 @@ impl RawArgs {
     }
 
     fn has_option(&self, option: &str) -> bool {
+        // clap returns an error for an option that the command does not define.
         self.command_matches().try_contains_id(option).is_ok()
     }
 
@@ -82,8 +83,8 @@ impl RawArgs {
     }
 
     /// Returns the subcommand and the names of the typed options, in the order of their definitions:
-    /// `events SESSION_ID --interval`. Leaves out values, because they may be private. For `journal clear --yes`,
-    /// returns only `journal`.
+    /// `events SESSION_ID --interval`. Leaves out values, because they may be private. Leaves out a nested subcommand
+    /// with its options: `journal clear --yes` gives `journal`.
     #[must_use]
     pub fn option_names(&self) -> String {
         let cli = Cli::command();
@@ -94,22 +95,23 @@ impl RawArgs {
                 && self.command_matches().value_source(id) == Some(ValueSource::CommandLine)
         };
         // The long name of an option, or the placeholder of an argument without a name, such as SESSION_ID.
-        let name = |arg: &Arg| match (arg.get_long(), arg.get_value_names()) {
+        let display_name = |arg: &Arg| match (arg.get_long(), arg.get_value_names()) {
             (Some(long), _) => format!("--{long}"),
             (None, Some([name, ..])) => name.to_string(),
             (None, _) => arg.get_id().to_string(),
         };
-        let options = command.get_arguments().filter(is_typed).map(name);
+        let options = command.get_arguments().filter(is_typed).map(display_name);
         self.command().map(str::to_owned).into_iter().chain(options).collect::<Vec<_>>().join(" ")
     }
 
-    /// Returns true if session ids were typed.
+    /// Returns true if the command takes a list of session ids and at least one was typed. Returns false for a command
+    /// that takes a single id, such as `release`.
     #[must_use]
     pub fn has_ids(&self) -> bool {
         self.command_matches().try_contains_id("ids").unwrap_or(false)
     }
 
-    /// Returns the number of words after the first `--`, or 0 if none was typed.
+    /// Returns the number of words after the first `--`, or 0 if there is no `--`.
     #[must_use]
     pub fn words_after_double_dash(&self) -> usize {
         self.words.iter().skip_while(|word| *word != "--").skip(1).count()
@@ -122,7 +124,7 @@ impl RawArgs {
     /// Returns clap's error if a default is not a valid value of its option.
     pub fn parse_with_defaults(&self, defaults: &[(&str, &str)]) -> Result<Cli, Error> {
         let with_default = |arg: Arg| {
-            let value = defaults.iter().find(|(key, _)| arg.get_long() == Some(key));
+            let value = defaults.iter().find(|(name, _)| arg.get_long() == Some(name));
             match value {
                 Some((_, value)) => arg.default_value((*value).to_owned()),
                 None => arg,
@@ -144,17 +146,18 @@ impl RawArgs {
     }
 }
 
-/// Returns clap's error for the sanitised words. The original `error` quotes the words as they were typed.
+/// Returns clap's error for the sanitised words, because the original `error` quotes the words as they were typed. If
+/// clap accepts the sanitised words, returns a general error of the same kind.
 fn sanitised_error(error: Error, words: &[OsString]) -> Error {
     let safe: Vec<OsString> = words.iter().map(|word| sanitised_word(word)).collect();
     if safe == words {
         return error;
     }
-    let sanitised = Cli::command().try_get_matches_from(&safe).err(); // `None` if the sanitised words are valid
+    let sanitised = Cli::command().try_get_matches_from(&safe).err();
     sanitised.unwrap_or_else(|| Error::raw(error.kind(), "a word has characters that can not be shown\n"))
 }
 
-/// Returns the word with secrets redacted, and sanitised if it has unprintable characters.
+/// Redacts secrets in the word. If the word has unprintable characters, also sanitises it.
 fn sanitised_word(word: &OsStr) -> OsString {
     let word = word.to_string_lossy();
     // promise: masked-arguments, mutant: redact(&word) -> word.clone()
@@ -172,15 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn typed_options_override_given_defaults() {
+    fn typed_options_override_defaults() {
         let defaults = [("max-rps", "7"), ("bell", "true"), ("color", "never"), ("warn", "3m,2m")];
         let watch = raw_args(&["--max-rps", "9"]).parse_with_defaults(&defaults).unwrap().watch;
         assert_eq!(
             (watch.rate_limit.max_rps, watch.screen.bell, watch.appearance.color),
             (9, true, Color::Never)
         );
-        assert_eq!(watch.screen.alerts.warn.len(), 2);
-        assert_eq!(watch.interval.as_secs(), 3);
+        assert_eq!(watch.screen.alerts.warn.len(), 2, "a default with a comma is a list");
+        assert_eq!(watch.interval.as_secs(), 3, "other options keep clap's default");
         let off = raw_args(&[]).parse_with_defaults(&[("bell", "false")]).unwrap().watch;
         assert!(!off.screen.bell);
         assert!(raw_args(&["--bell"]).parse_with_defaults(&[("bell", "false")]).unwrap().watch.screen.bell);
@@ -199,30 +202,30 @@ mod tests {
             let words = std::iter::once(&"keepwatch").chain(words);
             let message = RawArgs::parse(words).unwrap_err().render().ansi().to_string();
             assert!(message.contains("error:") && message.contains("For more information"), "{message:?}");
-            for bad in ["\u{1b}]", "\u{7}", "\u{202e}", "canary"] {
-                assert!(!message.contains(bad), "{message:?}");
+            for forbidden in ["\u{1b}]", "\u{7}", "\u{202e}", "canary"] {
+                assert!(!message.contains(forbidden), "{message:?}");
             }
         }
     }
 
     #[cfg(unix)]
     #[test]
-    fn invalid_utf8_is_reported() {
+    fn invalid_utf8_is_an_error() {
         use std::os::unix::ffi::OsStrExt as _;
         let error = |word: &[u8]| {
             let words = [OsStr::new("keepwatch"), OsStr::from_bytes(word)];
             RawArgs::parse(words).unwrap_err().to_string()
         };
-        // The first word is an unknown option, the second one a session id.
+        // The first error is about an unknown option, the second one about a session id.
         assert!(error(b"--\xff").contains("--\u{fffd}"), "{}", error(b"--\xff"));
         assert!(error(b"s-\xff").starts_with("error: "), "{}", error(b"s-\xff"));
     }
 
     #[test]
     fn defaults_apply_to_the_typed_subcommand() {
-        let events = raw_args(&["events", "s-1"]);
-        assert_eq!(events.command(), Some("events"));
-        let cli = events.parse_with_defaults(&[("max-rps", "7"), ("format", "text")]).unwrap();
+        let raw_args = raw_args(&["events", "s-1"]);
+        assert_eq!(raw_args.command(), Some("events"));
+        let cli = raw_args.parse_with_defaults(&[("max-rps", "7"), ("format", "text")]).unwrap();
         let Some(Command::Events(events)) = cli.command else { panic!() };
         assert_eq!((events.rate_limit.max_rps, events.format), (7, crate::cli::EventFormatArg::Text));
     }

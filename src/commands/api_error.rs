@@ -1,7 +1,7 @@
 //! The message and the exit code of an API error, for the commands without a screen.
 //!
 //! [`exit_code`] is for commands that send single requests: `get`, `explain` and `release`. `wait` polls, and
-//! `wait/progress.rs` decides its exit code. The header of `error.rs` lists where every other exit code is decided.
+//! `wait/progress.rs` decides its exit code. The header of `error.rs` lists where each exit code is decided.
 
 use crate::exit_code::ExitCode;
 use keepwatch_core::session::{ApiError, ApiErrorKind, SessionId};
@@ -33,7 +33,7 @@ pub(super) fn exit_code(error: &ApiError) -> ExitCode {
 }
 
 /// Returns the exit code that explains more, for a command with several results. A refused API key or an unreachable
-/// API may be the cause of the other error.
+/// API comes first, because it may have caused the other error.
 pub(super) fn more_specific(a: ExitCode, b: ExitCode) -> ExitCode {
     [ExitCode::ApiKey, ExitCode::Unreachable, ExitCode::NoSuchSession, ExitCode::Failure]
         .into_iter()
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn most_specific_exit_code_wins() {
+    fn more_specific_exit_code_wins() {
         assert_eq!(more_specific(ExitCode::Success, ExitCode::Failure), ExitCode::Failure);
         assert_eq!(more_specific(ExitCode::NoSuchSession, ExitCode::Unreachable), ExitCode::Unreachable);
         assert_eq!(more_specific(ExitCode::Unreachable, ExitCode::ApiKey), ExitCode::ApiKey);

@@ -15,7 +15,7 @@ const HEAD: &str = "\
 # What is typed comes before what the environment says, that before this file, and that before the defaults below.
 # A key is never written here: api-key-file or api-key-command says where it is.
 ";
-/// The comment of `api-key-command`, which only the config file has.
+/// The comment of `api-key-command`. Only the config file has this option.
 const KEY_COMMAND_HELP: &str =
     "A program that prints the key, and its arguments; no shell reads them. In place of api-key-file";
 /// The example value of `api-key-command`.
@@ -41,7 +41,7 @@ const EXAMPLES: [(&str, &str); 11] = [
     ("release-delay", "2s"),
 ];
 
-/// Prints the file.
+/// Prints the config file.
 ///
 /// # Errors
 /// Returns an error if standard output cannot be written.
@@ -50,7 +50,7 @@ pub fn config() -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// Returns the whole file.
+/// Returns the text of the whole file.
 fn default_file() -> String {
     let tables = tables();
     let tables: Vec<String> = tables.iter().map(|table| render_table(table, tables.first())).collect();
@@ -61,12 +61,11 @@ fn default_file() -> String {
 fn render_table(table: &TableSchema, top: Option<&TableSchema>) -> String {
     let mut text = String::new();
     if let Some(command) = &table.command {
-        // `not_shared` are the options at the top that the command has, too, but whose values at the top it does not
-        // read.
+        // The top-level table has these options, too, but the command reads them only from its own table.
         let is_at_top = |option: &&FileOption| top.is_some_and(|top| top.option(&option.name).is_some());
         let not_shared = table.options.iter().filter(|option| !option.is_shared).filter(is_at_top);
-        let not_shared: Vec<&str> = not_shared.map(|option| option.name.as_str()).collect();
-        let note = match not_shared.as_slice() {
+        let names: Vec<&str> = not_shared.map(|option| option.name.as_str()).collect();
+        let note = match names.as_slice() {
             [] => String::new(),
             names => format!("# What the top says of {} is not for it.\n", names.join(" and ")),
         };
@@ -92,12 +91,12 @@ fn help(option: &FileOption) -> String {
     if has_default { help } else { format!("{help} [no default]") }
 }
 
-/// Returns the option's default value or an example, as TOML. `None` if the option has neither.
+/// Returns the option's default value, or else its example, as TOML. Returns `None` if the option has neither.
 fn value(option: &FileOption) -> Option<String> {
     if option.kind == OptionKind::Switch {
         return Some("false".into());
     }
-    let example = || EXAMPLES.iter().find(|(key, _)| *key == option.name);
+    let example = || EXAMPLES.iter().find(|(name, _)| *name == option.name);
     let value = option.default_value().or_else(|| example().map(|(_, value)| (*value).to_owned()))?;
     Some(match option.kind {
         OptionKind::List => format!("[{}]", value.split(',').map(quoted).collect::<Vec<_>>().join(", ")),
@@ -145,7 +144,8 @@ mod tests {
         default_file().lines().map(uncommented).collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns the config of the command line `args` as debug text. `text` is the text of the config file.
+    /// Returns the config of the command line `args` as debug text. `text` is the text of the config file, if there is
+    /// one.
     fn config(args: &[&str], text: Option<&str>) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
@@ -173,14 +173,19 @@ mod tests {
                 .map_or(0, |command| text.find(&format!("\n[{command}]\n")).unwrap() + 1);
             let body = text[start..].split("\n[").next().unwrap();
             for option in &table.options {
-                let expected = usize::from(table.command.is_none() || !option.is_shared);
+                // A shared option is only in the top-level table.
+                let expected_count = usize::from(table.command.is_none() || !option.is_shared);
                 assert_eq!(
                     body.matches(&format!("\n# {} = ", option.name)).count(),
-                    expected,
+                    expected_count,
                     "{}",
                     option.name
                 );
-                assert!(expected == 0 || body.contains(&format!("\n# {}", option.help())), "{}", option.name);
+                assert!(
+                    expected_count == 0 || body.contains(&format!("\n# {}", option.help())),
+                    "{}",
+                    option.name
+                );
             }
         }
     }
@@ -197,6 +202,7 @@ mod tests {
                 defaults.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
             assert_eq!(config(args, Some(&file)), with_example, "{args:?}");
         }
+        // The example of `status` is `RUNNING`.
         assert!(config(&[], Some(&file)).contains("OneList(Running)"));
     }
 }

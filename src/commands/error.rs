@@ -3,7 +3,7 @@
 //! Every exit code is decided in one of these places:
 //!
 //! ```text
-//!   event                                        exit code    decided by
+//!   case                                         exit code    decided by
 //!   clap rejects the arguments                   2            main
 //!   invalid config, no API key                   2, 3         ConfigError::exit_code
 //!   any other error that ends a command          1, 2, 3      CliError::exit_code, below

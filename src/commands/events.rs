@@ -1,7 +1,7 @@
-//! `keepwatch events [SESSION_ID]...`: prints each event on a line of its own, as NDJSON or as text.
+//! `keepwatch events [SESSION_ID]...`: streams events, as NDJSON or as text.
 //!
-//! The command needs no terminal. Other programs read its output, and `watch` streams events where no screen can be
-//! shown.
+//! The command needs no terminal, and other programs can read its output. `watch` also streams events if no screen can
+//! be shown.
 //!
 //! A thread writes the lines. If the reader of the output stalls, polls go on and the events wait in `output_queue`. If
 //! the reader closes the pipe, the stream ends, even while there are no events.
@@ -35,8 +35,8 @@ use output_queue::OutputQueue;
 
 /// The width to which a line of text truncates a session id, in columns.
 const ID_COLUMNS: usize = 8;
-/// The time in which the reader can still read the queued events before an early end. It is shorter than the time after which
-/// the signal ends the process.
+/// The time that the reader still has to read the queued events when the command ends early. It is shorter than the
+/// time after which a signal ends the process (see `commands/signals.rs`).
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Streams events until all named sessions have ended, the reader closes the pipe, or a signal comes.
@@ -105,8 +105,8 @@ pub(super) async fn stream(
             };
             output.push(lines, ending.is_some());
         }
-        // The tracker reports sessions that ended together a little after their ends, at its next deadline. The stream
-        // waits for this report.
+        // If several sessions ended at about the same time, the tracker adds an event about this a little later, at its
+        // next deadline. The stream waits for that event.
         let nothing_due = watch.tracker.time_until_deadline(watch.now()).is_none();
         if nothing_due && all_ended(&watch.tracker, &named_ids) {
             output.close();
@@ -121,7 +121,7 @@ pub(super) async fn stream(
     }
 }
 
-/// Writes the queued events before an early end, or reports that the reader does not read them in time.
+/// Writes the queued events before an early end. Prints an error if the reader does not read them in time.
 async fn flush_briefly(mut output: OutputQueue, clock: &Clock) -> Result<(), CliError> {
     output.close();
     let deadline = clock.now().mono.saturating_add(FLUSH_TIMEOUT);
@@ -191,7 +191,7 @@ pub(super) fn text_lines(
 
 /// Returns once the reader of standard output has closed the pipe, as after `| head -n 1`.
 ///
-/// A stream without events writes nothing and so would not notice. A thread therefore polls the file descriptor.
+/// While there are no events, nothing is written, and no write can fail. A thread therefore polls the file descriptor.
 async fn wait_until_stdout_closes() {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {

@@ -1,8 +1,8 @@
 //! `keepwatch explain SESSION_ID`: prints the evidence about one session.
 //!
-//! The evidence comes from two requests, one for the session and one for the projects. With `--from`, it comes from a
-//! recording. In both cases a session tracker applies the inputs, so that the text is the same as the one that the
-//! screen copies.
+//! With `--from`, the inputs come from a recording. Otherwise they come from two requests: the first is for the session
+//! and the second is for the projects. In both cases a session tracker applies the inputs, so the text is the one that
+//! the screen copies.
 
 use std::path::Path;
 
@@ -24,7 +24,8 @@ use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
 /// id.
 ///
 /// # Errors
-/// Returns an error if the recording cannot be read or standard output cannot be written.
+/// Returns an error if the recording cannot be read or standard output cannot be written. An API error is printed and
+/// becomes the exit code.
 pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
     let ExplainConfig { id, options, source, ascii } = config;
     match source {
@@ -43,6 +44,7 @@ fn explain_recording(
     let recording = recording::read(path)?;
     recording::print_damage(&recording);
     let Recording { header, input_log, .. } = recording;
+    // A recording may have several profiles. Each profile has its own tracker.
     let new_tracker =
         || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
     let mut trackers: Vec<SessionTracker> = input_log.profiles().iter().map(|_| new_tracker()).collect();
@@ -52,7 +54,6 @@ fn explain_recording(
         }
     }
     let options = EvidenceOptions { version: &header.version, rates: header.rates, ..options };
-    // A recording may have several profiles. Each profile has its own tracker.
     let tracker = best_tracker(&trackers, id);
     let Some(text) = tracker.and_then(|tracker| evidence::render(tracker, id, options)) else {
         print_error(&format!("{}: the recording has no such session", id.sanitise_line()));
@@ -62,8 +63,8 @@ fn explain_recording(
     Ok(ExitCode::Success)
 }
 
-/// Returns the first tracker that received the session in a response, else the first one that knows its id, for example
-/// from a 404.
+/// Returns the first tracker that has received the session in a response. If there is none, returns the first tracker
+/// that knows the session's id, for example from a 404.
 fn best_tracker<'t>(trackers: &'t [SessionTracker], id: &SessionId) -> Option<&'t SessionTracker> {
     let has_session =
         |tracker: &&SessionTracker| tracker.get(id).is_some_and(|record| record.session.is_some());
@@ -92,8 +93,8 @@ async fn explain_live(
     }
     apply_report(&mut tracker, report);
     if exit == ExitCode::Success {
-        // The evidence needs the projects only for the default timeout. It leaves the default timeout out if the API
-        // key may not list projects.
+        // The evidence needs the projects only for the default timeout. If this request fails, for example because the
+        // API key may not list projects, the evidence omits the default timeout.
         let report = timed_request(&client, &clock, Request::Projects).await;
         if report.result.is_ok() {
             apply_report(&mut tracker, report);
@@ -127,11 +128,13 @@ mod tests {
     fn tracker_with_the_session_is_preferred() {
         let tracker = |input: Option<Input>| {
             let mut tracker = SessionTracker::new(AlertThresholds::default());
-            input.map(|input| tracker.apply(input));
+            if let Some(input) = input {
+                tracker.apply(input);
+            }
             tracker
         };
-        let named = || tracker(Some(Input::SessionsNamed { at: moment(0.0), ids: vec![id("a")] }));
-        let received = || {
+        let with_id = || tracker(Some(Input::SessionsNamed { at: moment(0.0), ids: vec![id("a")] }));
+        let with_session = || {
             tracker(Some(Input::SessionsReceived {
                 at: request_timing(1.0, 1.2),
                 scope: Scope::Session(id("a")),
@@ -139,13 +142,12 @@ mod tests {
                 malformed: 0,
             }))
         };
-        // The index of the tracker that `best_tracker` returns.
-        let position = |trackers: &[SessionTracker]| {
+        let best_index = |trackers: &[SessionTracker]| {
             let best = best_tracker(trackers, &id("a"))?;
             trackers.iter().position(|tracker| std::ptr::eq(tracker, best))
         };
-        assert_eq!(position(&[tracker(None), named()]), Some(1));
-        assert_eq!(position(&[named(), received()]), Some(1));
-        assert_eq!(position(&[tracker(None)]), None);
+        assert_eq!(best_index(&[tracker(None), with_id()]), Some(1));
+        assert_eq!(best_index(&[with_id(), with_session()]), Some(1));
+        assert_eq!(best_index(&[tracker(None)]), None);
     }
 }

@@ -16,16 +16,18 @@ use keepwatch_core::clock::{Clock, Timestamp, Zone};
 use keepwatch_core::session::{ApiError, ConnectUrls, Phase, Secret, Session, SessionId};
 use keepwatch_core::text;
 
-/// The number of concurrent requests. [`fetch`] joins exactly this many futures.
-const IN_FLIGHT: usize = 4;
+/// The number of sessions in a batch, which are requested concurrently. [`fetch`] joins exactly this many futures.
+const BATCH_SIZE: usize = 4;
 /// The maximum width of a table cell, in columns.
 const MAX_CELL_COLUMNS: usize = 64;
 /// The maximum width of a status or a region, in columns. All values that the API documents are shorter.
 const MAX_WORD_COLUMNS: usize = 24;
 
-/// Prints the sessions in the order of `config.ids`. After a failed request it prints the error and fetches the other
-/// sessions. The exit code is that of the most specific error. An error that affects all requests, such as a refused
-/// API key, ends the command after the current batch.
+/// Fetches the sessions and prints them in the order of `config.ids`. Prints the error of each failed request. The exit
+/// code is that of the most specific error.
+///
+/// After most errors the command fetches the other sessions. After an error that affects all requests, such as a
+/// refused API key, it completes the current batch and skips the rest.
 ///
 /// # Errors
 /// Returns an error if standard output cannot be written.
@@ -34,8 +36,8 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
     let mut sessions = Vec::with_capacity(config.ids.len());
     let mut exit = ExitCode::Success;
     let mut requested: usize = 0;
-    for batch in config.ids.chunks(IN_FLIGHT) {
-        let mut fatal_error = None;
+    for batch in config.ids.chunks(BATCH_SIZE) {
+        let mut has_fatal_error = false;
         for (id, result) in fetch(&client, batch, config.reveal).await {
             match result {
                 Ok(fetched) => {
@@ -51,13 +53,13 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
                 Err(error) => {
                     print_error(&session_message(&id, &error));
                     exit = more_specific(exit, api_error::exit_code(&error));
-                    fatal_error = fatal_error.or(error.affects_all_requests().then_some(error));
+                    has_fatal_error |= error.affects_all_requests();
                 }
             }
         }
         requested = requested.saturating_add(batch.len());
         let skipped = config.ids.len().saturating_sub(requested);
-        if fatal_error.is_some() && skipped > 0 {
+        if has_fatal_error && skipped > 0 {
             print_error(&format!("{skipped} more were not asked for: it would go no better"));
             break;
         }
@@ -71,7 +73,7 @@ pub async fn get(config: GetConfig) -> Result<ExitCode, CliError> {
     Ok(exit)
 }
 
-/// Fetches up to [`IN_FLIGHT`] sessions concurrently. Returns the results in the order of `ids`.
+/// Fetches up to [`BATCH_SIZE`] sessions concurrently. Returns the results in the order of `ids`.
 ///
 /// Without `reveal`, the client skips the connect fields while it decodes the response, as it does for polls.
 async fn fetch(
@@ -94,7 +96,7 @@ async fn fetch(
     [a, b, c, d].into_iter().flatten().collect()
 }
 
-/// Returns the sessions as a JSON array, which is escaped if `to_terminal` is true.
+/// Returns the sessions as a JSON array. If `to_terminal` is true, escapes what a terminal would interpret.
 fn json(sessions: &[SessionWithUrls], reveal: bool, to_terminal: bool) -> Result<String, CliError> {
     let values: Vec<Value> = sessions
         .iter()
@@ -142,16 +144,16 @@ fn object(session: &Session, urls: Option<&ConnectUrls>) -> Map<String, Value> {
         let value = serde_json::from_str(value.raw()).unwrap_or_else(|_| Value::from(value.raw()));
         put(name.raw(), Some(value));
     }
-    let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| Value::from(secret.expose()));
+    let exposed = |secret: &Option<Secret>| secret.as_ref().map(|secret| Value::from(secret.expose()));
     if let Some(urls) = urls {
-        put("connectUrl", secret(&urls.connect));
-        put("seleniumRemoteUrl", secret(&urls.selenium));
-        put("signingKey", secret(&urls.signing_key));
+        put("connectUrl", exposed(&urls.connect));
+        put("seleniumRemoteUrl", exposed(&urls.selenium));
+        put("signingKey", exposed(&urls.signing_key));
     }
     object
 }
 
-/// Renders a table with one row per session. With `reveal`, the session's secrets follow its row.
+/// Renders a table with one row per session. With `reveal`, each session's secrets follow its row.
 fn table(sessions: &[SessionWithUrls], reveal: bool, zone: Zone, now: Timestamp) -> String {
     let heading = ["SESSION", "STATUS", "REGION", "KEEP-ALIVE", "RAN", "LEFT", "PROXY", "METADATA"];
     let mut rows: Vec<Vec<String>> = vec![heading.map(str::to_owned).to_vec()];
@@ -200,8 +202,8 @@ fn cells(session: &Session, zone: Zone, now: Timestamp) -> Vec<String> {
     ]
 }
 
-/// Returns the secrets, one per line. Never truncates them, because the user copies them. 17 columns fit the longest
-/// name.
+/// Returns the secrets, one per line. Never truncates them, because the user copies them. The longest name,
+/// `seleniumRemoteUrl`, has 17 columns.
 fn secret_lines(urls: &ConnectUrls) -> String {
     [("connectUrl", &urls.connect), ("seleniumRemoteUrl", &urls.selenium), ("signingKey", &urls.signing_key)]
         .into_iter()
@@ -215,21 +217,18 @@ fn secret_lines(urls: &ConnectUrls) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keepwatch_core::testing::{noon, running_session};
 
     #[test]
     fn secrets_need_reveal() {
         let fetched = SessionWithUrls {
-            session: keepwatch_core::testing::running_session(
-                "s",
-                keepwatch_core::testing::noon(),
-                std::time::Duration::from_secs(60),
-            ),
+            session: running_session("s", noon(), std::time::Duration::from_secs(60)),
             urls: ConnectUrls { connect: Some(Secret::new("wss://CANARY".into())), ..ConnectUrls::default() },
         };
         let sessions = [fetched];
         assert!(!json(&sessions, false, false).unwrap().contains("CANARY"));
         assert!(json(&sessions, true, false).unwrap().contains(r#""connectUrl": "wss://CANARY""#));
-        assert!(!table(&sessions, false, Zone::Utc, Timestamp::MAX_UTC).contains("CANARY"));
-        assert!(table(&sessions, true, Zone::Utc, Timestamp::MAX_UTC).contains("wss://CANARY"));
+        assert!(!table(&sessions, false, Zone::Utc, noon()).contains("CANARY"));
+        assert!(table(&sessions, true, Zone::Utc, noon()).contains("wss://CANARY"));
     }
 }

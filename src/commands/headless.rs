@@ -1,14 +1,15 @@
-//! Watching without a screen: applies the poller's reports to a session tracker and returns the events, for `events`
-//! and `wait`.
+//! Watches sessions without a screen, for `events` and `wait`: applies the poller's reports to a session tracker and
+//! returns the events.
 //!
 //! ```text
-//!   signals ── SIGINT, SIGTERM … ┐
-//!   poller ─── Report ───────────┤──► Input ──► SessionTracker::apply ──► HeadlessEvent    one per call of next()
-//!   clock ──── deadlines ────────┘
+//!   poller ─── report ──────────────────┐
+//!   clock ──── deadline of the tracker ─┴──► Input ──► SessionTracker::apply ──► HeadlessEvent::Update
+//!   clock ──── deadline of the command ────────────────────────────────────────► HeadlessEvent::DeadlineReached
+//!   signals ── SIGINT, SIGTERM, SIGXCPU ───────────────────────────────────────► HeadlessEvent::Interrupted
 //! ```
 //!
-//! There is no periodic tick. Without reports or signals, [`HeadlessWatch::next`] wakes only at the tracker's next
-//! deadline and at the deadline that the command passes to it.
+//! Each call of [`HeadlessWatch::next`] returns one [`HeadlessEvent`]. There is no periodic tick. Without reports or
+//! signals, `next` wakes only at the tracker's next deadline and at the deadline that the command has passed to `next`.
 //!
 //! The queue of reports is bounded. If the command stops calling `next`, the queue fills and the poller waits. The time
 //! intervals of later events then grow, because polls are further apart.
@@ -71,8 +72,8 @@ pub(super) enum HeadlessEvent {
 pub(super) struct HeadlessUpdate {
     /// The events, in order.
     pub(super) events: Vec<Event>,
-    /// The session and the request times of a 404 or 410. Set for each such response, while `events` reports only the
-    /// first one.
+    /// The session and the times of its request, if the response was a 404 or 410. `events` has an event only for the
+    /// first such response about a session. This field has a value for each of them.
     pub(super) not_found: Option<(SessionId, RequestTiming)>,
 }
 
@@ -132,12 +133,14 @@ impl HeadlessWatch {
         }
     }
 
-    /// Waits for a signal that ends the command, and returns its exit code. Must not be called again after it has returned.
+    /// Waits for a signal that ends the command, and returns the exit code for this signal. Must not be called again
+    /// after it has returned.
     pub(super) async fn interrupted(&mut self) -> ExitCode {
         self.shutdown_signal.wait().await
     }
 
-    /// Waits for the next event, but no longer than until `deadline`, a time on the clock since boot.
+    /// Waits for the next event, but no longer than until `deadline`, a reading of the clock since boot
+    /// ([`Moment::boot`]).
     pub(super) async fn next(&mut self, deadline: Option<Duration>) -> HeadlessEvent {
         loop {
             let time_left = deadline.map(|deadline| deadline.saturating_sub(self.now.boot));
@@ -162,11 +165,11 @@ impl HeadlessWatch {
             if let Some(Input::SessionNotFound { at, id, .. }) = &input {
                 update.not_found = Some((id.clone(), *at));
             }
-            let has_report = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
+            let is_from_poll = input.as_ref().is_some_and(|input| !matches!(input, Input::TimePassed { .. }));
             if let Some(input) = input {
                 update.events.extend(self.apply(input));
             }
-            if has_report || !update.events.is_empty() {
+            if is_from_poll || !update.events.is_empty() {
                 return HeadlessEvent::Update(update);
             }
             if deadline.is_some_and(|deadline| deadline <= self.now.boot) {

@@ -13,7 +13,7 @@ use std::io::{IsTerminal as _, stdout};
 
 use super::CliError;
 use super::events::{ending, text_lines};
-use super::export::CLOCK_REACH;
+use super::export::MAX_ENTRY_AGE;
 use super::journal::{journal_path, open_journal, report_missing_entries, resolve_session_id};
 use super::output::{print, print_text};
 use super::print_error;
@@ -94,7 +94,7 @@ fn print_timeline(
     if let Some((header, host)) = history::newest_header(reader, &HistoryQuery::all(&scope))? {
         tracker = SessionTracker::new(header.thresholds).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
-        let now = Clock::backdated(CLOCK_REACH).now();
+        let now = Clock::backdated(MAX_ENTRY_AGE).now();
         history::read_inputs(reader, &query, now, |input| drop(tracker.apply(input)))?;
     }
     let mut events: Vec<&Event> = tracker.newest_events(id).map(|(_, event)| event).collect();
@@ -111,7 +111,7 @@ fn print_timeline(
 }
 
 /// Returns the text to print for the sessions that match `filter` and were seen at `since` or later. Returns `None` if
-/// the tables would be empty, but never for JSON.
+/// no session matches and the output is tables. The JSON object is returned even without sessions.
 ///
 /// # Errors
 /// Returns an error if the journal cannot be read.

@@ -34,7 +34,7 @@ pub fn journal(action: JournalAction, file: JournalFile, zone: Zone) -> Result<E
     Ok(ExitCode::Success)
 }
 
-/// Returns the journal's path, or an error if no variable defines one.
+/// Returns the journal's path, or an error if no environment variable defines one.
 pub(super) fn journal_path(file: JournalFile) -> Result<PathBuf, CliError> {
     file.ok_or(CliError::NoJournalPath)
 }
@@ -44,8 +44,8 @@ pub(super) fn journal_path(file: JournalFile) -> Result<PathBuf, CliError> {
 /// # Errors
 /// Returns an error if there is no journal or it cannot be read.
 pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
-    // SQLite leaves its own files beside whatever it opens, so foreign files are rejected first. This is
-    // safe here, because nothing else in this process has the journal open.
+    // SQLite leaves its own files beside each file that it opens, so foreign files are rejected first. This check
+    // would release SQLite's locks on a journal that this process has open. Here, none is open.
     match reject_foreign_or_newer_file(path).and_then(|()| JournalReader::open(path)) {
         Ok(Some(reader)) => Ok(reader),
         Ok(None) => Err(CliError::NoJournal { path: display_path(path) }),
@@ -53,7 +53,8 @@ pub(super) fn open_journal(path: &Path) -> Result<JournalReader, CliError> {
     }
 }
 
-/// Prints that the journal has no such session, or that it has a summary of it but no entries. Returns the exit code.
+/// Prints that the journal does not have the session, or that it has the session's summary but none of its entries.
+/// Returns the exit code.
 ///
 /// # Errors
 /// Returns an error if the journal cannot be read.
@@ -76,7 +77,7 @@ pub(super) fn report_missing_entries(reader: &JournalReader, id: &SessionId) -> 
 pub(super) fn resolve_session_id(reader: &JournalReader, id: &SessionId) -> Result<SessionId, CliError> {
     let matches = reader.sessions_with_prefix(id)?;
     match matches.as_slice() {
-        // An equal id sorts before all longer ids, so it is among the matches.
+        // `matches` has only the first few ids. An equal id sorts before all longer ids, so it is among them.
         _ if matches.contains(id) => Ok(id.clone()),
         [only] => Ok(only.clone()),
         [] => Ok(id.clone()), // the caller reports that it is missing
@@ -105,7 +106,7 @@ fn format_stats(stats: &JournalStats, zone: Zone) -> String {
 fn clear_journal(path: &Path, is_confirmed: bool) -> Result<ExitCode, CliError> {
     let stats = match open_journal(path).and_then(|reader| Ok(reader.stats()?)) {
         Ok(stats) => Some(stats),
-        // Reading needs room on the disk, too. `clear` can do without.
+        // Even reading needs free space on the disk. `clear` does not.
         Err(CliError::OpenJournal { error: JournalError::Full | JournalError::Other { .. }, .. }) => None,
         Err(error) => return Err(error),
     };
@@ -113,9 +114,9 @@ fn clear_journal(path: &Path, is_confirmed: bool) -> Result<ExitCode, CliError> 
         print_error("nothing was deleted");
         return Ok(ExitCode::Failure);
     }
-    let cleared = clear(path, Clock::system().now().wall)?;
+    let outcome = clear(path, Clock::system().now().wall)?;
     print("the journal is empty\n")?;
-    if cleared.is_open_elsewhere {
+    if outcome.is_open_elsewhere {
         print_error("another keepwatch has it open, and goes on writing to it what it sees from now on");
     }
     for damaged in damaged_files(path) {
@@ -127,7 +128,7 @@ fn clear_journal(path: &Path, is_confirmed: bool) -> Result<ExitCode, CliError> 
     Ok(ExitCode::Success)
 }
 
-/// Asks the user whether to delete the whole journal, and returns the answer.
+/// Asks the user whether to delete the contents of the journal. Returns true if the user agrees.
 fn confirm_clear(path: &Path, stats: Option<&JournalStats>) -> Result<bool, CliError> {
     let content = stats.map_or_else(
         || "cannot be read".to_owned(),

@@ -1,4 +1,4 @@
-//! Values that the JSON schemas of `events` and `history` share.
+//! Conversions of times and durations to JSON, for the schemas of `events` and `history`.
 
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
     print_unless_closed(text).map(|_| ())
 }
 
-/// Prints `text`, in ASCII only if `ascii` is true.
+/// Prints `text` on standard output. If `ascii` is true, converts it to ASCII first.
 pub(super) fn print_text(text: &str, ascii: bool) -> Result<(), CliError> {
     if ascii { print(&text::to_ascii(text)) } else { print(text) }
 }
@@ -34,8 +34,8 @@ pub(super) fn print_unless_closed(text: &str) -> Result<bool, CliError> {
     }
 }
 
-/// Prints one message on standard error. Masks an API key, which the user may have typed in the place of a file or a name.
-/// A closed standard error is ignored.
+/// Prints one message on standard error. Redacts API keys, because the user may have typed one in place of a file or a
+/// name. A closed standard error is ignored.
 pub fn print_error(message: &str) {
     // promise: mistyped-key, mutant: text::redact_api_keys(message) -> message
     write_stderr(&format!("keepwatch: {}\n", text::redact_api_keys(message)));
@@ -56,8 +56,8 @@ pub fn print_clap_message(message: &clap::Error) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// Returns clap's text. It has colours in the cases in which clap itself shows them: on a terminal with colours, if the
-/// user does not turn them off.
+/// Returns clap's text. It has colours where clap itself would show them: on a terminal with colours, unless the user
+/// has turned them off.
 fn clap_text(message: &clap::Error, is_terminal: bool) -> String {
     let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let has_colors =

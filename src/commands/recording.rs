@@ -47,12 +47,14 @@ impl RecordingParams {
     }
 }
 
-/// Creates the file of a recording that is written while keepwatch watches, for `--record`.
+/// Creates the recording of `--record`. If the file is deleted, moved or replaced while keepwatch writes it, the
+/// recorder reports this.
 pub(super) fn create_watched(path: &Path) -> Result<RecordingFile, CliError> {
     RecordingFile::create(path).map_err(|error| new_file_error(path, "--record", &error))
 }
 
-/// Creates a new file that only the user can read. Returns an error, which names `option`, if something is at `path`.
+/// Creates a new file that only the user can read. Returns an error, which names `option`, if something is already at
+/// `path` or the file cannot be created.
 pub(super) fn create(path: &Path, option: &'static str) -> Result<File, CliError> {
     private_file::create_new(path).map_err(|error| new_file_error(path, option, &error))
 }

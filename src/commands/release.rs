@@ -47,7 +47,7 @@ pub async fn release(config: ReleaseConfig) -> Result<ExitCode, CliError> {
     if !config.id.is_confirmed_by(&answer) {
         return Err(CliError::NotConfirmed);
     }
-    // `Config::new` has rejected read-only mode already, so there always is a permission.
+    // `Config::new` has rejected read-only mode already, so there is always a permission.
     let Some(permission) = ReleasePermission::unless_read_only(false) else { return Ok(ExitCode::Failure) };
     let mut attempts = 0;
     loop {

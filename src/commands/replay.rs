@@ -13,6 +13,9 @@ use crate::tui::{self, NoticeLevel, Settings};
 use keepwatch_core::clock::{Clock, Zone};
 use keepwatch_core::text;
 
+/// The maximum width of a version in the greeting, in columns.
+const MAX_VERSION_COLUMNS: usize = 20;
+
 /// Shows the recording until the user quits.
 ///
 /// # Errors
@@ -47,6 +50,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
 
 /// Returns the notice that the screen shows at first, unless there is a problem to show.
 fn greeting(header: &StreamHeader, zone: Zone) -> String {
-    let (at, version) = (zone.date_time(header.started), text::sanitise(&header.version, 20));
+    let (at, version) =
+        (zone.date_time(header.started), text::sanitise(&header.version, MAX_VERSION_COLUMNS));
     format!("recorded {at} by keepwatch {version}: Space plays, ] goes to the next event")
 }

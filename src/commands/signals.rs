@@ -1,5 +1,5 @@
 //! SIGINT, SIGTERM and SIGXCPU for the commands without a screen. `terminal` handles signals while the screen is shown.
-//! For all commands, survives SIGXFSZ.
+//! [`survive_file_size_limit`] handles SIGXFSZ for all commands.
 //!
 //! The command receives the first signal, shuts down cleanly and drops its [`ShutdownSignal`]. It may be unable to do
 //! so, for example because the reader of its output has stalled. The signal's default action therefore ends the process
@@ -19,14 +19,15 @@ use tokio::sync::oneshot;
 use super::CliError;
 use crate::exit_code::ExitCode;
 
-/// The time in which the command must drop its [`ShutdownSignal`] after a signal. On a busy machine, half a second was too
-/// short to count the events that a stalled reader had not read.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time in which the command must drop its [`ShutdownSignal`] after a signal. On a busy machine, half a second was
+/// too short to count the events that a stalled reader had not read.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Makes a write beyond the limit of file sizes (`ulimit -f`) fail with an error, like one on a full disk. Otherwise
 /// SIGXFSZ would end the process and leave the terminal in raw mode.
 ///
-/// Installs a handler that does nothing. The system resets it in children, who would inherit an ignored signal.
+/// The handler does nothing, but it is better than an ignored signal: child processes would inherit an ignored signal,
+/// while the system resets handlers in them.
 ///
 /// # Errors
 /// Returns an error if the system refuses the handler.
@@ -42,7 +43,7 @@ pub fn survive_file_size_limit() -> Result<(), CliError> {
 pub(super) struct ShutdownSignal {
     receiver: oneshot::Receiver<i32>,
     /// A sender that never sends. Dropping it tells the thread `deadline` not to end the process.
-    _delivery_guard: Sender<()>,
+    _shutdown_guard: Sender<()>,
 }
 
 impl ShutdownSignal {
@@ -58,23 +59,23 @@ impl ShutdownSignal {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGXCPU])?;
         let handle = signals.handle();
         let (sender, receiver) = oneshot::channel();
-        let (delivery_guard, delivered) = channel::<()>();
+        let (shutdown_guard, shutdown_done) = channel::<()>();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut incoming = signals.forever();
-            let Some(first) = incoming.next() else { return };
-            tracing::info!("signal {first} asks for the end");
-            let _ = sender.send(first);
+            let Some(first_signal) = incoming.next() else { return };
+            tracing::info!("signal {first_signal} asks for the end");
+            let _ = sender.send(first_signal);
             let _ = std::thread::Builder::new().name("deadline".into()).spawn(move || {
-                if delivered.recv_timeout(DELIVERY_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
-                    let _ = emulate_default_handler(first);
+                if shutdown_done.recv_timeout(SHUTDOWN_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+                    let _ = emulate_default_handler(first_signal);
                 }
                 handle.close(); // ends the wait for a second signal
             });
-            if let Some(second) = incoming.next() {
-                let _ = emulate_default_handler(second);
+            if let Some(second_signal) = incoming.next() {
+                let _ = emulate_default_handler(second_signal);
             }
         })?;
-        Ok(Self { receiver, _delivery_guard: delivery_guard })
+        Ok(Self { receiver, _shutdown_guard: shutdown_guard })
     }
 
     /// Waits for the signal and returns the exit code 128 + its number. Must not be called again after it has returned.

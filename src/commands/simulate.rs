@@ -20,7 +20,10 @@ use keepwatch_core::text;
 /// The interval between two writes of new events. It is short, so that a program that follows the file sees them soon.
 const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Serves the simulated API until SIGINT or SIGTERM.
+/// The maximum width of the scenario's name in a message, in columns.
+const MAX_NAME_COLUMNS: usize = 60;
+
+/// Serves the simulated API until SIGINT, SIGTERM or SIGXCPU.
 ///
 /// # Errors
 /// Returns an error if the scenario is unknown or invalid, the port is taken, or the ground truth file cannot be
@@ -59,7 +62,7 @@ pub async fn simulate(config: SimulateConfig) -> Result<ExitCode, CliError> {
         _ = shutdown_signal.wait() => Ok(()),
         result = write_ground_truth(ground_truth.as_mut(), &control) => result,
     };
-    drop(shutdown_signal);
+    drop(shutdown_signal); // the timeout of the shutdown does not apply to the steps below
     outcome?;
     ground_truth.as_mut().map_or(Ok(()), |file| file.write_new_events(&control))?;
     simulator.stop().await;
@@ -76,7 +79,7 @@ pub(super) fn load_scenario(config: &ScenarioConfig) -> Result<(Scenario, usize)
     }
     let scenario = Scenario::find(name)?;
     if seed.is_some() {
-        return Err(CliError::SeedWithoutChaos { scenario: text::sanitise(name, 60) });
+        return Err(CliError::SeedWithoutChaos { scenario: text::sanitise(name, MAX_NAME_COLUMNS) });
     }
     Ok((scenario, *sessions))
 }
@@ -97,7 +100,7 @@ async fn write_ground_truth(
 /// The file for the simulator's ground truth.
 struct GroundTruthFile {
     file: File,
-    /// The offset up to which all events are written.
+    /// The file has all events before this offset.
     written_until: Offset,
 }
 

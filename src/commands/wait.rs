@@ -1,4 +1,4 @@
-//! `keepwatch wait SESSION_ID...`: waits until sessions have ended, or run. The exit code is the result.
+//! `keepwatch wait SESSION_ID...`: waits until sessions have ended, or until they run. The exit code is the result.
 //!
 //! The command prints a line on standard output for each session that reaches the goal. It prints a line on standard
 //! error if polls fail, and for each session that can no longer reach the goal. `progress` decides the exit code,
@@ -71,7 +71,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
             ));
             return Ok(ExitCode::TimedOut);
         }
-        if progress.take_due_final_poll(now) {
+        if progress.mark_due_final_polls(now) {
             watch.poll_now();
         }
     }
@@ -124,15 +124,16 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId, zone: Zone) -> Str
     let Some((record, status)) = tracker.get(id).and_then(|record| Some((record, record.status()?))) else {
         return "no reply about it yet".into();
     };
-    let Some(last_response) = record.last_response().map(|timing| tracker.clock().at(timing.received)) else {
+    let Some(last_response_at) = record.last_response().map(|timing| tracker.clock().at(timing.received))
+    else {
         return status.sanitise(MAX_STATUS_COLUMNS);
     };
     if let Some(verdict) = tracker.verdict(id) {
-        let explanation = verdict.text(zone, last_response).explanation;
-        return format!("{}; {explanation}", verdict.summary_line(status, zone, last_response));
+        let explanation = verdict.text(zone, last_response_at).explanation;
+        return format!("{}; {explanation}", verdict.summary_line(status, zone, last_response_at));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
-    let left = expires.and_then(|expires| expires.signed_duration_since(last_response).to_std().ok());
+    let left = expires.and_then(|expires| expires.signed_duration_since(last_response_at).to_std().ok());
     let left = left.map(|left| format!(", {} left", text::format_countdown(left))).unwrap_or_default();
     format!("{}{left}", status.sanitise(MAX_STATUS_COLUMNS))
 }
@@ -146,10 +147,10 @@ fn describe_waiting(progress: &WaitProgress, tracker: &SessionTracker, zone: Zon
         .map(|id| format!("{}: {}", id.sanitise(MAX_ID_COLUMNS), describe_session(tracker, id, zone)))
         .collect();
     let unnamed_count = waiting.len().saturating_sub(MAX_NAMED_SESSIONS);
-    let ending = if unnamed_count > 0 { format!("; and {unnamed_count} more") } else { String::new() };
+    let others = if unnamed_count > 0 { format!("; and {unnamed_count} more") } else { String::new() };
     let state = match progress.goal() {
         Goal::Ended => "not ended",
         Goal::Running => "not running",
     };
-    format!("{state}: {}{ending}", descriptions.join("; "))
+    format!("{state}: {}{others}", descriptions.join("; "))
 }

@@ -56,10 +56,10 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         ..live_settings(config.screen, &env)
     };
     let mut names = profile_names(&config.first_profile, &config.other_profiles).into_iter();
-    let mut with_client =
+    let mut with_next_name =
         |profile| profile_and_client(profile, names.next().unwrap_or_default(), config.query.as_ref());
-    let first = with_client(config.first_profile);
-    let others = config.other_profiles.into_iter().map(with_client).collect();
+    let first = with_next_name(config.first_profile);
+    let others = config.other_profiles.into_iter().map(with_next_name).collect();
     show_screen(settings, first, others, clock, env, persistence).await
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn show_screen(
         tracing::info!("profile {:?}: {host}", info.name);
     }
     let outcome = tui::run(settings, first, others, clock, env, persistence).await;
-    log::set_error_handler(|message| print_error(&message)); // the screen is gone
+    log::set_error_handler(|message| print_error(&message)); // the screen can no longer show it
     let (exit, last_messages) = outcome.map_err(CliError::Terminal)?;
     last_messages.iter().for_each(|message| print_error(message));
     Ok(exit)

@@ -13,7 +13,7 @@ use crate::waiting_io::WaitingIo;
 use keepwatch_core::session::Secret;
 use keepwatch_core::text;
 
-/// The maximum size of a file, and of a program's output, in bytes.
+/// The maximum size of a key file, and of the output of a program that prints the API key, in bytes.
 pub(super) const MAX_KEY_BYTES: usize = 4096;
 /// The maximum width of the name of a file or a program in a message, in columns.
 const MAX_ORIGIN_COLUMNS: usize = 200;
@@ -75,7 +75,7 @@ pub(super) fn read_key(source: &KeySource) -> ApiKeyLookup {
 /// Reads the API key from a file. `-` is standard input.
 pub(super) fn read_key_file(path: &Path) -> ApiKeyLookup {
     let is_stdin = path == Path::new("-");
-    let name = if is_stdin { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
+    let origin = if is_stdin { "standard input".into() } else { sanitised_origin(&path.to_string_lossy()) };
     let mut warning = None;
     let mut read_text = || {
         if is_stdin {
@@ -84,19 +84,19 @@ pub(super) fn read_key_file(path: &Path) -> ApiKeyLookup {
         }
         let file = File::open(path)?;
         // promise: open-key-file
-        warning = permission_warning(&file.metadata()?, &name);
+        warning = permission_warning(&file.metadata()?, &origin);
         read_key_text(&file)
     };
     let text = match read_text() {
         Ok(Some(text)) => Ok(text),
-        Ok(None) => Err(KeyError::TooLong { origin: name.clone() }),
-        Err(error) => Err(KeyError::Unreadable { origin: name.clone(), error }),
+        Ok(None) => Err(KeyError::TooLong { origin: origin.clone() }),
+        Err(error) => Err(KeyError::Unreadable { origin: origin.clone(), error }),
     };
-    ApiKeyLookup { key: text.and_then(|key| parse_key(&key, &name)), warning }
+    ApiKeyLookup { key: text.and_then(|text| parse_key(&text, &origin)), warning }
 }
 
-/// Reads a file, or the first line that is not blank from a pipe or a terminal, whose other end may stay open. Returns
-/// `None` if there are more than [`MAX_KEY_BYTES`] bytes.
+/// Reads a regular file to its end. Reads a pipe or a terminal only until the first line that is not blank is complete,
+/// because its other end may stay open. Returns `None` after more than [`MAX_KEY_BYTES`] bytes.
 fn read_key_text(file: &File) -> io::Result<Option<String>> {
     let is_stream = !file.metadata()?.is_file();
     let (mut reader, mut bytes, mut chunk) = (WaitingIo::new(file), Vec::new(), [0; 512]);
@@ -115,7 +115,7 @@ fn read_key_text(file: &File) -> io::Result<Option<String>> {
     }
 }
 
-/// Returns the first line of `bytes` that is not blank, if its end is there.
+/// Returns the first line of `bytes` that is not blank, or `None` if no newline ends that line.
 pub(super) fn complete_line(bytes: &[u8]) -> Option<&[u8]> {
     let text = bytes.trim_ascii_start();
     text.iter().position(|byte| *byte == b'\n').and_then(|end| text.get(..end))
@@ -127,12 +127,12 @@ pub(super) fn sanitised_origin(name: &str) -> String {
     text::sanitise(&text::redact(name), MAX_ORIGIN_COLUMNS)
 }
 
-/// Returns a warning if other users have any permission for the key file. The warning names the file as `name`. Pipes
+/// Returns a warning if other users have any permission for the key file. The warning names the file as `origin`. Pipes
 /// and other special files need no warning, because they do not store the API key.
-fn permission_warning(metadata: &Metadata, name: &str) -> Option<String> {
+fn permission_warning(metadata: &Metadata, origin: &str) -> Option<String> {
     let mode = metadata.mode() & 0o777;
     (metadata.is_file() && mode & 0o077 != 0).then(|| {
-        format!("the key file {name} is open to others (its mode is {mode:03o}): `chmod 600` closes it")
+        format!("the key file {origin} is open to others (its mode is {mode:03o}): `chmod 600` closes it")
     })
 }
 
@@ -190,11 +190,12 @@ mod tests {
     fn long_key_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let long = format!("bb_{}", "cAnArY".repeat(1000));
-        std::fs::write(&path, &long).unwrap();
+        let too_long = format!("bb_{}", "cAnArY".repeat(1000));
+        std::fs::write(&path, too_long).unwrap();
         let message = read_key_file(&path).key.unwrap_err().to_string();
         assert!(message.ends_with("/key holds more than 4096 bytes, which is no key"), "{message}");
-        std::fs::write(&path, format!("{}bb_test_1", " ".repeat(4096 - 9))).unwrap();
+        let longest = format!("{}bb_test_1", " ".repeat(MAX_KEY_BYTES - "bb_test_1".len()));
+        std::fs::write(&path, longest).unwrap();
         assert_eq!(read_key_file(&path).key.unwrap().expose(), "bb_test_1", "4096 bytes are allowed");
     }
 
@@ -205,6 +206,6 @@ mod tests {
         io::Write::write_all(&mut writer, b"\n bb_test_1\nmore").unwrap();
         let lookup = read_key_file(Path::new(&format!("/dev/fd/{}", reader.as_raw_fd())));
         assert_eq!(lookup.key.unwrap().expose(), "bb_test_1");
-        drop(writer);
+        drop(writer); // the pipe was open until here
     }
 }

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn relative_path_starts_at_folder() {
+    fn each_kind_of_path_is_resolved() {
         let resolve = |written| resolve_path(written, Path::new("/etc/kw"), Some(Path::new("/home/me")));
         assert_eq!(resolve("~/key"), Ok("/home/me/key".into()));
         assert_eq!(resolve("keys/a"), Ok("/etc/kw/keys/a".into()));

@@ -24,7 +24,7 @@ pub enum ConfigError {
     #[error("the config file {file} is no TOML in line {line}, column {column}: {problem}")]
     InvalidToml { file: String, line: usize, column: usize, problem: String },
     #[error("the config file {file} is wrong in line {line}: {name}: {problem}")]
-    InvalidEntry { file: String, line: usize, name: String, problem: String },
+    InvalidItem { file: String, line: usize, name: String, problem: String },
     #[error("the profile “{0}” names neither a base-url nor a key (api-key-file, api-key-command)")]
     EmptyProfile(String),
     #[error("there is no profile “{0}”: there is no config file")]
@@ -68,7 +68,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Returns the exit code that goes with the message.
+    /// Returns keepwatch's exit code for this error.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -78,7 +78,7 @@ impl ConfigError {
     }
 }
 
-/// Returns the end of a message, which suggests `suggestion`, or an empty string without a suggestion.
+/// Returns the question that ends a message, such as `; did you mean get?`, or an empty string without a suggestion.
 pub(super) fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|suggestion| format!("; did you mean {suggestion}?")).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Finds and reads the config file, and returns its options. Every command validates the whole file, so that a user
-//! sees errors at once. Unknown names are ignored with a warning.
+//! Finds and reads the config file, and returns its options. Every command that reads the file validates all of it, so
+//! that a user sees errors at once. Unknown names are ignored with a warning.
 //!
 //! ```toml
 //! interval = "5s"             # top: for every command with this option; see `file_schema`
@@ -48,7 +48,7 @@ pub struct ConfigFile {
     tables: Vec<(TableSchema, TableValues)>,
     /// The profiles, by name.
     profiles: BTreeMap<String, ApiOptions>,
-    /// One sentence for each ignored name.
+    /// Warnings about ignored names, one sentence each. If there are many, the last one only counts the others.
     warnings: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ impl ConfigFile {
         let display_path = text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS);
         match read_bounded(&path) {
             Ok(text) => ConfigParser::new(&text, &path, display_path, env.path("HOME")).parse(),
-            Err(error) if is_default_path && is_missing(&error) => {
+            Err(error) if is_default_path && is_no_such_file(&error) => {
                 Ok(Self { display_path: Some(display_path), ..Self::default() })
             }
             Err(error) => Err(ConfigError::UnreadableFile { file: display_path, error }),
@@ -102,14 +102,15 @@ impl ConfigFile {
         values.options.iter().chain(shared).map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
-    /// Returns the API options of a command's table and the top. Profiles have their own: see [`Self::profile`].
+    /// Returns the API options of a command's table. An option that the table leaves out comes from the top. Profiles
+    /// have their own API options: see [`Self::profile`].
     pub(super) fn api_options(&self, command: Option<&str>) -> ApiOptions {
         let table_options =
             |command| self.table(command).map(|(_, values)| values.api_options.clone()).unwrap_or_default();
         table_options(command).or(&table_options(None))
     }
 
-    /// Returns the profile with this name.
+    /// Returns the profile with this name, or an error if the profile does not exist or is empty.
     pub(super) fn profile(&self, name: &str) -> Result<&ApiOptions, ConfigError> {
         let display_name = text::sanitise(name, MAX_NAME_COLUMNS);
         if let Some(profile) = self.profiles.get(name) {
@@ -132,7 +133,7 @@ impl ConfigFile {
         Err(ConfigError::UnknownProfile { name: display_name, file, known, suggestion })
     }
 
-    /// Returns one sentence for each ignored name.
+    /// Returns warnings about ignored names, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -153,7 +154,7 @@ fn default_path(env: &Environment) -> Option<PathBuf> {
 }
 
 /// Returns true if a file could not be opened because it does not exist, or because a folder of its path is a file.
-fn is_missing(error: &io::Error) -> bool {
+fn is_no_such_file(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Serde structs would repeat the clap definition of every option, with its type and parser. They would still need a
-//! second pass: a value in the file becomes the default of a clap option, and an unknown or misplaced name should cause
-//! a warning with its line and a suggestion, while serde can only ignore or reject the name.
+//! second pass, because a value in the file becomes the default of a clap option. For an unknown or misplaced name,
+//! serde can only ignore or reject the name. keepwatch warns about it, with its line and a suggestion.
 
 use std::error::Error as _;
 
@@ -44,7 +44,7 @@ const NOT_SHARED: [(&str, &str); 2] = [("demo", "interval"), ("demo", "max-rps")
 /// The options allowed in one table of the file, or at its top.
 #[derive(Debug)]
 pub struct TableSchema {
-    /// The subcommand that has the table, or `None` for the top.
+    /// The subcommand that the table is for, or `None` for the top.
     pub command: Option<String>,
     /// The allowed options, in the order of the help.
     pub options: Vec<FileOption>,
@@ -93,23 +93,23 @@ pub fn tables() -> Vec<TableSchema> {
 /// Returns the schema of the table for `command`. `command_name` is the command's name, or `None` for the top.
 /// `top_options` has the names of the options at the top.
 fn table_schema(command: &Command, command_name: Option<&str>, top_options: &[String]) -> TableSchema {
-    let is_shared = |key: &str| {
-        let is_excluded = |(command, option): &(&str, &str)| (Some(*command), *option) == (command_name, key);
-        top_options.iter().any(|option| option == key) && !NOT_SHARED.iter().any(is_excluded)
+    let is_shared = |name: &str| {
+        let is_excluded = command_name.is_some_and(|command| NOT_SHARED.contains(&(command, name)));
+        top_options.iter().any(|option| option == name) && !is_excluded
     };
     let options = command
         .get_arguments()
-        .filter_map(|arg| arg.get_long().map(|key| (arg, key)))
-        .filter(|(_, key)| cli_only_reason(command_name, key).is_none())
-        .map(|(arg, key)| FileOption {
+        .filter_map(|arg| arg.get_long().map(|name| (arg, name)))
+        .filter(|(_, name)| cli_only_reason(command_name, name).is_none())
+        .map(|(arg, name)| FileOption {
             arg: arg.clone(),
-            name: key.to_owned(),
+            name: name.to_owned(),
             kind: match (arg.get_action(), arg.get_value_delimiter()) {
                 (ArgAction::SetTrue, _) => OptionKind::Switch,
                 (_, Some(_)) => OptionKind::List,
                 (_, None) => OptionKind::Value,
             },
-            is_shared: is_shared(key),
+            is_shared: is_shared(name),
         })
         .collect();
     TableSchema {
@@ -119,22 +119,22 @@ fn table_schema(command: &Command, command_name: Option<&str>, top_options: &[St
     }
 }
 
-fn has_option(command: &Command, key: &str) -> bool {
-    command.get_arguments().any(|arg| arg.get_long() == Some(key))
+fn has_option(command: &Command, name: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_long() == Some(name))
 }
 
 /// Returns the reason why the file cannot set this option, or `None` if the file can set it or the option is unknown.
 #[must_use]
-pub fn cli_only_reason(command: Option<&str>, key: &str) -> Option<&'static str> {
+pub fn cli_only_reason(command: Option<&str>, name: &str) -> Option<&'static str> {
     let applies = |scope: &Option<&str>| scope.is_none() || *scope == command;
-    CLI_ONLY.iter().find(|(scope, name, _)| applies(scope) && *name == key).map(|(_, _, reason)| *reason)
+    CLI_ONLY.iter().find(|(scope, option, _)| applies(scope) && *option == name).map(|(_, _, reason)| *reason)
 }
 
 impl TableSchema {
     /// Returns the option with this name.
     #[must_use]
-    pub fn option(&self, key: &str) -> Option<&FileOption> {
-        self.options.iter().find(|option| option.name == key)
+    pub fn option(&self, name: &str) -> Option<&FileOption> {
+        self.options.iter().find(|option| option.name == name)
     }
 }
 
@@ -158,6 +158,7 @@ impl FileOption {
     /// # Errors
     /// Returns a sentence that describes the problem, without the option's name.
     pub fn validate(&self, value: &str) -> Result<(), String> {
+        // clap takes no value for a switch.
         if self.kind != OptionKind::Switch {
             Command::new("keepwatch")
                 .no_binary_name(true)
@@ -191,13 +192,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invalid_value_gets_parser_message() {
+    fn invalid_value_error_has_parser_message() {
         let tables = tables();
-        let check = |command: Option<&str>, key, value| {
+        let check = |command: Option<&str>, name, value| {
             let table = tables.iter().find(|table| table.command.as_deref() == command).unwrap();
-            table.option(key).unwrap().validate(value)
+            table.option(name).unwrap().validate(value)
         };
-        for (command, key, bad, expected) in [
+        for (command, name, invalid, expected) in [
             (None, "interval", "5", "“5” is no duration; write 5s or 1m30s"),
             (None, "interval", "10ms", "asking more often"),
             (None, "max-rps", "0", "1..=100"),
@@ -211,11 +212,11 @@ mod tests {
             (Some("wait"), "for", "never", "“never” is none of ended, running"),
             (Some("simulate"), "port", "70000", "65535"),
         ] {
-            let message = check(command, key, bad).unwrap_err();
-            assert!(message.contains(expected) && !message.contains('\n'), "{key}: {message}");
+            let message = check(command, name, invalid).unwrap_err();
+            assert!(message.contains(expected) && !message.contains('\n'), "{name}: {message}");
         }
         assert_eq!(check(None, "warn", "5m,1m"), Ok(()));
-        assert_eq!(check(Some("demo"), "scenario", "-x"), Ok(()));
+        assert_eq!(check(Some("demo"), "scenario", "-x"), Ok(()), "a value may begin like an option");
     }
 
     #[test]
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_has_a_place() {
+    fn only_cli_only_options_have_no_table() {
         let tables = tables();
         let mut cli = Cli::command();
         cli.build();
@@ -238,17 +239,17 @@ mod tests {
                 .map(|command| (Some(command.get_name()), command)),
         );
         let mut not_allowed = Vec::new();
-        for (name, command) in commands {
-            let table = tables.iter().find(|table| table.command.as_deref() == name);
-            for key in command.get_arguments().filter_map(Arg::get_long) {
-                if table.and_then(|table| table.option(key)).is_none() {
-                    not_allowed.push((name.map(str::to_owned), key.to_owned()));
+        for (command_name, command) in commands {
+            let table = tables.iter().find(|table| table.command.as_deref() == command_name);
+            for option in command.get_arguments().filter_map(Arg::get_long) {
+                if table.and_then(|table| table.option(option)).is_none() {
+                    not_allowed.push((command_name.map(str::to_owned), option.to_owned()));
                 }
             }
         }
         // `CLI_ONLY` has the reasons. These options are removed by name, because several commands have them.
-        not_allowed.retain(|(_, key)| !["help", "version", "config", "profile"].contains(&key.as_str()));
-        not_allowed.retain(|(_, key)| !matches!(key.as_str(), "record" | "seed"));
+        let in_several_commands = ["help", "version", "config", "profile", "record", "seed"];
+        not_allowed.retain(|(_, option)| !in_several_commands.contains(&option.as_str()));
         let cli_only = [
             ("get", "reveal"),
             ("explain", "from"),
@@ -256,6 +257,6 @@ mod tests {
             ("export", "to"),
             ("simulate", "truth"),
         ];
-        assert_eq!(not_allowed, cli_only.map(|(name, key)| (Some(name.to_owned()), key.to_owned())));
+        assert_eq!(not_allowed, cli_only.map(|(command, option)| (Some(command.to_owned()), option.to_owned())));
     }
 }

@@ -43,8 +43,8 @@ mod tests {
         assert_eq!(file(&all[1..]).as_deref(), Some("/state/keepwatch/journal.sqlite"));
         let default = Some("/home/a/.local/state/keepwatch/journal.sqlite");
         assert_eq!(file(&all[2..]).as_deref(), default);
-        let ignored = [("KEEPWATCH_JOURNAL", ""), ("XDG_STATE_HOME", "state"), ("HOME", "/home/a")];
-        assert_eq!(file(&ignored).as_deref(), default);
+        let unusable = [("KEEPWATCH_JOURNAL", ""), ("XDG_STATE_HOME", "state"), ("HOME", "/home/a")];
+        assert_eq!(file(&unusable).as_deref(), default, "an empty or relative path is ignored");
         assert!(
             file(&[("KEEPWATCH_JOURNAL", "j")])
                 .is_some_and(|path| path.starts_with('/') && path.ends_with("/j"))

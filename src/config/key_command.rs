@@ -1,9 +1,10 @@
 //! Runs the program that prints the API key.
 //!
 //! ```text
-//!   running ──┬─ exits ─────────────────────────────────────────────► its output holds the key
-//!             ├─ prints the line with the key, and goes on for 3 s ──► killed; the line is the key
-//!             └─ prints too much ────────────────────────────────────► killed; an error
+//!   running ──┬─ exits with success ──────────────────────────────────────► its output holds the API key
+//!             ├─ exits with failure ──────────────────────────────────────► an error
+//!             ├─ prints a line or closes its output, and runs 3 s longer ─► killed; its output holds the API key
+//!             └─ prints too much ─────────────────────────────────────────► killed; an error
 //! ```
 
 use std::io::{self, Read as _};
@@ -15,10 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::api_key::{KeyError, MAX_KEY_BYTES, complete_line, parse_key, sanitised_origin};
 use keepwatch_core::session::Secret;
 
-/// The time that a program has to exit after it has printed the API key. Then it is killed.
+/// The time after which keepwatch kills a program that has printed the API key and still runs.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest time between two checks whether a program has exited.
-const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Runs a program and returns the API key that the program prints. The program inherits standard error and the
 /// terminal, so that it can ask for a password. It does not inherit `BROWSERBASE_API_KEY`. Ctrl-C ends both the program
@@ -37,7 +38,7 @@ pub(super) fn run_key_command(words: &[String]) -> Result<Secret, KeyError> {
         .map_err(not_run)?;
     let stdout = child.stdout.take();
     let outcome = read_until_exit(&mut child, stdout);
-    let _ = child.kill(); // does nothing after its exit
+    let _ = child.kill(); // does nothing if the program has exited
     let _ = child.wait();
     let KeyOutput { printed, status } = outcome.map_err(not_run)?;
     if printed.len() > MAX_KEY_BYTES {
@@ -52,19 +53,19 @@ pub(super) fn run_key_command(words: &[String]) -> Result<Secret, KeyError> {
 /// The output of a program that prints the API key.
 struct KeyOutput {
     printed: Vec<u8>,
-    /// `None` if the program still runs.
+    /// `None` if the program did not exit by itself.
     status: Option<ExitStatus>,
 }
 
-/// Reads the output of `child` until it exits, prints too much, or still runs [`EXIT_TIMEOUT`] after the line with the API
-/// key or the end of its output.
+/// Reads the output of `child` until the child exits or prints too much. Stops waiting for the exit [`EXIT_TIMEOUT`]
+/// after the child has printed the line with the API key or closed its output.
 ///
 /// The output may never end: a process that the child has started, such as an agent, can keep it open.
 fn read_until_exit(child: &mut Child, mut stdout: Option<ChildStdout>) -> io::Result<KeyOutput> {
     let (mut printed, mut chunk, mut status) = (Vec::new(), [0; 512], None);
     let (mut interval, mut idle_time) = (Duration::from_millis(1), Duration::ZERO);
     while printed.len() <= MAX_KEY_BYTES {
-        if let Some(pipe) = stdout.as_mut().filter(|pipe| is_readable(pipe, interval)) {
+        if let Some(pipe) = stdout.as_mut().filter(|pipe| wait_until_readable(pipe, interval)) {
             match pipe.read(&mut chunk)? {
                 0 => stdout = None,
                 count => printed.extend_from_slice(chunk.get(..count).unwrap_or_default()),
@@ -76,11 +77,11 @@ fn read_until_exit(child: &mut Child, mut stdout: Option<ChildStdout>) -> io::Re
         }
         status = child.try_wait()?;
         if status.is_some() {
-            continue;
+            continue; // the program may have printed more before its exit
         }
         if stdout.is_none() {
             let timeout = Timespec::try_from(interval).ok();
-            let _ = poll(&mut [], timeout.as_ref()); // nothing but the exit is left to wait for
+            let _ = poll(&mut [], timeout.as_ref()); // only waits: there is no output left to read
         }
         if stdout.is_none() || complete_line(&printed).is_some() {
             idle_time = idle_time.saturating_add(interval);
@@ -89,13 +90,13 @@ fn read_until_exit(child: &mut Child, mut stdout: Option<ChildStdout>) -> io::Re
                 break;
             }
         }
-        interval = interval.saturating_mul(2).min(MAX_POLL_INTERVAL);
+        interval = interval.saturating_mul(2).min(MAX_CHECK_INTERVAL);
     }
     Ok(KeyOutput { printed, status })
 }
 
-/// Returns true once `pipe` has bytes or has ended. Returns false after `timeout`.
-fn is_readable(pipe: &ChildStdout, timeout: Duration) -> bool {
+/// Waits until `pipe` has bytes or has ended. Returns false if neither happens within `timeout`.
+fn wait_until_readable(pipe: &ChildStdout, timeout: Duration) -> bool {
     let timeout = Timespec::try_from(timeout).ok();
     let mut fds = [PollFd::new(pipe, PollFlags::IN)];
     poll(&mut fds, timeout.as_ref()).is_ok_and(|count| count > 0)
@@ -111,8 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn key_command_uses_no_shell() {
+    fn key_is_trimmed_and_arguments_are_literal() {
+        // Blank lines and spaces around the API key are ignored.
         assert_eq!(run_key_script("echo; echo '  bb_test_1 '").unwrap().expose(), "bb_test_1");
+        // keepwatch itself starts no shell, which would replace `$HOME` and run `true`.
         let words = ["echo", "$HOME;true"].map(str::to_owned);
         assert_eq!(run_key_command(&words).unwrap().expose(), "$HOME;true");
     }
@@ -134,7 +137,7 @@ mod tests {
         assert!(missing.contains("“/no/such·program” can not be run"), "{missing}");
     }
 
-    /// Kills the process whose id is in the file when the test ends.
+    /// The path of a file with a process id. Kills the process when dropped.
     struct KillOnDrop(std::path::PathBuf);
 
     impl Drop for KillOnDrop {
@@ -157,7 +160,7 @@ mod tests {
             (format!("{agent}; printf bb_test_2"), Ok("bb_test_2")),
             (format!("{agent}; echo cAnArY; exit 7"), Err("exit status: 7")),
             (format!("{agent}; echo cAnArY; echo login: me"), Err("holds characters")),
-            // The program itself goes on, with and without its output.
+            // The program itself keeps running. The first one leaves its output open, the second one closes it.
             ("echo bb_test_3; sleep 60; exit 9".to_owned(), Ok("bb_test_3")),
             ("echo bb_test_4; exec >&-; sleep 60; exit 9".to_owned(), Ok("bb_test_4")),
         ] {
@@ -168,7 +171,7 @@ mod tests {
                 }
                 (outcome, _) => panic!("{script}: {outcome:?}"),
             }
-            drop(KillOnDrop(pid_file.clone()));
+            drop(KillOnDrop(pid_file.clone())); // kills this script's agent
         }
     }
 }

@@ -3,6 +3,9 @@
 use keepwatch_core::session::List;
 use keepwatch_core::text;
 
+/// The maximum width of a status in a message, in columns.
+const MAX_STATUS_COLUMNS: usize = 40;
+
 /// Returns the list that contains the sessions with this status. The case of `status` does not matter.
 ///
 /// # Errors
@@ -10,7 +13,7 @@ use keepwatch_core::text;
 pub(super) fn parse_list(status: &str) -> Result<List, String> {
     let upper = status.trim().to_uppercase();
     List::ALL.into_iter().find(|list| list.status().raw() == upper).ok_or_else(|| {
-        let status = text::sanitise(status, 40);
+        let status = text::sanitise(status, MAX_STATUS_COLUMNS);
         format!(
             "“{status}” can not be watched for; lists are of PENDING or RUNNING sessions, R shows the others"
         )
@@ -22,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_live_statuses_have_lists() {
+    fn only_pending_and_running_have_lists() {
         assert_eq!(parse_list("RUNNING"), Ok(List::Running));
         assert_eq!(parse_list("pending"), Ok(List::Pending));
         assert!(parse_list("ERROR").unwrap_err().contains("PENDING or RUNNING"));

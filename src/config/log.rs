@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{ConfigError, ConfigFile, Environment};
 use crate::cli::{LOG_NEEDS_FILE, RawArgs};
 
-/// Returns `--log`, else `KEEPWATCH_LOG`, else the option `log` of the config file. Returns `None` if none of them is
-/// set, or if the command has no option `--log`. Needs no valid [`Config`](super::Config), so that errors in other
-/// options are logged, too.
+/// Returns the path in `--log`, else in `KEEPWATCH_LOG`, else in the option `log` of the config file. Returns `None` if
+/// none of them is set, or if the command has no option `--log`. Needs no valid [`Config`](super::Config), so that
+/// keepwatch can log errors in other options.
 ///
 /// # Errors
 /// Returns an error if the path is `-`.
@@ -16,7 +16,7 @@ pub fn log_file(
     env: &Environment,
     file: &ConfigFile,
 ) -> Result<Option<PathBuf>, ConfigError> {
-    let from_config = || {
+    let from_file = || {
         let options = file.options(raw_args.command());
         options.iter().find(|(key, _)| *key == "log").map(|(_, value)| ("log", PathBuf::from(value)))
     };
@@ -24,7 +24,7 @@ pub fn log_file(
         .log_path()
         .map(|path| ("--log", path.to_path_buf()))
         .or_else(|| Some(("KEEPWATCH_LOG", env.path("KEEPWATCH_LOG")?)))
-        .or_else(from_config);
+        .or_else(from_file);
     match chosen.filter(|_| raw_args.has_log_option()) {
         Some((option, path)) if path == Path::new("-") => Err(ConfigError::InvalidOption {
             option,

@@ -76,8 +76,9 @@ impl Config {
             Command::History(history) => history_config(history, env).map(Self::History),
             Command::Export(export) => export_config(export, env).map(Self::Export),
             Command::Journal(JournalCommand { action }) => {
-                let utc = !matches!(action, JournalAction::Size { utc: false });
-                Ok(Self::Journal(action, journal_file(env), zone(utc, env)))
+                // Only `journal size` shows times.
+                let needs_local_zone = matches!(action, JournalAction::Size { utc: false });
+                Ok(Self::Journal(action, journal_file(env), zone(!needs_local_zone, env)))
             }
             Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
@@ -105,8 +106,8 @@ fn watch_config(
     words_after_double_dash: usize,
     context: &ResolveContext<'_>,
 ) -> Result<WatchConfig, ConfigError> {
-    let checked = watch.ids.len().saturating_sub(words_after_double_dash);
-    watch.ids.iter().take(checked).try_for_each(|word| reject_command_word(word))?;
+    let ids_before_double_dash = watch.ids.len().saturating_sub(words_after_double_dash);
+    watch.ids.iter().take(ids_before_double_dash).try_for_each(|word| reject_command_word(word))?;
     let targets = restrict_by_status(targets(&watch.ids)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     let query = query.map_err(|error| invalid_option("--query", error))?;
@@ -284,8 +285,8 @@ fn session_ids(words: &[String]) -> Result<Vec<SessionId>, ConfigError> {
     Ok(ids)
 }
 
-/// Returns an error if a word resembles a command. Not for words after a subcommand or `--`: they can only be session
-/// ids.
+/// Returns an error if a word resembles a command. Callers pass no word that follows a subcommand or `--`, because
+/// such a word can only be a session id.
 fn reject_command_word(word: &str) -> Result<(), ConfigError> {
     let Some(near) = near_command(word) else { return Ok(()) };
     let names = cli::command_names();
@@ -300,8 +301,8 @@ fn reject_command_word(word: &str) -> Result<(), ConfigError> {
     Err(ConfigError::CommandAsSessionId { word: text::sanitise(word, MAX_WORD_COLUMNS), hint })
 }
 
-/// Returns the entry of [`COMMAND_WORDS`] that a word resembles, if any. A word with a digit resembles no entry,
-/// because most session ids have a digit.
+/// Returns the word of [`COMMAND_WORDS`] that `word` resembles. Returns `None` for a word with a digit, because most
+/// session ids have a digit.
 fn near_command(word: &str) -> Option<&'static str> {
     if word.chars().any(|letter| letter.is_ascii_digit()) {
         return None;

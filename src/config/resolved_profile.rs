@@ -76,7 +76,7 @@ impl ResolveContext<'_> {
         Ok(ResolvedProfile { name, label, endpoint, key: key?, warning })
     }
 
-    /// Resolves the profile with this name, or without a name.
+    /// Resolves the profile with this name. `None` is for the profile without a name.
     fn resolve_profile(&self, name: Option<&str>, api: &ApiArgs) -> Result<MaybeKeyedProfile, ConfigError> {
         let profile = match name {
             Some(name) => self.file.profile(name)?.clone(),
@@ -102,7 +102,7 @@ fn reject_several_profiles(api: &ApiArgs, command: Option<&str>) -> Result<(), C
     Ok(())
 }
 
-/// Returns the profiles of the command line, each once.
+/// Returns the names that `--profile` gives, each once.
 fn profile_names(api: &ApiArgs) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for name in &api.profile {
@@ -122,7 +122,7 @@ fn resolve_endpoint(
     fallback: &ApiOptions,
     env: &Environment,
 ) -> Result<Endpoint, ConfigError> {
-    let insecure = api.insecure_http || profile.insecure_http.or(fallback.insecure_http).unwrap_or(false);
+    let allows_http = api.insecure_http || profile.insecure_http.or(fallback.insecure_http).unwrap_or(false);
     let from_env = env.get("BROWSERBASE_BASE_URL").filter(|url| !url.trim().is_empty());
     let profile_source = format!("the base-url of the profile {}", name.unwrap_or_default());
     let candidates = [
@@ -133,17 +133,17 @@ fn resolve_endpoint(
     ];
     let chosen = candidates.into_iter().find_map(|(url, source)| Some((url?, source)));
     let (url, source) = chosen.unwrap_or((PUBLIC_URL, "the default"));
-    Ok(Endpoint::new(url, source, insecure)?)
+    Ok(Endpoint::new(url, source, allows_http)?)
 }
 
-/// Returns the API key from the source in `profile`, else the environment, else the source in `fallback`.
+/// Returns the API key from `profile_source`, else from the environment, else from `fallback_source`.
 fn find_api_key(
-    profile: Option<&KeySource>,
-    fallback: Option<&KeySource>,
+    profile_source: Option<&KeySource>,
+    fallback_source: Option<&KeySource>,
     env: &Environment,
 ) -> ApiKeyLookup {
     let from_env = env.get("BROWSERBASE_API_KEY").filter(|key| !key.trim().is_empty());
-    match (profile, from_env, fallback) {
+    match (profile_source, from_env, fallback_source) {
         (Some(source), _, _) | (None, None, Some(source)) => api_key::read_key(source),
         (None, Some(key), _) => api_key::parse_key(&key, "BROWSERBASE_API_KEY").into(),
         (None, None, None) => Err(KeyError::Missing).into(),

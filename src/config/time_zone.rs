@@ -1,8 +1,8 @@
-//! The time zone in which times are shown: checks the file that `TZ` or the system names, before chrono reads it.
+//! Checks the file of the local time zone, which `TZ` or the system names, before chrono reads it.
 //!
-//! chrono reads the file whole, whatever it is: a pipe or `/dev/zero` would stop the program for ever. So the zone is
-//! used only if its file is a regular file of a sane size, in a folder of time zones. Otherwise times are shown in UTC.
-//! Links are followed, because zone folders are full of them: what counts is the file at their end.
+//! chrono reads the whole file, whatever it is: a pipe or `/dev/zero` would stop the program for ever. So keepwatch
+//! uses the zone only if its file is a regular file of a sane size, in a folder of time zones. Otherwise it shows times
+//! in UTC. The check follows links, because zone folders have many of them, and applies to the file at their end.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -13,11 +13,11 @@ use keepwatch_core::text;
 /// The folders in which chrono looks for a time zone, in its order.
 const ZONE_FOLDERS: [&str; 4] =
     ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo", "/usr/share/lib/zoneinfo"];
-/// The file of the system's time zone, which chrono reads without `TZ`.
+/// The file of the system's time zone, which chrono reads if `TZ` is not set.
 const SYSTEM_FILE: &str = "/etc/localtime";
 /// The names of UTC, which needs no file.
 const UTC_NAMES: [&str; 4] = ["UTC", "Etc/UTC", "GMT", "Etc/GMT"];
-/// The maximum size of a file with a time zone. The largest have a few kilobytes.
+/// The maximum size of a file with a time zone, in bytes. The largest of these files have a few kilobytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// The maximum width of a variable's value in a message, in columns.
 const MAX_VALUE_COLUMNS: usize = 60;
@@ -34,10 +34,11 @@ struct ZoneFiles {
 /// are the variables `TZ` and `TZDIR`. Reads the metadata of one file.
 pub(super) fn local_zone_warning(tz: Option<&OsStr>, tz_dir: Option<PathBuf>) -> Option<String> {
     let folders = ZONE_FOLDERS.into_iter().map(PathBuf::from).chain(tz_dir).collect();
-    warning(tz, &ZoneFiles { folders, system: SYSTEM_FILE.into() })
+    zone_warning(tz, &ZoneFiles { folders, system: SYSTEM_FILE.into() })
 }
 
-fn warning(tz: Option<&OsStr>, files: &ZoneFiles) -> Option<String> {
+/// Returns the warning of [`local_zone_warning`], with the places of the files as an argument.
+fn zone_warning(tz: Option<&OsStr>, files: &ZoneFiles) -> Option<String> {
     let (origin, problem) = match tz {
         Some(tz) => {
             let value = text::sanitise(&tz.to_string_lossy(), MAX_VALUE_COLUMNS);
@@ -51,8 +52,8 @@ fn warning(tz: Option<&OsStr>, files: &ZoneFiles) -> Option<String> {
 /// Returns the reason why a value of `TZ` cannot be used. An empty value is UTC.
 fn tz_problem(tz: &OsStr, files: &ZoneFiles) -> Option<&'static str> {
     let Some(value) = tz.to_str() else { return Some("it is not UTF-8") };
-    if value.is_empty() || is_rule(value) && value.contains(',') {
-        return None; // not a file
+    if value.is_empty() || (is_rule(value) && value.contains(',')) {
+        return None; // UTC, or a complete rule: needs no file
     }
     let name = value.strip_prefix(':').unwrap_or(value);
     let path = Path::new(name);
@@ -67,10 +68,10 @@ fn tz_problem(tz: &OsStr, files: &ZoneFiles) -> Option<&'static str> {
         if !files.folders.iter().any(|folder| path.starts_with(folder)) {
             return Some("the file is not in a folder of time zones");
         }
-        return fs::metadata(path).map_or(Some("there is no such file"), |found| file_problem(&found));
+        return fs::metadata(path).map_or(Some("there is no such file"), |metadata| file_problem(&metadata));
     }
     match files.folders.iter().find_map(|folder| fs::metadata(folder.join(path)).ok()) {
-        Some(found) => file_problem(&found),
+        Some(metadata) => file_problem(&metadata),
         None if is_rule(value) || UTC_NAMES.contains(&name) => None,
         None => Some("there is no such time zone"),
     }
@@ -78,7 +79,7 @@ fn tz_problem(tz: &OsStr, files: &ZoneFiles) -> Option<&'static str> {
 
 fn system_problem(files: &ZoneFiles) -> Option<&'static str> {
     // Without the file, chrono looks for the name of the zone elsewhere, and uses UTC in the end.
-    fs::metadata(&files.system).ok().and_then(|found| file_problem(&found))
+    fs::metadata(&files.system).ok().and_then(|metadata| file_problem(&metadata))
 }
 
 fn file_problem(metadata: &Metadata) -> Option<&'static str> {
@@ -89,8 +90,8 @@ fn file_problem(metadata: &Metadata) -> Option<&'static str> {
     (metadata.len() > MAX_FILE_BYTES).then_some("the file is too large for a time zone")
 }
 
-/// Returns true if `value` begins as a rule of POSIX does: a name of at least three letters, or one in angle brackets,
-/// and the offset from UTC, as in `CET-1CEST,M3.5.0,M10.5.0/3` and `<+03>-3`.
+/// Returns true if `value` begins like a POSIX rule: with a name, followed by the offset from UTC. The name has at least
+/// three letters or is in angle brackets, as in `CET-1CEST,M3.5.0,M10.5.0/3` and `<+03>-3`.
 fn is_rule(value: &str) -> bool {
     let value = value.trim_matches(|c: char| c.is_ascii_whitespace());
     let offset = match value.strip_prefix('<') {
@@ -169,14 +170,14 @@ mod tests {
             ("../../etc/passwd", Some("“..”")),
             (&absolute("zones/../outside"), Some("“..”")),
         ] {
-            let warning = warning(Some(OsStr::new(tz)), &files);
+            let warning = zone_warning(Some(OsStr::new(tz)), &files);
             match expected {
                 None => assert_eq!(warning, None, "{tz}"),
-                Some(part) => assert!(warning.is_some_and(|warning| warning.contains(part)), "{tz}"),
+                Some(problem) => assert!(warning.is_some_and(|warning| warning.contains(problem)), "{tz}"),
             }
         }
         assert!(
-            warning(Some(OsStr::from_bytes(b"\xff")), &files)
+            zone_warning(Some(OsStr::from_bytes(b"\xff")), &files)
                 .is_some_and(|warning| warning.contains("UTF-8"))
         );
     }
@@ -184,13 +185,14 @@ mod tests {
     #[test]
     fn system_zone_must_be_regular_file() {
         let (folder, mut files) = zone_files();
-        assert_eq!(warning(None, &files), None);
-        for (target, expected) in
+        assert_eq!(zone_warning(None, &files), None);
+        // Without the file of the system, chrono uses UTC, and no warning is needed.
+        for (target, warns) in
             [("zones/pipe", true), ("zones/zero", true), ("zones", true), ("missing", false)]
         {
             files.system = folder.path().join(target);
             for tz in [None, Some(OsStr::new("localtime"))] {
-                assert_eq!(warning(tz, &files).is_some(), expected, "{target}");
+                assert_eq!(zone_warning(tz, &files).is_some(), warns, "{target}");
             }
         }
     }
@@ -198,7 +200,7 @@ mod tests {
     #[test]
     fn warning_is_printable() {
         let (_folder, files) = zone_files();
-        let warning = warning(Some(OsStr::new("\u{1b}[31m/x")), &files).unwrap();
+        let warning = zone_warning(Some(OsStr::new("\u{1b}[31m/x")), &files).unwrap();
         assert_eq!(
             warning,
             "the time zone TZ=·[31m/x cannot be used: there is no such time zone; times are shown in UTC"

@@ -1,4 +1,4 @@
-//! Decodes entries into the inputs that they were encoded from, in their original order. Pure.
+//! Decodes entries into the inputs that they were encoded from, in their original order. Does no I/O.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{List, Session, SessionId};
 use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 
-/// The steps of a stream, in chronological order.
+/// The steps of a stream: the inputs of all profiles, merged by time.
 #[derive(Clone, Debug, Default)]
 pub struct InputLog {
     steps: Vec<(Moment, LogStep)>,
@@ -19,7 +19,7 @@ pub struct InputLog {
 /// One input of an [`InputLog`], still encoded.
 #[derive(Clone, Debug)]
 pub struct LogStep {
-    /// Index of its profile in [`InputLog::profiles`].
+    /// Index of the step's profile in [`InputLog::profiles`].
     pub profile: usize,
     kind: LogStepKind,
 }
@@ -28,22 +28,23 @@ pub struct LogStep {
 enum LogStepKind {
     Input(Input),
     Response(ResponseDelta),
-    /// A response equal to the one before it.
+    /// A response equal to the previous response of its scope.
     Unchanged(Scope, RequestTiming),
-    /// Several responses equal to the one before them.
+    /// Several responses equal to the previous response of their scope.
     Repeated {
         scope: Scope,
         /// Times of the last response.
         last: RequestTiming,
         /// Number of responses.
         responses: u64,
+        /// See [`RepeatedResponses::longest_gap`].
         longest_gap: Duration,
     },
 }
 
 impl InputLog {
     /// Creates a log from entries in any order. If two entries of a profile have the same sequence number, the later
-    /// one wins.
+    /// one in `entries` wins.
     pub fn from_entries(entries: impl IntoIterator<Item = StreamEntry>) -> Self {
         let mut profiles: Vec<(Option<String>, BTreeMap<u64, StreamEntry>)> = Vec::new();
         for entry in entries {
@@ -52,10 +53,10 @@ impl InputLog {
                 None => profiles.push((entry.profile.clone(), BTreeMap::from([(entry.seq, entry)]))),
             }
         }
+        let names = profiles.iter().map(|(name, _)| name.clone()).collect();
         // Within a profile, the sequence numbers give the order. Times do not, because responses overtake each other.
-        // Profiles are merged by time.
-        let names = profiles.iter().map(|(profile, _)| profile.clone()).collect();
-        // The sort key is the latest time up to the step, so that sorting keeps the order within a profile.
+        // Profiles are merged by time. The sort key of a step is the latest time in its profile up to this step, so
+        // that sorting keeps the order within a profile.
         let mut steps: Vec<(Duration, Moment, LogStep)> = Vec::new();
         for (profile, (_, by_seq)) in profiles.into_iter().enumerate() {
             let mut latest = Duration::ZERO;
@@ -97,7 +98,8 @@ impl InputLog {
         &self.profiles
     }
 
-    /// Decodes all steps, in order. Returns each input with the index of its profile.
+    /// Decodes all steps, in order. Returns each input with the index of its profile. Leaves out steps that
+    /// [`Decoder::decode`] cannot decode.
     pub fn inputs(&self) -> impl Iterator<Item = (usize, Input)> {
         let mut decoders = vec![Decoder::default(); self.profiles.len()];
         self.steps
@@ -108,8 +110,8 @@ impl InputLog {
 
 /// Returns the steps of one profile, in the order of their inputs.
 ///
-/// A repeat becomes two steps: its first response at the repeat's own sequence number, and all others just before the
-/// entry with its `next_seq`.
+/// A repeat of several responses becomes two steps: its first response at the repeat's own sequence number, and all
+/// others just before the entry with its `next_seq`.
 fn ordered_steps(by_seq: BTreeMap<u64, StreamEntry>) -> Vec<(Moment, LogStepKind)> {
     // Sort key: the sequence number; false for the second step of a repeat, true for an entry's own step; the time.
     let mut steps: Vec<((u64, bool, Duration), Moment, LogStepKind)> = Vec::with_capacity(by_seq.len());
@@ -155,7 +157,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// Returns the input of the next step, or `None` if the step refers to a session or list that no earlier step had.
-    /// Only a damaged file has such steps.
+    /// Only a damaged stream has such steps.
     pub fn decode(&mut self, step: &LogStep) -> Option<Input> {
         match &step.kind {
             LogStepKind::Input(input) => Some(input.clone()),

@@ -2,7 +2,8 @@
 //! the encoder.
 //!
 //! After each batch the thread checks that the path still leads to its file. If the file was deleted, moved or
-//! replaced, it says so once and writes on: a file that was only moved stays complete. It never writes to another file.
+//! replaced, the thread reports this once and continues to write: a file that was only moved stays complete. The thread
+//! never writes to another file.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -45,7 +46,7 @@ pub enum RecordingProblem {
 
 impl RecordingProblem {
     /// Returns true if `other` is a problem of the same kind. The problems that end the recording are one kind, because
-    /// a queue can become full while the thread reports that the file cannot be written.
+    /// the queue can become full while the thread reports that the file cannot be written.
     fn is_same_kind(&self, other: &Self) -> bool {
         let ends_recording = |problem: &Self| matches!(problem, Self::TooSlow | Self::Unwritable(_));
         (ends_recording(self) && ends_recording(other))
@@ -96,29 +97,30 @@ impl ProblemReporter {
         }
     }
 
-    fn first(&self) -> Option<RecordingProblem> {
+    fn first_problem(&self) -> Option<RecordingProblem> {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
     }
 }
 
 /// The sender to the thread that writes a recording. Dropping it completes the file, or gives up after a timeout.
 pub struct Recorder {
+    /// `None` once the recording has ended.
     queue: Option<SyncSender<Vec<StreamEntry>>>,
     thread: WriterThread,
     reporter: Arc<ProblemReporter>,
-    /// True after the wait for the thread, which is not repeated.
+    /// True once [`Self::close`] was called. It waits for the thread only once.
     is_closed: bool,
 }
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("first_problem", &self.reporter.first()).finish_non_exhaustive()
+        f.debug_struct("Recorder").field("first_problem", &self.reporter.first_problem()).finish_non_exhaustive()
     }
 }
 
 impl Recorder {
-    /// Starts a thread that writes `header`, and then the queued entries, to `file`. The thread and the sender call
-    /// `on_problem` once for each kind of problem. If writing fails, the thread ends.
+    /// Starts a thread that writes `header`, and then the queued entries, to `file`. Either the thread or the sender
+    /// calls `on_problem`, once for each kind of problem. If writing fails, the thread ends.
     ///
     /// # Errors
     /// The system cannot start a thread.
@@ -146,7 +148,7 @@ impl Recorder {
             Some(Ok(())) => return true,
             // A recording with a gap would replay wrongly, so it ends here.
             Some(Err(TrySendError::Full(_))) => self.reporter.report(RecordingProblem::TooSlow),
-            Some(Err(TrySendError::Disconnected(_))) | None => {} // the thread has reported the reason
+            Some(Err(TrySendError::Disconnected(_))) | None => {} // the reason is reported already
         }
         self.queue = None;
         false
@@ -162,7 +164,7 @@ impl Recorder {
     /// Completes the recording, as dropping it does. Returns the first problem since the start, if there was any.
     pub fn finish(mut self) -> Option<RecordingProblem> {
         self.close(CLOSE_TIMEOUT);
-        self.reporter.first()
+        self.reporter.first_problem()
     }
 
     /// Closes the queue and waits for the thread, but no longer than `timeout`.
@@ -180,6 +182,8 @@ impl Drop for Recorder {
     }
 }
 
+/// Writes the header and the queued entries to the file, until the queue is closed. Reports if the path leads to no
+/// file, or to another one.
 fn write_queued(
     file: RecordingFile,
     header: &StreamHeader,
@@ -256,12 +260,12 @@ mod tests {
         while recorder.write(vec![entry(1)]) {} // until the thread has ended
         recorder.close(TEST_TIMEOUT);
         assert!(recorder.finish().is_some_and(|problem| problem.to_string() == message));
-        assert!(problems.try_recv().is_err(), "no second report");
+        assert!(problems.try_recv().is_err(), "the problem is reported once");
     }
 
     /// On a busy machine the queue may become full while the thread reports that the disk is full.
     #[test]
-    fn recording_ends_only_once() {
+    fn end_of_recording_is_reported_once() {
         let (sender, problems) = std::sync::mpsc::channel();
         let on_problem = move |problem: &RecordingProblem| sender.send(problem.clone()).unwrap();
         let reporter = ProblemReporter { on_problem: Box::new(on_problem), reported: Mutex::default() };
@@ -273,16 +277,16 @@ mod tests {
             problems.try_iter().collect::<Vec<_>>(),
             [full_disk.clone(), RecordingProblem::Incomplete]
         );
-        assert_eq!(reporter.first(), Some(full_disk));
+        assert_eq!(reporter.first_problem(), Some(full_disk));
     }
 
     #[test]
     fn lost_file_is_reported_once() {
-        /// A change to the recording, which is the first path, or to the folder with the second path.
+        /// A change in the folder. The first path is that of the recording, the second that of another file.
         type Change = fn(&Path, &Path);
         let changes: [Change; 3] = [
             |recording, _| std::fs::remove_file(recording).unwrap(),
-            |recording, moved| std::fs::rename(recording, moved).unwrap(),
+            |recording, other| std::fs::rename(recording, other).unwrap(),
             |recording, other| {
                 std::fs::write(other, "other").unwrap();
                 std::fs::rename(other, recording).unwrap();
@@ -302,9 +306,9 @@ mod tests {
             assert_eq!(problems.recv_timeout(TEST_TIMEOUT), Ok(lost.clone()));
             recorder.close(TEST_TIMEOUT);
             assert_eq!((recorder.finish(), problems.try_recv().is_err()), (Some(lost), true));
-            for left in [&path, &other] {
-                let Ok(text) = std::fs::read_to_string(left) else { continue };
-                // A file that was only moved is complete, and another one is untouched.
+            for file in [&path, &other] {
+                let Ok(text) = std::fs::read_to_string(file) else { continue };
+                // A recording that was only moved is complete: a header and 9 entries. The other file is unchanged.
                 assert!(text == "other" || text.lines().count() == 10, "{text}");
             }
         }

@@ -108,17 +108,17 @@ impl Recording {
     /// Reads the header, and the entries up to the first unreadable line.
     ///
     /// # Errors
-    /// The file is not a recording, its header is damaged, or its format is newer than [`FORMAT_VERSION`].
+    /// The file is empty or is not a recording, its header cannot be read or is damaged, or its format is newer than
+    /// [`FORMAT_VERSION`].
     pub fn read(reader: &mut impl BufRead) -> Result<Self, RecordingError> {
         let mut line = Vec::new();
         read_line(reader, &mut line)?;
         let header = parse_header(&line)?;
-        let (mut entries, mut damage, mut number) = (Vec::new(), None, 1_u64);
+        let (mut entries, mut damage, mut line_number) = (Vec::new(), None, 1_u64);
         let mut used_seqs = HashSet::new();
         loop {
-            number = number.saturating_add(1);
-            let read = read_line(reader, &mut line);
-            let parsed = match read {
+            line_number = line_number.saturating_add(1);
+            let parsed = match read_line(reader, &mut line) {
                 Ok(0) => break,
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
                 Ok(_) => parse_entry(&line, &mut used_seqs),
@@ -127,7 +127,7 @@ impl Recording {
             match parsed {
                 Ok(entry) => entries.push(entry),
                 Err(reason) => {
-                    damage = Some(RecordingDamage { line: number, reason });
+                    damage = Some(RecordingDamage { line: line_number, reason });
                     break;
                 }
             }
@@ -179,18 +179,18 @@ fn parse_header(line: &[u8]) -> Result<StreamHeader, RecordingError> {
     // The file may come from anybody, and messages print the version without further checks.
     header.version = text::sanitise(&header.version, MAX_VERSION_COLUMNS);
     let Rates { hour, gb } = header.rates;
-    let are_prices = [hour, gb].iter().all(|price| (0.0..MAX_PRICE).contains(price));
-    if are_prices { Ok(header) } else { Err(RecordingError::DamagedHeader) }
+    let are_prices_valid = [hour, gb].iter().all(|price| (0.0..MAX_PRICE).contains(price));
+    if are_prices_valid { Ok(header) } else { Err(RecordingError::DamagedHeader) }
 }
 
-/// Writes a recording. Skips open entries: the encoder sends each of them again when it closes it.
+/// Writes a recording. Skips open entries: the encoder returns an open entry again once the entry is closed.
 #[derive(Debug)]
 pub struct RecordingWriter<W: Write> {
     output: W,
 }
 
 impl<W: Write> RecordingWriter<W> {
-    /// Writes the header.
+    /// Writes the header to `output`, and returns the writer.
     ///
     /// # Errors
     /// The output cannot be written.

@@ -1,4 +1,5 @@
-//! A thread that writes to the disk. The caller can wait for its end with a timeout, which `JoinHandle::join` lacks.
+//! A thread that writes to the disk. The caller can wait with a timeout until the thread ends, which `JoinHandle::join`
+//! cannot do.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};

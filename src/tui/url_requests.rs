@@ -31,7 +31,7 @@ const REVEAL_DURATION: Duration = Duration::from_secs(30);
 pub(super) struct UrlRequest {
     /// The session.
     pub id: SessionId,
-    /// The chosen entry of the copy menu.
+    /// The kind of URL: connect, Selenium or live view.
     pub copyable: Copyable,
     /// True if the URL must be shown on the screen instead of copied.
     pub must_reveal: bool,
@@ -95,6 +95,7 @@ impl Model {
             self.notify(now, NoticeLevel::Error, text);
             return Vec::new();
         }
+        // Before `add`: a request that is in the list covers itself.
         let is_covered = self.url_requests.is_covered(&request);
         if !self.url_requests.add(&request) {
             self.notify(
@@ -156,8 +157,9 @@ impl Model {
         }
     }
 
-    /// Returns the reason, as a clause, why no popup can open now, or `None` if one can. A popup that replaced an input
-    /// line or a dialog would take the focus, and the letters that the user types next would act as commands.
+    /// Returns the reason why no popup can open now, or `None` if a popup can open. The reason is a clause. A popup
+    /// that replaced an input line or a dialog would take the focus. The letters that the user types next would then
+    /// act as commands.
     fn blocked_reveal_reason(&self) -> Option<&'static str> {
         match self.focus {
             Focus::Pane(_) => None,
@@ -170,8 +172,8 @@ impl Model {
         }
     }
 
-    /// Copies or shows `url`. Shows a notice instead if the response has no such URL, if the URL is unsafe, or if
-    /// something else is open while the URL must be shown.
+    /// Copies or shows `url`. Shows a notice instead if the response has no such URL, if the URL is unsafe, or if the
+    /// URL must be shown but no popup can open.
     fn deliver_url(&mut self, request: &UrlRequest, url: Option<Secret>, now: Moment) -> Option<Effect> {
         let name = request.copyable.name();
         let status = self.profiles.record(&request.id).and_then(|record| record.status().cloned());

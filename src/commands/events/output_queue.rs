@@ -35,7 +35,7 @@ struct SharedQueue {
     changed: Condvar,
 }
 
-/// The events that wait.
+/// The events that wait, and the state of the writer thread.
 #[derive(Debug, Default)]
 struct QueueState {
     events: VecDeque<QueuedEvent>,
@@ -51,12 +51,13 @@ struct QueueState {
 #[derive(Debug)]
 struct QueuedEvent {
     lines: String,
-    /// True if the event reports the end of a session.
+    /// True if the event reports the end of a session. All other events are lesser events.
     is_end: bool,
 }
 
 impl QueueState {
-    /// Adds an event. If the queue is full, drops the oldest event that reports no end, or else the oldest one.
+    /// Adds an event. If the queue is full, drops the oldest lesser event. If the queue has only ends, drops the oldest
+    /// end for a new end, and drops a new lesser event.
     fn push(&mut self, event: QueuedEvent) {
         // promise: event-queue
         if self.events.len() >= MAX_QUEUED_EVENTS {
@@ -93,7 +94,7 @@ impl SharedQueue {
             if !write(&event.lines)? {
                 return Ok(());
             }
-            // The reader reads, maybe for the first time in a while.
+            // The reader has read this event, perhaps after a stall, so the drops during the stall are reported now.
             let mut state = self.lock();
             state.is_writing = false;
             let dropped = std::mem::take(&mut state.dropped);
@@ -183,13 +184,14 @@ mod tests {
             state.push(queued(&number.to_string(), false));
         }
         assert_eq!((state.events.len(), state.dropped), (MAX_QUEUED_EVENTS, 1));
-        let first: Vec<&str> = state.events.iter().take(2).map(|event| event.lines.as_str()).collect();
-        assert_eq!(first, ["end", "1"]);
-        // Ends replace all lesser events, and then older ends.
+        let two_oldest: Vec<&str> = state.events.iter().take(2).map(|event| event.lines.as_str()).collect();
+        assert_eq!(two_oldest, ["end", "1"]);
+        // New ends replace all lesser events, and then the oldest end.
         for number in 0..MAX_QUEUED_EVENTS {
             state.push(queued(&format!("end {number}"), true));
         }
         state.push(queued("lesser", false));
+        // Dropped: the event 0, one event for each new end, and the event `lesser`.
         assert_eq!((state.events.len(), state.dropped), (MAX_QUEUED_EVENTS, MAX_QUEUED_EVENTS + 2));
         assert!(state.events.iter().all(|event| event.is_end));
         assert_eq!(state.events.front().unwrap().lines, "end 0");
@@ -198,17 +200,17 @@ mod tests {
     #[test]
     fn drops_are_reported_when_reading_resumes() {
         let shared = SharedQueue::default();
-        let (read, reads) = mpsc::channel::<()>();
-        let (started, starts) = mpsc::channel();
-        let (report, reports) = mpsc::channel();
+        let (reader, reads) = mpsc::channel::<()>();
+        let (writer, started_writes) = mpsc::channel();
+        let (report_sender, reports) = mpsc::channel();
         std::thread::scope(|scope| {
             let shared = &shared;
             scope.spawn(move || {
                 let write = |_: &str| {
-                    started.send(()).unwrap();
-                    Ok(reads.recv().is_ok())
+                    writer.send(()).unwrap();
+                    Ok(reads.recv().is_ok()) // waits until the reader reads, or closes the pipe
                 };
-                shared.write_loop(write, |dropped| report.send(dropped).unwrap()).unwrap();
+                shared.write_loop(write, |dropped| report_sender.send(dropped).unwrap()).unwrap();
             });
             let push = |count: usize| {
                 for _ in 0..count {
@@ -217,13 +219,13 @@ mod tests {
                 }
             };
             push(1);
-            starts.recv().unwrap(); // the writer waits for the reader
+            started_writes.recv().unwrap(); // the writer thread waits for the reader
             push(MAX_QUEUED_EVENTS + 3);
-            assert!(reports.try_recv().is_err());
-            read.send(()).unwrap();
+            assert!(reports.try_recv().is_err(), "no drop is reported before the reader reads");
+            reader.send(()).unwrap();
             assert_eq!(reports.recv().unwrap(), 3);
-            starts.recv().unwrap();
-            drop(read); // the reader closes the pipe
+            started_writes.recv().unwrap();
+            drop(reader); // the reader closes the pipe
         });
         assert!(reports.try_recv().is_err(), "the drops are reported once");
     }

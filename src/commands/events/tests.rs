@@ -10,16 +10,16 @@ fn event(session: Option<&str>, kind: EventKind) -> Event {
 }
 
 #[test]
-fn text_line_has_time_session_event() {
-    let first = EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None };
-    let session_event = event(Some("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"), first);
+fn text_line_has_time_id_and_sentence() {
+    let first_seen = EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None };
+    let session_event = event(Some("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"), first_seen);
     assert_eq!(
         text_lines(&session_event, None, Zone::Utc, false),
         "2026-11-22 21:04:12  6512bd43  first seen RUNNING\n"
     );
-    let global_event = event(None, EventKind::Slept(std::time::Duration::from_secs(90)));
+    let event_without_session = event(None, EventKind::Slept(std::time::Duration::from_secs(90)));
     assert_eq!(
-        text_lines(&global_event, None, Zone::Utc, true),
+        text_lines(&event_without_session, None, Zone::Utc, true),
         "2026-11-22 21:04:12  all       this machine slept for 1m 30s; what happened meanwhile was not seen\n"
     );
 }

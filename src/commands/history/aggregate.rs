@@ -1,6 +1,7 @@
-//! Merges the journal's rows, one for each session and run, into one row for each session, and sums them by day. Pure.
+//! Merges the journal's rows, and sums the sessions by day and owner. Pure.
 //!
-//! A session's fields come from the run that saw it last. Its watched time is the sum over all runs, but never longer
+//! The journal has one row for each session and run. The rows of one session become one [`MergedSession`]. The API's
+//! fields come from the run that saw the session last. The watched time is the sum over all runs, but never longer
 //! than:
 //!
 //! - the union of the intervals in which the runs saw the session, so that two runs at the same time count once;
@@ -28,7 +29,7 @@ pub(super) struct MergedSession {
     pub(super) responses: u64,
     /// The number of runs that saw the session.
     pub(super) runs: usize,
-    /// The time in which some run watched the session.
+    /// The time in which at least one run watched the session.
     pub(super) watched_time: Duration,
 }
 
@@ -124,7 +125,7 @@ fn observed_time(rows: &[SessionSummary]) -> Duration {
     covered
 }
 
-/// Returns the totals by day and owner. The newest day comes first, and within a day the sessions without an owner come
+/// Returns the totals by day and owner. The newest day comes first, and within a day the totals without an owner come
 /// last.
 pub(super) fn daily_totals(sessions: &[MergedSession], options: HistoryOptions) -> Vec<DailyTotals> {
     let mut days: BTreeMap<_, DailyTotals> = BTreeMap::new();

@@ -15,12 +15,14 @@ const MAX_TABLE_COLUMNS: usize = 80;
 const ID_COLUMNS: usize = 8;
 /// The maximum width of an owner or a profile, in columns.
 const MAX_NAME_COLUMNS: usize = 20;
-/// The width to which a column of owners or profiles can shrink, in columns of the terminal.
+/// The minimum width to which the owners or the profiles can shrink, in columns of the terminal.
 const MIN_NAME_COLUMNS: usize = 5;
 /// The maximum width of a cost, in columns.
 const MAX_COST_COLUMNS: usize = 7;
 /// The maximum width of a verdict, in columns.
 const MAX_VERDICT_COLUMNS: usize = 14;
+/// The maximum width of a status, in columns. In the column of verdicts, [`MAX_VERDICT_COLUMNS`] limits it further.
+const MAX_STATUS_COLUMNS: usize = 24;
 
 /// The names of the verdicts, each with its text for the table.
 pub(super) const SHORT_VERDICTS: [(&str, &str); 12] = [
@@ -46,10 +48,10 @@ const PROFILE_COLUMN: usize = 2;
 /// Renders a table with one row per session.
 pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> String {
     let has_profiles = sessions.iter().any(|session| session.newest.profile.is_some());
-    let mut columns = vec!["SESSION", "OWNER", "PROFILE", "STARTED", "RAN", "VERDICT", "PROXY", "EST."];
-    let mut rows: Vec<Vec<String>> = sessions.iter().map(|session| row(session, options)).collect();
+    let mut headings = vec!["SESSION", "OWNER", "PROFILE", "STARTED", "RAN", "VERDICT", "PROXY", "EST."];
+    let mut rows: Vec<Vec<String>> = sessions.iter().map(|session| cells(session, options)).collect();
     if !has_profiles {
-        columns.remove(PROFILE_COLUMN);
+        headings.remove(PROFILE_COLUMN);
         rows.iter_mut().for_each(|row| drop(row.remove(PROFILE_COLUMN)));
     }
     // Each note has the condition under which it follows the table.
@@ -58,29 +60,30 @@ pub(super) fn sessions(sessions: &[MergedSession], options: HistoryOptions) -> S
             sessions.iter().any(|session| session.was_running() && session.running_time().is_some()),
             "+  at least: it lived when it was last seen",
         ),
-        (sessions.iter().any(is_upper_bound), "~  at most: its end was not seen exactly"),
+        (sessions.iter().any(may_have_ended_earlier), "~  at most: its end was not seen exactly"),
     ];
     let notes: String =
         notes.iter().filter(|(applies, _)| *applies).map(|(_, note)| format!("{note}\n")).collect();
     render_table(
-        &columns,
+        &headings,
         rows,
         if has_profiles { &[OWNER_COLUMN, PROFILE_COLUMN] } else { &[OWNER_COLUMN] },
         options,
     ) + &notes
 }
 
-/// Returns true if the session may have ended earlier than the known end, so that its running time is an upper bound.
-fn is_upper_bound(session: &MergedSession) -> bool {
+/// Returns true if the session may have ended before its known end, so that its running time is an upper bound. Returns
+/// false if the running time is unknown.
+fn may_have_ended_earlier(session: &MergedSession) -> bool {
     session.newest.ended.is_some() && !session.newest.is_end_exact && session.running_time().is_some()
 }
 
 /// Returns the cells of a session's row, in the order of the headings in [`sessions`].
-fn row(session: &MergedSession, options: HistoryOptions) -> Vec<String> {
+fn cells(session: &MergedSession, options: HistoryOptions) -> Vec<String> {
     let newest = &session.newest;
     let started = options.zone.date_time(session.start_time());
     let running_time = session.running_time().map_or_else(placeholder, |duration| {
-        match (session.was_running(), is_upper_bound(session)) {
+        match (session.was_running(), may_have_ended_earlier(session)) {
             (true, _) => format!("{}+", text::format_countdown(duration)),
             (_, true) => format!("~{}", text::format_countdown(duration)),
             _ => text::format_countdown(duration),
@@ -107,30 +110,34 @@ fn verdict(session: &MergedSession) -> String {
             .map(|(_, short)| (*short).to_owned());
         // One column is left for the question mark.
         let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - 1));
+        // “perhaps” is the name of `Confidence::Possible` in the journal.
         return if verdict.confidence == "perhaps" { short + "?" } else { short };
     }
     let prefix = if session.was_running() { "was " } else { "" }; // the status may have changed since then
     let status = |status: &Status| {
-        text::truncate(&format!("{prefix}{}", status.sanitise(24).to_lowercase()), MAX_VERDICT_COLUMNS)
+        text::truncate(
+            &format!("{prefix}{}", status.sanitise(MAX_STATUS_COLUMNS).to_lowercase()),
+            MAX_VERDICT_COLUMNS,
+        )
     };
     session.newest.status.as_ref().map_or_else(placeholder, status)
 }
 
 /// Renders a table with one row per day and owner.
 pub(super) fn days(days: &[DailyTotals], options: HistoryOptions) -> String {
-    let columns = ["DAY", "OWNER", "SESSIONS", "RAN", "PROXY", "EST.", "WATCHED"];
-    let rows = days.iter().map(|day| {
+    let headings = ["DAY", "OWNER", "SESSIONS", "RAN", "PROXY", "EST.", "WATCHED"];
+    let rows = days.iter().map(|totals| {
         vec![
-            day.day.clone(),
-            owner(day.owner.as_ref()),
-            day.session_count.to_string(),
-            text::format_countdown(day.running_time),
-            text::format_bytes(day.proxy_bytes),
-            cost(day.cost),
-            percentage(day.watched_time, day.running_time),
+            totals.day.clone(),
+            owner(totals.owner.as_ref()),
+            totals.session_count.to_string(),
+            text::format_countdown(totals.running_time),
+            text::format_bytes(totals.proxy_bytes),
+            cost(totals.cost),
+            percentage(totals.watched_time, totals.running_time),
         ]
     });
-    render_table(&columns, rows.collect(), &[OWNER_COLUMN], options)
+    render_table(&headings, rows.collect(), &[OWNER_COLUMN], options)
 }
 
 /// Returns a percentage such as `87 %`, rounded down so that `100 %` means the whole.
@@ -154,20 +161,20 @@ fn placeholder() -> String {
     "-".to_owned()
 }
 
-/// Renders the rows below the headings in `columns`. If the table is too wide, the columns at the indices in `elastic`
-/// shrink, the first index first.
+/// Renders the rows below the headings. `elastic_columns` are the indices of the columns that shrink if the table is
+/// too wide. The first of them shrinks first.
 fn render_table(
-    columns: &[&str],
+    headings: &[&str],
     rows: Vec<Vec<String>>,
-    elastic: &[usize],
+    elastic_columns: &[usize],
     options: HistoryOptions,
 ) -> String {
-    let heading: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
+    let heading_row: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(heading_row).chain(rows).collect();
     let mut widths = column_widths(&rows);
     let max_width = if options.fits_terminal { MAX_TABLE_COLUMNS } else { usize::MAX };
     let mut excess = table_width(&widths).saturating_sub(max_width);
-    for column in elastic {
+    for column in elastic_columns {
         if let Some(width) = widths.get_mut(*column) {
             let cut = excess.min(width.saturating_sub(MIN_NAME_COLUMNS));
             *width = width.saturating_sub(cut);

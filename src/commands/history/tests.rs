@@ -44,7 +44,7 @@ fn ended_early(run: u64) -> SessionSummary {
         expires: Some(november("22T22:04:02")),
         first_seen: november("22T21:04:12.100"),
         last_seen: november("22T21:34:06"),
-        watched: Duration::from_millis(1_680_500),
+        watched: Duration::from_millis(1_680_500), // 93 % of the 30 minutes that the session ran
         responses: 590,
         proxy_bytes: Some(18_200_000),
         verdict: verdict("keep_alive_ended_early"),
@@ -74,7 +74,7 @@ fn still_running() -> SessionSummary {
     }
 }
 
-fn render(rows: Vec<SessionSummary>, options: HistoryOptions) -> String {
+fn render_tables(rows: Vec<SessionSummary>, options: HistoryOptions) -> String {
     let sessions = MergedSession::merge_all(rows);
     let days = daily_totals(&sessions, options);
     table::sessions(&sessions, options) + "\n" + &table::days(&days, options)
@@ -83,7 +83,7 @@ fn render(rows: Vec<SessionSummary>, options: HistoryOptions) -> String {
 #[test]
 fn sessions_and_days_have_a_table_each() {
     assert_eq!(
-        render(vec![ended_early(1), still_running()], options(false)),
+        render_tables(vec![ended_early(1), still_running()], options(false)),
         "\
 SESSION   OWNER    STARTED      RAN       VERDICT      PROXY    EST.
 c20ad4d7  -        11-23 08:00  10m 00s+  was running  -        $0.02
@@ -99,9 +99,9 @@ DAY         OWNER    SESSIONS  RAN      PROXY    EST.   WATCHED
 
 #[test]
 fn tables_fit_80_columns() {
-    let long = Untrusted::new("\u{1b}[31m夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜");
-    let row = SessionSummary {
-        owner: Some(long),
+    let long_owner = Untrusted::new("\u{1b}[31m夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜夜");
+    let long_values = SessionSummary {
+        owner: Some(long_owner),
         profile: Some("a-profile-with-a-long-name".into()),
         status: Some(Status::from_api("A_STATUS_OF_ANOTHER_TIME")),
         ended: Some(november("30T21:04:02")),
@@ -114,7 +114,7 @@ fn tables_fit_80_columns() {
         }),
         ..ended_early(1)
     };
-    let bare = SessionSummary {
+    let few_values = SessionSummary {
         started: None,
         created: None,
         ended: None,
@@ -124,12 +124,15 @@ fn tables_fit_80_columns() {
         session: id("s"),
         ..ended_early(1)
     };
-    let text = render(vec![row.clone(), bare.clone()], options(false));
+    let text = render_tables(vec![long_values.clone(), few_values.clone()], options(false));
     assert!(text.lines().all(|line| text::width(line) <= 80), "{text}");
     assert!(text.contains("~8d 00h") && text.contains("at most"), "{text}");
-    assert!(!text.contains('\u{1b}'));
+    assert!(!text.contains('\u{1b}'), "a table has no escape sequence: {text}");
     let unlimited = HistoryOptions { fits_terminal: false, ..options(false) };
-    assert!(render(vec![row, bare], unlimited).contains("a-profile-with-a-lo…  "), "no column shrinks");
+    assert!(
+        render_tables(vec![long_values, few_values], unlimited).contains("a-profile-with-a-lo…  "),
+        "without a terminal, no column shrinks"
+    );
     assert!(text::to_ascii(&text).lines().all(|line| line.is_ascii() && line.len() <= 80), "{text}");
 }
 
@@ -154,16 +157,16 @@ fn every_verdict_has_a_short_text() {
         );
         assert!(text.contains(&format!("  {short}  ")), "{text}");
     }
-    // Every name in the source of `Verdict::name` must be in the table.
+    // Every name in the source of `Verdict::name` must be in `SHORT_VERDICTS`.
     let source = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/crates/keepwatch-core/src/tracker/verdict/text.rs"
     ))
     .unwrap();
     let names = source.split("pub fn name(").nth(1).unwrap().split("\n    }").next().unwrap();
-    // Every second part is between quotes.
+    // Of the parts between quotation marks, every second one is a name.
     for name in names.split('"').skip(1).step_by(2) {
-        assert!(table::SHORT_VERDICTS.iter().any(|(known, _)| *known == name), "{name}");
+        assert!(table::SHORT_VERDICTS.iter().any(|(known, _)| *known == name), "{name} needs a short text");
     }
 }
 
@@ -176,27 +179,29 @@ fn runs_of_one_session_are_merged() {
         watched,
         ..ended_early(number)
     };
-    let watched = |rows| MergedSession::merge_all(rows)[0].watched_time;
-    // These four times are ten minutes apart. The session ran from the first to the last.
-    let (one, two) = ("22T21:04:02", "22T21:14:02");
-    let (three, four) = ("22T21:24:02", "22T21:34:02");
-    // Two runs with a gap between them.
-    assert_eq!(watched(vec![run(2, three, four, minute * 9), run(1, one, two, minute * 10)]), minute * 19);
-    // Two runs at the same time.
-    assert_eq!(watched(vec![run(1, one, four, minute * 30), run(2, one, four, minute * 29)]), minute * 30);
-    // Two runs that overlap partly.
-    assert_eq!(watched(vec![run(1, one, three, minute * 20), run(2, two, four, minute * 20)]), minute * 30);
-    // A run that watched longer than the session ran.
-    assert_eq!(watched(vec![run(1, one, "22T23:00:00", minute * 100)]), minute * 30);
+    let watched_time = |rows| MergedSession::merge_all(rows)[0].watched_time;
+    // The session ran for 30 minutes.
+    let (start, minute_10) = ("22T21:04:02", "22T21:14:02");
+    let (minute_20, end) = ("22T21:24:02", "22T21:34:02");
+    let gap_between = vec![run(2, minute_20, end, minute * 9), run(1, start, minute_10, minute * 10)];
+    assert_eq!(watched_time(gap_between), minute * 19);
+    let same_time = vec![run(1, start, end, minute * 30), run(2, start, end, minute * 29)];
+    assert_eq!(watched_time(same_time), minute * 30);
+    let partial_overlap = vec![run(1, start, minute_20, minute * 20), run(2, minute_10, end, minute * 20)];
+    assert_eq!(watched_time(partial_overlap), minute * 30);
+    let longer_than_session = vec![run(1, start, "22T23:00:00", minute * 100)];
+    assert_eq!(watched_time(longer_than_session), minute * 30);
 
-    let first_run = SessionSummary { status: Some(Status::Running), ended: None, ..run(1, one, two, minute) };
-    let merged = MergedSession::merge_all(vec![first_run, run(2, three, four, minute)]);
+    let first_run =
+        SessionSummary { status: Some(Status::Running), ended: None, ..run(1, start, minute_10, minute) };
+    let merged = MergedSession::merge_all(vec![first_run, run(2, minute_20, end, minute)]);
     assert_eq!(merged.len(), 1);
-    assert_eq!((merged[0].runs, merged[0].responses, merged[0].first_seen), (2, 1180, november(one)));
+    // Each run has 590 responses.
+    assert_eq!((merged[0].runs, merged[0].responses, merged[0].first_seen), (2, 2 * 590, november(start)));
     assert_eq!(merged[0].newest.status, Some(Status::Completed));
-    let elsewhere = SessionSummary { host: "127.0.0.1".into(), ..ended_early(3) };
+    let on_other_host = SessionSummary { host: "127.0.0.1".into(), ..ended_early(3) };
     assert_eq!(
-        MergedSession::merge_all(vec![ended_early(1), elsewhere]).len(),
+        MergedSession::merge_all(vec![ended_early(1), on_other_host]).len(),
         2,
         "sessions of different hosts are different"
     );
@@ -229,10 +234,10 @@ fn json_matches_documentation() {
         options(true),
     );
     let pretty = serde_json::to_string_pretty(&object).unwrap() + "\n";
-    assert_eq!(documented, pretty, "docs/history.md should show:\n{pretty}");
+    assert_eq!(documented, pretty, "docs/history.md must show:\n{pretty}");
     let names = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
     for name in [&object["sessions"][0], &object["summary"][0], &object].into_iter().flat_map(names) {
-        assert!(text.contains(&format!("`{name}`")), "docs/history.md does not explain {name}");
+        assert!(text.contains(&format!("`{name}`")), "docs/history.md must explain {name}");
     }
 }
 
@@ -251,5 +256,8 @@ fn secret_in_row_is_not_printed() {
         november("21T12:00:00"),
         options(true),
     );
-    assert!(!object.to_string().contains("cAnArY") && !render(vec![row], options(false)).contains("cAnArY"));
+    assert!(
+        !object.to_string().contains("cAnArY")
+            && !render_tables(vec![row], options(false)).contains("cAnArY")
+    );
 }

@@ -100,13 +100,13 @@ impl WaitProgress {
         {
             let Some(record) = tracker.get(id) else { continue };
             if let Presence::NotFound(absence) = &record.presence {
-                let (first_request, error) = (absence.since, &absence.error);
+                let (first_timing, error) = (absence.since, &absence.error);
                 self.not_found
                     .entry(id.clone())
-                    .or_insert(GracePeriod { start: first_request.sent, is_final_poll_requested: false });
+                    .or_insert(GracePeriod { start: first_timing.sent, is_final_poll_requested: false });
                 let newest = not_found.as_ref().filter(|(newest_id, _)| newest_id == id);
                 let is_grace_over =
-                    newest.is_some_and(|(_, timing)| timing.sent.since(first_request.sent) >= self.grace);
+                    newest.is_some_and(|(_, timing)| timing.sent.since(first_timing.sent) >= self.grace);
                 if is_grace_over {
                     *progress = SessionProgress::GoalMissed(MissReason::NotFound(error.clone()));
                     changes.push(ProgressChange::GoalMissed(id.clone(), MissReason::NotFound(error.clone())));
@@ -168,17 +168,19 @@ impl WaitProgress {
         waiting.map(|(id, _)| id).collect()
     }
 
-    /// Returns when the next grace period ends, on the clock since boot. Ignores a grace period whose final poll was
-    /// requested.
+    /// Returns when the next grace period ends, as a reading of the clock since boot. Ignores grace periods whose final
+    /// poll was requested.
     pub(super) fn next_grace_end(&self) -> Option<Duration> {
         let pending = self.not_found.values().filter(|period| !period.is_final_poll_requested);
         pending.map(|period| period.start.boot.saturating_add(self.grace)).min()
     }
 
-    /// Returns true if the command must request a final poll, because a grace period is over at `now`, on the clock
-    /// since boot. Marks that poll as requested. The final poll is needed because the previous poll may be long ago:
-    /// the poller backs off for sessions that do not exist.
-    pub(super) fn take_due_final_poll(&mut self, now: Duration) -> bool {
+    /// For each grace period that is over at `now`, marks the final poll as requested. Returns true if it has marked
+    /// any: the caller must then request a poll. `now` is a reading of the clock since boot.
+    ///
+    /// The final poll is needed because the previous poll may be long ago: the poller backs off for sessions that do
+    /// not exist.
+    pub(super) fn mark_due_final_polls(&mut self, now: Duration) -> bool {
         let mut is_due = false;
         for period in self.not_found.values_mut().filter(|period| !period.is_final_poll_requested) {
             if period.start.boot.saturating_add(self.grace) <= now {

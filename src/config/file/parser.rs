@@ -22,7 +22,7 @@ const MAX_LABEL_COLUMNS: usize = 40;
 const MAX_WARNINGS: usize = 20;
 /// The name of an API option that the command line does not have.
 const API_KEY_COMMAND: &str = "api-key-command";
-/// The name of an option whose value is a path. A relative path starts at the config file's folder.
+/// The name of the option for the log file. A relative path in its value starts at the config file's folder.
 const LOG: &str = "log";
 /// The name of the table that contains the profiles.
 const PROFILES: &str = "profile";
@@ -61,6 +61,7 @@ impl<'t> ConfigParser<'t> {
         let command_tables: Vec<TableSchema> = tables.collect();
         let mut file = ConfigFile { display_path: Some(self.display_path.clone()), ..ConfigFile::default() };
         let mut top_values = TableValues::default();
+        // Options at the top, and profiles. The second loop parses the tables of commands.
         for (key, value) in root.get_ref() {
             let name = key.get_ref().as_ref();
             if name == PROFILES {
@@ -91,8 +92,9 @@ impl<'t> ConfigParser<'t> {
         Ok(file)
     }
 
-    /// Parses one entry of `table` into `values`. `command_tables` has all command tables if `table` is the top of the
-    /// file, else none. They serve only the warning about an unknown name, which may suggest a command's table.
+    /// Parses one item of `table`, a name with its value, into `values`. If `table` is the top of the file,
+    /// `command_tables` has all command tables, else none. They serve only the warning about an unknown name, which may
+    /// suggest a command's table.
     fn parse_option(
         &mut self,
         table: &TableSchema,
@@ -119,7 +121,7 @@ impl<'t> ConfigParser<'t> {
                     LOG => text.and_then(|path| self.resolve_path_text(&path)),
                     _ => text,
                 };
-                let text = text.map_err(|problem| self.invalid_entry(key, &problem))?;
+                let text = text.map_err(|problem| self.invalid_item(key, &problem))?;
                 values.options.push((name.to_owned(), text));
                 Ok(())
             }
@@ -127,23 +129,24 @@ impl<'t> ConfigParser<'t> {
         }
     }
 
-    /// Parses an entry that sets the endpoint or the API key. Returns false if the entry is another option.
+    /// Parses an item that sets the endpoint or the API key. Returns false if `key` is the name of another option.
     fn parse_api_option(
         &self,
         key: &SpannedKey<'t>,
         value: &SpannedValue<'t>,
         api_options: &mut ApiOptions,
     ) -> Result<bool, ConfigError> {
-        let invalid = |problem: &str| self.invalid_entry(key, problem);
+        let invalid = |problem: &str| self.invalid_item(key, problem);
         let string = || value.get_ref().as_str().ok_or_else(|| invalid("it takes a text, in quotes"));
         match key.get_ref().as_ref() {
             "base-url" => {
-                // `resolve_endpoint` checks later if plain http is allowed.
+                // `true` allows plain http. `resolve_endpoint` checks later whether the options allow it.
                 Endpoint::new(string()?, "it", true).map_err(|error| invalid(&error.to_string()))?;
                 api_options.base_url = Some(string()?.to_owned());
             }
             "api-key-file" => {
                 let written = string()?;
+                // The value has an API key instead of a path.
                 if text::redact(written) != written {
                     return Err(self.api_key_in_file(key));
                 }
@@ -172,7 +175,7 @@ impl<'t> ConfigParser<'t> {
         path.into_os_string().into_string().map_err(|_| "it leads to a folder whose name is no text".into())
     }
 
-    /// Sets the source of the API key, or returns an error if there is a source already.
+    /// Sets the source of the API key. Returns an error if the source was already set.
     fn set_key_source(
         &self,
         key: &SpannedKey<'t>,
@@ -180,7 +183,7 @@ impl<'t> ConfigParser<'t> {
         api_options: &mut ApiOptions,
     ) -> Result<(), ConfigError> {
         if api_options.key_source.replace(source).is_some() {
-            return Err(self.invalid_entry(key, "api-key-file and api-key-command exclude each other"));
+            return Err(self.invalid_item(key, "api-key-file and api-key-command exclude each other"));
         }
         Ok(())
     }
@@ -193,7 +196,7 @@ impl<'t> ConfigParser<'t> {
     ) -> Result<ApiOptions, ConfigError> {
         let written = name.get_ref();
         if written.is_empty() || !text::is_printable(written) || text::width(written) > MAX_NAME_COLUMNS {
-            return Err(self.invalid_entry(name, "it is no name for a profile: one is a short word"));
+            return Err(self.invalid_item(name, "it is no name for a profile: one is a short word"));
         }
         let mut profile = ApiOptions::default();
         for (key, value) in self.expect_table(name, value, &format!("[profile.{written}]"))? {
@@ -202,20 +205,20 @@ impl<'t> ConfigParser<'t> {
                     value.get_ref().as_str().map(|label| text::sanitise(label.trim(), MAX_LABEL_COLUMNS));
                 let label = label.filter(|label| !label.is_empty());
                 profile.label =
-                    Some(label.ok_or_else(|| self.invalid_entry(key, "it takes a text, in quotes"))?);
+                    Some(label.ok_or_else(|| self.invalid_item(key, "it takes a text, in quotes"))?);
             } else if !self.parse_api_option(key, value, &mut profile)? {
                 self.reject_api_key(key, value)?;
-                let near = nearest(key.get_ref(), PROFILE_KEYS.into_iter());
+                let similar = nearest(key.get_ref(), PROFILE_KEYS.into_iter());
                 let hint =
-                    near.map_or_else(|| PROFILE_KEYS.join(", "), |near| format!("did you mean {near}?"));
+                    similar.map_or_else(|| PROFILE_KEYS.join(", "), |name| format!("did you mean {name}?"));
                 self.warn(key, &format!("is nothing that a profile has: {hint}"));
             }
         }
         Ok(profile)
     }
 
-    /// Warns about a name that `table` does not allow. The warning suggests a similar name or the tables that allow the
-    /// name.
+    /// Warns about a name that `table` does not allow. The warning has the reason, a similar name, or the tables that
+    /// allow the name. Returns an error if the name suggests that the value is an API key.
     fn warn_unknown_option(
         &mut self,
         table: &TableSchema,
@@ -225,7 +228,7 @@ impl<'t> ConfigParser<'t> {
     ) -> Result<(), ConfigError> {
         let name = key.get_ref().as_ref();
         let command = table.command.as_deref();
-        // A name at the top may also be an option that only one command has.
+        // A name at the top may be an option of a single command.
         let commands = command_tables.iter().map(|table| table.command.as_deref()).chain([command]);
         if let Some(reason) =
             commands.filter_map(|command| file_schema::cli_only_reason(command, name)).next()
@@ -237,28 +240,28 @@ impl<'t> ConfigParser<'t> {
         let options = table.options.iter().map(|option| option.name.as_str());
         let options = options.chain(table.has_api_options.then_some(API_KEY_COMMAND));
         let tables = command_tables.iter().filter_map(|table| table.command.as_deref()).chain([PROFILES]);
-        let near = nearest(name, options.chain(tables.filter(|_| command.is_none())));
+        let similar = nearest(name, options.chain(tables.filter(|_| command.is_none())));
         let allowed_in: Vec<String> = command_tables
             .iter()
             .filter(|table| table.option(name).is_some())
             .filter_map(|table| table.command.as_deref().map(|command| format!("[{command}]")))
             .collect();
-        let is_table = |near: &str| command_tables.iter().any(|table| table.command.as_deref() == Some(near));
+        let is_table = |name: &str| command_tables.iter().any(|table| table.command.as_deref() == Some(name));
         let context = command.map(|command| format!(" of {command}")).unwrap_or_default();
-        let hint = match near {
+        let hint = match similar {
             _ if !allowed_in.is_empty() => {
                 format!(" at the top; it belongs under {}", allowed_in.join(" or "))
             }
-            Some(near) if is_table(near) => format!("{context}; did you mean [{near}]?"),
-            Some(near) => format!("{context}; did you mean {near}?"),
+            Some(similar) if is_table(similar) => format!("{context}; did you mean [{similar}]?"),
+            Some(similar) => format!("{context}; did you mean {similar}?"),
             None => format!("{context}; `keepwatch config` prints all of them"),
         };
         self.warn(key, &format!("is no option{hint}"));
         Ok(())
     }
 
-    /// Returns an error if the name of an unknown entry, or a name in an unknown table, suggests an API key as the
-    /// value.
+    /// Returns an error if an unknown name suggests that its value is an API key. If the value is a table, also checks
+    /// the names in it.
     fn reject_api_key(&self, key: &SpannedKey<'t>, value: &SpannedValue<'t>) -> Result<(), ConfigError> {
         let name = key.get_ref();
         if text::is_secret_name(name) || name.eq_ignore_ascii_case("key") {
@@ -272,17 +275,17 @@ impl<'t> ConfigParser<'t> {
         }
     }
 
-    /// Returns the value as a table. The error shows the `header` that a table has here, such as `[get]`.
+    /// Returns the value as a table. If the value is not a table, the error shows the `header` to write, such as `[get]`.
     fn expect_table<'v>(
         &self,
         key: &SpannedKey<'t>,
         value: &'v SpannedValue<'t>,
         header: &str,
     ) -> Result<&'v DeTable<'t>, ConfigError> {
-        value.get_ref().as_table().ok_or_else(|| self.invalid_entry(key, &format!("it is a table, {header}")))
+        value.get_ref().as_table().ok_or_else(|| self.invalid_item(key, &format!("it is a table, {header}")))
     }
 
-    /// Adds a warning about a name. `message` completes the sentence, for example "is no option of get".
+    /// Adds a warning about the name in `key`. `message` completes the sentence after the name: "is no option of get".
     fn warn(&mut self, key: &SpannedKey<'t>, message: &str) {
         if self.warnings.len() >= MAX_WARNINGS {
             self.dropped_warnings = self.dropped_warnings.saturating_add(1);
@@ -292,16 +295,16 @@ impl<'t> ConfigParser<'t> {
         self.warnings.push(format!("“{name}” {message} (line {line} of {})", self.display_path));
     }
 
-    /// Returns the error for an entry: the name and the line of `key`, and the `problem`, sanitised and redacted.
-    fn invalid_entry(&self, key: &SpannedKey<'t>, problem: &str) -> ConfigError {
+    /// Returns the error for an item: the name and the line of `key`, and the `problem`, redacted and sanitised.
+    fn invalid_item(&self, key: &SpannedKey<'t>, problem: &str) -> ConfigError {
         let (name, line) = (text::sanitise(key.get_ref(), MAX_NAME_COLUMNS), self.line_number(key.span()));
         let problem = text::sanitise(&text::redact(problem), MAX_PROBLEM_COLUMNS);
-        ConfigError::InvalidEntry { file: self.display_path.clone(), line, name, problem }
+        ConfigError::InvalidItem { file: self.display_path.clone(), line, name, problem }
     }
 
     /// Returns the error for an API key in the file.
     fn api_key_in_file(&self, key: &SpannedKey<'t>) -> ConfigError {
-        self.invalid_entry(
+        self.invalid_item(
             key,
             "a key does not belong into this file; let api-key-file name a file that holds it, or api-key-command a program \
              that prints it",

@@ -41,8 +41,8 @@ impl Home {
     }
 }
 
-/// Returns the error message for a config file with this text. Every command validates the whole file, so any command
-/// will do.
+/// Returns the error message for a config file with this text. `demo` stands for any command that reads the file,
+/// because each of them validates the whole file.
 fn error_message(text: &str) -> String {
     let error = Home::new(text).find(&["demo"], &[]).unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Usage);
@@ -58,6 +58,7 @@ fn warnings(text: &str) -> Vec<String> {
 
 /// The variable that holds an API key: its name and its value.
 const API_KEY_VAR: (&str, &str) = ("BROWSERBASE_API_KEY", "k");
+const DAY_SECONDS: u64 = 86_400;
 
 #[test]
 fn precedence_is_typed_then_command_then_top() {
@@ -101,6 +102,7 @@ fn environment_overrides_file() {
     let all =
         [("NO_COLOR", "1"), ("KEEPWATCH_READ_ONLY", "0"), ("BROWSERBASE_BASE_URL", "https://env.example")];
     assert_eq!(resolve(&all), (false, false, "env.example".into()));
+    // Without the variable, `read-only` in the file applies.
     let error = home.config(&["release", "s-1"], &[API_KEY_VAR]).unwrap_err();
     assert!(error.to_string().contains("read-only in the config file"), "{error}");
 }
@@ -109,12 +111,13 @@ fn environment_overrides_file() {
 fn journal_and_history_options_are_resolved() {
     let home =
         Home::new("journal-keep = \"7d\"\nno-journal = true\nrate-hour = 0.5\n[history]\nsince = \"5d\"\n");
+    // Returns the path of the journal and its retention time in days.
     let journal = |args: &[&str], vars: &[(&str, &str)]| {
         let vars: Vec<(&str, &str)> = vars.iter().copied().chain([API_KEY_VAR]).collect();
         let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
         watch
             .journal
-            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / 86_400))
+            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / DAY_SECONDS))
     };
     assert_eq!(journal(&[], &[]), None);
     // The variable overrides `no-journal` in the file, because a user who names a journal wants one.
@@ -126,9 +129,9 @@ fn journal_and_history_options_are_resolved() {
     let Ok(Config::Watch(watch)) = empty.config(&[], &[API_KEY_VAR]) else { panic!() };
     let default = watch.journal.unwrap();
     assert_eq!(default.path.to_str().unwrap(), empty.path(".local/state/keepwatch/journal.sqlite"));
-    assert_eq!(default.retention.as_secs(), 30 * 86_400);
+    assert_eq!(default.retention.as_secs(), 30 * DAY_SECONDS);
     let Ok(Config::History(history)) = home.config(&["history"], &[]) else { panic!() };
-    assert_eq!((history.max_age.as_secs(), history.rates.hour), (5 * 86_400, 0.5));
+    assert_eq!((history.max_age.as_secs(), history.rates.hour), (5 * DAY_SECONDS, 0.5));
     assert!(error_message("journal-keep = \"30m\"\n").contains("an hour (1h) is the shortest"));
 }
 
@@ -158,24 +161,28 @@ fn demo_ignores_api_key_and_interval() {
 fn only_named_file_must_exist() {
     let home = Home::new("utc = true");
     let find = |args: &[&str], vars: &[(&str, &str)]| home.find(args, vars).map(|(_, file)| file);
-    let none = home.path("none.toml");
+    let no_file = home.path("none.toml");
     assert_eq!(find(&["demo"], &[]).unwrap().options(Some("demo")), [("utc", "true")]);
     let other_folder = home.path("other");
     assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &other_folder)]).unwrap().options(Some("demo")).is_empty());
     let below_a_file = home.path(".config/keepwatch/config.toml");
-    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", &below_a_file)]).is_ok());
-    assert!(find(&["demo"], &[("XDG_CONFIG_HOME", "relative")]).unwrap().options(Some("demo")).len() == 1);
-    for result in [find(&["--config", &none], &[]), find(&[], &[("KEEPWATCH_CONFIG", &none)])] {
+    assert!(
+        find(&["demo"], &[("XDG_CONFIG_HOME", &below_a_file)]).is_ok(),
+        "a default path below a file counts as no file"
+    );
+    let relative = find(&["demo"], &[("XDG_CONFIG_HOME", "relative")]).unwrap();
+    assert_eq!(relative.options(Some("demo")).len(), 1, "a relative XDG_CONFIG_HOME is ignored");
+    for result in [find(&["--config", &no_file], &[]), find(&[], &[("KEEPWATCH_CONFIG", &no_file)])] {
         let error = result.unwrap_err();
         assert!(
             error.exit_code() == ExitCode::Usage && error.to_string().contains("none.toml can not be read")
         );
     }
     assert!(
-        find(&["--config", "/dev/null"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(),
+        find(&["--config", "/dev/null"], &[("KEEPWATCH_CONFIG", &no_file)]).is_ok(),
         "--config overrides the variable"
     );
-    assert!(find(&["config"], &[("KEEPWATCH_CONFIG", &none)]).is_ok(), "`keepwatch config` reads no file");
+    assert!(find(&["config"], &[("KEEPWATCH_CONFIG", &no_file)]).is_ok(), "`keepwatch config` reads no file");
 }
 
 #[test]
@@ -184,14 +191,14 @@ fn unreadable_file_is_an_error() {
     let error = |path: &str| home.find(&["--config", &home.path(path)], &[]).unwrap_err().to_string();
     std::fs::write(home.path("binary"), [0xff, 0xfe]).unwrap();
     assert!(error("binary").contains("UTF-8"), "{}", error("binary"));
-    std::fs::write(home.path("large"), "#\n".repeat(200_000)).unwrap();
+    std::fs::write(home.path("large"), "#\n".repeat(200_000)).unwrap(); // 400 KB; the limit is 256 KiB
     assert!(error("large").contains("larger"), "{}", error("large"));
-    let folder = error("");
-    assert!(folder.contains("can not be read"), "{folder}");
+    let folder_error = error(""); // the home directory itself
+    assert!(folder_error.contains("can not be read"), "{folder_error}");
 }
 
 #[test]
-fn invalid_value_error_has_its_line() {
+fn invalid_item_error_has_line_name_problem() {
     for (text, expected) in [
         ("\ninterval = 5\n", "line 2: interval: “5” is no duration; write 5s or 1m30s"),
         ("interval = \"10ms\"", "line 1: interval: asking more often"),
@@ -239,6 +246,7 @@ fn invalid_toml_error_has_its_position() {
     assert!(message.contains("is no TOML in line 2, column 1"), "{message}");
     let duplicate = error_message("utc = true\nutc = true\n");
     assert!(duplicate.contains("is no TOML in line 2, column 1: duplicate key"), "{duplicate}");
+    // `error_message` checks that the messages about these texts are printable.
     error_message("\u{1b}");
     error_message("a = \"\u{1b}\"");
 }
@@ -264,7 +272,7 @@ fn api_key_in_file_is_rejected() {
 }
 
 #[test]
-fn unknown_name_warning_has_suggestion() {
+fn unknown_name_warning_has_hint() {
     for (text, expected) in [
         ("\nintervall = \"5s\"", "“intervall” is no option; did you mean interval? (line 2 of "),
         ("max_rps = 5", "did you mean max-rps?"),
@@ -374,10 +382,10 @@ fn precedence_is_typed_then_profile_then_environment() {
     }
     let no_profiles = Home::new("").config(&["--profile", "a"], &[API_KEY_VAR]).unwrap_err().to_string();
     assert!(no_profiles.contains("a profile is a table [profile.a]"), "{no_profiles}");
-    let missing = Home::new("api-key-file = \"none\"").config(&[], &[]).unwrap_err();
+    let no_key_file = Home::new("api-key-file = \"none\"").config(&[], &[]).unwrap_err();
     assert!(
-        missing.exit_code() == ExitCode::ApiKey && missing.to_string().contains("keepwatch/none: "),
-        "{missing}"
+        no_key_file.exit_code() == ExitCode::ApiKey && no_key_file.to_string().contains("keepwatch/none: "),
+        "{no_key_file}"
     );
 }
 

@@ -12,19 +12,19 @@ pub(super) fn option_text(option: &FileOption, value: &DeValue<'_>) -> Result<St
     match (option.kind, value) {
         (OptionKind::Switch, DeValue::Boolean(on)) => Ok(on.to_string()),
         (OptionKind::Switch, _) => Err(NOT_A_BOOLEAN.into()),
-        (OptionKind::List, DeValue::Array(items)) if !items.is_empty() => {
-            let items: Result<Vec<String>, String> =
-                items.iter().map(|item| scalar(item.get_ref())).collect();
-            Ok(items?.join(","))
+        (OptionKind::List, DeValue::Array(elements)) if !elements.is_empty() => {
+            let texts: Result<Vec<String>, String> =
+                elements.iter().map(|element| scalar_text(element.get_ref())).collect();
+            Ok(texts?.join(","))
         }
         (OptionKind::List, DeValue::Array(_)) => Err("the list is empty".into()),
         (OptionKind::Value, DeValue::Array(_)) => Err("it takes one value, not a list".into()),
-        (OptionKind::Value | OptionKind::List, value) => scalar(value),
+        (OptionKind::Value | OptionKind::List, value) => scalar_text(value),
     }
 }
 
-/// Returns a single value in the syntax of the command line.
-fn scalar(value: &DeValue<'_>) -> Result<String, String> {
+/// Returns a single value in the syntax of the command line. Returns an error for a list or a table.
+fn scalar_text(value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())

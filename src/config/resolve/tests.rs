@@ -7,6 +7,7 @@ fn config(args: &[&str], vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::new(&raw_args, &Environment::new(vars.iter().copied()), &ConfigFile::default())
 }
 
+/// Resolves the options of the screen, with an API key in the environment.
 fn watch(args: &[&str], vars: &[(&str, &str)]) -> WatchConfig {
     let vars: Vec<(&str, &str)> =
         vars.iter().copied().chain([("BROWSERBASE_API_KEY", "bb_test_1")]).collect();
@@ -30,7 +31,7 @@ fn duplicate_ids_are_dropped() {
 }
 
 #[test]
-fn missing_key_error_suggests_demo() {
+fn missing_api_key_error_suggests_demo() {
     let (code, message) = config_error(&[], &[("BROWSERBASE_API_KEY", " ")]);
     assert_eq!(code, 3);
     assert!(message.contains("BROWSERBASE_API_KEY") && message.contains("keepwatch demo"), "{message}");
@@ -56,7 +57,7 @@ fn misspelt_command_is_not_an_id() {
     let (code, message) = config_error(&["list", "--", "s-1"], &[("BROWSERBASE_API_KEY", "k")]);
     assert_eq!(code, 2, "only the words after the -- can be any id");
     assert!(message.contains("list"), "{message}");
-    // These words are session ids.
+    // These are session ids: words after `--`, words with a digit, and a word that resembles no command.
     watch(&["s-1", "--", "list", "histroy"], &[]);
     watch(&["--", "histroy"], &[]);
     watch(&["6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"], &[]);
@@ -91,6 +92,7 @@ fn events_wait_and_explain_options_are_resolved() {
     let Ok(Config::Explain(explain)) = config(&["explain", "a", "--rate-hour", "0.1"], &vars) else {
         panic!()
     };
+    // The typed rate is 0.1, the default 0.12.
     assert!(!explain.options.with_metadata && explain.options.rates.hour < 0.11);
     assert_eq!(config_error(&["explain", "a"], &[]).0, 3, "`explain` needs an API key");
 }
@@ -113,6 +115,7 @@ fn appearance_options_override_the_environment() {
         let appearance = watch(args, vars).screen.appearance;
         (appearance.color, appearance.ascii)
     };
+    // Without a UTF-8 locale, `ascii` is true.
     let utf8 = ("LANG", "de_DE.UTF-8");
     assert_eq!(appearance(&[], &[utf8]), (true, false));
     assert_eq!(appearance(&[], &[utf8, ("NO_COLOR", "1")]), (false, false));
@@ -130,18 +133,19 @@ fn owner_key_is_validated() {
     let (code, message) = config_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
     assert_eq!(code, 2);
     assert!(message.contains("--owner-key") && message.contains("run.id"), "{message}");
-    assert_eq!(config_error(&["demo", "--owner-key", "api_key"], &[]).0, 2, "the path names a secret");
+    assert_eq!(config_error(&["demo", "--owner-key", "api_key"], &[]).0, 2, "a path that names a secret is rejected");
 }
 
 #[test]
 fn max_rps_is_validated_and_resolved() {
-    let of_screen = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
-    assert_eq!((of_screen(&[]), of_screen(&["--max-rps", "1"]), of_screen(&["--max-rps=100"])), (4, 1, 100));
-    for bad in ["0", "101", "-1", "0.5", "many", ""] {
-        assert!(RawArgs::parse(["keepwatch", &format!("--max-rps={bad}")]).is_err(), "{bad}");
+    let screen_max_rps = |args: &[&str]| watch(args, &[]).poll_limits.max_rps;
+    assert_eq!(screen_max_rps(&[]), 4, "the default is 4");
+    assert_eq!((screen_max_rps(&["--max-rps", "1"]), screen_max_rps(&["--max-rps=100"])), (1, 100));
+    for invalid in ["0", "101", "-1", "0.5", "many", ""] {
+        assert!(RawArgs::parse(["keepwatch", &format!("--max-rps={invalid}")]).is_err(), "{invalid}");
     }
     let vars = [("BROWSERBASE_API_KEY", "k")];
-    let of_command = |args: &[&str]| match config(args, &vars).unwrap() {
+    let command_max_rps = |args: &[&str]| match config(args, &vars).unwrap() {
         Config::Demo(demo) => demo.poll_limits.max_rps,
         Config::Events(events) => events.poll_limits.max_rps,
         Config::Wait(wait) => wait.poll_limits.max_rps,
@@ -150,7 +154,7 @@ fn max_rps_is_validated_and_resolved() {
     for args in
         [["demo", "--max-rps", "7"].as_slice(), &["events", "--max-rps=7"], &["wait", "--max-rps=7", "s-1"]]
     {
-        assert_eq!(of_command(args), 7, "{args:?}");
+        assert_eq!(command_max_rps(args), 7, "{args:?}");
     }
 }
 

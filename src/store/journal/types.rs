@@ -1,5 +1,5 @@
-//! The data that a sender gives to the journal: segments and entries. Also defines the id of a run, and the result of
-//! sending.
+//! The types of the journal's senders: the segments and entries that they send, the id of a run, and the result of a
+//! send.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use keepwatch_core::text::Untrusted;
 pub struct RunId(Arc<str>);
 
 impl RunId {
-    /// Creates the id of a run that started at `started`. `random` distinguishes runs of the same second.
+    /// Creates the id of a run that started at `started`. `random` distinguishes runs that started
+    /// in the same second.
     #[must_use]
     pub fn new(started: Timestamp, random: u64) -> Self {
         Self(format!("{}-{random:016x}", started.format("%Y%m%dT%H%M%SZ")).into())
@@ -65,7 +66,7 @@ pub struct JournalEntry<B> {
     pub projects: Vec<Untrusted>,
 }
 
-/// The outcome of sending to the journal.
+/// The outcome of sending a message to the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum SendResult {

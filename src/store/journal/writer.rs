@@ -1,11 +1,11 @@
 //! The writer thread: collects messages into batches, writes each as one transaction, prunes, and reports errors. Owns
-//! the database connection. Never writes a file of another program or of a newer version.
+//! the database connection. Never writes to a file that another program or a newer keepwatch created.
 //!
 //! ```text
 //!   idle ──first message──► collecting ──0.8 s, or 0.25 s without a message──► transaction ──► pruning, if due ──► idle
 //!     ▲                                                                            │ error
-//!     └───────── backing off: messages still queue, bounded ◄──────────────────────┘
-//!                retries with the first message after 1, 2, 4 … 60 s, and at the end
+//!     └───────── backing off: new messages wait in the bounded queue ◄─────────────┘
+//!                retries at the first message after 1, 2, 4 … 60 s, and when the queue is closed
 //! ```
 //!
 //! While idle, the thread sleeps until the next message. If the file is damaged, the thread moves it aside and creates
@@ -31,13 +31,13 @@ use crate::private_file::FileId;
 use keepwatch_core::backoff;
 use keepwatch_core::clock::Moment;
 
-/// Maximum time to collect a batch. A crash loses the data of this time, plus that of one write.
+/// Maximum time to collect a batch. A crash loses at most the data of this time and of one write.
 const COLLECT_TIME: Duration = Duration::from_millis(800);
 /// Time without a message after which a batch is written early.
 const QUIET_TIME: Duration = Duration::from_millis(250);
 /// Size at which a batch is written at once, in bytes.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Duration of a write that is reported as slow.
+/// Minimum duration of a write that is reported as slow.
 const SLOW_WRITE: Duration = Duration::from_secs(1);
 /// Interval between prunings, while there is something to write.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -45,7 +45,7 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const MIN_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// A segment is closed once it is larger than the maximum size of the file divided by this number. Without this
 /// limit, pruning could free no space, because it deletes only finished segments. A segment may always grow to twice the
-/// size of its first batch, which has all sessions: otherwise many sessions would begin a segment with each batch.
+/// size of its first batch, which has all sessions: otherwise, with many sessions, each batch would need a new segment.
 const SEGMENT_DIVISOR: u64 = 8;
 
 /// The state of the writer thread.
@@ -70,9 +70,9 @@ pub(super) struct JournalWriter<B, H, F> {
     /// The check for clears by other processes.
     clear_watch: ClearWatch,
     age_clock: AgeClock,
-    /// True if a jump of the clock was reported, and lasts.
+    /// True while a jump of the clock lasts that was reported.
     is_jump_reported: bool,
-    /// Time of the last pruning on the monotonic clock, and the size of the file after that pruning, in bytes.
+    /// Time of the last pruning on the monotonic clock, and the size of the file after it, in bytes.
     last_prune: Option<(Duration, u64)>,
 }
 
@@ -113,14 +113,14 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    /// Writes batches until the queue is closed, or until it finds that it must not touch the file.
+    /// Writes batches until the queue is closed, or until an error shows that the thread must not touch the file.
     pub(super) fn run(mut self) {
         self.run_until_closed();
         self.queue_state.shut_down();
     }
 
     fn run_until_closed(&mut self) {
-        // Opened before the first message, so that errors are reported early.
+        // The file is opened before the first message arrives, so that errors are reported early.
         let opened = self.ensure_open().or_else(|error| self.recover_damaged(error));
         if let Err(error) = opened.and_then(|()| self.check_clear()) {
             self.on_failure(error);
@@ -137,7 +137,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    /// Opens the file, and receives all messages, without waiting. A test does this instead of running the thread.
+    /// Opens the file and receives all queued messages, without waiting. A test calls this instead of running the thread.
     #[cfg(test)]
     pub(super) fn receive_all(&mut self) -> Result<(), JournalError> {
         self.ensure_open()?;
@@ -187,11 +187,12 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         !self.batch.is_empty() || !self.queue_state.summaries().is_empty()
     }
 
+    /// Writes the batch and prunes. Moves a damaged file aside and tries once more. Reports errors to `on_error`.
     pub(super) fn write(&mut self, is_closing: bool) {
         let started = self.now();
         let is_empty = !self.has_data();
         let mut result = self.try_write(is_closing);
-        // Somebody waits until all is written, not only the first part of the summaries.
+        // One write has only a part of the summaries, but a close or a flush waits for all of them.
         while result.is_ok()
             && (is_closing || self.batch.has_flush_waiters())
             && !self.queue_state.summaries().is_empty()
@@ -218,8 +219,10 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             self.drop_segment();
         }
         if self.database.is_none() {
+            // If the opening fails because of damage, `recover_damaged` needs the identity of the file.
             self.file_id = FileId::at(&self.path);
             let database = JournalDatabase::open(&self.path)?;
+            // The opening may have created the file.
             self.file_id = FileId::at(&self.path);
             #[cfg(test)]
             if let Some(max_pages) = self.options.max_pages {
@@ -252,20 +255,23 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         self.queue_state.close_segment();
     }
 
-    /// Writes the batch, if there is one. If `is_closing`, also finishes the open segment.
+    /// Writes the batch and the next part of the summaries, if there are any. If `is_closing`, also finishes the open
+    /// segment.
     fn try_write(&mut self, is_closing: bool) -> Result<(), JournalError> {
         let summaries = self.queue_state.summaries().next_batch();
-        let has_data =
+        let must_write =
             !self.batch.is_empty() || !summaries.is_empty() || is_closing && self.open_segment.is_some();
-        // After a failure, opening the file shows if the problem is over, even if there is nothing to write.
-        if has_data || self.failures > 0 || self.database.is_some() {
+        // After a failure, opening the file shows whether the problem is over, even if there is nothing to write. If
+        // the file is open already, `ensure_open` checks that it is still at its path.
+        if must_write || self.failures > 0 || self.database.is_some() {
             self.ensure_open()?;
         }
-        if !has_data {
+        if !must_write {
             return self.check_clear();
         }
         let Some(database) = &mut self.database else { return Ok(()) };
-        let previous =
+        // A failed write leaves a wrong value in `open_segment`.
+        let segment_before =
             self.open_segment.as_ref().map(|segment| (segment.id, segment.bytes, segment.opening_bytes));
         let (now, watch, mut cleared_at) = (self.options.clock.now(), &mut self.clear_watch, None);
         let is_cleared = |marks| {
@@ -275,7 +281,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         let outcome = database
             .write(&self.batch, &summaries, &mut self.open_segment, is_closing, is_cleared)
             .inspect_err(|_| {
-                self.open_segment = previous.map(|(id, bytes, opening_bytes)| OpenSegment {
+                self.open_segment = segment_before.map(|(id, bytes, opening_bytes)| OpenSegment {
                     opening_bytes,
                     ..OpenSegment::new(id, bytes)
                 });
@@ -293,7 +299,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         Ok(())
     }
 
-    /// Returns true if the open segment has reached its maximum size.
+    /// Returns true if the open segment has reached its maximum size. The first call for a segment records the size of
+    /// its first batch.
     fn is_segment_long(&mut self) -> bool {
         let Some(segment) = &mut self.open_segment else { return false };
         let opening_bytes = *segment.opening_bytes.get_or_insert(segment.bytes);
@@ -301,7 +308,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         segment.bytes > share.max(opening_bytes.saturating_mul(2))
     }
 
-    /// Moves a damaged file aside and opens a new one. Returns any other error unchanged.
+    /// Moves a damaged file aside and opens a new one. If `error` is of another kind, returns it unchanged.
     fn recover_damaged(&mut self, error: JournalError) -> Result<(), JournalError> {
         if !matches!(error, JournalError::Damaged { .. }) {
             return Err(error);
@@ -311,19 +318,21 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         // The file is replaced because it is damaged. That is no clear, so nothing is dropped.
         self.clear_watch = ClearWatch::new(self.options.clock.now());
         // Another process may have moved the damaged file already. Then the file at this path is a new one.
-        if self.file_id.is_some() && FileId::at(&self.path) == self.file_id {
+        if let Some(damaged_id) = self.file_id
+            && FileId::at(&self.path) == Some(damaged_id)
+        {
             file::reject_foreign_file(&self.path)?;
             let now = self.options.clock.now().wall;
-            let aside =
-                self.file_id.map(|damaged_id| file::move_aside(&self.path, damaged_id, now)).transpose();
-            if let Some(aside) = aside.map_err(|error| JournalError::from_io(&error))?.flatten() {
-                (self.on_error)(JournalError::Damaged { aside: Some(aside) });
+            let aside = file::move_aside(&self.path, damaged_id, now)
+                .map_err(|error| JournalError::from_io(&error))?;
+            if aside.is_some() {
+                (self.on_error)(JournalError::Damaged { aside });
             }
         }
         self.ensure_open()
     }
 
-    /// Forgets the open segment, because its file is gone, and makes the sender start a new one.
+    /// Forgets the open segment, because its file is gone, and makes the sender start a new segment.
     fn drop_segment(&mut self) {
         if self.open_segment.take().is_some() {
             self.queue_state.close_segment();
@@ -337,8 +346,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         if was_slow && was_empty {
             return; // without a write, the disk may still be slow
         }
-        // A slow disk has recovered at half of the limit. So a disk near the limit does not cause one report after
-        // another.
+        // A slow disk counts as recovered only below half of the limit. Otherwise a disk near the limit would cause one
+        // report after another.
         if took >= SLOW_WRITE {
             self.report(JournalError::Slow { took });
         } else if self.reported_error.is_some() && (!was_slow || took < SLOW_WRITE / 2) {
@@ -376,18 +385,19 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             _ if is_closing => size() > max_bytes,
             None => true,
             Some((pruned_at, old_size)) => {
-                let age = now.mono.saturating_sub(pruned_at);
+                let since_pruning = now.mono.saturating_sub(pruned_at);
                 // promise: journal-growth, mutant: > max_bytes / SLACK_DIVISOR -> > u64::MAX
                 let is_due_early = || {
-                    age >= MIN_PRUNE_INTERVAL || size().saturating_sub(old_size) > max_bytes / SLACK_DIVISOR
+                    since_pruning >= MIN_PRUNE_INTERVAL
+                        || size().saturating_sub(old_size) > max_bytes / SLACK_DIVISOR
                 };
-                age >= PRUNE_INTERVAL || size() > max_bytes && is_due_early()
+                since_pruning >= PRUNE_INTERVAL || size() > max_bytes && is_due_early()
             }
         };
         if is_due {
-            let age_now = self.age_clock.now(now, self.queue_state.server_time(now));
-            let _ = prune(database, age_now.ok(), self.options.retention, max_bytes);
-            match age_now {
+            let trusted_now = self.age_clock.now(now, self.queue_state.server_time(now));
+            let _ = prune(database, trusted_now.ok(), self.options.retention, max_bytes);
+            match trusted_now {
                 Err(jump) if !std::mem::replace(&mut self.is_jump_reported, true) => {
                     (self.on_error)(JournalError::ClockJump { ahead: jump.ahead });
                 }

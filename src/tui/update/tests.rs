@@ -1,4 +1,4 @@
-//! Tests of the model: a test sends messages, and compares the effects and the new state.
+//! Tests of the model. Each test sends messages to the model, and checks the effects and the new state.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -42,19 +42,20 @@ fn settings(targets: Targets) -> Settings {
     }
 }
 
-/// A session that started at noon, with its timeout in seconds.
+/// Returns a running session with the id `text`, which started at noon. The timeout is in seconds.
 fn session(text: &str, timeout: u64) -> Session {
     running_session(text, at(0.0), Duration::from_secs(timeout))
 }
 
-/// A session that ended half a second after noon.
+/// Returns a session with the id `text`, which ended half a second after noon.
 fn ended_session(text: &str, status: Status) -> Session {
     Session { status, ended: Some(at(0.5)), ..session(text, 900) }
 }
 
-/// A model, and the current time in seconds since noon. `send` does not return effects that set the title.
+/// A model and the current time.
 struct World {
     model: Model,
+    /// The seconds since noon.
     now: f64,
 }
 
@@ -63,14 +64,14 @@ impl World {
         Self::from_model(Model::new(settings(targets), ProfileInfo::default(), Vec::new(), (100, 40)))
     }
 
-    /// Starts the model as the event loop does.
+    /// Starts the model at noon, as the event loop does.
     fn from_model(mut model: Model) -> Self {
         model.start(moment(0.0));
         lay_out(&mut model, moment(0.0));
         Self { model, now: 0.0 }
     }
 
-    /// Watches all sessions. The list at 1 s has the running `sessions`, each with its timeout in seconds.
+    /// Watches all sessions. At 1 s, a list has the running `sessions`: each has an id and a timeout in seconds.
     fn with_running(sessions: &[(&str, u64)]) -> Self {
         let mut world = Self::watching(Targets::All);
         world.now = 1.0;
@@ -83,11 +84,13 @@ impl World {
         Self::watching(Targets::Ids(texts.iter().map(|text| id(text)).collect()))
     }
 
+    /// Sends the message to the model. Returns the effects, except those that set the title.
     fn send(&mut self, message: Message) -> Vec<Effect> {
         let effects = update(&mut self.model, message, moment(self.now));
         effects.into_iter().filter(|effect| !matches!(effect, Effect::SetTitle(_))).collect()
     }
 
+    /// Lets the model handle the passing of time until `now`. Returns all effects. Does not change `self.now`.
     fn tick(&mut self, now: Moment) -> Vec<Effect> {
         let effects = self.model.on_tick(now);
         lay_out(&mut self.model, now);
@@ -163,6 +166,7 @@ impl World {
         self.model.table.selected().map(SessionId::raw)
     }
 
+    /// Returns the text of the notice, or an empty text if there is no notice.
     fn notice(&self) -> &str {
         self.model.notice.as_ref().map_or("", |notice| &notice.text)
     }
@@ -184,7 +188,7 @@ impl World {
         if let Focus::Pane(pane) = self.model.focus { Some(pane) } else { None }
     }
 
-    /// Returns the time until the screen next changes without a message, in seconds.
+    /// Returns the seconds until the screen next changes without a message, rounded to milliseconds.
     fn seconds_to_next_change(&self) -> Option<f64> {
         let change_at = self.model.next_change(moment(self.now))?;
         Some(((change_at.as_secs_f64() - self.now) * 1000.0).round() / 1000.0)
@@ -231,7 +235,7 @@ fn movement_stops_at_first_and_last_row() {
     let names: Vec<String> = (10..99).map(|number| format!("s{number}")).collect();
     let sessions: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
     let mut world = World::with_running(&sessions);
-    let page = world.model.viewport().table_rows() - 1;
+    let page = world.model.viewport().table_rows() - 1; // one row of the previous page stays visible
     let last = sessions.len() - 1;
     for (from, code, to) in [
         (0, KeyCode::Char('j'), 1),
@@ -259,7 +263,7 @@ fn movement_stops_at_first_and_last_row() {
         let height = world.model.viewport().table_rows();
         assert!(
             (world.model.table.top()..world.model.table.top() + height).contains(&to),
-            "{code:?} from {from}"
+            "{code:?} from {from}: the selected row is visible"
         );
     }
 }
@@ -274,7 +278,7 @@ fn selection_follows_its_session() {
     world.report_list(vec![session("a", 400), session("b", 500), session("c", 300), session("d", 50)]);
     assert_eq!((world.rows(), world.selected()), (vec!["d", "c", "a", "b"], Some("b")));
     world.press("s");
-    assert_eq!(world.selected(), Some("b"));
+    assert_eq!(world.selected(), Some("b"), "a new sort order keeps the selection");
 }
 
 #[test]
@@ -296,6 +300,7 @@ fn resize_keeps_last_row_at_bottom() {
     world.press("G");
     for size in [(100, 40), (80, 24), (40, 12), (20, 5), (10, 1), (0, 0), (100, 40)] {
         world.send(Message::Resize(size.0, size.1));
+        // Without room for a row, the table still scrolls to the last one.
         let height = world.model.viewport().table_rows().max(1);
         assert_eq!(world.model.table.top(), sessions.len() - height, "{size:?}");
     }
@@ -341,11 +346,15 @@ fn control_keystrokes_work_in_every_focus() {
             world.report_urls("a", urls()); // opens the popup with the URL
         }
         let pane_before = world.focused_pane();
-        assert_eq!(pane_before.is_some(), letters.is_empty(), "{letters}");
-        assert_eq!(world.ctrl('l'), [Effect::Repaint], "{letters}");
-        assert_eq!(world.ctrl('z'), [Effect::Suspend], "{letters}");
-        assert_eq!(world.focused_pane(), pane_before, "{letters}");
-        assert_eq!(world.ctrl('c'), [Effect::Quit], "{letters}");
+        assert_eq!(
+            pane_before.is_some(),
+            letters.is_empty(),
+            "{letters:?}: each letter opens a popup or an input line"
+        );
+        assert_eq!(world.ctrl('l'), [Effect::Repaint], "{letters:?}");
+        assert_eq!(world.ctrl('z'), [Effect::Suspend], "{letters:?}");
+        assert_eq!(world.focused_pane(), pane_before, "{letters:?}");
+        assert_eq!(world.ctrl('c'), [Effect::Quit], "{letters:?}");
     }
 }
 
@@ -381,7 +390,11 @@ fn paste_is_inserted_into_the_filter() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     world.press("/a");
     world.send(Message::Paste("l\u{1b}p\r\nha\t".into()));
-    assert_eq!((world.model.table.filter().text(), world.rows()), ("alpha", vec!["alpha"]));
+    assert_eq!(
+        (world.model.table.filter().text(), world.rows()),
+        ("alpha", vec!["alpha"]),
+        "control characters and line breaks are left out"
+    );
     world.key(KeyCode::Left);
     world.send(Message::Paste("🙂".into()));
     assert_eq!(world.model.table.filter().text(), "alph🙂a", "the text is inserted at the cursor");
@@ -483,7 +496,7 @@ fn filter_length_is_limited() {
 }
 
 #[test]
-fn invalid_filter_stays_open() {
+fn input_line_of_invalid_filter_stays_open() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     let filter_error = |world: &World| match &world.model.focus {
         Focus::Filter { error, .. } => error.clone(),
@@ -493,7 +506,11 @@ fn invalid_filter_stays_open() {
     assert_eq!((world.rows(), filter_error(&world)), (vec!["beta"], None));
     world.press(" foo:");
     assert_eq!(filter_error(&world).map(|error| error.range), Some(6..9), "the place of `foo`");
-    assert_eq!((world.rows(), world.model.table.filter().text()), (vec![], "id:be foo"));
+    assert_eq!(
+        (world.rows(), world.model.table.filter().text()),
+        (vec![], "id:be foo"),
+        "the last valid text applies, and it matches no session"
+    );
     world.key(KeyCode::Enter);
     assert!(filter_error(&world).is_some(), "Enter keeps an invalid filter open");
     (0..5).for_each(|_| drop(world.key(KeyCode::Backspace))); // deletes ` foo:`
@@ -501,7 +518,11 @@ fn invalid_filter_stays_open() {
     assert_eq!((world.focused_pane(), world.rows()), (Some(Pane::Table), vec!["beta"]));
     world.press("/ keep:");
     world.key(KeyCode::Esc);
-    assert_eq!((world.focused_pane(), world.model.table.filter().text()), (Some(Pane::Table), "id:be"));
+    assert_eq!(
+        (world.focused_pane(), world.model.table.filter().text()),
+        (Some(Pane::Table), "id:be"),
+        "Esc restores the filter"
+    );
 }
 
 #[test]
@@ -532,18 +553,18 @@ fn filter_may_hide_added_session() {
 }
 
 #[test]
-fn text_without_id_stays_open() {
+fn input_line_without_id_stays_open() {
     let mut world = World::with_running(&[("alpha", 100)]);
     world.press("a");
     world.press("no id here");
     assert_eq!(world.key(KeyCode::Enter), []);
-    let text_and_is_invalid = |world: &World| match &world.model.focus {
+    let text_and_has_error = |world: &World| match &world.model.focus {
         Focus::AddSession { input, invalid, .. } => Some((input.value().to_owned(), invalid.is_some())),
         _ => None,
     };
-    assert_eq!(text_and_is_invalid(&world), Some(("no id here".into(), true)));
+    assert_eq!(text_and_has_error(&world), Some(("no id here".into(), true)));
     world.press("!");
-    assert_eq!(text_and_is_invalid(&world), Some(("no id here!".into(), false)), "an edit removes the error");
+    assert_eq!(text_and_has_error(&world), Some(("no id here!".into(), false)), "an edit removes the error");
     assert_eq!(world.key(KeyCode::Esc), []);
     assert_eq!((world.focused_pane(), world.rows()), (Some(Pane::Table), vec!["alpha"]));
 }
@@ -553,25 +574,25 @@ fn muted_session_has_no_alerts() {
     let mut world = World::with_running(&[("alpha", 100), ("beta", 200)]);
     world.model.settings.bell = true;
     assert_eq!(world.press("m"), []);
-    assert_eq!((world.rows(), world.selected()), (vec!["beta"], Some("beta")));
+    assert_eq!((world.rows(), world.selected()), (vec!["beta"], Some("beta")), "a muted session has no row");
     world.now = 2.0;
-    let rings = |world: &mut World, text: &str| {
+    let end_rings_bell = |world: &mut World, text: &str| {
         let session = ended_session(text, Status::Error);
         let effects = world.report(Request::Session(session.id.clone()), Ok(ResponseBody::Session(session)));
         effects.contains(&Effect::RingBell)
     };
-    assert!(!rings(&mut world, "alpha"), "a muted session rings no bell");
+    assert!(!end_rings_bell(&mut world, "alpha"), "the end of a muted session rings no bell");
     assert_eq!(
         (world.model.table.rows().counts().with_alerts, world.model.table.rows().counts().muted),
         (0, 1)
     );
     assert_eq!(world.model.table.rows().counts().error, 1, "a muted session is counted by its status");
-    assert!(rings(&mut world, "beta"));
+    assert!(end_rings_bell(&mut world, "beta"));
     world.press("mm"); // the first m mutes beta, so nothing is left to select
     assert!(world.notice().contains("no session is selected"), "{}", world.notice());
     world.press("M");
     let with_alerts = world.model.table.rows().counts().with_alerts;
-    assert_eq!((world.rows().len(), with_alerts), (2, 2), "sessions that are no longer muted have alerts");
+    assert_eq!((world.rows().len(), with_alerts), (2, 2), "M shows the sessions again, with their alerts");
     assert!(world.notice().contains("2 sessions that were muted"), "{}", world.notice());
 }
 
@@ -587,11 +608,11 @@ fn recent_session_is_watched_after_enter() {
     world.key(KeyCode::Enter);
     assert_eq!(world.press("R"), [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]);
     assert_eq!(world.press("R"), [], "a request is already in flight");
-    let old = |text: &str, seconds: f64| Session {
+    let created_at = |text: &str, seconds: f64| Session {
         created: Some(at(seconds)),
         ..ended_session(text, Status::Completed)
     };
-    let sessions = (0..300).map(|second| old(&format!("s{second:03}"), f64::from(second)));
+    let sessions = (0..300).map(|second| created_at(&format!("s{second:03}"), f64::from(second)));
     report_recent(&mut world, sessions.collect());
     let recent = &world.model.recent;
     // The page keeps 200 of the 300 sessions. None of them is in the table yet.
@@ -623,9 +644,9 @@ fn failed_recent_request_affects_only_its_page() {
         world.model.recent.requests[&ProfileId::FIRST].error.is_some() && !world.model.recent.is_pending()
     );
     assert!(world.model.profiles.first().tracker.health().failure_streak.is_none(), "polling continues");
-    world.press("c");
+    world.press("c"); // copies only the URL of a watched session
     assert!(world.notice().contains("Enter watches"), "{}", world.notice());
-    assert_eq!(world.key(KeyCode::Enter), [], "the list is empty");
+    assert_eq!(world.key(KeyCode::Enter), [], "on an empty page, Enter does nothing");
     assert_eq!(world.press("r"), [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::ListRecentSessions)]);
     report_recent(&mut world, vec![session("beta", 5)]);
     assert!(world.model.recent.requests[&ProfileId::FIRST].error.is_none());
@@ -638,7 +659,7 @@ fn failed_recent_request_affects_only_its_page() {
 fn copy_menu_keeps_its_session() {
     let dashboard = "https://www.browserbase.com/sessions/b";
     let copy = |copyable, text: &str| vec![Effect::Copy(copyable, Secret::new(text.into()))];
-    for (keys, effects) in [
+    for (codes, effects) in [
         (vec![KeyCode::Char('i')], copy(Copyable::Id, "b")),
         (vec![KeyCode::Char('d')], copy(Copyable::Dashboard, dashboard)),
         (vec![KeyCode::Char('c')], fetch_urls_effects("b")),
@@ -647,7 +668,7 @@ fn copy_menu_keeps_its_session() {
         (vec![KeyCode::Down, KeyCode::Char('j'), KeyCode::Enter], fetch_urls_effects("b")),
         (vec![KeyCode::Down, KeyCode::Up, KeyCode::Char('k'), KeyCode::Enter], copy(Copyable::Id, "b")),
         (
-            // Moves to the last entry, then back by one.
+            // Moves to the last line of the menu, the evidence, and then up by one.
             vec![KeyCode::Down; 9].into_iter().chain([KeyCode::Up, KeyCode::Enter]).collect(),
             copy(Copyable::Dashboard, dashboard),
         ),
@@ -659,9 +680,9 @@ fn copy_menu_keeps_its_session() {
         // The rows move while the menu is open. The menu keeps its session.
         world.now = 4.0;
         world.report_list(vec![session("a", 300), session("b", 200), session("c", 50)]);
-        let last = keys.len() - 1;
-        keys[..last].iter().for_each(|code| assert_eq!(world.key(*code), []));
-        assert_eq!(world.key(keys[last]), effects, "{keys:?}");
+        let (last_code, earlier_codes) = codes.split_last().unwrap();
+        earlier_codes.iter().for_each(|code| assert_eq!(world.key(*code), []));
+        assert_eq!(world.key(*last_code), effects, "{codes:?}");
         assert_eq!((world.focused_pane(), world.selected()), (Some(Pane::Table), Some("b")));
     }
 }
@@ -674,12 +695,12 @@ fn live_view_url_has_its_own_request() {
         [Effect::SendToPoller(ProfileId::FIRST, PollerCommand::FetchLiveView(id("a")))]
     );
     assert_eq!(world.press("c"), fetch_urls_effects("a"), "the connect URL needs another request");
-    let urls = ConnectUrls {
+    let live_view_only = ConnectUrls {
         live_view: Some(Secret::new("https://live.example/?x".into())),
         ..ConnectUrls::default()
     };
-    let copied = world.report(Request::LiveView(id("a")), Ok(ResponseBody::LiveView(urls)));
-    assert_eq!(copied, [Effect::Copy(Copyable::LiveView, Secret::new("https://live.example/?x".into()))]);
+    let effects = world.report(Request::LiveView(id("a")), Ok(ResponseBody::LiveView(live_view_only)));
+    assert_eq!(effects, [Effect::Copy(Copyable::LiveView, Secret::new("https://live.example/?x".into()))]);
     assert_eq!(world.model.url_requests.len(), 1, "the connect URL is still pending");
     world.press("yl");
     world.report(Request::LiveView(id("a")), Ok(ResponseBody::LiveView(ConnectUrls::default())));
@@ -735,7 +756,7 @@ fn connect_url_is_fetched_then_copied() {
     assert_eq!(world.notice(), "fetching a fresh connect URL…");
     let effects = world.report_urls("a", urls());
     assert_eq!(effects, [Effect::Copy(Copyable::Connect, Secret::new(CANARY.into()))]);
-    assert!(!format!("{effects:?} {:?}", world.model).contains("cAnArY"));
+    assert!(!format!("{effects:?} {:?}", world.model).contains("cAnArY"), "debug output hides secrets");
     assert_eq!(world.model.url_requests.len(), 0);
     world.send(Message::Copied("connect URL".into(), Ok("sent to the terminal".into())));
     let notice = world.model.notice.clone().unwrap();
@@ -801,11 +822,12 @@ fn pending_url_requests_are_limited() {
     let names: Vec<String> = (0..20).map(|number| format!("s{number:02}")).collect();
     let sessions: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 900)).collect();
     let mut world = World::with_running(&sessions);
-    let requests_url = |_: &&(&str, u64)| {
-        world.press("cj");
-        world.notice().starts_with("fetching")
-    };
-    assert_eq!(sessions.iter().filter(requests_url).count(), MAX_PENDING);
+    let mut accepted = 0;
+    for _ in &sessions {
+        world.press("cj"); // requests the connect URL, and selects the next session
+        accepted += usize::from(world.notice().starts_with("fetching"));
+    }
+    assert_eq!(accepted, MAX_PENDING);
     assert_eq!(world.model.url_requests.len(), MAX_PENDING);
     assert!(world.notice().starts_with("too many"));
 }
@@ -834,7 +856,7 @@ fn revealed_url_hides_after_thirty_seconds() {
         "the focus returns to the pane"
     );
     assert_eq!(world.press("q"), [], "a keystroke that comes a little too late does not quit");
-    world.now = 32.1;
+    world.now = 32.1; // keystrokes work again 0.5 s after the URL has hidden
     world.press("Y");
     world.report_urls("a", urls());
     assert_eq!(world.press("q"), []);
@@ -843,7 +865,7 @@ fn revealed_url_hides_after_thirty_seconds() {
 }
 
 #[test]
-fn revealed_url_replaces_no_popup() {
+fn revealed_url_replaces_no_popup_or_input_line() {
     for open in ["x", "y", "?", "!", "a", "/"] {
         let mut world = World::with_running(&[("a", 900)]);
         world.press("Y");
@@ -885,7 +907,7 @@ fn hidden_sessions_are_not_acted_on() {
     assert!(matches!(&world.model.focus, Focus::ConfirmRelease { id, .. } if id.raw() == "alpha"));
     world.key(KeyCode::Esc);
     world.key(KeyCode::Esc);
-    // A screen that shows counts only hides everything.
+    // A screen of this size shows only counts, and so hides all sessions.
     world.send(Message::Resize(20, 3));
     for keys in ["x", "c", "y", "Y", "o", "m", "s", "f", "A", "/", "a", "j", "R", "e"] {
         assert_eq!(world.press(keys), [], "{keys:?}");
@@ -935,7 +957,7 @@ fn pause_survives_sleep_and_suspension() {
     assert_eq!(world.press(" "), [Effect::SendToAllPollers(PollerCommand::Resume)]);
     assert_eq!(world.press("p"), [Effect::SendToAllPollers(PollerCommand::Pause)]);
     assert_eq!(world.press("r"), [Effect::SendToAllPollers(PollerCommand::PollNow)]);
-    assert!(!world.model.paused);
+    assert!(!world.model.paused, "r ends the pause");
     assert_eq!(
         world.send(Message::Continued),
         [Effect::Repaint, Effect::SendToAllPollers(PollerCommand::PollNow)]
@@ -985,7 +1007,7 @@ fn every_report_counts_in_poll_stats() {
     world.report(Request::Projects, Err(ApiErrorKind::NotFound.into()));
     world.report_session(session("a", 900));
     let totals = world.model.profiles.first().poll_stats.minute_totals().unwrap();
-    assert_eq!(totals.requests, 3, "the failed request counts, too");
+    assert_eq!(totals.requests, 3, "the list, the failed request and the session count");
     assert_eq!(world.model.profiles.first().poll_stats.latency().unwrap().last, secs(0.1));
 }
 
@@ -1063,7 +1085,8 @@ fn data_is_stale_after_three_intervals() {
     let is_stale =
         |world: &World, now: f64| world.model.stale_data_age(ProfileId::FIRST, moment(now)).is_some();
     let mut world = World::with_running(&[("a", 900)]);
-    assert!(!is_stale(&world, 10.0), "nine seconds after the list");
+    // The list came at 1 s, and the poll interval is 3 s.
+    assert!(!is_stale(&world, 10.0), "after exactly three intervals, data is not stale yet");
     assert!(is_stale(&world, 10.001));
     world.press("p");
     assert!(!is_stale(&world, 100.0), "polling is paused");
@@ -1082,7 +1105,7 @@ fn screen_wakes_only_for_visible_changes() {
     // Countdowns change with the server's whole seconds.
     let mut world = World::with_running(&[("a", 900)]);
     world.now = 1.25;
-    assert_eq!(world.seconds_to_next_change(), Some(0.75), "a countdown under an hour");
+    assert_eq!(world.seconds_to_next_change(), Some(0.75), "a countdown under an hour shows seconds");
     let mut world = World::with_running(&[("a", 7200)]);
     world.press("p");
     for (now, wait) in [(30.25, 29.75), (59.0, 1.0), (60.0, 1.0), (61.0, 59.0), (3599.5, 0.5), (3600.0, 1.0)]
@@ -1097,7 +1120,7 @@ fn screen_wakes_only_for_visible_changes() {
     world.press("p/shown");
     world.key(KeyCode::Enter);
     world.now = 10.5;
-    assert_eq!(world.seconds_to_next_change(), Some(49.5));
+    assert_eq!(world.seconds_to_next_change(), Some(49.5), "the age of the shown session reaches a minute");
 }
 
 #[test]
@@ -1131,7 +1154,7 @@ fn screen_wakes_when_data_becomes_stale() {
     let mut world = World::watching(Targets::All);
     world.now = 1.25;
     world.report_list(vec![]);
-    assert_eq!(world.seconds_to_next_change(), Some(9.0));
+    assert_eq!(world.seconds_to_next_change(), Some(9.0), "data becomes stale after three intervals of 3 s");
     world.now = 10.25;
     assert_eq!(world.seconds_to_next_change(), Some(0.001), "data of exactly this age is not stale yet");
     world.now = 10.26;
@@ -1141,7 +1164,7 @@ fn screen_wakes_when_data_becomes_stale() {
         "the age of the data ticks with the whole seconds"
     );
     world.press("p");
-    assert_eq!(world.seconds_to_next_change(), None);
+    assert_eq!(world.seconds_to_next_change(), None, "while polling is paused, data does not become stale");
 }
 
 #[test]
@@ -1150,7 +1173,7 @@ fn retry_countdown_ticks_until_retry() {
     world.now = 1.25;
     world.report(Request::List(List::Running), Err(timeout_error()));
     assert_eq!(world.seconds_to_next_change(), Some(0.75));
-    world.now = 7.25;
+    world.now = 7.25; // the retry is due 6 s after the failure
     assert_eq!(world.seconds_to_next_change(), None, "the retry is in flight");
 }
 
@@ -1158,8 +1181,8 @@ fn retry_countdown_ticks_until_retry() {
 fn expiring_session_wakes_only_for_its_age() {
     let mut world = World::with_running(&[("a", 5)]);
     world.press("p");
-    world.now = 5.5;
+    world.now = 5.5; // the timeout of 5 s has passed
     assert_eq!(world.seconds_to_next_change(), Some(54.5), "only the age changes");
-    world.report_session(session("a", 5));
+    world.report_session(session("a", 5)); // from now on, the screen shows the overdue time
     assert_eq!(world.seconds_to_next_change(), Some(54.5), "only a response changes the overdue time");
 }

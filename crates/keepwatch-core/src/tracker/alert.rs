@@ -81,18 +81,19 @@ impl Alert {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertThresholds {
     /// Thresholds of time left until the expiry, the longest first.
-    left: Vec<Duration>,
+    #[serde(rename = "left")]
+    time_left: Vec<Duration>,
     /// Threshold of time without proxy traffic, for a session that had traffic before.
     pub idle: Duration,
 }
 
 impl AlertThresholds {
-    /// Creates thresholds. `left` may be in any order.
+    /// Creates thresholds. `time_left` may be in any order.
     #[must_use]
-    pub fn new(mut left: Vec<Duration>, idle: Duration) -> Self {
-        left.sort_unstable_by(|one, other| other.cmp(one));
-        left.dedup();
-        Self { left, idle }
+    pub fn new(mut time_left: Vec<Duration>, idle: Duration) -> Self {
+        time_left.sort_unstable_by(|one, other| other.cmp(one)); // the longest first
+        time_left.dedup();
+        Self { time_left, idle }
     }
 
     /// Returns thresholds that raise no alert about time left or idle time.
@@ -119,7 +120,8 @@ impl AlertThresholds {
 
     /// Returns the thresholds that apply to a session with this timeout, the longest first.
     fn applicable(&self, timeout: Option<Duration>) -> impl Iterator<Item = Duration> {
-        self.left.iter().copied().filter(move |threshold| timeout.is_none_or(|timeout| *threshold < timeout))
+        let thresholds = self.time_left.iter().copied();
+        thresholds.filter(move |threshold| timeout.is_none_or(|timeout| *threshold < timeout))
     }
 }
 
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn shortest_reached_threshold_counts() {
         let thresholds = AlertThresholds::new(vec![secs(60), secs(300), secs(60)], secs(600));
-        let timeout = Some(secs(900));
+        let timeout = Some(secs(900)); // longer than each threshold, so all of them apply
         for (left, reached, next) in [
             (301, None, Some(300)),
             (300, Some(300), Some(60)),
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn short_timeout_raises_no_alert_at_start() {
-        let thresholds = AlertThresholds::default();
+        let thresholds = AlertThresholds::default(); // 300 s and 60 s left
         assert_eq!(thresholds.reached(secs(299), Some(secs(300))), None);
         assert_eq!(thresholds.reached(secs(59), Some(secs(300))), Some(secs(60)));
         assert_eq!(

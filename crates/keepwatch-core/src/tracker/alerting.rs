@@ -1,4 +1,5 @@
-//! Raises and clears the alerts of sessions. Also computes the time until the next change that depends on time alone.
+//! Raises and clears the alerts of sessions, and records the events of end clusters. Also computes the time until the
+//! next change that depends on time alone.
 //!
 //! A sorted set has the deadlines of all sessions, so finding the alerts that are due does not take longer with more
 //! sessions.
@@ -18,7 +19,7 @@ use super::verdict::Cause;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{Phase, SessionId, Status};
 
-/// The time after which a session that still runs, although the user requested its release, gets an alert.
+/// The time from the user's request to release a session until its alert, if the session still runs.
 const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 impl SessionTracker {
@@ -33,7 +34,7 @@ impl SessionTracker {
         alert_wait.into_iter().chain(cluster_wait).min()
     }
 
-    /// Advances the time to `now`: raises the alerts that are due, and reports the end clusters that are ready.
+    /// Advances the time to `now`: raises the alerts and reports the end clusters that are due.
     pub(super) fn advance_time(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let server_time = self.clock.at(now);
         while let Some((at, id)) = self.deadlines.first().cloned().filter(|(at, _)| *at <= server_time) {
@@ -43,7 +44,7 @@ impl SessionTracker {
             }
             self.update_alerts(&id, now, applied);
         }
-        for cluster in self.end_clusters.take_ready(now.boot) {
+        for cluster in self.end_clusters.take_due(now.boot) {
             let times = cluster.ids.iter().filter_map(|id| self.records.get(id)?.session.as_ref()?.ended);
             let when =
                 TimeInterval { earliest: times.clone().min(), latest: times.max().unwrap_or(server_time) };
@@ -66,8 +67,8 @@ impl SessionTracker {
             alerts.extend(thresholds.reached(left, timeout).map(Alert::TimeLeft));
         }
         alerts.extend((is_running && record.is_overdue).then_some(Alert::Overdue));
-        let idle = record.idle_for().filter(|idle| is_running && *idle >= thresholds.idle);
-        alerts.extend(idle.map(|_| Alert::Idle(thresholds.idle)));
+        let is_idle = is_running && record.idle_for().is_some_and(|idle| idle >= thresholds.idle);
+        alerts.extend(is_idle.then_some(Alert::Idle(thresholds.idle)));
         let (release_alert, release_deadline) = release_alert_or_deadline(record, now);
         alerts.extend(release_alert);
         // `seconds_left` counts whole seconds, so the next threshold is reached at the start of a second.
@@ -77,8 +78,8 @@ impl SessionTracker {
             let seconds = i64::try_from(next.as_secs()).ok()?;
             Timestamp::from_timestamp(expires.timestamp().checked_sub(seconds)?, 0)
         });
-        let deadline =
-            [time_left_deadline, release_deadline.map(|at| self.clock.at(at))].into_iter().flatten().min();
+        let release_deadline = release_deadline.map(|moment| self.clock.at(moment));
+        let deadline = [time_left_deadline, release_deadline].into_iter().flatten().min();
         if record.deadline != deadline {
             if let Some(old) = record.deadline {
                 self.deadlines.remove(&(old, id.clone()));
@@ -98,8 +99,9 @@ impl SessionTracker {
         self.replace_alerts(id, &alerts, now, applied);
     }
 
-    /// Replaces the alerts of a session by `alerts`, and records an event for each new one. While the responses contradict each
-    /// other, no alert is new, and those about an end stay.
+    /// Replaces the alerts of a session by `alerts`, and records an event for each new one.
+    ///
+    /// While the responses contradict each other, the session gets no new alert and keeps its end alerts.
     fn replace_alerts(
         &mut self,
         id: &SessionId,
@@ -137,7 +139,7 @@ impl SessionTracker {
         }
     }
 
-    /// Adds an alert that the event `seq` raised.
+    /// Adds an alert to a session. `seq` is the event that raised the alert.
     fn add_alert(&mut self, id: &SessionId, alert: Alert, seq: Seq) {
         let Some(record) = self.records.get_mut(id) else { return };
         record.alerts.push((alert, seq));
@@ -148,9 +150,10 @@ impl SessionTracker {
     }
 }
 
-/// Returns the alert that the release of a session causes now. If it causes none yet, returns instead the moment at
-/// which the session gets [`Alert::StillRunning`], unless the session ends before. A session that ended, or that the API
-/// does not know, has neither.
+/// Returns the alert that the requested release of a session causes now. If there is no such alert yet, returns the
+/// moment at which the session gets [`Alert::StillRunning`], unless the session ends before.
+///
+/// Returns neither if the user requested no release, if the session ended, or if the API does not know the session.
 fn release_alert_or_deadline(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
     let is_gone = record.phase() == Phase::Ended || record.is_not_found();
     let Some(release) = record.release.as_ref().filter(|_| !is_gone) else {

@@ -1,8 +1,8 @@
 //! Cost estimates. The API reports neither billed minutes nor prices, and prices change.
 //!
 //! Running time is billed per minute, with a minimum of one minute, whether or not a client is connected. Proxy bytes
-//! are billed per GB (10⁹ bytes). keepwatch does not know how much a plan includes, so an estimate is the price without
-//! a plan's included amounts.
+//! are billed per GB (10⁹ bytes). keepwatch does not know how much a plan includes, so an estimate does not deduct
+//! that.
 
 use std::time::Duration;
 
@@ -40,9 +40,9 @@ impl Rates {
 
 /// Returns the billed minutes for a running time, rounded up to whole minutes. The minimum is one.
 #[must_use]
-pub fn billed_minutes(ran: Duration) -> u64 {
-    let minutes = ran.as_secs() / 60;
-    let has_partial_minute = !ran.as_secs().is_multiple_of(60) || ran.subsec_nanos() > 0;
+pub fn billed_minutes(running_time: Duration) -> u64 {
+    let minutes = running_time.as_secs() / 60;
+    let has_partial_minute = !running_time.as_secs().is_multiple_of(60) || running_time.subsec_nanos() > 0;
     minutes.saturating_add(u64::from(has_partial_minute)).max(1)
 }
 
@@ -68,11 +68,11 @@ pub struct ShortSessions {
 }
 
 impl ShortSessions {
-    /// Adds a session that ran for this long, if that is less than a minute.
-    pub fn add(&mut self, ran: Duration) {
-        if ran < Duration::from_secs(60) {
+    /// Adds a session with this running time, if that is less than a minute.
+    pub fn add(&mut self, running_time: Duration) {
+        if running_time < Duration::from_secs(60) {
             self.sessions = self.sessions.saturating_add(1);
-            self.used = self.used.saturating_add(ran);
+            self.used = self.used.saturating_add(running_time);
         }
     }
 
@@ -99,9 +99,9 @@ mod tests {
     }
 
     #[test]
-    fn started_minutes_are_billed() {
-        for (ran, minutes) in [(0, 1), (1, 1), (60_000, 1), (60_001, 2), (119_999, 2), (3_600_000, 60)] {
-            assert_eq!(billed_minutes(millis(ran)), minutes, "{ran} ms");
+    fn billed_minutes_are_rounded_up() {
+        for (ms, minutes) in [(0, 1), (1, 1), (60_000, 1), (60_001, 2), (119_999, 2), (3_600_000, 60)] {
+            assert_eq!(billed_minutes(millis(ms)), minutes, "{ms} ms");
         }
     }
 
@@ -132,9 +132,10 @@ mod tests {
         for _ in 0..12 {
             short.add(millis(4_000));
         }
-        short.add(millis(60_000));
+        short.add(millis(60_000)); // a whole minute is not short
         let sentence = short.sentence();
         assert_eq!(sentence.as_deref(), Some("at least 12 sessions, 12 min billed for 48 s used"));
-        assert_eq!(ShortSessions { sessions: 1, used: millis(1) }.sentence(), None);
+        let one = ShortSessions { sessions: 1, used: millis(1) };
+        assert_eq!(one.sentence(), None, "the sentence needs at least two sessions");
     }
 }

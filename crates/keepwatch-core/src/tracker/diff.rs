@@ -1,7 +1,8 @@
 //! Differences between two responses about one session, as events. Pure.
 //!
-//! This module ignores the connect fields, because every response has a new signing key, and `updatedAt`, because its
-//! meaning is not documented. [`Record`](super::Record) compares the status and the proxy bytes itself.
+//! This module ignores the connect fields, because every response has a new signing key. It ignores `updatedAt`,
+//! because the meaning of that field is not documented. [`Record`](super::Record) compares the status and the proxy
+//! bytes itself.
 
 use super::event::EventKind;
 use crate::session::{Metadata, Session, Status};
@@ -9,7 +10,8 @@ use crate::session::{Metadata, Session, Status};
 /// Returns an event for each compared field that differs between `old` and `new`.
 ///
 /// `are_same_kind` is true if both sessions are from lists, or neither is. A list may omit fields that a response about
-/// one session has. If only one session is from a list, a field that only the other has is therefore not a difference.
+/// one session has. If `are_same_kind` is false, a field that one of the two sessions lacks is therefore not a
+/// difference.
 ///
 /// For `expiresAt`, `keepAlive` and `region`, a missing value is never a difference.
 pub(super) fn diff_sessions(old: &Session, new: &Session, are_same_kind: bool) -> Vec<EventKind> {
@@ -64,6 +66,9 @@ mod tests {
     use crate::testing::{noon, running_session};
     use crate::text::Untrusted;
 
+    /// An empty array of event names.
+    const NO_EVENTS: [&str; 0] = [];
+
     fn session() -> Session {
         Session {
             metadata: Some(Metadata::new(r#"{"a":1}"#)),
@@ -100,7 +105,7 @@ mod tests {
             proxy_bytes: Some(99),
             ..session()
         };
-        assert_eq!(change_names(&other, true), [""; 0]);
+        assert_eq!(change_names(&other, true), NO_EVENTS);
     }
 
     #[test]
@@ -113,8 +118,12 @@ mod tests {
             expires: None,
             ..session()
         };
-        assert_eq!(change_names(&listed, false), [""; 0]);
-        assert_eq!(change_names(&listed, true), ["context_changed", "metadata_changed"]);
+        assert_eq!(change_names(&listed, false), NO_EVENTS);
+        assert_eq!(
+            change_names(&listed, true),
+            ["context_changed", "metadata_changed"],
+            "between two lists, a missing context or metadata is a change"
+        );
     }
 
     #[test]
@@ -127,10 +136,9 @@ mod tests {
                 .map(EventKind::name)
                 .collect::<Vec<_>>()
         };
-        let none = [""; 0]; // an empty array of names
-        assert_eq!(changes(Some(metadata.redacted()), Some(metadata.clone())), none);
-        assert_eq!(changes(Some(Metadata::omitted()), Some(metadata.clone())), none);
-        assert_eq!(changes(None, Some(Metadata::new("{}"))), none, "empty metadata counts as none");
+        assert_eq!(changes(Some(metadata.redacted()), Some(metadata.clone())), NO_EVENTS);
+        assert_eq!(changes(Some(Metadata::omitted()), Some(metadata.clone())), NO_EVENTS);
+        assert_eq!(changes(None, Some(Metadata::new("{}"))), NO_EVENTS, "empty metadata counts as none");
         assert_eq!(changes(None, Some(metadata.clone())), ["metadata_changed"]);
         assert_eq!(changes(Some(Metadata::new(r#"{"run":"r-2"}"#)), Some(metadata)), ["metadata_changed"]);
     }

@@ -22,8 +22,8 @@ use crate::session::SessionId;
 pub const CLUSTER_WINDOW: Duration = Duration::from_secs(3);
 /// The period before a window. Its ends tell how many ends the window may have by chance.
 const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
-/// Time without a new end in a cluster, after which clusters are reported. The tracker waits because it learns of
-/// simultaneous ends one by one.
+/// The time from learning of the newest unreported end to reporting the clusters. The tracker waits because it learns
+/// of simultaneous ends one by one.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// The maximum time from learning of an end that belongs to a cluster to reporting that cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
@@ -35,7 +35,8 @@ pub(super) struct EndClusters {
     ends: BTreeSet<(Timestamp, SessionId)>,
     /// The time of each session's end.
     end_by_session: HashMap<SessionId, Timestamp>,
-    /// The ends that were in a cluster when they were added, until their cluster is reported. The newest is last.
+    /// The ends that were in a cluster when they were added, until their cluster is reported. They are in the order in
+    /// which the tracker learned of them.
     unreported: Vec<UnreportedEnd>,
 }
 
@@ -85,18 +86,18 @@ impl EndClusters {
 
     /// If clusters are due, returns those with an unreported end, and marks all ends as reported. Otherwise returns
     /// nothing.
-    pub(super) fn take_ready(&mut self, now: Duration) -> Vec<EndCluster> {
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<EndCluster> {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
         }
-        let mut ready: Vec<EndCluster> = Vec::new();
+        let mut clusters: Vec<EndCluster> = Vec::new();
         for UnreportedEnd { id, at, .. } in std::mem::take(&mut self.unreported) {
-            if ready.iter().any(|cluster| cluster.ids.contains(&id)) {
+            if clusters.iter().any(|cluster| cluster.ids.contains(&id)) {
                 continue;
             }
-            ready.extend(self.cluster_of(&id, at));
+            clusters.extend(self.cluster_of(&id, at));
         }
-        ready
+        clusters
     }
 
     /// Returns the cluster that the end of `id` at `at` belongs to, if any.
@@ -106,17 +107,17 @@ impl EndClusters {
             return None;
         }
         // A gap longer than a window always separates two windows. Go back to the nearest such gap: the end after it
-        // begins a window. On a busy project this may go back over all ends, but they are few: the tracker evicts unnamed
-        // sessions above `MAX_FINAL_SESSIONS`. With 500 ends, a call takes 0.4 ms in a debug build.
-        let mut first = &own;
+        // begins a window. On a busy project this may go back over all ends, but they are few: the tracker evicts
+        // unnamed sessions above `MAX_FINAL_SESSIONS`. With 500 ends, a call takes 0.4 ms in a debug build.
+        let mut scan_start = &own;
         for earlier in self.ends.range(..&own).rev() {
-            if saturating_add(earlier.0, CLUSTER_WINDOW) < first.0 {
+            if saturating_add(earlier.0, CLUSTER_WINDOW) < scan_start.0 {
                 break;
             }
-            first = earlier;
+            scan_start = earlier;
         }
         let mut window: Vec<&(Timestamp, SessionId)> = Vec::new();
-        for end in self.ends.range(first..) {
+        for end in self.ends.range(scan_start..) {
             if window.first().is_some_and(|first| saturating_add(first.0, CLUSTER_WINDOW) < end.0) {
                 if window.contains(&&own) {
                     break;
@@ -133,12 +134,13 @@ impl EndClusters {
 
     /// Returns the maximum number of ends that chance explains in the window that begins with `first`.
     ///
-    /// This is the average number of ends per window in the [`BASELINE_PERIOD`] before it, plus three standard
-    /// deviations, plus one.
+    /// This maximum is the average number of ends per window in the [`BASELINE_PERIOD`] before `first`, plus three
+    /// standard deviations, plus one.
     fn max_ends_by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
         let baseline_start = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
         let earlier_ends = self.ends.range(..first).rev().take_while(|(at, _)| *at >= baseline_start).count();
-        // For n earlier ends in w windows, the result is 1 + n/w + 3·√(n/w), in whole numbers. 3·√(n/w) = √(9·n/w).
+        // For n earlier ends in w windows, the result is 1 + n/w + 3·√(n/w). 3·√(n/w) = √(9·n/w). Each term is rounded
+        // down.
         let baseline_millis = usize::try_from(BASELINE_PERIOD.num_milliseconds()).unwrap_or(0);
         let windows =
             baseline_millis / usize::try_from(CLUSTER_WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
@@ -186,7 +188,7 @@ mod tests {
         assert_eq!(cluster(&clusters_of(&[0, 3000]), 0, 0), Some((2, millis(3000))));
         assert_eq!(cluster(&clusters_of(&[0, 3000]), 1, 3000), Some((2, millis(3000))));
         assert_eq!(cluster(&clusters_of(&[0, 3001]), 0, 0), None);
-        assert_eq!(cluster(&clusters_of(&[0]), 0, 0), None);
+        assert_eq!(cluster(&clusters_of(&[0]), 0, 0), None, "one end is not a cluster");
         assert_eq!(cluster(&clusters_of(&[0, 0]), 1, 0), Some((2, millis(0))));
     }
 
@@ -217,20 +219,22 @@ mod tests {
     fn cluster_is_reported_after_settling() {
         let mut ends = clusters_of(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
-        assert_eq!(ends.take_ready(millis(4999)), []);
+        assert_eq!(ends.take_due(millis(4999)), []);
         ends.add(&id(9), at(60_000), millis(4999)); // an end without a cluster does not extend the wait
-        let ready = ends.take_ready(millis(5000));
-        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: millis(1200) }]);
-        assert_eq!((ends.due(), ends.take_ready(millis(99_999))), (None, vec![]));
+        let clusters = ends.take_due(millis(5000));
+        assert_eq!(clusters, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: millis(1200) }]);
+        assert_eq!((ends.due(), ends.take_due(millis(99_999))), (None, vec![]));
     }
 
     #[test]
-    fn steady_ends_cannot_delay_report() {
+    fn steady_ends_delay_report_by_max_wait() {
         let mut ends = EndClusters::default();
-        for second in 0..19 {
-            ends.add(&id(second), at(second * 10), millis(second * 1000 + 1000));
+        // All ends are in one window. The tracker learns of one per second, so the clusters never settle.
+        for number in 0..19 {
+            ends.add(&id(number), at(number * 10), millis(number * 1000 + 1000));
         }
-        // The first end alone is not a cluster. With the second one, which the tracker learned of after 2 s, it is.
+        // The first end alone is not a cluster. The wait begins with the second end, which the tracker learned of at
+        // 2 s.
         assert_eq!(ends.due(), Some(millis(2000) + MAX_WAIT));
     }
 
@@ -239,16 +243,16 @@ mod tests {
         let mut ends = clusters_of(&[0, 1000]);
         ends.remove(&id(1));
         assert_eq!((cluster(&ends, 0, 0), ends.due()), (None, None));
-        assert_eq!(ends.take_ready(MAX_WAIT), []);
+        assert_eq!(ends.take_due(MAX_WAIT), []);
         // The remaining end is not reported alone, but still counts for the next cluster.
         ends.add(&id(2), at(500), millis(60_000));
-        let ready = ends.take_ready(millis(70_000));
-        assert_eq!(ready, [EndCluster { ids: vec![id(0), id(2)], spread: millis(500) }]);
+        let clusters = ends.take_due(millis(70_000));
+        assert_eq!(clusters, [EndCluster { ids: vec![id(0), id(2)], spread: millis(500) }]);
         let mut ends = clusters_of(&[0, 1000, 9000, 9500]);
         ends.remove(&id(3));
-        let ready = ends.take_ready(MAX_WAIT);
+        let clusters = ends.take_due(MAX_WAIT);
         assert_eq!(
-            ready,
+            clusters,
             [EndCluster { ids: vec![id(0), id(1)], spread: millis(1000) }],
             "a revived session does not affect other clusters"
         );

@@ -69,8 +69,8 @@ pub enum EventKind {
         /// The status reported now.
         to: Status,
     },
-    /// The responses contradict each other: the session changes back and forth. Until [`EventKind::ResponsesAgree`], its changes
-    /// are only counted.
+    /// The responses contradict each other: the session changes back and forth. Until [`EventKind::ResponsesAgree`],
+    /// each change back to an earlier version of the session is only counted.
     #[strum(serialize = "contradictory_replies")]
     ContradictoryResponses,
     /// The responses agree again.
@@ -193,8 +193,8 @@ impl EventKind {
         }
     }
 
-    /// Returns true if an event of this kind concerns the session `id`. If the event has a session id, that must be
-    /// `id`.
+    /// Returns true if an event of this kind concerns the session `id`. The event must have the session id `id`, or no
+    /// session id.
     #[must_use]
     pub(super) fn concerns(&self, id: &SessionId) -> bool {
         match self {
@@ -203,8 +203,8 @@ impl EventKind {
         }
     }
 
-    /// Returns true for first seen and ended: the first and usually the last event of a session. The timeline never
-    /// evicts a first seen or the newest end of a session.
+    /// Returns true for [`EventKind::FirstSeen`] and [`EventKind::Ended`]: the first and usually the last event of a
+    /// session. The timeline never evicts the `FirstSeen` of a session, nor its newest `Ended`.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::FirstSeen { .. } | Self::Ended { .. })

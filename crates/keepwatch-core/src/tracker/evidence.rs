@@ -58,7 +58,7 @@ pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions
     let mut report = ReportBuilder::default();
     report.paragraph(&format!("keepwatch {}: evidence for session {}", options.version, id.sanitise_line()));
     report.paragraph(&preamble(tracker, as_of));
-    report.heading("");
+    report.empty_line();
     report.paragraph(&headline(tracker, record, verdict.as_ref(), as_of));
     if let Some(verdict) = &verdict {
         verdict_section(&mut report, verdict, as_of);
@@ -111,24 +111,26 @@ fn headline(
     if let Some(verdict) = verdict {
         return verdict.summary_line(&session.status, Zone::Utc, as_of.unwrap_or_default());
     }
-    let last = record.last_response().map(|last| tracker.clock().at(last.received));
-    let duration_left =
-        session.expires.zip(last).and_then(|(at, last)| at.signed_duration_since(last).to_std().ok());
+    let last_received = record.last_response().map(|last| tracker.clock().at(last.received));
+    let duration_left = session
+        .expires
+        .zip(last_received)
+        .and_then(|(expires, received)| expires.signed_duration_since(received).to_std().ok());
     let time_left =
         duration_left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
     format!("{} at the newest reply{time_left}: there is no end to explain.", session.status.sanitise(24))
 }
 
 fn verdict_section(report: &mut ReportBuilder, verdict: &Verdict, as_of: Option<Timestamp>) {
-    let text = verdict.text(Zone::Utc, as_of.unwrap_or_default());
+    let verdict_text = verdict.text(Zone::Utc, as_of.unwrap_or_default());
     let facts: Vec<&str> = verdict.facts.iter().copied().map(fact_text).collect();
     report.heading("Verdict");
-    report.field("was", &text.explanation);
-    report.optional_field("was not", text.ruled_out);
-    report.field("how sure", text.confidence);
+    report.field("was", &verdict_text.explanation);
+    report.optional_field("was not", verdict_text.ruled_out);
+    report.field("how sure", verdict_text.confidence);
     report.field("rests on", &facts.join(", "));
-    report.optional_field("together", text.end_cluster);
-    report.field("advice", text.advice);
+    report.optional_field("together", verdict_text.end_cluster);
+    report.field("advice", verdict_text.advice);
 }
 
 fn fact_text(fact: Fact) -> &'static str {
@@ -148,7 +150,7 @@ fn fact_text(fact: Fact) -> &'static str {
     }
 }
 
-/// Writes the fields of the newest response.
+/// Writes the session's fields in the newest response.
 fn session_section(
     report: &mut ReportBuilder,
     tracker: &SessionTracker,
@@ -157,22 +159,23 @@ fn session_section(
     rates: Rates,
 ) {
     let project = tracker.project_of(session);
-    let name = project.map(|project| format!(" ({})", project.name.sanitise(60))).unwrap_or_default();
+    let project_name = project.map(|project| format!(" ({})", project.name.sanitise(60))).unwrap_or_default();
     let keep_alive = session.keep_alive.map(|is_on| if is_on { "on" } else { "off" });
-    let ended = session.ended.map(format_time);
-    let missing_end = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
+    let ended_at = session.ended.map(format_time);
+    let no_ended_at_note = || session.status.is_final().then(|| "the API gives no endedAt".to_owned());
     report.heading("Session, as the newest reply has it");
     report.field("id", &session.id.sanitise_line());
-    report.optional_field("project", session.project.as_ref().map(|id| format!("{}{name}", id.sanitise(60))));
+    let project_text = session.project.as_ref().map(|id| format!("{}{project_name}", id.sanitise(60)));
+    report.optional_field("project", project_text);
     report.optional_field("region", session.region.as_ref().map(|region| region.sanitise(24)));
     report.optional_field("keep-alive", keep_alive);
     report.field("status", &session.status.sanitise(24));
     report.optional_field("created", session.created.map(format_time));
     report.optional_field("started", session.started.map(format_time));
-    report.optional_field("ended", ended.or_else(missing_end));
+    report.optional_field("ended", ended_at.or_else(no_ended_at_note));
     report.optional_field("expires", session.expires.map(format_time));
-    let default = project.and_then(|project| project.default_timeout);
-    let timeout = session.timeout().map(|timeout| match default {
+    let default_timeout = project.and_then(|project| project.default_timeout);
+    let timeout = session.timeout().map(|timeout| match default_timeout {
         Some(default) if is_default_timeout(timeout, default) => {
             format!("{} (the project's default)", text::format_duration(timeout))
         }
@@ -190,8 +193,8 @@ fn session_section(
     duration_fields(report, tracker, record, session, rates);
 }
 
-/// Writes the running time, the unused time and the estimated cost. Without a valid `endedAt`, writes the bounds that
-/// follow from the responses around the end.
+/// Writes the running time, the unused time and the estimated cost. If no `endedAt` fits, writes the bounds that follow
+/// from the responses around the end.
 fn duration_fields(
     report: &mut ReportBuilder,
     tracker: &SessionTracker,
@@ -201,16 +204,17 @@ fn duration_fields(
 ) {
     let since_start = |at: Timestamp| at.signed_duration_since(session.started?).to_std().ok();
     let has_ended = session.status.is_final();
-    let last = record.last_response().map(|last| tracker.clock().at(last.received));
-    let ran = if has_ended { record.duration() } else { last.and_then(since_start) };
-    let Some(ran) = ran else { return };
+    let last_received = record.last_response().map(|last| tracker.clock().at(last.received));
+    let running_time = if has_ended { record.duration() } else { last_received.and_then(since_start) };
+    let Some(running_time) = running_time else { return };
     let inexact_end = record.ended.as_ref().filter(|ended| has_ended && !ended.ended_at_fits);
-    let min_ran = inexact_end.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
-    let (minutes, ran_text) = (cost::billed_minutes(ran), text::format_elapsed(ran));
+    let min_running_time =
+        inexact_end.map(|ended| ended.when.earliest.and_then(since_start).unwrap_or_default());
+    let (minutes, ran_text) = (cost::billed_minutes(running_time), text::format_elapsed(running_time));
     let cost = cost::format_estimate(rates.cost_of_minutes(minutes));
-    let (ran_text, minutes_text) = match min_ran.map(text::format_elapsed) {
-        Some(min_ran) if min_ran != ran_text => {
-            (format!("between {min_ran} and {ran_text}"), format!("at most {minutes} min"))
+    let (ran_text, minutes_text) = match min_running_time.map(text::format_elapsed) {
+        Some(min_text) if min_text != ran_text => {
+            (format!("between {min_text} and {ran_text}"), format!("at most {minutes} min"))
         }
         _ if !has_ended => (format!("{ran_text}, at the newest reply"), format!("{minutes} min so far")),
         _ => (ran_text, format!("{minutes} min")),
@@ -235,10 +239,10 @@ fn proxy_text(bytes: i64, rates: Rates) -> String {
 
 fn metadata_section(report: &mut ReportBuilder, metadata: &Metadata) {
     report.heading("Metadata");
-    for entry in metadata.entries(MAX_METADATA_LINES) {
-        let indent = "  ".repeat(entry.depth.min(10)); // leave room for the value
-        let value = entry.value.map(|value| value.sanitise_line()).unwrap_or_default();
-        report.indented(&format!("{indent}{}  ", entry.key.sanitise(60)), &value);
+    for line in metadata.entries(MAX_METADATA_LINES) {
+        let indent = "  ".repeat(line.depth.min(10)); // leave room for the value
+        let value = line.value.map(|value| value.sanitise_line()).unwrap_or_default();
+        report.indented(&format!("{indent}{}  ", line.key.sanitise(60)), &value);
     }
 }
 

@@ -58,7 +58,10 @@ impl PollHealth {
     /// Stores the number of elements of the newest `list` that were not sessions.
     pub(super) fn set_malformed(&mut self, list: List, count: u32) {
         let [running, pending] = &mut self.malformed_by_list;
-        *(if list == List::Running { &mut *running } else { &mut *pending }) = count;
+        match list {
+            List::Running => *running = count,
+            List::Pending => *pending = count,
+        }
         self.malformed = running.saturating_add(*pending);
     }
 
@@ -113,8 +116,8 @@ impl PollHealth {
             at.sent.mono >= streak.newest_failure.received.mono
                 && (streak.error.affects_all_requests() || self.streak_scope.as_ref() == Some(scope))
         });
-        // While the list of running sessions or all polls fail, another success does not make the running sessions
-        // fresh.
+        // While polls of the running list fail, or all polls fail, the success of another poll does not show that the
+        // data about running sessions is fresh.
         let is_running_list_failing =
             self.failure_streak.as_ref().is_some_and(|streak| streak.list != Some(List::Pending));
         if (ends_streak || !is_running_list_failing)

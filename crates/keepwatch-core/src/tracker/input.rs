@@ -155,8 +155,8 @@ impl RequestTiming {
         Self { sent: map(self.sent), received: map(self.received), ..self }
     }
 
-    /// Returns the timing as if the API itself had answered: a response that a cache kept for some time was determined
-    /// that much earlier. `Age` is rounded to a whole second, in either direction.
+    /// Returns the timing as if the API itself had answered. If a cache kept the response, the API determined its
+    /// content earlier, by `Age`. The cache may have rounded `Age` down, so `sent` is another second earlier.
     #[must_use]
     pub fn without_cache(self) -> Self {
         if self.age.is_zero() {

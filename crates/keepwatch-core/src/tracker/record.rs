@@ -125,7 +125,8 @@ pub struct ObservedEnd {
 pub struct ReleaseRequest {
     /// The moment at which the user requested the release.
     pub requested_at: Moment,
-    /// The error, if the HTTP request failed. With the moment of the retry, or `None` if keepwatch gave up.
+    /// The error of the HTTP request, if it failed, and the moment of the retry. The moment is `None` if keepwatch gave
+    /// up.
     pub failure: Option<(ApiError, Option<Moment>)>,
 }
 
@@ -238,10 +239,10 @@ impl Record {
         self.status().map_or(Phase::Unknown, Status::phase)
     }
 
-    /// Returns true while its responses contradict each other: it changes back and forth.
+    /// Returns true while the responses about the session contradict each other: the session changes back and forth.
     #[must_use]
     pub fn has_contradictory_responses(&self) -> bool {
-        self.contradictions.as_ref().is_some_and(|contradictions| contradictions.is_open())
+        self.contradictions.as_ref().is_some_and(|contradictions| contradictions.is_ongoing())
     }
 
     /// Returns true if the API does not know the session.

@@ -28,7 +28,7 @@ fn error(kind: ApiErrorKind, message: &str) -> ApiError {
     }
 }
 
-/// Returns an event learned at 12.1 s, which happened in the three seconds before.
+/// Returns an event that happened between 9 s and 12.1 s after 21:04:00, and that was learned at 12.1 s.
 fn event(session: Option<&str>, kind: EventKind) -> Event {
     let when = TimeInterval { earliest: Some(at_ms(9_000)), latest: at_ms(12_100) };
     Event { id: session.map(id), when, learned_at: at_ms(12_100), kind }
@@ -137,17 +137,17 @@ fn every_kind_matches_documentation() {
 
 #[test]
 fn all_objects_share_first_fields() {
-    let first = ["v", "event", "session", "not_before", "not_after", "observed_at", "sentence"];
+    let first_fields = ["v", "event", "session", "not_before", "not_after", "observed_at", "sentence"];
     for event in every_kind() {
         let object = object(&event, None);
-        let names: Vec<&String> = object.as_object().unwrap().keys().take(first.len()).collect();
-        assert_eq!(names, first);
+        let names: Vec<&String> = object.as_object().unwrap().keys().take(first_fields.len()).collect();
+        assert_eq!(names, first_fields);
         assert_eq!(object["v"], 1);
     }
 }
 
 #[test]
-fn missing_verdict_is_null() {
+fn unknown_verdict_and_ended_at_are_null() {
     let ended = event(
         Some(ID),
         EventKind::Ended {
@@ -162,7 +162,7 @@ fn missing_verdict_is_null() {
 }
 
 #[test]
-fn secrets_and_control_characters_are_removed() {
+fn secrets_and_control_characters_are_not_written() {
     let evil = "a\u{1b}[31m\nwss://c/?signingKey=cAnArY bb_live_cAnArY";
     let kinds = [
         EventKind::ContextChanged(Some(Untrusted::new(evil))),

@@ -31,10 +31,10 @@ impl Fixture {
         self
     }
 
-    /// Applies a response about the session with the id `text` at `seconds` after noon.
-    fn respond_with_status(&mut self, text: &str, seconds: u32, status: Status) -> Vec<ProgressChange> {
-        let session = Session { status, ..running_session(text, noon(), secs(900)) };
-        let scope = Scope::Session(id(text));
+    /// Applies a response about the session with the id `session_id`, `seconds` after noon.
+    fn respond_with_status(&mut self, session_id: &str, seconds: u32, status: Status) -> Vec<ProgressChange> {
+        let session = Session { status, ..running_session(session_id, noon(), secs(900)) };
+        let scope = Scope::Session(id(session_id));
         self.tracker.apply(Input::SessionsReceived {
             at: request_timing(seconds, seconds),
             scope,
@@ -44,16 +44,16 @@ impl Fixture {
         self.progress.update(&self.tracker, None)
     }
 
-    /// Applies a 404 about the session with the id `text` at `seconds` after noon.
-    fn respond_not_found(&mut self, text: &str, seconds: u32) -> Vec<ProgressChange> {
+    /// Applies a 404 about the session with the id `session_id`, `seconds` after noon.
+    fn respond_not_found(&mut self, session_id: &str, seconds: u32) -> Vec<ProgressChange> {
         let error = ApiErrorKind::NotFound.into();
         self.tracker.apply(Input::SessionNotFound {
             at: request_timing(seconds, seconds),
-            id: id(text),
+            id: id(session_id),
             error,
             next: None,
         });
-        self.progress.update(&self.tracker, Some((id(text), request_timing(seconds, seconds))))
+        self.progress.update(&self.tracker, Some((id(session_id), request_timing(seconds, seconds))))
     }
 }
 
@@ -65,14 +65,14 @@ fn all_sessions_must_end() {
     assert_eq!(case.progress.outcome(), None);
     assert_eq!(case.progress.waiting(), [&id("b")]);
     assert_eq!(case.respond_with_status("b", 3, Status::Error), [ProgressChange::GoalReached(id("b"))]);
-    assert_eq!(case.progress.outcome(), Some(ExitCode::Success), "an ERROR only counts with --exit-status");
+    assert_eq!(case.progress.outcome(), Some(ExitCode::Success), "ERROR counts only with --exit-status");
 }
 
 #[test]
 fn one_session_is_enough_with_any() {
     let mut case = fixture(Goal::Ended, 0).with_any();
     case.respond_not_found("a", 1);
-    assert_eq!(case.progress.outcome(), None, "the other one may still end");
+    assert_eq!(case.progress.outcome(), None, "b may still end");
     case.respond_with_status("b", 2, Status::Completed);
     assert_eq!(case.progress.outcome(), Some(ExitCode::Success));
 }
@@ -128,12 +128,13 @@ fn unknown_session_ends_wait_without_grace() {
 fn grace_ends_with_one_final_poll() {
     let mut case = fixture(Goal::Ended, 30);
     assert_eq!(case.progress.next_grace_end(), None);
+    // The first 404 starts the grace period of 30 s.
     assert_eq!(case.respond_not_found("a", 1), []);
     assert_eq!(case.progress.next_grace_end(), Some(secs(31)));
-    assert!(!case.progress.take_due_final_poll(secs(30)));
-    assert!(case.progress.take_due_final_poll(secs(31)) && !case.progress.take_due_final_poll(secs(32)));
+    assert!(!case.progress.mark_due_final_polls(secs(30)));
+    assert!(case.progress.mark_due_final_polls(secs(31)) && !case.progress.mark_due_final_polls(secs(32)));
     assert_eq!((case.progress.next_grace_end(), case.progress.outcome()), (None, None));
-    assert_eq!(case.respond_not_found("a", 30), [], "sent within the grace period");
+    assert_eq!(case.respond_not_found("a", 30), [], "a 404 within the grace period must not count");
     assert_eq!(case.respond_not_found("a", 31).len(), 1);
     assert_eq!(case.progress.outcome(), Some(ExitCode::NoSuchSession));
 }
@@ -145,5 +146,5 @@ fn found_session_gets_new_grace_period() {
     assert_eq!(case.respond_with_status("a", 20, Status::Running), []);
     assert_eq!(case.progress.next_grace_end(), None);
     assert_eq!(case.respond_not_found("a", 40), []);
-    assert_eq!(case.progress.next_grace_end(), Some(secs(70)));
+    assert_eq!(case.progress.next_grace_end(), Some(secs(40 + 30)));
 }

@@ -1,9 +1,9 @@
-//! Alerts, which the user can show and acknowledge, and the page of events.
+//! Alerts and the page of events. The user can show only the sessions with alerts, and can acknowledge alerts.
 
 use super::*;
 
-/// A world with three sessions. One ended with an error, and one ended early although it has keep-alive. Both of these
-/// have an alert.
+/// A world with three sessions. `a` ended with an error, `b` ended early although it has keep-alive, and `c` runs. Only
+/// `a` and `b` have an alert.
 fn world_with_alerts() -> World {
     let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.now = 4.0;
@@ -155,7 +155,7 @@ fn events_page_acts_on_selected_event() {
     );
     world.press("e");
     world.press("g");
-    world.model.scroll.set_positions(0, Some(event_ref(0)));
+    world.model.scroll.set_positions(0, Some(event_ref(0))); // selects the oldest event
     let session_of_oldest = world.model.selected_event().unwrap().1.id.clone().unwrap();
     world.press("y"); // opens the copy menu for the event's session
     assert_eq!(world.selected(), Some(session_of_oldest.raw()));

@@ -9,7 +9,7 @@ fn wakes_in_a_minute(world: &mut World, send_report: Option<&dyn Fn(&mut World)>
     let mut next_report = world.now + 3.0;
     loop {
         let until = if send_report.is_some() { next_report.min(minute_end) } else { minute_end };
-        match world.seconds_to_next_change().map(|wait| world.now + wait).filter(|at| *at < until) {
+        match world.seconds_to_next_change().map(|wait| world.now + wait).filter(|wake_at| *wake_at < until) {
             Some(wake_at) => {
                 world.now = wake_at;
                 world.tick(moment(wake_at));
@@ -33,7 +33,7 @@ fn sessions(count: usize, timeout: u64) -> Vec<Session> {
     (0..count).map(|number| session(&format!("s-{number}"), timeout)).collect()
 }
 
-/// A world with `count` running sessions, which all have this timeout in seconds. They are received at 10.25 s.
+/// A world that receives `count` running sessions at 10.25 s. All have this timeout, in seconds.
 fn idle_world(count: usize, timeout: u64) -> World {
     let mut world = World::watching(Targets::All);
     world.now = 10.25;

@@ -86,7 +86,7 @@ fn commands_go_to_profile_of_session() {
             [Effect::SendToPoller(profile, PollerCommand::FetchLiveView(id(text)))]
         );
         world.press("x");
-        world.press(text);
+        world.press(text); // the whole id, which has fewer than four characters
         assert_eq!(
             world.key(KeyCode::Enter),
             [Effect::SendToPoller(profile, PollerCommand::Release(id(text)))]
@@ -142,7 +142,7 @@ fn shared_session_belongs_to_first_profile() {
     assert_eq!(
         world.report_session_from(STAGING, ended_session("both", Status::Error)),
         [],
-        "the other profile rings no bell"
+        "only the profile that owns the session rings the bell"
     );
     assert_eq!(world.report_session_from(ACME, ended_session("both", Status::Error)), [Effect::RingBell]);
     assert_eq!(world.model.table.rows().counts().with_alerts, 1);
@@ -161,7 +161,7 @@ fn profile_that_finds_session_owns_it() {
         let unwatch = [Effect::SendToPoller(ACME, PollerCommand::Unwatch(id("new-one")))];
         if first_receiver == ACME {
             let effects = world.report_not_found_from(ACME, "new-one");
-            assert_eq!(effects, [], "the other profile may still find the session");
+            assert_eq!(effects, [], "staging may still find the session");
             assert!(!world.model.profiles.record(&id("new-one")).unwrap().is_not_found());
             world.report_session_from(STAGING, session("new-one", 900));
             world.now = 4.0;
@@ -172,7 +172,7 @@ fn profile_that_finds_session_owns_it() {
         }
         assert_eq!(world.profile_of("new-one"), "staging");
         assert_eq!(world.rows(), ["a", "new-one", "s"]);
-        assert_eq!(world.events().len(), event_count_before + 1, "the 404 of the other profile is not shown");
+        assert_eq!(world.events().len(), event_count_before + 1, "the 404 of acme is not an event");
         assert_eq!(world.model.table.rows().counts().not_found, 0);
     }
 }
@@ -208,7 +208,7 @@ fn alerts_are_acknowledged_per_profile() {
 }
 
 #[test]
-fn new_events_are_counted_per_profile() {
+fn new_events_of_all_profiles_are_counted() {
     let mut world = World::with_running_in_two(&["a", "b", "c"], &["s"]);
     world.press("e");
     assert!(!view::screen_text(&world.model, (120, 40), moment(1.0)).contains("new since"));
@@ -245,7 +245,11 @@ fn events_of_all_profiles_are_in_order() {
     let screen = view::screen_text(&world.model, (120, 12), moment(world.now));
     assert!(screen.contains("↓ 4 more, 2 new since your last key"), "{screen}");
     world.press("jjjj");
-    assert_eq!((world.model.scroll.anchor(), selected(&world)), (None, id("new-1")));
+    assert_eq!(
+        (world.model.scroll.anchor(), selected(&world)),
+        (None, id("new-1")),
+        "the newest event, of staging, is selected"
+    );
     world.press("g");
     world.key(KeyCode::Enter);
     assert_eq!(
@@ -277,8 +281,12 @@ fn rows_filter_and_sort_by_profile() {
     world.press("S");
     assert_eq!(world.rows(), ["a", "y", "b", "z"]);
     let error = Filter::parse_for_profiles("colour-of-the-session:red", true).unwrap_err();
-    assert!(error.message.contains("profile status") && text::width(&error.message) <= 76, "{error:?}");
-    assert!(Filter::parse("profile:acme").is_err(), "a single profile has no profile field");
+    assert!(error.message.contains("profile status"), "the message lists the fields: {error:?}");
+    assert!(
+        text::width(&error.message) <= 76,
+        "the message fits into two lines of the narrowest footer: {error:?}"
+    );
+    assert!(Filter::parse("profile:acme").is_err(), "with a single profile, a filter has no field `profile`");
     let mut single = World::with_running(&[("a", 9)]);
     single.press("ssss");
     assert_eq!(single.notice(), "sorted by owner");
@@ -308,7 +316,7 @@ fn profile_without_api_key_is_not_polled() {
     assert!(view::screen_text(&world.model, (120, 40), moment(1.0)).contains("staging: the key"));
 }
 
-fn respond_with_recent(world: &mut World, profile: ProfileId, sessions: Vec<Session>) {
+fn report_recent_from(world: &mut World, profile: ProfileId, sessions: Vec<Session>) {
     let body = ResponseBody::RecentSessions(SessionList { sessions, malformed: 0 });
     world.report_from(profile, Request::RecentSessions, Ok(body));
 }
@@ -317,33 +325,37 @@ fn recent_ids(world: &World) -> Vec<&str> {
     world.model.recent.sessions.iter().map(|recent| recent.session.id.raw()).collect()
 }
 
-/// Returns an ended session that was created at `seconds`.
+/// Returns an ended session that was created `seconds` after noon.
 fn created_at(text: &str, seconds: f64) -> Session {
     Session { created: Some(at(seconds)), ..ended_session(text, Status::Completed) }
 }
 
 #[test]
-fn failed_request_does_not_keep_recent_selection() {
+fn response_after_failed_request_selects_newest() {
     let mut world = World::with_running_in_two(&[], &[]);
     world.press("R");
-    respond_with_recent(&mut world, ACME, vec![created_at("a1", 1.0)]);
-    respond_with_recent(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s3", 3.0)]);
+    report_recent_from(&mut world, ACME, vec![created_at("a1", 1.0)]);
+    report_recent_from(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s3", 3.0)]);
     world.press("j");
     world.press("j");
     assert_eq!(world.model.recent.selected, 2);
     world.press("R");
     world.report_from(ACME, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
-    respond_with_recent(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s3", 3.0)]);
-    assert_eq!((recent_ids(&world)[0], world.model.recent.selected), ("s3", 0), "the newest is selected");
+    report_recent_from(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s3", 3.0)]);
+    assert_eq!(
+        (recent_ids(&world)[0], world.model.recent.selected),
+        ("s3", 0),
+        "the first response selects the newest"
+    );
 }
 
 #[test]
 fn shared_recent_session_is_listed_once() {
     let mut world = World::with_running_in_two(&[], &[]);
     world.press("R");
-    // The two responses differ in `createdAt`, and another session is between them.
-    respond_with_recent(&mut world, ACME, vec![created_at("shared", 1.0), created_at("a2", 2.0)]);
-    respond_with_recent(&mut world, STAGING, vec![created_at("shared", 3.0)]);
+    // The `createdAt` of the shared session differs between the responses. The time of a2 is between the two.
+    report_recent_from(&mut world, ACME, vec![created_at("shared", 1.0), created_at("a2", 2.0)]);
+    report_recent_from(&mut world, STAGING, vec![created_at("shared", 3.0)]);
     assert_eq!(recent_ids(&world), ["a2", "shared"]);
     assert_eq!(world.model.recent.sessions[1].profile, ACME, "the first profile owns it, as in the table");
 }
@@ -375,10 +387,10 @@ fn recent_sessions_of_profiles_are_merged() {
         world.press("R"),
         [ACME, STAGING].map(|profile| Effect::SendToPoller(profile, PollerCommand::ListRecentSessions))
     );
-    respond_with_recent(&mut world, ACME, vec![created_at("a1", 1.0), created_at("a3", 3.0)]);
+    report_recent_from(&mut world, ACME, vec![created_at("a1", 1.0), created_at("a3", 3.0)]);
     assert_eq!(recent_ids(&world), ["a3", "a1"]);
     world.press("j");
-    respond_with_recent(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s4", 4.0)]);
+    report_recent_from(&mut world, STAGING, vec![created_at("s2", 2.0), created_at("s4", 4.0)]);
     assert_eq!(
         (recent_ids(&world), world.model.recent.selected),
         (["s4", "a3", "s2", "a1"].into(), 3),
@@ -389,7 +401,7 @@ fn recent_sessions_of_profiles_are_merged() {
     assert!(world.model.profiles.get(ACME).tracker.get(&id("s2")).is_none());
     world.press("R");
     world.report_from(STAGING, Request::RecentSessions, Err(ApiErrorKind::ApiKeyRejected.into()));
-    respond_with_recent(&mut world, ACME, vec![created_at("a5", 5.0)]);
+    report_recent_from(&mut world, ACME, vec![created_at("a5", 5.0)]);
     assert_eq!(
         recent_ids(&world),
         ["a5", "s4", "s2"],
@@ -413,7 +425,7 @@ fn sleep_reaches_every_profile() {
         events.map(|(profile, _)| profile).collect::<Vec<_>>()
     };
     assert_eq!(profiles_with(&world, "slept"), [ACME, STAGING]);
-    world.tick(moment(600.0));
+    world.tick(moment(600.0)); // both sessions have five minutes left
     assert_eq!(profiles_with(&world, "flagged"), [ACME, STAGING]);
 }
 

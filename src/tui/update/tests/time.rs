@@ -16,7 +16,7 @@ fn moment_with_clocks(wall: f64, mono: f64, boot: f64) -> Moment {
     Moment { wall: shifted(at(0.0), wall), mono: secs(mono), boot: secs(boot) }
 }
 
-/// A report about the list of running sessions, with one session and the server's date.
+/// A report with a list of running sessions, which has one session, and with the server's date.
 fn list_report(received: Moment, date: Timestamp, session: Session) -> Message {
     let list = SessionList { sessions: vec![session], malformed: 0 };
     Message::Report(
@@ -75,7 +75,7 @@ fn wall_clock_change_moves_no_countdown() {
         );
         let screen = rendered(&world, after);
         assert!(before.contains("1h 58m") && screen.contains("1h 58m"), "{screen}");
-        assert!(world.events().iter().any(|(_, name)| *name == "clock_set"));
+        assert!(world.events().iter().any(|(_, name)| *name == "clock_set"), "the change is an event");
         world.press("e");
         let events = rendered(&world, after);
         assert!(events.contains(&format!("this machine's clock was set {direction} by 1h 00m")), "{events}");
@@ -108,7 +108,7 @@ fn daylight_saving_changes_no_duration() {
     const IN_BERLIN_VARIABLE: &str = "KEEPWATCH_TEST_IN_BERLIN";
     if std::env::var_os(IN_BERLIN_VARIABLE).is_some() {
         let utc = |time: &str| -> Timestamp { format!("2026-10-25T{time}Z").parse().unwrap() };
-        // At 01:00 UTC the clocks in Berlin went back from 3 to 2.
+        // At 01:00 UTC the clocks in Berlin went back from 03:00 to 02:00.
         assert_eq!(Zone::Local.time(utc("00:59:59")), "02:59:59");
         assert_eq!(Zone::Local.time(utc("01:00:00")), "02:00:00");
         let mut model = Model::new(
@@ -130,10 +130,10 @@ fn daylight_saving_changes_no_duration() {
         assert!(screen.contains("20m 00s"), "{screen}");
         return;
     }
-    let name = "tui::update::tests::time::daylight_saving_changes_no_duration";
+    let test_name = "tui::update::tests::time::daylight_saving_changes_no_duration";
     let mut new_process = std::process::Command::new(std::env::current_exe().unwrap());
     let output = new_process
-        .args(["--exact", name])
+        .args(["--exact", test_name])
         .env(IN_BERLIN_VARIABLE, "1")
         .env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
         .output();

@@ -23,12 +23,15 @@ impl ReportBuilder {
         self.push_wrapped("", text);
     }
 
-    /// Appends an empty line and a heading. If the heading is empty, appends only the empty line.
-    pub(super) fn heading(&mut self, text: &str) {
+    /// Appends an empty line.
+    pub(super) fn empty_line(&mut self) {
         self.0.push('\n');
-        if !text.is_empty() {
-            self.paragraph(text);
-        }
+    }
+
+    /// Appends an empty line and a heading.
+    pub(super) fn heading(&mut self, text: &str) {
+        self.empty_line();
+        self.paragraph(text);
     }
 
     /// Appends the line `  label        value`.
@@ -44,7 +47,7 @@ impl ReportBuilder {
         }
     }
 
-    /// Appends a label without padding, followed by the value.
+    /// Appends the line `  labelvalue`: the label has no padding, so it ends with the gap that it needs.
     pub(super) fn indented(&mut self, label: &str, value: &str) {
         self.push_wrapped(&format!("  {label}"), value);
     }
@@ -77,8 +80,8 @@ pub(super) fn format_time(at: Timestamp) -> String {
     format!("{} {}", Zone::Utc.date(at), Zone::Utc.time_tenths(at))
 }
 
-/// Formats an interval as `2026-11-22 21:04:09.2 … 21:04:12.1`. Omits the second date if it equals the first. If both
-/// times are equal as well, returns only the first.
+/// Formats an interval as `2026-11-22 21:04:09.2 … 21:04:12.1`. Omits the second date if it equals the first. If
+/// both times give the same text, returns it once.
 pub(super) fn format_interval(earliest: Timestamp, latest: Timestamp) -> String {
     let (start, end) = (format_time(earliest), format_time(latest));
     if start == end {

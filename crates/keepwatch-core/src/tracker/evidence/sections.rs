@@ -9,8 +9,8 @@ use crate::tracker::input::{RequestTiming, Scope};
 use crate::tracker::record::{ObservedEnd, Presence, Record};
 use crate::tracker::{Event, EventKind, SessionTracker};
 
-/// The maximum number of lines for events, not counting permanent events (first seen, ended). The oldest events have no
-/// line.
+/// The maximum number of lines for events, not counting permanent events (first seen, ended). If there are more events,
+/// the report omits the oldest.
 const MAX_EVENT_LINES: usize = 100;
 /// The maximum number of request ids in one row of failed polls.
 const MAX_REQUEST_IDS: usize = 6;
@@ -72,8 +72,8 @@ fn describe_polls(record: &Record, format_moment: impl Fn(Moment) -> String) -> 
 pub(super) fn events_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let mut events: Vec<&Event> = tracker.newest_events(&record.id).map(|(_, event)| event).collect();
     events.reverse();
-    let evictable_count = events.iter().filter(|event| !event.kind.is_permanent()).count();
-    let omitted_count = evictable_count.saturating_sub(MAX_EVENT_LINES);
+    let omittable_count = events.iter().filter(|event| !event.kind.is_permanent()).count();
+    let omitted_count = omittable_count.saturating_sub(MAX_EVENT_LINES);
     let mut left_to_omit = omitted_count;
     events.retain(|event| {
         let is_kept = event.kind.is_permanent() || left_to_omit == 0;
@@ -103,16 +103,17 @@ fn event_line(event: &Event) -> (String, String) {
     (when, format!("{}{request}", event.kind.sentence(Zone::Utc, event.learned_at)))
 }
 
-/// Writes the failed polls that concern the session. Consecutive failures with the same error share a row.
+/// Writes the failed polls that concern the session. Consecutive failures with the same target and the same error share
+/// a row.
 pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTracker, record: &Record) {
     let kept = &tracker.health().failures;
     let mut rows: Vec<Vec<&PollFailure>> = Vec::new();
     for failure in kept.iter().filter(|failure| is_relevant(failure, record)) {
-        let has_same_error = |previous: &&PollFailure| {
+        let is_same_failure = |previous: &&PollFailure| {
             previous.scope == failure.scope && previous.error.description() == failure.error.description()
         };
         match rows.last_mut() {
-            Some(row) if row.last().is_some_and(has_same_error) => row.push(failure),
+            Some(row) if row.last().is_some_and(is_same_failure) => row.push(failure),
             _ => rows.push(vec![failure]),
         }
     }
@@ -125,7 +126,7 @@ pub(super) fn failures_section(report: &mut ReportBuilder, tracker: &SessionTrac
     report.dated_lines(&lines);
 }
 
-/// Returns true if a failed poll could have told something about this session.
+/// Returns true if a failed poll could have shown something about this session, had it succeeded.
 ///
 /// Polls of this session always count. Other polls count only between the first response about the session and the
 /// first one that reports its end: polls of lists if the newest response is from a list, and any poll if its failure
@@ -144,7 +145,7 @@ fn is_relevant(failure: &PollFailure, record: &Record) -> bool {
     }
 }
 
-/// Returns the time and the text for a row of failed polls with the same error.
+/// Returns the time and the text for a row of failed polls with the same target and the same error.
 fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(String, String)> {
     let (first, last) = (row.first()?, row.last()?);
     let when = format_interval(tracker.clock().at(first.at.sent), tracker.clock().at(last.at.received));
@@ -153,18 +154,18 @@ fn failure_line(tracker: &SessionTracker, row: &[&PollFailure]) -> Option<(Strin
         Scope::List(list) => format!("{list}: "),
         Scope::Session(_) | Scope::Projects => String::new(),
     };
-    let mut requests: Vec<String> = Vec::new();
+    let mut request_ids: Vec<String> = Vec::new();
     for failure in row {
         let id = failure.error.request_id.as_ref().map(|id| id.sanitise(80));
-        requests.extend(id.filter(|id| !requests.contains(id)));
+        request_ids.extend(id.filter(|id| !request_ids.contains(id)));
     }
-    let omitted = requests.len().saturating_sub(MAX_REQUEST_IDS);
-    requests.truncate(MAX_REQUEST_IDS);
-    let more = if omitted > 0 { format!(" and {omitted} more") } else { String::new() };
-    let requests_text = match requests.len() {
+    let omitted_count = request_ids.len().saturating_sub(MAX_REQUEST_IDS);
+    request_ids.truncate(MAX_REQUEST_IDS);
+    let more = if omitted_count > 0 { format!(" and {omitted_count} more") } else { String::new() };
+    let requests_text = match request_ids.len() {
         0 => String::new(),
-        1 => format!(" [request {}]", requests.concat()),
-        _ => format!(" [requests {}{more}]", requests.join(", ")),
+        1 => format!(" [request {}]", request_ids.concat()),
+        _ => format!(" [requests {}{more}]", request_ids.join(", ")),
     };
     Some((when, format!("{repeats}{list}{}{requests_text}", first.error.description())))
 }

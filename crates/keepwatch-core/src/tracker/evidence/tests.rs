@@ -74,7 +74,7 @@ fn not_found_response(sent: f64) -> Input {
     }
 }
 
-fn projects(sent: f64) -> Input {
+fn projects_response(sent: f64) -> Input {
     let project = Project {
         id: Untrusted::new(PROJECT),
         name: Untrusted::new("acme-prod"),
@@ -99,14 +99,14 @@ fn evidence_of(inputs: impl IntoIterator<Item = Input>) -> String {
     text
 }
 
-/// Returns responses that say RUNNING, one every three seconds.
-fn polls(from: f64, count: u8) -> impl Iterator<Item = Input> {
-    (0..count).map(move |round| session_response(from + 3.0 * f64::from(round), session(Status::Running)))
+/// Returns `count` responses that say RUNNING. The first request is sent at `from`, the next ones every three seconds.
+fn running_responses(from: f64, count: u8) -> impl Iterator<Item = Input> {
+    (0..count).map(move |number| session_response(from + 3.0 * f64::from(number), session(Status::Running)))
 }
 
 #[test]
 fn keep_alive_session_ended_early() {
-    let inputs = [projects(2.4)].into_iter().chain(polls(3.1, 3));
+    let inputs = [projects_response(2.4)].into_iter().chain(running_responses(3.1, 3));
     let text = evidence_of(inputs.chain([session_response(12.1, ended(Status::Completed, 11.63))]));
     for claim in ["COMPLETED after 9.6 s, 14m 50s unused, keep-alive on", "15m (the project's default is 5m)"]
     {
@@ -121,7 +121,7 @@ fn session_timed_out_with_default_timeout() {
     let end =
         Session { ended: Some(at(302.4)), proxy_bytes: Some(18_200_000), ..five_minutes(Status::TimedOut) };
     let text = evidence_of([
-        projects(2.4),
+        projects_response(2.4),
         session_response(3.1, five_minutes(Status::Running)),
         session_response(300.1, five_minutes(Status::Running)),
         session_response(303.1, end),
@@ -136,14 +136,15 @@ fn close_responses_give_one_running_time() {
         session_response(100.0, session(Status::Running)),
         session_response(100.1, session(Status::Error)),
     ]);
+    // The session started at 2 s and ended between 100.0 s and 100.2 s. Both bounds give the same running time.
     let ran = text.lines().find(|line| line.trim_start().starts_with("ran ")).unwrap();
     assert!(ran.ends_with(" 1m 38s"), "{ran}");
-    assert!(!ran.contains("between"), "{ran}");
+    assert!(!ran.contains("between"), "bounds with the same text are one running time: {ran}");
 }
 
 #[test]
 fn error_without_ended_at() {
-    let inputs = polls(3.1, 2).chain([session_response(9.1, session(Status::Error))]);
+    let inputs = running_responses(3.1, 2).chain([session_response(9.1, session(Status::Error))]);
     insta::assert_snapshot!("error", evidence_of(inputs));
 }
 
@@ -156,7 +157,7 @@ fn session_first_seen_ended() {
 
 #[test]
 fn running_session_has_no_verdict() {
-    let text = evidence_of([projects(2.4)].into_iter().chain(polls(3.1, 40)));
+    let text = evidence_of([projects_response(2.4)].into_iter().chain(running_responses(3.1, 40)));
     assert!(text.contains("there is no end to explain") && !text.contains("Verdict"), "{text}");
     insta::assert_snapshot!("running", text);
 }
@@ -182,7 +183,7 @@ fn unknown_session_has_no_report() {
 
 #[test]
 fn session_gone() {
-    insta::assert_snapshot!("gone", evidence_of(polls(3.1, 2).chain([not_found_response(9.1)])));
+    insta::assert_snapshot!("gone", evidence_of(running_responses(3.1, 2).chain([not_found_response(9.1)])));
 }
 
 #[test]
@@ -190,19 +191,30 @@ fn end_during_sleep_spans_the_gap() {
     // The machine sleeps for an hour. During a sleep, `mono` does not run.
     let slept =
         Input::Slept { from: moment(7.0), to: Moment { mono: Duration::from_secs(8), ..moment(3608.0) } };
-    let late = |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
-    let late_timing =
-        RequestTiming { sent: late(3608.1), received: late(3608.2), date: None, age: Duration::ZERO };
-    let end = Session { expires: Some(at(36_000.0)), ..session(Status::Completed) };
-    let awake = Input::SessionsReceived {
-        at: late_timing,
+    let after_sleep =
+        |seconds: f64| Moment { mono: Duration::from_secs_f64(seconds - 3600.0), ..moment(seconds) };
+    let timing_after_sleep = RequestTiming {
+        sent: after_sleep(3608.1),
+        received: after_sleep(3608.2),
+        date: None,
+        age: Duration::ZERO,
+    };
+    // The expiry is long after the sleep, so it does not explain the end.
+    let expires = Some(at(36_000.0));
+    let completed = Session { expires, ..session(Status::Completed) };
+    let response_after_sleep = Input::SessionsReceived {
+        at: timing_after_sleep,
         scope: Scope::Session(id(ID)),
-        sessions: vec![end],
+        sessions: vec![completed],
         malformed: 0,
     };
-    let alive = Session { expires: Some(at(36_000.0)), ..session(Status::Running) };
-    let text =
-        evidence_of([session_response(3.1, alive.clone()), session_response(6.1, alive), slept, awake]);
+    let running = Session { expires, ..session(Status::Running) };
+    let text = evidence_of([
+        session_response(3.1, running.clone()),
+        session_response(6.1, running),
+        slept,
+        response_after_sleep,
+    ]);
     assert!(text.contains("21:04:06.1 … 22:04:08.2"), "{text}");
     insta::assert_snapshot!("slept", text);
 }
@@ -210,7 +222,7 @@ fn end_during_sleep_spans_the_gap() {
 #[test]
 fn failed_polls_name_request_ids() {
     let scope = || Scope::Session(id(ID));
-    let inputs = polls(3.1, 2).chain([
+    let inputs = running_responses(3.1, 2).chain([
         failed_request(9.1, scope(), ApiErrorKind::Server(503), "req-1"),
         failed_request(15.1, scope(), ApiErrorKind::Server(503), "req-2"),
         failed_request(27.1, Scope::List(List::Running), ApiErrorKind::RateLimited, "req-3"),
@@ -225,7 +237,8 @@ fn failed_polls_name_request_ids() {
 
 #[test]
 fn metadata_is_optional_and_redacted() {
-    let tracker = tracker_with(polls(3.1, 2).chain([session_response(9.1, ended(Status::Completed, 8.0))]));
+    let end = session_response(9.1, ended(Status::Completed, 8.0));
+    let tracker = tracker_with(running_responses(3.1, 2).chain([end]));
     let without = render(&tracker, &id(ID), EvidenceOptions::new("0.1.0")).unwrap();
     assert!(!without.contains("growth") && !without.contains("checkout-881"), "{without}");
     let with =
@@ -258,12 +271,13 @@ fn hostile_text_is_sanitised() {
 
 #[test]
 fn event_flood_keeps_first_and_last() {
-    let flood = (0..300_u32).map(|round| {
-        let metadata = Some(Metadata::new(&format!(r#"{{"n":{round}}}"#)));
+    let flood = (0..300_u32).map(|number| {
+        let metadata = Some(Metadata::new(&format!(r#"{{"n":{number}}}"#)));
         let session = Session { metadata, ..session(Status::Running) };
-        session_response(3.0 + f64::from(round), session)
+        session_response(3.0 + f64::from(number), session)
     });
-    // The flood causes 299 changes of metadata, and the end one alert. The report shows the newest 100 of these events.
+    // The flood causes 299 changes of metadata. The response with the end causes one more, and one alert. The report
+    // shows the newest 100 of these 301 events.
     let text = evidence_of(flood.chain([session_response(400.0, ended(Status::Completed, 399.0))]));
     assert!(
         text.contains("first seen RUNNING") && text.contains("(201 earlier ones are left out)"),
@@ -274,7 +288,7 @@ fn event_flood_keeps_first_and_last() {
 
 #[test]
 fn replay_gives_the_same_text() {
-    let inputs: Vec<Input> = polls(3.1, 3)
+    let inputs: Vec<Input> = running_responses(3.1, 3)
         .chain([not_found_response(12.1), session_response(15.1, ended(Status::TimedOut, 14.0))])
         .collect();
     let recorded = serde_json::to_string(&inputs).unwrap();

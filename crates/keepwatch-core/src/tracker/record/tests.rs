@@ -80,11 +80,11 @@ fn countdown_depends_on_state() {
     for ended in [Status::Completed, Status::TimedOut, Status::Error] {
         assert_eq!(time_left(&record(ended, "12:00:00"), "12:01:00"), TimeLeft::Ended);
     }
-    let odd = record(Status::from_api("HIBERNATING"), "12:00:00");
-    assert_eq!(time_left(&odd, "12:09:00"), TimeLeft::Remaining(secs(60)));
-    let mut endless = record(Status::Running, "12:00:00");
-    endless.session.as_mut().unwrap().expires = None;
-    assert_eq!(time_left(&endless, "12:00:00"), TimeLeft::Unknown);
+    let unknown_status = record(Status::from_api("HIBERNATING"), "12:00:00");
+    assert_eq!(time_left(&unknown_status, "12:09:00"), TimeLeft::Remaining(secs(60)));
+    let mut without_expiry = record(Status::Running, "12:00:00");
+    without_expiry.session.as_mut().unwrap().expires = None;
+    assert_eq!(time_left(&without_expiry, "12:00:00"), TimeLeft::Unknown);
     let mut not_found = record(Status::Running, "12:00:00");
     not_found.presence = Presence::NotFound(Box::new(NotFoundSince {
         since: timing("12:01:00"),
@@ -99,14 +99,14 @@ fn countdown_depends_on_state() {
 
 #[test]
 fn extreme_timestamps_do_not_panic() {
-    let mut odd = record(Status::Running, "12:00:00");
-    let session = odd.session.as_mut().unwrap();
+    let mut extreme = record(Status::Running, "12:00:00");
+    let session = extreme.session.as_mut().unwrap();
     (session.started, session.expires) = (Some(Timestamp::MIN_UTC), Some(Timestamp::MAX_UTC));
-    assert!(matches!(time_left(&odd, "12:00:00"), TimeLeft::Remaining(_)));
-    assert!(odd.age(Timestamp::MAX_UTC).is_some());
-    odd.session.as_mut().unwrap().expires = Some(Timestamp::MIN_UTC);
-    assert!(matches!(time_left(&odd, "12:00:00"), TimeLeft::Overdue(_)));
-    assert_eq!(odd.age(saturating_add(Timestamp::MIN_UTC, secs(5))), Some(secs(5)));
+    assert!(matches!(time_left(&extreme, "12:00:00"), TimeLeft::Remaining(_)));
+    assert!(extreme.age(Timestamp::MAX_UTC).is_some());
+    extreme.session.as_mut().unwrap().expires = Some(Timestamp::MIN_UTC);
+    assert!(matches!(time_left(&extreme, "12:00:00"), TimeLeft::Overdue(_)));
+    assert_eq!(extreme.age(saturating_add(Timestamp::MIN_UTC, secs(5))), Some(secs(5)));
 }
 
 #[test]

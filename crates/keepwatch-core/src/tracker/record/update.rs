@@ -16,8 +16,8 @@ use crate::tracker::traffic::TrafficTransition;
 /// The times and the source of a response about a session, or of a series of identical responses.
 #[derive(Clone, Debug)]
 pub(in crate::tracker) struct SessionResponse {
-    /// The times between which the API determined the response; for a series, the newest one. For a response from a cache, both
-    /// are earlier than those of the request.
+    /// The times between which the API determined the response. For a series, those of its newest response. If a cache
+    /// answered, they are earlier than the times of the request.
     pub(in crate::tracker) at: Arc<RequestTiming>,
     /// The moment at which the response was received.
     pub(in crate::tracker) now: Moment,
@@ -44,9 +44,10 @@ pub enum Change {
 pub(in crate::tracker) struct UpdateOutcome {
     /// The events, each with its time interval.
     pub(in crate::tracker) events: Vec<(TimeInterval, EventKind)>,
-    /// True if the response is the first one that reports the end.
+    /// True if the end is new: this response is the first that reports it. While responses contradict each other, an
+    /// end is not new. It is new once they agree on it.
     pub(in crate::tracker) is_newly_ended: bool,
-    /// True if the response retracts an end that an earlier one reported.
+    /// True if the response retracts an end that an earlier response reported.
     pub(in crate::tracker) is_revived: bool,
     /// The difference between the response and the one before it.
     pub(in crate::tracker) change: Change,
@@ -86,7 +87,7 @@ impl Record {
             ));
         }
         let old = self.session.take();
-        let first_change = outcome.events.len();
+        let first_change_index = outcome.events.len();
         match &old {
             None => outcome
                 .events
@@ -112,7 +113,7 @@ impl Record {
                 interval,
                 clock,
                 &mut outcome,
-                first_change,
+                first_change_index,
             );
         }
         // A list omits the connect fields, so the record keeps those of the last response about this session alone.
@@ -218,13 +219,13 @@ impl Record {
         if self.ended.is_some() {
             return;
         }
-        let between = TimeInterval::between(clock, self.last_alive.as_deref(), &at);
-        let widened = between.widened(clock.uncertainty());
+        let observed = TimeInterval::between(clock, self.last_alive.as_deref(), &at);
+        let widened = observed.widened(clock.uncertainty());
         let end_interval = self.last_alive.as_ref().map(|_| widened);
         let plausible_ended_at =
             session.ended.filter(|ended| session.started.is_none_or(|started| started <= *ended));
         let (narrowed, ended_at_fits) = widened.narrowed_to(plausible_ended_at);
-        let when = if ended_at_fits { narrowed } else { between };
+        let when = if ended_at_fits { narrowed } else { observed };
         self.ended = Some(Box::new(ObservedEnd { when, ended_at_fits, end_interval, first_response: at }));
         outcome.is_newly_ended = true;
         if let Some(old) = old {
@@ -232,7 +233,7 @@ impl Record {
         }
     }
 
-    /// Returns the event of the end. `old` is the session before it.
+    /// Returns the event of the end. `old` is the session before its end.
     fn ended_event(
         &self,
         session: &Session,
@@ -249,9 +250,13 @@ impl Record {
         Some((ended.when, kind))
     }
 
-    /// Replaces the events of changes, from `first_change` on, if the session changes back and forth: one event tells that
-    /// the responses contradict each other, and one that they agree again. After it, the changes since the last told version
-    /// are events.
+    /// If the session changes back and forth, removes the events of this response's changes, which begin at
+    /// `first_change_index`.
+    ///
+    /// Adds one event when the responses begin to contradict each other, and one when they agree again. In the second
+    /// case, also adds events for the differences between the version that the events describe and the current one.
+    ///
+    /// `count` is the number of responses: 1, or more for a series of identical ones.
     #[expect(clippy::too_many_arguments, reason = "two responses and their context")]
     fn suppress_contradictions(
         &mut self,
@@ -262,7 +267,7 @@ impl Record {
         interval: TimeInterval,
         clock: &ServerClock,
         outcome: &mut UpdateOutcome,
-        first_change: usize,
+        first_change_index: usize,
     ) {
         let mut contradictions = self.contradictions.take().unwrap_or_default();
         let consistency = contradictions.observe(old, new, count);
@@ -270,23 +275,24 @@ impl Record {
         match consistency {
             Consistency::Consistent => {}
             // promise: contradictory-replies
-            Consistency::Contradictory | Consistency::StillContradictory => {
-                let mut position = 0;
+            Consistency::NewlyContradictory | Consistency::StillContradictory => {
+                let mut index = 0;
                 outcome.events.retain(|(_, kind)| {
-                    position += 1;
-                    position <= first_change || !is_change_of_version(kind)
+                    let is_kept = index < first_change_index || !is_change_of_version(kind);
+                    index += 1;
+                    is_kept
                 });
                 outcome.is_newly_ended = false;
-                if consistency == Consistency::Contradictory {
+                if consistency == Consistency::NewlyContradictory {
                     outcome.events.push((interval, EventKind::ContradictoryResponses));
                 }
             }
-            Consistency::AgreesAgain(told, changes) => {
+            Consistency::AgreesAgain { described, changes } => {
                 let now = TimeInterval::at(clock, at.received);
                 outcome.events.push((now, EventKind::ResponsesAgree { changes }));
-                self.detect_changes(&told, new, at, true, now, clock, outcome);
-                if told.status.phase() != Phase::Ended
-                    && let Some(event) = self.ended_event(new, &told, clock)
+                self.detect_changes(&described, new, at, true, now, clock, outcome);
+                if described.status.phase() != Phase::Ended
+                    && let Some(event) = self.ended_event(new, &described, clock)
                 {
                     outcome.is_newly_ended = true;
                     outcome.events.push(event);
@@ -305,11 +311,12 @@ impl Record {
     ) {
         // A session of unknown status may have ended, so it is never overdue.
         let is_running = session.status == Status::Running;
-        let expires = session.expires.filter(|expires| is_running && clock.earliest(at.sent) > *expires);
-        if let Some(expires) = expires.filter(|_| !self.is_overdue) {
+        let passed_expiry =
+            session.expires.filter(|expires| is_running && clock.earliest(at.sent) > *expires);
+        if let Some(expires) = passed_expiry.filter(|_| !self.is_overdue) {
             outcome.events.push((TimeInterval::at(clock, at.received), EventKind::Overdue { expires }));
         }
-        self.is_overdue = expires.is_some();
+        self.is_overdue = passed_expiry.is_some();
     }
 
     /// Updates the presence. Adds an event if a response about this session alone shows that an unlisted session has
@@ -339,7 +346,8 @@ impl Record {
     }
 }
 
-/// Returns true if the event tells the difference between two versions of a session.
+/// Returns true if the event describes a difference between two versions of a session. This includes an expiry that
+/// passed: a session that changes back and forth would become overdue again and again.
 fn is_change_of_version(kind: &EventKind) -> bool {
     matches!(
         kind,
@@ -364,7 +372,7 @@ fn classify_change(old: &Session, new: &Session) -> Change {
     if with_old_bytes == *old { Change::Bytes } else { Change::Full }
 }
 
-/// Returns the event of the first response about a session, which was received `now` on the server's clock.
+/// Returns the event of the first response about a session. The response was received at `now`, on the server's clock.
 fn first_seen_event(session: &Session, now: Timestamp) -> EventKind {
     let is_running = session.status == Status::Running;
     let expires = session.expires.filter(|_| is_running);
