@@ -6,9 +6,9 @@ use super::profiles::{EventRef, ProfileId, Profiles, TimelineCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Record, Seq};
 
-/// The maximum length of `per_session` beyond the number of sessions on record. Above it, all sessions that are no
-/// longer on record are removed from `per_session`.
-const MAX_STALE_SESSIONS: usize = 1000;
+/// The number by which the sessions in `per_session` may exceed the sessions on record. If there are more, those that
+/// are no longer on record are removed from `per_session`.
+const MAX_EXTRA_SESSIONS: usize = 1000;
 
 /// The acknowledged alerts, identified by the events that raised them.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl AcknowledgedAlerts {
     pub(super) fn acknowledge(&mut self, profile: ProfileId, id: &SessionId, profiles: &Profiles) {
         let seq = profiles.get(profile).tracker.timeline().next_seq();
         self.per_session.insert(id.clone(), EventRef { profile, seq });
-        if self.per_session.len() > profiles.session_count().saturating_add(MAX_STALE_SESSIONS) {
+        if self.per_session.len() > profiles.session_count().saturating_add(MAX_EXTRA_SESSIONS) {
             self.per_session.retain(|id, _| profiles.record(id).is_some());
         }
     }

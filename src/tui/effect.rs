@@ -17,7 +17,7 @@ pub enum Effect {
     Copy(Copyable, Secret),
     /// Opens a URL in the browser. The URL contains no secret.
     OpenInBrowser(String),
-    /// Writes to the recording or to the journal of a profile, or reads the journal.
+    /// Writes data of a profile to the recording or to the profile's journal, or reads that journal.
     Persist(ProfileId, PersistenceCommand),
     /// Plays a recording if true, or pauses it if false.
     Play(bool),

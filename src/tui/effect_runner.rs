@@ -24,7 +24,7 @@ use keepwatch_core::clock::Moment;
 /// Performs the effects that an event loop passes to it.
 pub(super) struct EffectRunner {
     screen: Screen,
-    /// A profile without an API key has no poller; a replay has none at all.
+    /// A profile without an API key has no poller. A replay has no pollers.
     pollers: BTreeMap<ProfileId, Poller>,
     clipboard: Clipboard,
     browser: Browser,
@@ -109,7 +109,8 @@ impl EffectRunner {
         self.exit
     }
 
-    /// Returns the profiles whose journal needs a new segment, and the moment at which it was cleared, if it was.
+    /// Returns the profiles whose journal needs a new segment. If a journal was cleared since its last segment, also
+    /// returns the moment of the clear.
     pub(super) fn segments_to_start(&mut self) -> Vec<(ProfileId, Option<Moment>)> {
         self.persistence.as_mut().map(Persistence::segments_to_start).unwrap_or_default()
     }

@@ -76,7 +76,8 @@ pub async fn run(
     lay_out(&mut model, now);
     screen.draw(|frame| view::draw(frame, &model, now));
 
-    // Slow steps come after the first frame, so that it appears at once: a poller's first request sets up TLS.
+    // The slow steps come after the first frame, so that the frame appears at once. A poller, for example, sets up TLS
+    // for its first request.
     let (mut reports, mut pollers) = (ReportReceivers::default(), BTreeMap::new());
     let clients = std::iter::once(first_client).chain(other_clients);
     for (profile, client) in model.profiles.ids().zip(clients) {
@@ -112,7 +113,8 @@ pub async fn run(
         if now.slept_since(previous) {
             runner.run_effects(update(&mut model, Message::Slept(previous, now), now));
         }
-        // Before the next entry, which would be lost if the journal has closed its segment.
+        // The journal may have closed its segment. Entries without an open segment are lost, so this comes before the
+        // events below, which create entries.
         start_segments(&mut runner, &mut model, now);
         let mut next_event = first_event;
         for _ in 0..EVENTS_PER_FRAME {
@@ -151,7 +153,7 @@ pub(super) fn lay_out(model: &mut Model, now: Moment) {
     model.set_viewport(viewport);
 }
 
-/// Starts a new segment in each journal that has no open segment.
+/// Starts a new segment in each journal that needs one, if the writer's queue has room for it.
 fn start_segments(runner: &mut EffectRunner, model: &mut Model, now: Moment) {
     for (profile, cleared_at) in runner.segments_to_start() {
         runner.run_effects(model.start_segment(profile, cleared_at, now));

@@ -4,8 +4,8 @@ use super::profiles::{EventRef, Profiles, TimelineCursors};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::Event;
 
-/// The largest number up to which events are counted exactly. Counting stops at one more, so that its cost does not
-/// grow with the timeline.
+/// The largest number of events that is counted exactly. Counting stops at one more, so that the cost of a count does
+/// not grow with the timeline.
 pub(crate) const COUNT_LIMIT: usize = 999;
 
 /// The events that a pane shows.
@@ -57,7 +57,8 @@ impl EventScope<'_> {
         let is_unread = |(event, _): &(EventRef, &Event)| event.seq >= cursors.get(event.profile);
         match self {
             Self::Session(id) => capped_count(profiles.newest_events_of(id).take_while(is_unread)),
-            // Counted per profile: an unread event of one profile may be older than a read event of another.
+            // Each profile has its own count, because an unread event of one profile may be older than a read event of
+            // another.
             Self::All => profiles
                 .ids()
                 .map(|profile| capped_count(profiles.newest_events_in(profile).take_while(is_unread)))

@@ -18,7 +18,7 @@ pub enum Focus {
     Filter {
         /// The text in the line.
         input: TextInput,
-        /// The filter before the edit, which Esc restores.
+        /// The filter that was set before the edit. Esc restores it.
         before: Filter,
         /// The syntax error in the text, if there is one.
         error: Option<FilterError>,
@@ -95,15 +95,15 @@ pub enum Pane {
 /// A part of the details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetailsSection {
-    /// The fields of the session. In a narrow pane, its newest events follow them.
+    /// The fields of the session. In a narrow pane, the newest events of the session are among the fields.
     Fields,
     /// The events of the session.
     Timeline,
 }
 
 impl Focus {
-    /// Returns the pane that receives keystrokes. If a popup or an input line is open, returns the pane that receives
-    /// them after it closes.
+    /// Returns the pane that receives keystrokes. If a popup or an input line receives them, returns the pane that has
+    /// the focus again once the popup or the line is closed.
     #[must_use]
     pub fn pane(&self) -> Pane {
         match self {

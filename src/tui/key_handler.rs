@@ -45,7 +45,7 @@ impl Model {
         if self.ignores_keys_until.is_some_and(|until| now.boot < until) {
             return Vec::new();
         }
-        // A text that the user types keeps the letters of every alphabet.
+        // Typed text may have letters of any alphabet, so these stay as they are.
         let accepts_text = matches!(
             self.focus,
             Focus::Filter { .. } | Focus::AddSession { .. } | Focus::ConfirmRelease { .. }
@@ -71,18 +71,18 @@ impl Model {
         }
     }
 
-    /// Performs an action of the keymap in `pane`.
+    /// Performs `action`, for a keystroke in `pane`.
     pub(super) fn on_action(&mut self, action: Action, pane: Pane, now: Moment) -> Vec<Effect> {
         if pane == Pane::Recent
             && let Some(effects) = self.on_recent_action(action, now)
         {
             return effects;
         }
-        if pane == Pane::Events && !self.prepare_events_action(action, now) {
+        if pane == Pane::Events && !self.prepare_on_events_page(action, now) {
             return Vec::new();
         }
-        if let Some(reason) = self.hidden_target(action, pane) {
-            self.notify(now, NoticeLevel::Info, reason.into());
+        if let Some(notice) = self.hidden_target_notice(action, pane) {
+            self.notify(now, NoticeLevel::Info, notice.into());
             return Vec::new();
         }
         if self.replay.is_some() && Self::needs_api(action) {
@@ -222,11 +222,11 @@ impl Model {
         Vec::new()
     }
 
-    /// Returns a notice if the part of the screen that the action changes is not visible.
-    fn hidden_target(&self, action: Action, pane: Pane) -> Option<&'static str> {
+    /// Returns the text of a notice if the part of the screen that the action changes is not visible.
+    fn hidden_target_notice(&self, action: Action, pane: Pane) -> Option<&'static str> {
         let is_table_hidden = !self.viewport().shows_table();
         match action {
-            // These act on no part of the screen, or open what the smallest screen shows, too.
+            // These change no part of the screen, or they open a popup, which even the smallest screen shows.
             Action::Quit
             | Action::Suspend
             | Action::Repaint
@@ -237,7 +237,7 @@ impl Model {
             | Action::Failures
             | Action::Help => None,
             _ if self.viewport().is_counts_only() => Some("the screen is too small for that"),
-            Action::Acknowledge if pane == Pane::Events => None, // the page shows all flags as events
+            Action::Acknowledge if pane == Pane::Events => None, // the page shows each alert as an event
             Action::Sort
             | Action::Reverse
             | Action::ToggleAlertsOnly
@@ -251,10 +251,10 @@ impl Model {
         }
     }
 
-    /// Prepares an action on the events page: for an action on one session, selects the session of the selected event.
-    /// Returns true if the action can now be performed. Returns false, after a notice, if the selected event is not of
-    /// one session, or if the action is one on the table.
-    fn prepare_events_action(&mut self, action: Action, now: Moment) -> bool {
+    /// Prepares for an action on the events page. If the action is on one session, selects the session of the selected
+    /// event. Returns true if the action can now be performed. Otherwise shows a notice and returns false: the selected
+    /// event has no session on record, or the action is on the table.
+    fn prepare_on_events_page(&mut self, action: Action, now: Moment) -> bool {
         match action {
             Action::Open
             | Action::CopyConnect
@@ -347,17 +347,14 @@ impl Model {
         }
     }
 
-    /// Moves in the copy menu, or closes it and copies the chosen entry. Any other keystroke closes it.
+    /// Moves in the copy menu, or closes the menu and copies the chosen entry. Any other keystroke only closes the menu.
     fn on_copy_menu_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::CopyMenu { id, selected, back } = &mut self.focus else { return Vec::new() };
         let last = COPY_MENU.len().saturating_sub(1);
+        let entry_of_letter = COPY_MENU.iter().find(|(letter, ..)| key.code == KeyCode::Char(*letter));
         let chosen = match (key.code, keymap::action_for(&key)) {
             (KeyCode::Enter, _) => COPY_MENU.get(*selected),
-            (KeyCode::Char(letter), _)
-                if COPY_MENU.iter().any(|(entry_letter, ..)| *entry_letter == letter) =>
-            {
-                COPY_MENU.iter().find(|(entry_letter, ..)| *entry_letter == letter)
-            }
+            _ if entry_of_letter.is_some() => entry_of_letter,
             (_, Some(Action::Down)) => {
                 *selected = selected.saturating_add(1).min(last);
                 return Vec::new();

@@ -1,5 +1,6 @@
-//! Keyboard layouts whose letters are not Latin, with the Latin letter on the same key. With these tables, the bindings
-//! work on such a keyboard. Text that is typed into an input line is not translated.
+//! Keyboard layouts whose letters are not Latin, each with the characters that an American keyboard has on the same
+//! keys. With these tables, the bindings work on such a keyboard. Text that is typed into an input line is not
+//! translated.
 //!
 //! The tables translate only letters. A symbol such as `;`, which a Greek keyboard has on the Q key, means itself.
 
@@ -25,7 +26,7 @@ pub(super) fn american_key(letter: char) -> Option<char> {
     let mut lower_case = letter.to_lowercase();
     let (Some(lower), None) = (lower_case.next(), lower_case.next()) else { return None };
     let mut pairs = LAYOUTS.iter().flat_map(|(letters, latin)| letters.chars().zip(latin.chars()));
-    let latin = pairs.find(|(own, _)| *own == lower).map(|(_, latin)| latin)?;
+    let (_, latin) = pairs.find(|(table_letter, _)| *table_letter == lower)?;
     Some(if letter.is_uppercase() { latin.to_ascii_uppercase() } else { latin })
 }
 

@@ -24,7 +24,8 @@ pub enum Action {
     PageUp,
     /// Opens the details at full height.
     Open,
-    /// Returns from a pane to the table. In the table, clears the filter, or else shows sessions without alerts again.
+    /// Returns from a pane to the table. In the table, clears the filter. If there is no filter, shows the sessions
+    /// without alerts again.
     Back,
     /// Moves the focus to the next pane.
     NextPane,
@@ -276,8 +277,8 @@ pub const BINDINGS: &[Binding] = &[
     },
 ];
 
-/// Returns the available bindings. In read-only mode, which has no permission to release sessions, the binding of the
-/// release is not available.
+/// Returns the available bindings. If `may_release` is false, as in read-only mode, leaves out the binding that releases
+/// a session.
 pub fn bindings(may_release: bool) -> impl Iterator<Item = &'static Binding> {
     let has_release =
         |binding: &Binding| binding.actions.iter().any(|(_, action)| *action == Action::Release);

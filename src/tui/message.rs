@@ -23,7 +23,7 @@ pub enum Message {
     Copied(String, Result<String, String>),
     /// The machine slept from the first moment to the second.
     Slept(Moment, Moment),
-    /// A page was not opened in the browser, or may not be open: a sentence with the reason.
+    /// The browser has not opened a page, or it is not certain that it has. The string is a sentence with the reason.
     BrowserFailed(String),
     /// A file cannot be written, a file can be written again, or the history was loaded.
     Persistence(PersistenceEvent),

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The event loop owns the model. The model does no I/O and reads no clock. Only `effect_runner` performs effects. For
-//! a recording, `replay` is the event loop.
+//! a recording, `replay` is the event loop, and itself performs the effects that control the replay.
 
 mod acknowledged;
 mod effect;

@@ -69,8 +69,8 @@ pub struct Model {
     viewport: Viewport,
     /// The window title.
     pub(super) title: WindowTitle,
-    /// The time, since boot, until which keystrokes are ignored: a popup has just closed by itself, and the user may have
-    /// meant to close it.
+    /// The time since boot until which keystrokes are ignored. A popup has just closed by itself, so the next keystroke
+    /// may be meant for the popup.
     pub(super) ignores_keys_until: Option<Duration>,
     /// True once a notice has reported that a server's clock differs from ours.
     pub(super) has_notified_skew: bool,
@@ -222,8 +222,7 @@ impl Model {
         self.notice = Some(Notice::new(now, level, text, self.settings.clock_speed));
     }
 
-    /// Rebuilds the rows of the table. If another session is selected after that, resets the scroll positions of the
-    /// other panes.
+    /// Rebuilds the rows of the table. If this selects another session, resets the scroll positions of the other panes.
     pub(crate) fn rebuild_rows(&mut self) {
         let keep_selected = self.focus.pane().is_details();
         if self.table.rebuild(&self.profiles, &self.acknowledged, keep_selected) {

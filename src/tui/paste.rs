@@ -3,7 +3,7 @@
 //! | focus | a paste |
 //! | --- | --- |
 //! | filter | is inserted at the cursor, unless it has a secret |
-//! | id of a session to watch | is reduced to the id that it contains, if any, and inserted, unless it has a secret and no id |
+//! | id of a session to watch | is inserted: only its session id, if it has one; otherwise the whole text, unless it has a secret |
 //! | a pane | selects the session whose id it contains, or offers to watch it |
 //! | a popup | is ignored, with a notice |
 
@@ -58,7 +58,8 @@ impl Model {
     fn paste_into_pane(&mut self, text: &str, pane: Pane, now: Moment) {
         match SessionId::find_in(text) {
             Ok(id) if self.profiles.find(&id).is_some() => self.select_pasted(id, pane, now),
-            // `find_in` also returns a single word that is not a UUID. A word may be any text.
+            // `find_in` also returns a single word that is not a UUID. Such a word may be no id at all, so it is not
+            // offered.
             Ok(id) if id.is_uuid() && self.replay.is_none() => {
                 self.focus = Focus::AddSession {
                     input: TextInput::new(id.raw().to_owned()),
@@ -75,7 +76,7 @@ impl Model {
         }
     }
 
-    /// Selects a session on record, or shows a notice that it has no row.
+    /// Selects a session that is on record. If the session has no row, shows a notice instead.
     fn select_pasted(&mut self, id: SessionId, pane: Pane, now: Moment) {
         if self.table.rows().row_of(&id).is_none() {
             let text = format!("{} is watched, but a filter hides it", id.prefix(8));

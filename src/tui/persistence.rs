@@ -1,6 +1,6 @@
 //! Writes the journal and the recording while the program runs: stores the inputs of every profile's tracker. At the
-//! start, restores the last day. Never waits for a disk, except in `flush` and `close`, both with a timeout.
-//! `store::history` reads the journal.
+//! start, restores the last day. Never waits for a disk, except in `flush`, `check_clears` and `close`, which have
+//! timeouts. `store::history` reads the journal.
 //!
 //! ```text
 //!   API response
@@ -108,7 +108,7 @@ pub enum PersistenceCommand {
         /// Start of the segment, by our wall clock.
         started: Timestamp,
     },
-    /// Inserts or replaces these rows of `keepwatch history`.
+    /// Inserts these summaries into the journal, or replaces the earlier ones of the same sessions and run.
     SaveSummaries(Vec<SessionSummary>),
     /// Tells the journal's writer the server's time, with which it measures the age of entries.
     SetServerTime {
@@ -135,7 +135,7 @@ pub enum PersistenceEvent {
     },
 }
 
-/// The change of the label in the header, which is shown while a problem lasts.
+/// The change of the header's label. The header shows the label while a problem lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WarningLabel {
     /// Shows this label.
@@ -172,7 +172,7 @@ impl PersistenceWarning {
             JournalError::Slow { .. } => WarningLabel::Show("journal slow"),
             JournalError::ClockJump { .. } => WarningLabel::Keep,
             _ if error.is_ongoing() => WarningLabel::Show("journal off"),
-            _ => WarningLabel::Hide,
+            _ => WarningLabel::Hide, // the journal can be written again
         };
         Self { label, message: error.to_string() }
     }
@@ -215,7 +215,7 @@ impl PersistenceEventSender {
     }
 }
 
-/// The senders to the threads that write the recording and the journals and that read the history.
+/// The senders to the threads: those that write the recording and the journals, and those that read the history.
 #[derive(Debug)]
 pub(super) struct Persistence {
     header: StreamHeader,
@@ -306,8 +306,8 @@ impl Persistence {
     fn flush_within(&mut self, timeout: Duration) {
         let deadline = Deadline::after(timeout, &self.clock);
         let flushes: Vec<_> = self.journals.values().filter_map(JournalSender::start_flush).collect();
-        for written in flushes {
-            let _ = written.recv_timeout(deadline.remaining());
+        for flush_receiver in flushes {
+            let _ = flush_receiver.recv_timeout(deadline.remaining());
         }
     }
 
@@ -321,10 +321,10 @@ impl Persistence {
         let loss: JournalLoss =
             journals.into_values().map(|journal| journal.close(deadline.remaining())).sum();
         let problem = recorder.and_then(Recorder::finish).map(|problem| problem.to_string()); // waits briefly
-        let lacking = (!loss.is_empty()).then(|| {
+        let loss_sentence = (!loss.is_empty()).then(|| {
             format!("the journal lacks {loss}: its file was busy, or the disk too slow, when keepwatch ended or before")
         });
-        problem.into_iter().chain(lacking).collect()
+        problem.into_iter().chain(loss_sentence).collect()
     }
 }
 
@@ -346,8 +346,8 @@ impl<'c> Deadline<'c> {
 }
 
 impl Model {
-    /// Stores the inputs of all trackers from now on. If `run` is given, there is a journal: summaries are saved in it,
-    /// too, and the history of earlier runs is restored from it.
+    /// Stores the inputs of all trackers from now on. `run` is `None` if there is no journal. With a journal, also saves
+    /// summaries to it, and restores the history of earlier runs from it.
     pub(super) fn enable_persistence(&mut self, run: Option<&RunId>, hides_metadata: bool, now: Moment) {
         for id in self.profiles.ids() {
             let restore = run.map(|_| Restore::new(&self.settings));
@@ -363,8 +363,8 @@ impl Model {
         }
     }
 
-    /// Returns the effects that start a new segment of a profile's journal. `cleared_at` is the moment at which the
-    /// journal was cleared, if it was since the last segment.
+    /// Returns the effects that start a new segment of a profile's journal. `cleared_at` is the moment of the newest
+    /// clear of the journal, if there was one since the last segment.
     pub(super) fn start_segment(
         &mut self,
         profile: ProfileId,
@@ -417,18 +417,18 @@ mod tests {
     use crate::store::tests::header;
     use keepwatch_core::testing::moment;
 
-    const PROFILES: u32 = 20;
+    const PROFILE_COUNT: u32 = 20;
 
-    /// Starts the journals of many profiles, whose writers wait for a lock that never becomes free. Each journal has a
+    /// Starts a journal for each of many profiles. The caller holds a lock that all writers wait for. Each writer has one
     /// segment to write.
-    fn start_stuck(path: &std::path::Path) -> Persistence {
+    fn start_stuck_journals(path: &std::path::Path) -> Persistence {
         let config = PersistenceConfig {
             header: header(),
             recording: None,
             journal: Some(JournalConfig { path: path.to_owned(), retention: Duration::from_secs(86_400) }),
         };
         let (sender, _receiver) = PersistenceEventSender::channel();
-        let profiles: Vec<ProfileId> = ProfileId::first(PROFILES as usize).collect();
+        let profiles: Vec<ProfileId> = ProfileId::first(PROFILE_COUNT as usize).collect();
         let mut persistence =
             Persistence::start(config, profiles.iter().copied(), &Clock::system(), &sender).unwrap();
         let run = RunId::new(moment(0).wall, 1);
@@ -447,14 +447,19 @@ mod tests {
         std::fs::write(&path, "damaged").unwrap();
         let lock = std::fs::File::open(&path).unwrap();
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-        let mut persistence = start_stuck(&path);
+        let mut persistence = start_stuck_journals(&path);
+        // With a deadline for each journal, the waits would last `PROFILE_COUNT` times the timeout. The limits here are
+        // smaller than that, but leave time for a busy machine.
         let clock = Clock::system();
+        let flush_start = clock.now().mono;
         persistence.flush();
-        let flushed = clock.now().mono;
-        assert!(flushed < FLUSH_TIMEOUT * PROFILES / 2, "{flushed:?}");
+        let close_start = clock.now().mono;
+        let flush_time = close_start.saturating_sub(flush_start);
+        assert!(flush_time < FLUSH_TIMEOUT * PROFILE_COUNT / 2, "flushes share a deadline: {flush_time:?}");
         let sentence = persistence.close().concat();
-        let closed = clock.now().mono.saturating_sub(flushed);
-        assert!(closed < CLOSE_TIMEOUT * PROFILES / 3, "{closed:?}");
+        let close_time = clock.now().mono.saturating_sub(close_start);
+        assert!(close_time < CLOSE_TIMEOUT * PROFILE_COUNT / 3, "closes share a deadline: {close_time:?}");
+        // The segment of each journal counts as one entry.
         assert!(sentence.starts_with("the journal lacks 20 entries: "), "{sentence}");
     }
 }

@@ -1,5 +1,4 @@
-//! Poll statistics of one profile: the number of requests in the last minute and the size of their responses,
-//! latencies, and the rate limit. Pure.
+//! Poll statistics of one profile: totals over the last minute, latencies of responses, and the rate limit. Pure.
 //!
 //! The memory is bounded: totals for each of the last 60 seconds, and the latencies of the newest responses.
 
@@ -22,7 +21,7 @@ pub struct PollStats {
     seconds: VecDeque<SecondTotals>,
     /// Latencies of the newest responses, from the oldest to the newest.
     latencies: VecDeque<Duration>,
-    /// The newest rate limit in a response, and the time at which that response arrived.
+    /// The newest rate limit in a report, and the receive time of that report.
     rate_limit: Option<(RateLimit, Moment)>,
     /// The receive time of the last report.
     last_received: Option<Moment>,
@@ -103,8 +102,8 @@ impl PollStats {
         Some(LatencyStats { median, last: self.latencies.back().copied()? })
     }
 
-    /// Returns the number of requests that the rate limit still allowed, and the time until it resets, both at the time
-    /// of the last report. Returns `None` if the limit is unknown, or was reset before that report.
+    /// Returns the number of requests that the newest rate limit still allowed, and the time from the last report until
+    /// that limit resets. Returns `None` if the limit is unknown, or was reset before the last report.
     #[must_use]
     pub fn rate_limit_left(&self) -> Option<(u32, Duration)> {
         let (RateLimit { remaining, resets_in }, received) = self.rate_limit?;
@@ -120,7 +119,7 @@ mod tests {
     use keepwatch_core::session::{ApiError, ApiErrorKind, List};
     use keepwatch_core::testing::moment;
 
-    /// A report about a request that was sent at `sent_at` seconds and took `latency_ms` milliseconds.
+    /// Returns a report about a request that was sent at `sent_at` seconds and took `latency_ms` milliseconds.
     fn report(sent_at: f64, latency_ms: u64, bytes: u64, result: Result<ResponseBody, ApiError>) -> Report {
         let sent = moment(sent_at);
         let received = sent.plus(Duration::from_millis(latency_ms));
@@ -138,7 +137,7 @@ mod tests {
         }
     }
 
-    /// A report with a response. The body is of the wrong type for the request, because the statistics ignore it.
+    /// Returns a report with a response. The body does not fit the request: the statistics ignore bodies.
     fn successful_report(sent_at: f64, latency_ms: u64, bytes: u64) -> Report {
         report(sent_at, latency_ms, bytes, Ok(ResponseBody::Projects(Vec::new())))
     }
@@ -150,9 +149,10 @@ mod tests {
         for index in 0..10_000_u32 {
             stats.add_report(&successful_report(f64::from(index) / 4.0, 10, 100)); // four reports a second
         }
+        // 60 seconds with four reports of 100 bytes each.
         assert_eq!(stats.minute_totals(), Some(MinuteTotals { requests: 240, bytes: 24_000 }));
         assert!(stats.seconds.len() <= 60 && stats.latencies.len() <= LATENCY_SAMPLES);
-        stats.add_report(&successful_report(9_999.0, 10, 7));
+        stats.add_report(&successful_report(9_999.0, 10, 7)); // more than a minute after the others
         assert_eq!(stats.minute_totals(), Some(MinuteTotals { requests: 1, bytes: 7 }));
     }
 
@@ -166,6 +166,7 @@ mod tests {
         assert_eq!(stats.minute_totals(), Some(MinuteTotals { requests: 4, bytes: 3000 }));
         let ms = Duration::from_millis;
         assert_eq!(stats.latency(), Some(LatencyStats { median: ms(80), last: ms(80) }));
+        // Of 70, 80, 90 and 500, the larger middle value is 90.
         stats.add_report(&successful_report(3.0, 500, 1000));
         assert_eq!(stats.latency(), Some(LatencyStats { median: ms(90), last: ms(500) }));
     }
@@ -177,7 +178,7 @@ mod tests {
         stats.add_report(&Report { rate_limit, ..successful_report(1.0, 0, 0) });
         stats.add_report(&successful_report(11.0, 0, 0));
         assert_eq!(stats.rate_limit_left(), Some((12, Duration::from_secs(38))));
-        stats.add_report(&successful_report(49.0, 0, 0));
+        stats.add_report(&successful_report(49.0, 0, 0)); // 48 seconds after the rate limit was received
         assert_eq!(stats.rate_limit_left(), None);
     }
 }

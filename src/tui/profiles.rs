@@ -34,7 +34,6 @@ pub struct ProfileId(usize);
 #[cfg(test)]
 impl ProfileId {
     /// Returns the ids of the first `count` profiles.
-    #[cfg(test)]
     pub(super) fn first(count: usize) -> impl Iterator<Item = Self> {
         (0..count).map(Self)
     }
@@ -237,7 +236,8 @@ impl Profiles {
         self.labels().map(|labels| labels.get(id))
     }
 
-    /// Applies an input to the tracker of a profile. Returns the events that it caused, and the commands that store it.
+    /// Applies an input to the tracker of a profile. Returns the events and the persistence commands that follow from
+    /// it.
     pub fn apply(&mut self, id: ProfileId, input: Input) -> (Vec<Event>, Vec<PersistenceCommand>) {
         let ProfileState { tracker, persistence, .. } = self.get_mut(id);
         match persistence {
@@ -352,14 +352,15 @@ impl Profiles {
         let screen_time = self.screen_time(moment);
         let exact_time = self.get(id).tracker.clock().at(moment);
         let offset_ms = exact_time.signed_duration_since(screen_time).num_milliseconds();
+        // Half a second, with the sign of the offset, rounds the division to the nearest second.
         let seconds = offset_ms.saturating_add(offset_ms.signum().saturating_mul(500)) / 1000;
         let offset = TimeDelta::try_seconds(seconds);
         offset.and_then(|offset| screen_time.checked_add_signed(offset)).unwrap_or(exact_time)
     }
 
-    /// Returns the offset of a profile's server clock from [`Profiles::screen_time`], in whole seconds, when the
-    /// profile's tracker got its last input. The offset is positive if the profile's server clock is ahead, and 0
-    /// before the first input.
+    /// Returns the offset of a profile's server clock from [`Profiles::screen_time`], in whole seconds, at the moment
+    /// of the profile's last input. The offset is positive if the profile's server clock is ahead, and 0 before the
+    /// first input.
     #[must_use]
     pub fn clock_offset(&self, id: ProfileId) -> TimeDelta {
         let latest = self.get(id).tracker.last_input_moment();

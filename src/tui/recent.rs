@@ -40,7 +40,7 @@ pub struct RecentSessions {
     pub selected: usize,
     /// The position in `sessions` of the first visible session.
     pub top: usize,
-    /// True if the next response selects the newest session: the user requested the lists, and no response has come.
+    /// True if the next response selects the newest session: no response has come since the user requested the lists.
     selects_newest: bool,
 }
 
@@ -101,8 +101,8 @@ impl RecentSessions {
         self.requests.insert(profile, RecentRequestState { is_pending: false, error: None, last_response });
         self.sessions.retain(|listed| listed.profile != profile);
         self.sessions.extend(sessions);
-        // A session in the lists of several profiles is shown once, for the first of these profiles. The lists can
-        // differ in its times.
+        // A session in the lists of several profiles is shown once, for the first of these profiles. Duplicates
+        // are found by id, because the times of a session can differ between the lists.
         self.sessions.sort_by(|a, b| a.session.id.cmp(&b.session.id).then(a.profile.cmp(&b.profile)));
         self.sessions.dedup_by(|later, first| later.session.id == first.session.id);
         let newest_first =
@@ -195,7 +195,7 @@ impl Model {
         Some(Vec::new())
     }
 
-    /// Shows the notice of an action that needs a watched session: it must not act on the table, which is hidden.
+    /// Shows the notice for an action that needs a watched session. Such an action must not act on the hidden table.
     fn notify_not_watched(&mut self, now: Moment) {
         self.notify(now, NoticeLevel::Info, "that is for what is watched: Enter watches this one".into());
     }

@@ -1,4 +1,5 @@
-//! The release of a session: a dialog that the user confirms with the end of the session's id, then the request. Pure.
+//! The release of a session: a dialog that the user confirms with the last characters of the session's id, then the
+//! request. Pure.
 //!
 //! ```text
 //!   x ──► dialog: session, owner, run time ──► last four characters of the id, Enter ──► PollerCommand::Release
@@ -6,8 +7,8 @@
 //!
 //! `poll::poller` sends the request, and sends it again after a temporary error.
 //!
-//! The dialog stores the session's id, so rows that move behind the dialog cannot change the session. In read-only mode
-//! there is no dialog, and nothing here requests a release.
+//! The dialog stores the session's id, so it keeps its session even if the rows behind it move. In read-only mode there
+//! is no dialog, and nothing here requests a release.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -21,7 +22,7 @@ use keepwatch_core::session::{Phase, SessionId};
 use keepwatch_core::tracker::Input;
 
 impl Model {
-    /// Opens the dialog for the selected session, or shows a notice with the reason why not.
+    /// Opens the dialog for the selected session, or shows a notice with the reason why it cannot open.
     pub(super) fn open_release_dialog(&mut self, back: Pane, now: Moment) {
         let reason = match self.selected_session().map(|(_, record)| record) {
             _ if self.settings.release_permission.is_none() => {
@@ -45,7 +46,8 @@ impl Model {
     pub(super) fn on_release_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
         let Focus::ConfirmRelease { id, typed, back } = &mut self.focus else { return Vec::new() };
         match key.code {
-            // One character too many is kept, so that the text does not confirm the release.
+            // The text can get one character too long, and then does not confirm the release. If that character were
+            // dropped, Enter would release the session.
             KeyCode::Char(letter) if typed.chars().count() <= SessionId::CONFIRMATION_CHARS => {
                 typed.push(letter)
             }

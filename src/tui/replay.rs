@@ -104,8 +104,8 @@ struct ReplayPlayer {
     profiles: Vec<(ProfileId, Decoder)>,
     /// The index of the next entry to apply.
     next_index: usize,
-    /// For each entry that causes events, the index after the entry, in ascending order. Such an event is on the screen
-    /// once `next_index` has reached its position.
+    /// For each entry that causes events, the index after the entry, in ascending order. The events of the entry are on
+    /// the screen once `next_index` has reached that index.
     event_positions: Vec<usize>,
     /// The current time of the recording.
     now: Moment,
@@ -173,7 +173,7 @@ impl ReplayPlayer {
         self.update_progress(model);
     }
 
-    /// Plays from the current position, or pauses.
+    /// Plays from the current position, or pauses. At the end of the recording, stays paused.
     fn set_playing(&mut self, playing: bool, our_now: Moment, model: &mut Model) {
         let at_end = self.next_index >= self.input_log.len();
         self.playback_start = (playing && !at_end).then_some((our_now, self.now));

@@ -79,7 +79,7 @@ pub struct Sort {
     pub reversed: bool,
 }
 
-/// The number of sessions of each status. Sessions without a row count, too.
+/// The number of sessions of each status, including sessions without a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusCounts {
     /// `RUNNING`
@@ -106,7 +106,8 @@ pub struct StatusCounts {
 }
 
 impl StatusCounts {
-    /// Returns the number of all sessions. `with_alerts` and `muted` are not added, because they count sessions again.
+    /// Returns the number of all sessions. `with_alerts` and `muted` are not added, because their sessions are already
+    /// counted in the other fields.
     #[must_use]
     pub fn total(&self) -> usize {
         let ended = self.completed.saturating_add(self.timed_out).saturating_add(self.error);
@@ -130,7 +131,7 @@ pub struct RowCriteria<'a> {
     pub pinned: Option<&'a SessionId>,
 }
 
-/// The use of a project's slots by the sessions of one profile. Sessions without a row count, too.
+/// The use of a project's slots by the sessions of one profile, including sessions without a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotUsage {
     /// The number of sessions that run or are pending.
@@ -206,7 +207,7 @@ impl Rows {
     /// since the last build.
     #[must_use]
     pub fn is_up_to_date(&self, profiles: &Profiles, sort: Sort) -> bool {
-        // A change of only the proxy bytes moves rows only in the order by proxy bytes.
+        // If nothing but proxy bytes has changed, rows can move only if the table is sorted by proxy bytes.
         let ChangeCounters { sessions, bytes } = profiles.changes();
         self.built_from.sessions == sessions
             && (self.built_from.bytes == bytes || sort.column != SortColumn::Proxy)
@@ -247,7 +248,7 @@ impl Rows {
         self.slot_usage.get(&profile)
     }
 
-    /// Returns the number of sessions of each status. Sessions without a row count, too.
+    /// Returns the number of sessions of each status, including sessions without a row.
     #[must_use]
     pub fn counts(&self) -> &StatusCounts {
         &self.counts
@@ -316,7 +317,7 @@ fn sort_key<'a>(
     column: SortColumn,
 ) -> SortKey<'a> {
     let session = record.session.as_ref();
-    let started = || session.and_then(|session| session.started.or(session.created));
+    let started_or_created = || session.and_then(|session| session.started.or(session.created));
     match column {
         SortColumn::TimeLeft => time_left_key(record, clock_offset),
         SortColumn::Status => text_key(session.map(|session| session.status.raw())),
@@ -325,7 +326,7 @@ fn sort_key<'a>(
         SortColumn::Owner => text_key(record.owner.as_ref().map(Untrusted::raw)),
         SortColumn::Region => text_key(session.and_then(|session| session.region.as_ref()).map(Region::raw)),
         SortColumn::Age => {
-            SortKey::Newest(Reverse(started().and_then(|at| at.checked_sub_signed(clock_offset))))
+            SortKey::Newest(Reverse(started_or_created().and_then(|at| at.checked_sub_signed(clock_offset))))
         }
         SortColumn::Proxy => SortKey::Largest(Reverse(session.and_then(|session| session.proxy_bytes))),
     }

@@ -61,8 +61,9 @@ impl ScrollState {
         let mut events: Vec<EventRef> = scope.newest_events(profiles).map(|(event, _)| event).collect();
         events.reverse();
         let last = events.len().saturating_sub(1);
-        let anchor = self.anchor.and_then(|anchor| events.iter().rposition(|event| *event == anchor));
-        let position = anchor.unwrap_or(last);
+        let anchor_position =
+            self.anchor.and_then(|anchor| events.iter().rposition(|event| *event == anchor));
+        let position = anchor_position.unwrap_or(last);
         let position =
             action.map_or(position, |action| position_after(action, position, height, events.len()));
         let position = position.max(height.saturating_sub(1).min(last));
@@ -81,8 +82,8 @@ pub(super) fn max_top(lines: usize, height: usize) -> usize {
     lines.saturating_sub(height)
 }
 
-/// Returns the position that `action` moves to from `position`. The positions are 0 to `count - 1`, and a screen has
-/// `height` lines.
+/// Returns the position that `action` moves to from `position`. The positions are 0 to `count - 1`, and `height` lines
+/// are visible.
 pub(super) fn position_after(action: Action, position: usize, height: usize, count: usize) -> usize {
     let last = count.saturating_sub(1);
     // After a page, one line of the previous page is still visible.

@@ -1,4 +1,5 @@
-//! The settings of the screen. They do not change while the program runs, except that the startup notice is shown once.
+//! The settings of the screen. They do not change while the program runs, with one exception: the startup notice is
+//! removed when it is shown.
 
 use super::notice::NoticeLevel;
 use super::theme::Theme;

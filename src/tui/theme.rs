@@ -115,7 +115,7 @@ impl Theme {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "from 0 to twice the columns"
+            reason = "the value is from 0 to twice the columns"
         )]
         let halves = (fraction.clamp(0.0, 1.0) * f64::from(inner) * 2.0).ceil() as u16;
         let (full, half) = (usize::from(halves / 2), usize::from(halves % 2));
@@ -161,7 +161,11 @@ mod tests {
         for theme in [Theme::colored(), Theme::colored().with_ascii()] {
             for fraction in [-1.0, 0.0, 0.01, 0.5, 0.79, 1.0, 7.0, f64::NAN] {
                 let (filled, empty) = theme.progress_bar(fraction, 10);
-                assert_eq!(filled.chars().count() + empty.chars().count(), 10, "{fraction} of {theme:?}");
+                assert_eq!(
+                    filled.chars().count() + empty.chars().count(),
+                    10,
+                    "always 10 columns: {fraction}, {theme:?}"
+                );
             }
         }
         assert_eq!(Theme::mono().progress_bar(0.8, 10), ("━━━━━━━━".into(), "──".into()));

@@ -19,7 +19,8 @@ use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
 
 /// The difference between our clock and the server's, in seconds, above which the user sees a notice.
 const SKEW_NOTICE_SECS: i64 = 30;
-/// The time after a popup has closed by itself in which a keystroke still counts as meant for the popup.
+/// The time for which most keystrokes are ignored after a popup has closed by itself. The user may have meant them for
+/// the popup.
 const CLOSED_POPUP_GRACE: Duration = Duration::from_millis(500);
 
 impl Model {
@@ -38,7 +39,7 @@ impl Model {
     }
 
     /// Returns the first input of each profile: the named sessions, or a failure if the profile has no API key. A
-    /// profile that has an API key and lists its sessions has no such input.
+    /// profile that has an API key and lists its sessions needs no first input.
     fn initial_inputs(&self, now: Moment) -> Vec<(ProfileId, Input)> {
         let input_for =
             |profile: &ProfileState| match (&profile.info.missing_key_reason, &self.settings.targets) {
@@ -69,8 +70,8 @@ impl Model {
                 // promise: repaint-on-resize, mutant: vec![Effect::Repaint] -> Vec::new()
                 vec![Effect::Repaint]
             }
-            Message::Copied(label, Ok(method)) => {
-                self.notify(now, NoticeLevel::Success, format!("{label} {method}"));
+            Message::Copied(label, Ok(route)) => {
+                self.notify(now, NoticeLevel::Success, format!("{label} {route}"));
                 Vec::new()
             }
             Message::Copied(label, Err(reason)) => {
@@ -169,11 +170,12 @@ impl Model {
         let rings_bell = self.settings.bell && events.iter().any(is_audible);
         // The API does not find this session with this profile's API key. If another profile has received the session,
         // the session belongs to that profile's project, so this profile stops polling it.
-        let found_elsewhere = not_found_id.filter(|id| {
+        let id_found_elsewhere = not_found_id.filter(|id| {
             self.profiles.find(id).is_some_and(|(owner, record)| owner != profile && record.session.is_some())
         });
-        let unwatch = found_elsewhere.map(|id| Effect::SendToPoller(profile, PollerCommand::Unwatch(id)));
-        let effects = rings_bell.then_some(Effect::RingBell).into_iter().chain(unwatch);
+        let unwatch_effect =
+            id_found_elsewhere.map(|id| Effect::SendToPoller(profile, PollerCommand::Unwatch(id)));
+        let effects = rings_bell.then_some(Effect::RingBell).into_iter().chain(unwatch_effect);
         effects.chain(persistence::effects(profile, commands)).chain(self.update_title()).collect()
     }
 

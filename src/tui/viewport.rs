@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Model ──► view::viewport ──► Viewport ──► Model::set_viewport      once per update
-//!                                   ├──► key handling: the height of a pane, the end of its lines
+//!                                   ├──► key handling: the height of a pane, its number of lines
 //!                                   └──► view::draw: the area of each part
 //! ```
 //!
@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 
 /// The height of the horizontal rule above the events and the details.
 const RULE_HEIGHT: u16 = 1;
-/// The height of the rule and the headings of the page of recent sessions.
+/// The height of the rule and the line of headings above the recent sessions, together.
 pub(super) const RECENT_HEADING_ROWS: u16 = 2;
 
 /// The layout of the screen: the area of each part, and the extent of each part that scrolls.
@@ -65,7 +65,8 @@ pub(super) enum BodyArea {
     Table {
         /// The rows and their headings.
         table: Rect,
-        /// The line below the table: filter, hidden rows and full projects. Empty if there is nothing to report.
+        /// The line below the table: filter, hidden rows and full projects. The area is empty if there is nothing to
+        /// report.
         note: Rect,
         /// The details with their rule, if there is room for them.
         details: Option<Rect>,
@@ -140,7 +141,7 @@ impl Viewport {
         self.body().is_none()
     }
 
-    /// Returns true if the table is visible, or the reason why it has no row.
+    /// Returns true if the screen shows the table or, in place of the table, the reason why there is no row.
     pub(super) fn shows_table(&self) -> bool {
         matches!(self.body(), Some(BodyArea::Table { .. } | BodyArea::Empty(_)))
     }

@@ -16,10 +16,10 @@ use crate::session::ApiError;
 
 /// The maximum delay, unless the poll interval or the server's `Retry-After` is longer.
 const MAX_DELAY: Duration = Duration::from_secs(60);
-/// The delay after the API rejected the API key. A key that was rejected is unlikely to be accepted a second later.
+/// The delay after the API rejected the API key. The API is unlikely to accept the same API key a second later.
 const AUTH_DELAY: Duration = Duration::from_secs(60);
 /// The largest fraction that jitter subtracts from a delay.
-const JITTER: f64 = 0.25;
+const MAX_JITTER: f64 = 0.25;
 /// The maximum number of times that a release is sent.
 const MAX_RELEASE_ATTEMPTS: u32 = 6;
 /// The delay after the first failed release, before jitter.
@@ -57,9 +57,9 @@ pub fn journal_delay(failures: u32) -> Duration {
     exponential(FIRST_JOURNAL_DELAY, failures.saturating_sub(1))
 }
 
-/// Subtracts a fraction of `delay`: nothing if `random` is 0, [`JITTER`] if `random` is 1.
+/// Subtracts a fraction of `delay`: nothing if `random` is 0, [`MAX_JITTER`] if `random` is 1.
 fn subtract_jitter(delay: Duration, random: f64) -> Duration {
-    delay.mul_f64(1.0 - JITTER * random.clamp(0.0, 1.0))
+    delay.mul_f64(1.0 - MAX_JITTER * random.clamp(0.0, 1.0))
 }
 
 /// Returns `base * 2^doublings`, at most [`MAX_DELAY`].
@@ -90,7 +90,7 @@ mod tests {
         // Without jitter, the delay is 8 s.
         assert_eq!(poll_delay(S(4), 1, 1.0), S(6));
         assert_eq!(poll_delay(S(4), 1, 0.5), S(7));
-        assert_eq!(poll_delay(S(4), 1, 99.0), S(6));
+        assert_eq!(poll_delay(S(4), 1, 99.0), S(6), "a random number above 1 counts as 1");
     }
 
     #[test]
@@ -115,9 +115,10 @@ mod tests {
 
     #[test]
     fn release_waits_at_least_retry_after() {
-        let after = |seconds| ApiError { retry_after: Some(S(seconds)), ..ApiErrorKind::RateLimited.into() };
-        assert_eq!(release_delay(&after(30), 1, 0.0), Some(S(30)));
-        assert_eq!(release_delay(&after(1), 3, 0.0), Some(S(4)));
+        let retry_after =
+            |seconds| ApiError { retry_after: Some(S(seconds)), ..ApiErrorKind::RateLimited.into() };
+        assert_eq!(release_delay(&retry_after(30), 1, 0.0), Some(S(30)));
+        assert_eq!(release_delay(&retry_after(1), 3, 0.0), Some(S(4)), "the longer delay counts");
     }
 
     #[test]

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 /// A date and time in UTC.
 pub type Timestamp = DateTime<Utc>;
 
-/// The machine slept if the clock since boot advanced further than the monotonic clock by more than this time. A
-/// smaller difference arises because the clocks are not read at exactly the same instant.
+/// The minimum sleep that is noticed. The machine slept if the clock since boot advanced more than the monotonic clock,
+/// and the difference is greater than this time. A smaller difference can arise because the clocks are not read at
+/// exactly the same instant.
 const MIN_SLEEP: Duration = Duration::from_secs(2);
 
 /// A reading of the three clocks at one instant. Serialised as `["2026-11-22T12:00:00.123456789Z", mono, boot]`, with
@@ -27,9 +28,9 @@ const MIN_SLEEP: Duration = Duration::from_secs(2);
 pub struct Moment {
     /// The machine's date and time. Can jump forwards and backwards.
     pub wall: Timestamp,
-    /// Time since the clock was created, without the time that the machine slept. Never goes back.
+    /// Time since the [`Clock`] was created, without the time that the machine slept. Never goes back.
     pub mono: Duration,
-    /// Time since the clock was created, with the time that the machine slept. Never goes back.
+    /// Time since the [`Clock`] was created, with the time that the machine slept. Never goes back.
     pub boot: Duration,
 }
 
@@ -281,10 +282,10 @@ fn boot_time_since(origin: &ClockOrigin) -> Duration {
 fn boot_time() -> Duration {
     // Apple's CLOCK_MONOTONIC includes sleep, as Linux's CLOCK_BOOTTIME does. std's Instant excludes it on both.
     #[cfg(target_os = "linux")]
-    let id = rustix::time::ClockId::Boottime;
+    let clock_id = rustix::time::ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]
-    let id = rustix::time::ClockId::Monotonic;
-    let time = rustix::time::clock_gettime(id);
+    let clock_id = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(clock_id);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
@@ -327,14 +328,17 @@ mod tests {
     #[test]
     fn scaled_clocks_run_at_one_speed() {
         let clock = Clock::scaled(1000);
-        let first = clock.now();
-        let mut second = clock.now();
-        while second.mono < first.mono + Duration::from_secs(1) {
-            second = clock.now();
+        let start = clock.now();
+        let mut end = clock.now();
+        while end.mono < start.mono + Duration::from_secs(1) {
+            end = clock.now();
         }
-        let wall = (second.wall - first.wall).to_std().unwrap();
-        let mono = second.mono - first.mono;
-        assert!(wall.abs_diff(mono) < Duration::from_millis(500), "{wall:?} against {mono:?}");
+        let wall = (end.wall - start.wall).to_std().unwrap();
+        let mono = end.mono - start.mono;
+        assert!(
+            wall.abs_diff(mono) < Duration::from_millis(500),
+            "the wall clock and the monotonic clock advance alike: {wall:?}, {mono:?}"
+        );
         assert_eq!(clock.to_real_time(Duration::from_secs(10)), Duration::from_millis(10));
     }
 

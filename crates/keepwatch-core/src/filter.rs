@@ -27,7 +27,7 @@ pub trait FilterTarget {
     fn status(&self) -> Option<&Status>;
     /// Returns the region in which the session runs.
     fn region(&self) -> Option<&Region>;
-    /// Returns true if the session has keep-alive.
+    /// Returns true if the session's keep-alive is on.
     fn keep_alive(&self) -> Option<bool>;
     /// Returns the owner that the metadata names.
     fn owner(&self) -> Option<&Untrusted>;
@@ -177,7 +177,7 @@ impl Condition {
             Self::Id(word) => word.matches(row.id().raw()),
             Self::Profile(word) => word.matches(row.profile()),
             Self::Metadata { path, value } => {
-                // Most rows need no parsing.
+                // This search in the JSON text is cheap. It excludes most rows before their metadata is parsed.
                 let may_match = |metadata: &Metadata| {
                     value.matches(metadata.json()) || may_match_only_parsed(metadata.json(), value)
                 };
@@ -201,8 +201,8 @@ impl Condition {
     }
 }
 
-/// Returns true if a value can contain the text although the JSON does not. The text of an escaped value and that of
-/// some numbers (`1e2` is shown as `100.0`) do not appear in the JSON.
+/// Returns true if a parsed value may contain `word` although `json` does not. Escaped text and some numbers are shown
+/// in another form than in the JSON: `1e2` is shown as `100.0`.
 fn may_match_only_parsed(json: &str, word: &SubstringFinder) -> bool {
     json.contains('\\') || word.is_part_of_number() && has_rewritten_number(json)
 }
@@ -268,7 +268,7 @@ fn parse_term(text: &str, range: Range<usize>, is_multi_profile: bool) -> Result
         && !is_profile
         && !["status", "region", "keep", "owner", "id"].contains(&name.as_str())
     {
-        // The message must fit into two lines of the narrowest footer, 76 columns.
+        // The message must fit into two lines of the narrowest footer. Together, they have 76 columns.
         let (max_columns, profile_field) = if is_multi_profile { (16, "profile ") } else { (20, "") };
         let field = text::sanitise(field, max_columns);
         return error(

@@ -12,13 +12,13 @@ use keepwatch_core::tracker::{Record, SessionTracker};
 #[derive(Debug)]
 pub(super) struct ClearedJournal {
     cleared_at: Moment,
-    /// The sessions that were seen before the clear.
-    earlier: HashMap<SessionId, SeenBefore>,
+    /// The sessions that were seen before the clear, each with the part of its record from that time.
+    earlier: HashMap<SessionId, PartBeforeClear>,
 }
 
 /// The part of a record that was seen before the clear.
 #[derive(Clone, Copy, Debug)]
-struct SeenBefore {
+struct PartBeforeClear {
     responses: u64,
     watched: Duration,
     /// Receive time of the first response after the clear; `None` if there was none yet.
@@ -26,7 +26,7 @@ struct SeenBefore {
 }
 
 impl ClearedJournal {
-    /// Notes what the records have from before the clear.
+    /// Creates the state for a clear. Notes the part of each record that was seen before the clear.
     pub(super) fn new(cleared_at: Moment, tracker: &SessionTracker) -> Self {
         let mut cleared = Self { cleared_at, earlier: HashMap::new() };
         cleared.note_earlier(tracker);
@@ -36,7 +36,7 @@ impl ClearedJournal {
     /// Notes the records again, because the history of earlier runs has changed them.
     pub(super) fn note_earlier(&mut self, tracker: &SessionTracker) {
         let earlier = tracker.records().filter(|record| self.was_seen_before(record));
-        self.earlier = earlier.map(|record| (record.id.clone(), self.seen_before(record))).collect();
+        self.earlier = earlier.map(|record| (record.id.clone(), self.part_before_clear(record))).collect();
     }
 
     /// Returns the sessions with a response after the clear.
@@ -47,11 +47,11 @@ impl ClearedJournal {
     /// Returns the sessions with a first response after the clear that no summary has yet.
     pub(super) fn newly_seen<'s>(&'s self, tracker: &SessionTracker) -> impl Iterator<Item = &'s SessionId> {
         let is_new = |id: &&SessionId| tracker.get(id).is_some_and(|record| self.is_seen_since(record));
-        let unseen = self.earlier.iter().filter(|(_, before)| before.seen_again.is_none());
-        unseen.map(|(id, _)| id).filter(is_new)
+        let not_seen_again = self.earlier.iter().filter(|(_, before)| before.seen_again.is_none());
+        not_seen_again.map(|(id, _)| id).filter(is_new)
     }
 
-    /// Reduces the summary of a record to what was seen after the clear. Returns `None` if nothing was.
+    /// Reduces the summary of a record to what was seen after the clear. Returns `None` if nothing was seen after it.
     pub(super) fn reduce(
         &mut self,
         tracker: &SessionTracker,
@@ -66,8 +66,8 @@ impl ClearedJournal {
             return None;
         }
         let newest = record.last_response()?.received;
-        let noted = self.seen_before(record);
-        let before = self.earlier.entry(summary.session.clone()).or_insert(noted);
+        let part_before = self.part_before_clear(record);
+        let before = self.earlier.entry(summary.session.clone()).or_insert(part_before);
         summary.first_seen = tracker.clock().at(*before.seen_again.get_or_insert(newest));
         summary.responses = summary.responses.saturating_sub(before.responses).max(1);
         summary.watched = summary.watched.saturating_sub(before.watched);
@@ -82,12 +82,12 @@ impl ClearedJournal {
         record.last_response().is_some_and(|last| last.received.boot > self.cleared_at.boot)
     }
 
-    /// Returns the part of a record that counts as seen before the clear: everything but the newest response, if that
+    /// Returns the part of a record that counts as seen before the clear: everything, except the newest response if it
     /// came after the clear.
-    fn seen_before(&self, record: &Record) -> SeenBefore {
+    fn part_before_clear(&self, record: &Record) -> PartBeforeClear {
         let seen_again =
             record.last_response().map(|last| last.received).filter(|_| self.is_seen_since(record));
         let responses = record.responses.saturating_sub(u64::from(seen_again.is_some()));
-        SeenBefore { responses, watched: record.watched_for, seen_again }
+        PartBeforeClear { responses, watched: record.watched_for, seen_again }
     }
 }

@@ -90,7 +90,7 @@ impl JournalSender {
         self.journal.set_server_time(now, server);
     }
 
-    /// Starts a segment. If there is no room for it, a later one is started.
+    /// Starts a segment. If the queue has no room, drops the segment: the event loop starts another one later.
     pub(super) fn start_segment(&mut self, scope: JournalScope, started: Timestamp, header: &StreamHeader) {
         let JournalScope { run, profile, host } = scope;
         let header = StreamHeader { started, ..header.clone() };
@@ -98,11 +98,12 @@ impl JournalSender {
         let _ = self.journal.begin_segment(segment);
     }
 
-    /// Appends entries to the open segment. Without one, drops them.
+    /// Appends entries to the open segment. If no segment is open, drops the entries.
     pub(super) fn append(&mut self, entries: &[StreamEntry]) {
         let queued = entries.iter().take_while(|entry| self.append_entry(entry)).count();
         let dropped = entries.len().saturating_sub(queued);
-        // The user wants to know what is missing because of the disk. Entries are also dropped after a clear.
+        // Only a full queue is a problem of the disk, about which the user must know. Entries are also dropped after a
+        // clear, until a new segment starts.
         let lost = if self.journal.is_full() { dropped } else { 0 };
         self.lost_entries = self.lost_entries.saturating_add(lost);
         self.report_loss(lost > 0);
@@ -147,7 +148,8 @@ impl JournalSender {
         self.event_sender.warn(warning);
     }
 
-    /// Requests that everything is written. Returns a receiver that gets a message afterwards.
+    /// Requests that everything is written. Returns a receiver that gets a message afterwards, or `None` if the writer
+    /// has ended.
     pub(super) fn start_flush(&self) -> Option<Receiver<bool>> {
         self.journal.start_flush()
     }
@@ -182,12 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn full_queue_is_reported_at_begin_and_end() {
+    fn full_queue_is_reported_at_start_and_end() {
         let folder = tempfile::tempdir().unwrap();
         let config = JournalConfig { path: folder.path().join("journal.sqlite"), retention: Duration::MAX };
         let (event_sender, mut events) = PersistenceEventSender::channel();
         let mut sender = JournalSender::start(&config, &Clock::system(), event_sender);
-        let _ = sender.start_flush().unwrap().recv();
+        let _ = sender.start_flush().unwrap().recv(); // the writer has created the file
+        // While this transaction is open, the writer cannot write.
         let lock = rusqlite::Connection::open(&config.path).unwrap();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
         let scope = JournalScope {
@@ -205,15 +208,17 @@ mod tests {
                 now: Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO },
             }),
         };
+        // The queue holds 20,000 messages. With the segment in it, 19,999 of these entries fit, and 10 do not.
         let all: Vec<StreamEntry> = (0..20_009).map(entry).collect();
         sender.append(&all);
         assert_eq!((sender.is_behind, sender.lost_entries), (true, 10));
         drop(lock);
         let _ = sender.start_flush().unwrap().recv();
+        // A flush may fail, so repeat it until the queue has room.
         while sender.journal.is_full() {
             let _ = sender.start_flush().unwrap().recv();
         }
-        sender.append(&[]);
+        sender.append(&[]); // notices that the queue has room, and tells the user
         let mut messages = Vec::new();
         while let Ok(PersistenceEvent::Warning(warning)) = events.try_recv() {
             messages.push(warning.message);

@@ -2,10 +2,11 @@
 //! save. Pure: turns each input of the tracker into commands, and never touches a file or a thread.
 //!
 //! ```text
-//!   Input ──► tracker ──► encoder ──────────► AppendEntries      every input except a tick without an event
-//!                │                            StartSegment       if the event loop finds no open segment
-//!                ├──► events, once a minute ► SaveSummaries      sessions with an event, or with a new response
-//!                └──► restore ──────────────► LoadHistory        once, when its scope is known
+//!   Input ──► tracker ──► encoder ──► AppendEntries      when the encoder completes entries
+//!                │                    StartSegment       if the event loop finds no open segment
+//!                ├──► summaries ────► SaveSummaries      at once after an event, once a minute after other responses
+//!                ├──► server clock ─► SetServerTime      when first known, and if it changes by a minute or more
+//!                └──► restore ──────► LoadHistory        once, when the sessions to load are known
 //! ```
 
 use std::collections::BTreeSet;
@@ -23,16 +24,17 @@ use keepwatch_core::clock::{Moment, Timestamp, saturating_add};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Event, Input, SessionTracker};
 
-/// Interval at which the summaries of sessions with a new response but without an event are saved.
+/// Interval at which the summaries of all sessions with a new response are saved. An event saves its session at once.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Change of the server's clock that the journal's writer is told.
+/// Smallest change of the server clock's offset that the journal's writer is told.
 const SERVER_TIME_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
 /// The state for storing one profile.
 #[derive(Debug)]
 pub(in crate::tui) struct ProfilePersistence {
     encoder: Encoder,
+    /// True if metadata is not stored.
     hides_metadata: bool,
     /// `None` if only a recording is written.
     journal: Option<JournalState>,
@@ -42,12 +44,12 @@ pub(in crate::tui) struct ProfilePersistence {
 #[derive(Debug)]
 struct JournalState {
     scope: JournalScope,
-    /// The time of the last save of all summaries. Responses that came later are not in them.
+    /// The time of the last save of all sessions with a new response. Later responses may not be saved yet.
     last_save: Moment,
     restore: Restore,
     /// The newest clear of the journal during this run.
     cleared: Option<ClearedJournal>,
-    /// The server's time at our boot, as the journal's writer knows it.
+    /// The server's time at our boot, as the journal's writer was last told; `None` if it was not told yet.
     server_time_at_boot: Option<Timestamp>,
 }
 
@@ -70,7 +72,7 @@ impl ProfilePersistence {
         Self { encoder: Encoder::new(name, hides_metadata), hides_metadata, journal }
     }
 
-    /// Applies `input` to the tracker. Returns the events, and the commands that store the input.
+    /// Applies `input` to the tracker. Returns the events and the commands that follow from it.
     pub(in crate::tui) fn apply(
         &mut self,
         tracker: &mut SessionTracker,
@@ -98,8 +100,8 @@ impl ProfilePersistence {
     }
 
     /// Starts a new segment of the journal, and restarts the encoder. The encoder first ends its open repeats: the
-    /// entries of equal responses that it still extends. If the journal was cleared, also saves the sessions that were
-    /// seen since.
+    /// entries of equal responses that it still extends. If the journal was cleared since the last segment,
+    /// `cleared_at` is the moment of the clear. The sessions that were seen after that moment are saved again.
     pub(super) fn start_segment(
         &mut self,
         tracker: &SessionTracker,
@@ -107,16 +109,18 @@ impl ProfilePersistence {
         now: Moment,
     ) -> Vec<PersistenceCommand> {
         let Some(journal) = &mut self.journal else { return Vec::new() };
-        let start = PersistenceCommand::StartSegment { scope: journal.scope.clone(), started: now.wall };
-        let closed = self.encoder.restart();
-        let append = (!closed.is_empty()).then_some(PersistenceCommand::AppendEntries(closed));
+        let start_segment =
+            PersistenceCommand::StartSegment { scope: journal.scope.clone(), started: now.wall };
+        let repeat_entries = self.encoder.restart();
+        let append_entries =
+            (!repeat_entries.is_empty()).then_some(PersistenceCommand::AppendEntries(repeat_entries));
         let summaries = cleared_at.map_or_else(Vec::new, |cleared_at| {
             let cleared = journal.cleared.insert(ClearedJournal::new(cleared_at, tracker));
             let ids: Vec<&SessionId> = cleared.seen_since(tracker).collect();
             journal.summaries(tracker, ids, self.hides_metadata)
         });
-        let save = (!summaries.is_empty()).then_some(PersistenceCommand::SaveSummaries(summaries));
-        append.into_iter().chain([start]).chain(save).collect()
+        let save_summaries = (!summaries.is_empty()).then_some(PersistenceCommand::SaveSummaries(summaries));
+        append_entries.into_iter().chain([start_segment]).chain(save_summaries).collect()
     }
 
     /// Ends the stream, and saves the summaries of sessions with a response since the last save.
@@ -142,7 +146,7 @@ impl ProfilePersistence {
         self.journal.as_mut()?.restore.finish()
     }
 
-    /// Takes note of a tracker that the restore has replaced.
+    /// Notes the sessions of the restored tracker, which has replaced this run's tracker.
     pub(super) fn on_tracker_restored(&mut self, tracker: &SessionTracker) {
         if let Some(cleared) = self.journal.as_mut().and_then(|journal| journal.cleared.as_mut()) {
             cleared.note_earlier(tracker);
@@ -151,7 +155,8 @@ impl ProfilePersistence {
 }
 
 impl JournalState {
-    /// Returns the summaries of sessions with an event, and once a minute those of all sessions with a new response.
+    /// Returns the summaries of sessions with an event, and of sessions with their first response after a clear. Once
+    /// a minute, returns those of all sessions with a new response.
     fn due_summaries(
         &mut self,
         tracker: &SessionTracker,
@@ -185,13 +190,15 @@ impl JournalState {
         }
     }
 
-    /// Returns the command that tells the journal's writer the server's time, if it has changed.
+    /// Returns the command that tells the journal's writer the server's time. Returns `None` if that time is unknown,
+    /// or differs by less than [`SERVER_TIME_TOLERANCE`] from the time that the writer was last told.
     fn changed_server_time(&mut self, tracker: &SessionTracker, now: Moment) -> Option<PersistenceCommand> {
         if !tracker.clock().is_known() {
             return None;
         }
-        let boot = Moment { boot: Duration::ZERO, ..now };
-        let at_boot = tracker.clock().at(boot);
+        // A known server clock uses only the boot time of a moment.
+        let boot_moment = Moment { boot: Duration::ZERO, ..now };
+        let at_boot = tracker.clock().at(boot_moment);
         let is_close = |known: Timestamp| known.signed_duration_since(at_boot).abs() < SERVER_TIME_TOLERANCE;
         if self.server_time_at_boot.is_some_and(is_close) {
             return None;

@@ -126,7 +126,7 @@ impl Restore {
     /// Returns the sessions to load, or `None` if the inputs do not determine them yet:
     ///
     /// - the named sessions, if sessions are named
-    /// - the sessions in the lists, if a query or a single list narrows them: only the API knows the matching sessions
+    /// - the sessions in the lists, if a query or a single list narrows them: only the API knows which sessions match
     /// - otherwise all sessions of the projects
     fn scope(&self, tracker: &SessionTracker) -> Option<HistoryScope> {
         let listed_scope =
@@ -156,8 +156,8 @@ fn listed_sessions(inputs: &[Input], lists: &[List]) -> Option<Vec<SessionId>> {
             _ => None,
         })
     };
-    let lists: Vec<_> = lists.iter().map(newest).collect::<Option<_>>()?;
-    Some(lists.into_iter().flatten().map(|session| session.id.clone()).collect())
+    let responses: Vec<_> = lists.iter().map(newest).collect::<Option<_>>()?;
+    Some(responses.into_iter().flatten().map(|session| session.id.clone()).collect())
 }
 
 /// Returns true if the session may still run.
@@ -180,8 +180,8 @@ impl Model {
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
         let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
-        // This run has no record of these sessions. Those that ended between the runs are in no list, so the poller
-        // requests each session.
+        // This run has no record of these sessions. Some may have ended between the runs. No list contains those, so
+        // the poller requests each session.
         let unseen: Vec<SessionId> = tracker
             .records()
             .filter(|record| may_run(record) && state.tracker.get(&record.id).is_none())

@@ -17,12 +17,16 @@ pub(super) fn session_summary(
 ) -> Option<SessionSummary> {
     let record = tracker.get(id)?;
     let session = record.session.as_ref()?;
-    let (first, last) = (record.first_response()?, record.last_response()?);
+    let (first_response, last_response) = (record.first_response()?, record.last_response()?);
     let clock = tracker.clock();
     let verdict = tracker.verdict(id).map(|verdict| StoredVerdict {
         name: verdict.name().into(),
         confidence: verdict.confidence.name().into(),
-        sentence: Untrusted::new(verdict.summary_line(&session.status, Zone::Utc, clock.at(last.received))),
+        sentence: Untrusted::new(verdict.summary_line(
+            &session.status,
+            Zone::Utc,
+            clock.at(last_response.received),
+        )),
     });
     Some(SessionSummary {
         session: id.clone(),
@@ -40,8 +44,8 @@ pub(super) fn session_summary(
         ended: record.ended_at(),
         is_end_exact: record.is_end_exact(),
         expires: session.expires,
-        first_seen: clock.at(first.received),
-        last_seen: clock.at(last.received),
+        first_seen: clock.at(first_response.received),
+        last_seen: clock.at(last_response.received),
         watched: record.watched_for,
         responses: record.responses,
         proxy_bytes: session.proxy_bytes,

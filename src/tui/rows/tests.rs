@@ -5,12 +5,12 @@ use keepwatch_core::session::{ApiErrorKind, Metadata, Region, Session};
 use keepwatch_core::testing::{at, id, moment, request_timing, running_session};
 use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
 
-/// A session that starts and expires the given number of seconds after noon.
+/// Returns a session that starts and expires the given number of seconds after noon.
 fn session(text: &str, started: u32, expires: u32) -> Session {
     Session { expires: Some(at(expires)), ..running_session(text, at(started), Duration::ZERO) }
 }
 
-/// A session that ended with `status` the given number of seconds after noon.
+/// Returns a session that ended with `status` the given number of seconds after noon.
 fn ended(text: &str, status: Status, seconds: u32) -> Session {
     Session { status, ended: Some(at(seconds)), ..session(text, 0, 900) }
 }
@@ -44,7 +44,7 @@ fn apply_not_found(profiles: &mut Profiles, text: &str) {
     profiles.apply(ProfileId::FIRST, input);
 }
 
-/// Criteria with this filter only. The filter is leaked, because [`RowCriteria`] borrows it.
+/// Returns criteria with this filter only. The filter is leaked, because [`RowCriteria`] borrows it.
 fn criteria(filter: &str) -> RowCriteria<'static> {
     static ACKNOWLEDGED: std::sync::LazyLock<AcknowledgedAlerts> =
         std::sync::LazyLock::new(AcknowledgedAlerts::default);
@@ -97,7 +97,11 @@ fn ties_sort_by_id() {
         SortColumn::Proxy,
     ] {
         for reversed in [false, true] {
-            assert_eq!(sorted_ids(&profiles, column, reversed), ["a", "b", "c", "d"], "{column:?}");
+            assert_eq!(
+                sorted_ids(&profiles, column, reversed),
+                ["a", "b", "c", "d"],
+                "ties sort by id: {column:?}"
+            );
         }
     }
     let by_session = sorted_ids(&profiles, SortColumn::Session, true);
@@ -171,7 +175,11 @@ fn filter_changes_rows_but_not_counts() {
         let counts = Rows::build(&profiles, Sort::default(), &criteria(filter)).counts().clone();
         let by_status =
             [counts.running, counts.pending, counts.completed, counts.timed_out, counts.error, counts.other];
-        assert_eq!((by_status, counts.total()), ([2, 1, 1, 1, 1, 1], 7), "{filter}");
+        assert_eq!(
+            (by_status, counts.total()),
+            ([2, 1, 1, 1, 1, 1], 7),
+            "counts ignore the filter: {filter}"
+        );
     }
 }
 

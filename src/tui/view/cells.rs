@@ -147,7 +147,7 @@ fn time_left_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
         TimeLeft::Ended => end_text(cell),
         TimeLeft::Unknown => match (&record.session, &record.failure_streak) {
             (Some(_), _) => Line::styled("no expiry", theme.dim()),
-            (None, Some(failing)) => Line::styled(failing.error.short_label(), theme.error()),
+            (None, Some(streak)) => Line::styled(streak.error.short_label(), theme.error()),
             (None, None) => Line::styled("waiting…", theme.dim()),
         },
     }
@@ -184,8 +184,8 @@ fn countdown_text(left: Duration, record: &Record, width: u16, theme: Theme) -> 
         }
         bar_width => (" ".repeat(usize::from(bar_width)), String::new()),
     };
-    let countdown =
-        format!("{:>1$}", format!("{mark}{}", text::format_countdown(left)), usize::from(COUNTDOWN_WIDTH));
+    let marked_countdown = format!("{mark}{}", text::format_countdown(left));
+    let countdown = format!("{marked_countdown:>width$}", width = usize::from(COUNTDOWN_WIDTH));
     Line::from(vec![span(bar_left, bar_style), span(bar_used, theme.dim()), span(countdown, text_style)])
 }
 
@@ -201,9 +201,9 @@ fn end_text(cell: &CellContext<'_>) -> OwnedLine {
         return Line::styled(format!("{at_least}{} unused", text::format_countdown(unused)), theme.warning());
     }
     let Some(at) = record.ended_at() else { return Line::styled("ended", theme.dim()) };
-    let short = zone.short_date_time(at, cell.server_now);
+    let short_date_time = zone.short_date_time(at, cell.server_now);
     // A date leaves no room for the time of day; the details show both.
-    let date_or_time = short.split_once(' ').map_or(short.as_str(), |(date, _)| date);
+    let date_or_time = short_date_time.split_once(' ').map_or(short_date_time.as_str(), |(date, _)| date);
     Line::styled(format!("ended {date_or_time}"), theme.dim())
 }
 
@@ -215,8 +215,8 @@ pub(super) fn unused_time(record: &Record) -> Option<Duration> {
     unused.filter(|unused| unused.as_secs() > 0 && timeout.is_none_or(|timeout| *unused <= timeout))
 }
 
-/// Returns a sparkline of the last traffic rates, and the last rate as a number. Returns the time since the traffic
-/// stopped if the session is idle, or a dot if there has been no traffic.
+/// Returns a sparkline of the last traffic rates, and the last rate as a number. If the session is idle, returns the
+/// time since the traffic stopped instead. If there has been no traffic, returns a dot.
 fn traffic_rate_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;
@@ -255,12 +255,12 @@ fn sparkline_block(rate: f64, max_rate: f64) -> Option<&'static str> {
     if rate < 1.0 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 7")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is from 1 to 7")]
     let height = (rate / max_rate.max(1.0) * 7.0).clamp(1.0, 7.0).ceil() as usize;
     BLOCKS.get(height.saturating_sub(1)).copied()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the cast stays within the limits of i64")]
+#[expect(clippy::cast_possible_truncation, reason = "a rate outside i64 becomes the nearest i64")]
 fn whole_bytes(rate: f64) -> i64 {
     rate as i64
 }

@@ -51,8 +51,8 @@ pub(super) fn solve_columns<K: Copy + PartialEq>(
 ) -> Vec<PlacedColumn<K>> {
     let mut placed: Vec<PlacedColumn<K>> =
         columns.into_iter().map(|(key, width)| PlacedColumn { key, x: 0, width }).collect();
-    let visible = placed.iter().filter(|column| column.width > 0).count();
-    let mut gap_count = u16::try_from(visible).unwrap_or(u16::MAX).saturating_sub(1);
+    let visible_count = placed.iter().filter(|column| column.width > 0).count();
+    let mut gap_count = u16::try_from(visible_count).unwrap_or(u16::MAX).saturating_sub(1);
     let margins_and_gaps =
         LEFT_MARGIN.saturating_add(gap_count.saturating_mul(gap)).saturating_add(RIGHT_MARGIN);
     let min_width = placed.iter().fold(margins_and_gaps, |sum, column| sum.saturating_add(column.width));

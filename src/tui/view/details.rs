@@ -18,7 +18,8 @@ const INLINE_EVENT_LINES: usize = 4;
 /// The minimum height of a pane that has blank lines between groups of fields.
 const SPACIOUS_HEIGHT: u16 = 24;
 
-/// Draws a rule with the session's id, the fields in view, and the timeline beside the fields if there is room.
+/// Draws a rule that has the session's id, and the fields in view below it. Draws the timeline beside the fields, or in
+/// their place, as [`timeline_area`] says.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let Some((profile, record)) = model.selected_session() else { return };
     let theme = model.settings.theme;
@@ -32,9 +33,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
     let lines = detail_lines(model, profile, record, area, now);
     // The first row of the pane is the rule.
-    let (count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
-    let top = model.scroll.details_top().min(count.saturating_sub(height));
-    let note = scroll_hint(top, count.saturating_sub(top).saturating_sub(height));
+    let (line_count, height) = (lines.len(), usize::from(area.height.saturating_sub(1)));
+    let top = model.scroll.details_top().min(line_count.saturating_sub(height));
+    let note = scroll_hint(top, line_count.saturating_sub(top).saturating_sub(height));
     drawing::draw_rule(
         buffer,
         drawing::row(left, 0),

@@ -50,12 +50,12 @@ pub(super) fn write_line(buffer: &mut Buffer, area: Rect, line: &OwnedLine) -> u
     for span in &line.spans {
         let room = usize::from(area.right().saturating_sub(x));
         let style = line.style.patch(span.style);
-        let (next, _) = if text::width(&span.content) <= room {
+        let (next_x, _) = if text::width(&span.content) <= room {
             buffer.set_stringn(x, area.y, &span.content, room, style)
         } else {
             buffer.set_stringn(x, area.y, text::truncate(&span.content, room), room, style)
         };
-        x = next;
+        x = next_x;
         if x >= area.right() {
             break;
         }

@@ -106,13 +106,14 @@ fn reason(model: &Model, now: Moment) -> (String, Style, Vec<String>) {
     let last_time = header::oldest_last_response(model, &[])
         .map(|(profile, timing)| settings.zone.time(model.profiles.profile_time(profile, timing.received)));
     let last = last_time.map(|time| format!(", last at {time}")).unwrap_or_default();
-    let interval = format!("asked every {}{last}", text::format_duration(settings.poll_limits.interval));
+    let interval_sentence =
+        format!("asked every {}{last}", text::format_duration(settings.poll_limits.interval));
     let outlook = if model.paused {
         "paused: p goes on, and new ones appear".into()
     } else {
         "new ones appear here by themselves".into()
     };
-    let mut sentences = vec![outlook, interval];
+    let mut sentences = vec![outlook, interval_sentence];
     if let Some(query) = &settings.query {
         sentences.insert(0, format!("of those with {}", text::sanitise(query.raw(), 200)));
     }

@@ -44,8 +44,8 @@ impl FieldList {
     /// value leaves room for the second field.
     pub(super) fn add_pair(&mut self, first: (&str, OwnedLine), second: (&str, OwnedLine)) {
         // The second field starts in the middle of the list, but at column 32 at the earliest and 40 at the latest.
-        let half = (self.width / 2).max(LABEL_WIDTH.saturating_add(20)).min(40);
-        let room = half.saturating_sub(LABEL_WIDTH);
+        let second_start = (self.width / 2).max(LABEL_WIDTH.saturating_add(20)).min(40);
+        let room = second_start.saturating_sub(LABEL_WIDTH);
         let used = usize::from(drawing::line_width(&first.1));
         if self.width < MIN_PAIR_WIDTH || used >= room {
             self.add_field(first.0, first.1);

@@ -34,7 +34,7 @@ pub(super) const OTHER_ID: &str = "c9f0f895-fb98-4ab9-9f51-c2d4e6f8a0b3";
 /// The poll interval.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Returns 21:06:48 on a Sunday, two minutes after the program started.
+/// Returns 21:06:48 on 2026-11-22, two minutes after the clocks started.
 pub(super) fn now() -> Moment {
     moment_since(at("21:04:48"), 120)
 }
@@ -56,7 +56,7 @@ pub(super) fn timing(received: Moment) -> RequestTiming {
     RequestTiming { sent, received, date: None, age: Duration::ZERO }
 }
 
-/// Returns a model without a response.
+/// Returns a model that has received no response.
 pub(super) fn empty_model(targets: Targets) -> Model {
     let settings = Settings {
         targets,
@@ -152,8 +152,8 @@ fn session(session_id: &str, started: &str, timeout: u64, status: Status, name: 
 const BYTES_PER_ROUND: [i64; 10] =
     [93_000, 40_000, 55_000, 120_000, 180_000, 150_000, 80_000, 30_000, 21_000, 60_000];
 
-/// Returns the sessions of [`calm`] as they were `rounds` rounds of polls ago.
-fn evening_sessions(rounds: usize) -> Vec<Session> {
+/// Returns the sessions of [`calm`] as they were `rounds_ago` rounds of polls ago.
+fn calm_sessions(rounds_ago: usize) -> Vec<Session> {
     let keep_alive = Some(true);
     vec![
         Session {
@@ -162,7 +162,7 @@ fn evening_sessions(rounds: usize) -> Vec<Session> {
         },
         Session {
             keep_alive,
-            proxy_bytes: Some(18_200_000 - BYTES_PER_ROUND.iter().take(rounds).sum::<i64>()),
+            proxy_bytes: Some(18_200_000 - BYTES_PER_ROUND.iter().take(rounds_ago).sum::<i64>()),
             context: Some(Untrusted::new("ctx-1f0c")),
             metadata: Some(Metadata::new(
                 r#"{"name":"nightly-42","env":"staging","run":{"id":"c-881","try":2,"tags":["prices","eu"]}}"#,
@@ -178,14 +178,15 @@ fn evening_sessions(rounds: usize) -> Vec<Session> {
             keep_alive,
             // The traffic of the session above, halved and one round later.
             proxy_bytes: Some(
-                17_900_000 - BYTES_PER_ROUND.iter().skip(1).take(rounds).map(|bytes| bytes / 2).sum::<i64>(),
+                17_900_000
+                    - BYTES_PER_ROUND.iter().skip(1).take(rounds_ago).map(|bytes| bytes / 2).sum::<i64>(),
             ),
             ..session(OTHER_ID, "20:54:47", 3600, Status::Running, "nightly-42")
         },
         Session {
             region: Some(Region::UsEast1),
             // One byte arrived between the sixth and the fifth round before the newest. Since then there is no traffic.
-            proxy_bytes: Some(412_000 - if rounds > 5 { 1 } else { 0 }),
+            proxy_bytes: Some(412_000 - if rounds_ago > 5 { 1 } else { 0 }),
             ..session(
                 "1679091c-5a88-4faf-afb5-e6087eb1b2dc",
                 "21:03:36",
@@ -235,7 +236,7 @@ pub(super) fn list_input(at: Moment, list: List, sessions: Vec<Session>, malform
     Input::SessionsReceived { at: timing(at), scope: Scope::List(list), sessions, malformed }
 }
 
-/// Returns a model without errors after some rounds of polls, with a busy session selected.
+/// Returns a model after nine rounds of polls without a failure. A busy session is selected.
 pub(super) fn calm() -> Model {
     let mut model = empty_model(Targets::All);
     let project = Project {
@@ -245,10 +246,10 @@ pub(super) fn calm() -> Model {
         concurrency: Some(25),
     };
     let projects = Input::ProjectsReceived { at: timing(ago(40)), projects: vec![project] };
-    // Nine rounds, one poll interval apart. The newest response is one second old.
-    let rounds = (0..9_u8).rev().flat_map(|round| {
-        let at = ago(u64::from(round) * 3 + 1);
-        evening_sessions(usize::from(round))
+    // The rounds are one poll interval of 3 s apart. The newest response is one second old.
+    let rounds = (0..9_u8).rev().flat_map(|rounds_ago| {
+        let at = ago(u64::from(rounds_ago) * 3 + 1);
+        calm_sessions(usize::from(rounds_ago))
             .into_iter()
             .map(move |session| session_input(at, session.id.clone().raw(), session))
     });
@@ -257,7 +258,8 @@ pub(super) fn calm() -> Model {
     model
 }
 
-/// Returns a model with a long timeline: a session ended early, others ended with it, polls failed, the machine slept.
+/// Returns a model with a long timeline: a poll failed, three sessions ended early and at almost the same time, and the
+/// machine slept.
 pub(super) fn story() -> Model {
     let mut model = empty_model(Targets::All);
     let with_keep_alive = |session: Session| Session { keep_alive: Some(true), ..session };
@@ -266,35 +268,35 @@ pub(super) fn story() -> Model {
         |id: &str, ended: &str| Session { status: Status::Completed, ended: Some(at(ended)), ..running(id) };
     let others = ["7f39f831-7fbd-4198-8ef4-c628eba02591", "44f683a8-4163-4352-bafe-57c2e008bc8c"];
     let ids = [RELEASED_ID, others[0], others[1]];
-    let list = |seconds| list_input(ago(seconds), List::Running, ids.map(running).into(), 0);
-    let traffic_input = |seconds, bytes| {
+    let running_list = |seconds_ago| list_input(ago(seconds_ago), List::Running, ids.map(running).into(), 0);
+    let traffic_input = |seconds_ago, bytes| {
         let session = Session { proxy_bytes: Some(bytes), ..running(others[0]) };
-        session_input(ago(seconds), others[0], session)
+        session_input(ago(seconds_ago), others[0], session)
     };
+    let later_id = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9";
+    let later_session = with_keep_alive(session(later_id, "21:05:40", 900, Status::Running, "checkout-e2e"));
     // During the sleep, the monotonic clock advances by 1 s, and the other clocks by 12 s.
     let wake_up = Moment { mono: ago(59).mono, ..ago(48) };
     let sleep = Input::Slept { from: ago(60), to: wake_up };
     let inputs = [
-        list(106),
+        running_list(106),
         traffic_input(104, 4000),
         failed_poll(102, ApiErrorKind::RateLimited, Some("Too Many Requests")),
-        list(99),
+        running_list(99),
         session_input(ago(98), RELEASED_ID, completed(RELEASED_ID, "21:05:09.600")),
         session_input(ago(98), others[1], completed(others[1], "21:05:08.900")),
         session_input(ago(97), others[0], completed(others[0], "21:05:10.100")),
         Input::TimePassed { now: ago(90) },
         sleep,
-        session_input(ago(40), "b6d767d2-f8ed-4d21-a44b-0e5886680cb9", {
-            let id = "b6d767d2-f8ed-4d21-a44b-0e5886680cb9";
-            with_keep_alive(session(id, "21:05:40", 900, Status::Running, "checkout-e2e"))
-        }),
+        session_input(ago(40), later_id, later_session),
     ];
     apply_inputs(&mut model, inputs);
     select(&mut model, RELEASED_ID);
     model
 }
 
-/// Returns a model with every oddity: missing, overdue and contradictory sessions, and hostile texts.
+/// Returns a model with every oddity: hostile texts, and sessions that are not found, unlisted, overdue or
+/// contradictory.
 pub(super) fn odd() -> Model {
     let ids = ["never-answered", "gone", "two words and more", "unlisted", "failing"];
     let ids: Vec<_> = ids.iter().map(|text| id(text)).collect();
@@ -316,7 +318,7 @@ pub(super) fn odd() -> Model {
         connect: Some(ConnectFields::default()),
         ..session("bare", "21:06:30", 1, Status::Running, "")
     };
-    let ended = |at: &str, session: Session| Session { ended: Some(at.parse().unwrap()), ..session };
+    let ended = |time: &str, session: Session| Session { ended: Some(time.parse().unwrap()), ..session };
     let sessions = [
         hostile,
         bare,
@@ -332,13 +334,13 @@ pub(super) fn odd() -> Model {
         message: Some(Untrusted::new(message)),
         ..kind.into()
     };
-    let inputs_before_responses = [
+    let earlier_inputs = [
         Input::SessionsNamed { at: ago(60), ids },
         session_input(ago(5), "unlisted", session("unlisted", "21:01:00", 600, Status::Running, "lost")),
         list_input(ago(4), List::Running, Vec::new(), 0),
         session_input(ago(3), "failing", mismatched),
     ];
-    let inputs_after_responses = [
+    let later_inputs = [
         Input::RequestFailed {
             at: timing(ago(1)),
             scope: Scope::Session(id("failing")),
@@ -353,28 +355,26 @@ pub(super) fn odd() -> Model {
         },
         list_input(ago(1), List::Pending, Vec::new(), 2),
     ];
-    let responses =
+    let session_inputs =
         sessions.into_iter().map(|session| session_input(ago(2), session.id.clone().raw(), session));
-    apply_inputs(
-        &mut model,
-        inputs_before_responses.into_iter().chain(responses).chain(inputs_after_responses),
-    );
+    apply_inputs(&mut model, earlier_inputs.into_iter().chain(session_inputs).chain(later_inputs));
     select(&mut model, "two words and more");
     model
 }
 
-/// Returns a failed poll of the list of running sessions, `seconds` ago. The retry is due 7.4 s after [`now`].
-pub(super) fn failed_poll(seconds: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
+/// Returns the input for a failed poll of the list of running sessions, `seconds_ago` seconds before [`now`]. The retry
+/// is due 7.4 s after [`now`].
+pub(super) fn failed_poll(seconds_ago: u64, kind: ApiErrorKind, message: Option<&str>) -> Input {
     let error = ApiError { message: message.map(Untrusted::new), ..kind.into() };
     let next = Some(now().plus(Duration::from_millis(7_400)));
-    Input::RequestFailed { at: timing(ago(seconds)), scope: Scope::List(List::Running), error, next }
+    Input::RequestFailed { at: timing(ago(seconds_ago)), scope: Scope::List(List::Running), error, next }
 }
 
 /// Draws a screen of this size. Does not call [`Model::set_viewport`], which would correct a state that does not fit
 /// the screen. So such a state is drawn as it is.
 pub(super) fn draw_to_buffer(model: &mut Model, size: (u16, u16), now: Moment) -> Buffer {
     model.set_size(size);
-    draw_in_size(model, size, now)
+    draw_at_size(model, size, now)
 }
 
 /// Lays out the screen at this size, as the event loop does.
@@ -385,10 +385,10 @@ pub(super) fn resize(model: &mut Model, size: (u16, u16), now: Moment) {
 
 /// Returns the text of a screen of this size, for tests outside the view.
 pub(crate) fn screen_text(model: &Model, size: (u16, u16), now: Moment) -> String {
-    buffer_text(&draw_in_size(model, size, now))
+    buffer_text(&draw_at_size(model, size, now))
 }
 
-fn draw_in_size(model: &Model, (width, height): (u16, u16), now: Moment) -> Buffer {
+fn draw_at_size(model: &Model, (width, height): (u16, u16), now: Moment) -> Buffer {
     let area = Rect::new(0, 0, width, height);
     let viewport = super::layout::viewport(model, area, now);
     let mut buffer = Buffer::empty(area);
@@ -417,35 +417,35 @@ pub(super) fn buffer_text(buffer: &Buffer) -> String {
     text
 }
 
-/// Returns the text of a screen with styles: each styled run is followed by its style in braces.
+/// Returns the text of a screen with styles: each span of styled text is followed by its style in braces.
 pub(super) fn buffer_styles(buffer: &Buffer) -> String {
     let mut text = String::new();
     for y in 0..buffer.area.height {
         let mut line = String::new();
-        let (mut run, mut style) = (String::new(), String::new());
+        let (mut span, mut style) = (String::new(), String::new());
         for x in 0..buffer.area.width {
             let cell = &buffer[(x, y)];
             let next = style_name(cell.fg, cell.modifier);
-            if next != style && !run.is_empty() {
-                line.push_str(&styled_run(&run, &style));
-                run.clear();
+            if next != style && !span.is_empty() {
+                line.push_str(&styled_span(&span, &style));
+                span.clear();
             }
             style = next;
-            run.push_str(cell.symbol());
+            span.push_str(cell.symbol());
         }
-        line.push_str(&styled_run(&run, &style));
+        line.push_str(&styled_span(&span, &style));
         text.push_str(line.trim_end());
         text.push('\n');
     }
     text
 }
 
-fn styled_run(run: &str, style: &str) -> String {
-    if style.is_empty() || run.trim().is_empty() {
-        return run.into();
+fn styled_span(span: &str, style: &str) -> String {
+    if style.is_empty() || span.trim().is_empty() {
+        return span.into();
     }
-    let blanks = run.len() - run.trim_end().len();
-    format!("{}{{{style}}}{}", run.trim_end(), " ".repeat(blanks))
+    let blanks = span.len() - span.trim_end().len();
+    format!("{}{{{style}}}{}", span.trim_end(), " ".repeat(blanks))
 }
 
 fn style_name(colour: Color, modifier: Modifier) -> String {

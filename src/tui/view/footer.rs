@@ -99,12 +99,12 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let can_release = model.settings.release_permission.is_some();
     let (always_shown, others): (Vec<&Binding>, Vec<&Binding>) = bindings(can_release)
         .filter(is_relevant)
-        // While a recording plays, keepwatch fetches no connect URL.
+        // During a replay, keepwatch fetches no connect URL.
         .filter(|binding| model.replay.is_none() || !has_action(binding, &[Action::CopyConnect]))
         .partition(|binding| has_action(binding, &ALWAYS_SHOWN));
     let back = BINDINGS.iter().filter(|binding| shows_back_hint && has_action(binding, &[Action::Back]));
     // The binding of Esc has no hint of its own. All other bindings that get here have one.
-    let hint = |binding: &Binding| {
+    let hint_spans = |binding: &Binding| {
         let keystroke = binding.keys.split(' ').next().unwrap_or_default();
         let text = format!(" {}   ", binding.hint.unwrap_or("back"));
         vec![span(keystroke, model.settings.theme.bold()), Span::raw(text)]
@@ -113,11 +113,11 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let replay_hints = [("Space", " play   "), ("[ ]", " event   ")]
         .map(|(keys, text)| vec![span(keys, model.settings.theme.bold()), Span::raw(text)]);
     let replay_hints = replay_hints.into_iter().filter(|_| model.replay.is_some());
-    let always_shown_spans: Vec<Span<'static>> = always_shown.into_iter().flat_map(hint).collect();
+    let always_shown_spans: Vec<Span<'static>> = always_shown.into_iter().flat_map(hint_spans).collect();
     // The three blanks after the last hint need no room.
     let mut room = usize::from(area.width).saturating_add(3).saturating_sub(hint_width(&always_shown_spans));
     let mut spans = Vec::new();
-    for hint in replay_hints.chain(back.chain(others).map(hint)) {
+    for hint in replay_hints.chain(back.chain(others).map(hint_spans)) {
         let Some(room_left) = room.checked_sub(hint_width(&hint)) else { break };
         room = room_left;
         spans.extend(hint);

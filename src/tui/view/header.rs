@@ -1,12 +1,12 @@
-//! Draws the first lines of the screen: the header with counts and health, and below it a banner while polls fail. The
-//! header warns if responses are late or polling is paused.
+//! Draws the first lines of the screen. The header shows counts, and warns if responses are late or polling is paused.
+//! While polls fail, a banner below the header names the errors.
 //!
 //! The header shows the *time* of the last response, which changes only with a response. It shows an *age*, which
 //! changes every second, only while data is stale: older than three poll intervals.
 //!
-//! With several profiles, the header shows the oldest of their last responses. It leaves out profiles with stale data.
-//! It also leaves out failing profiles, unless no other profile remains. So the data of every profile that counts is at
-//! least that new.
+//! With several profiles, the header shows only the time of the oldest of their last responses. Profiles with stale
+//! data do not count. Failing profiles do not count either, unless no other profile remains. So the data of every
+//! profile that counts is at least as new as this time.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const DROP_ORDER: [HeaderItem; 10] = [
     HeaderItem::Project,
     HeaderItem::ProgramName,
     HeaderItem::Slots,
-    HeaderItem::StaleProfiles,
+    HeaderItem::StaleData,
     HeaderItem::CountWords,
     HeaderItem::FullSlots,
     HeaderItem::StaleCause,
@@ -52,10 +52,11 @@ enum HeaderItem {
     Project,
     /// The program's name.
     ProgramName,
-    /// The slots of projects that have a free slot.
+    /// The slots of projects that are not known to be full.
     Slots,
-    /// The age of stale data, if the banner names every profile with stale data.
-    StaleProfiles,
+    /// The warning about stale data, with the age of the data. It stays unless the banner names every profile with
+    /// stale data.
+    StaleData,
     /// The words beside the counts, and the state of a replay. The glyphs and the numbers stay.
     CountWords,
     /// The slots of full projects, if there are several profiles. The note below the table also names these projects.
@@ -72,7 +73,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment, 
     let is_shown = |item: HeaderItem, dropped_count: usize| {
         let stays = DROP_ORDER.iter().skip(dropped_count).any(|kept| *kept == item);
         match item {
-            HeaderItem::StaleProfiles => stays || !has_banner,
+            HeaderItem::StaleData => stays || !has_banner,
             HeaderItem::StaleCause => stays && !has_banner,
             _ => stays,
         }
@@ -142,9 +143,9 @@ pub(super) fn failing_profiles(model: &Model) -> Vec<ProfileId> {
     model.profiles.ids().filter(is_failing).collect()
 }
 
-/// Returns the error of a profile's failing polls, or `None` if they do not fail.
+/// Returns the error of a profile's failing polls, or `None` if its polls do not fail.
 fn polling_error(model: &Model, profile: ProfileId) -> Option<&ApiError> {
-    model.profiles.get(profile).tracker.health().failure_streak.as_ref().map(|failing| &failing.error)
+    model.profiles.get(profile).tracker.health().failure_streak.as_ref().map(|streak| &streak.error)
 }
 
 /// Returns the prefix of a sentence about one of several profiles, such as "acme: ".
@@ -154,8 +155,8 @@ pub(super) fn profile_prefix(model: &Model, profile: ProfileId) -> String {
 
 /// Returns the error message for the failing polls of a profile.
 pub(super) fn error_message(model: &Model, profile: ProfileId) -> String {
-    let failing = model.profiles.get(profile).tracker.health().failure_streak.as_ref();
-    let message = failing.map(|failing| failing.sentence()).unwrap_or_default();
+    let streak = model.profiles.get(profile).tracker.health().failure_streak.as_ref();
+    let message = streak.map(|streak| streak.sentence()).unwrap_or_default();
     format!("{}{message}", profile_prefix(model, profile))
 }
 
@@ -172,12 +173,12 @@ pub(super) fn draw_banner(buffer: &mut Buffer, area: Rect, model: &Model, now: M
     for (offset, profile) in failing.iter().take(profiles_with_line).enumerate() {
         draw_failing_profile(buffer, drawing::row(inner, offset), model, *profile, now);
     }
-    let labelled_errors = failing.iter().skip(profiles_with_line).filter_map(|profile| {
+    let remaining_errors = failing.iter().skip(profiles_with_line).filter_map(|profile| {
         Some(format!("{}{}", profile_prefix(model, *profile), polling_error(model, *profile)?.short_label()))
     });
-    let remaining: Vec<String> = labelled_errors.collect();
-    if !remaining.is_empty() && lines > 0 {
-        let text = OwnedLine::styled(remaining.join(" · "), model.settings.theme.critical());
+    let remaining_errors: Vec<String> = remaining_errors.collect();
+    if !remaining_errors.is_empty() && lines > 0 {
+        let text = OwnedLine::styled(remaining_errors.join(" · "), model.settings.theme.critical());
         drawing::write_line(buffer, drawing::row(inner, profiles_with_line), &text);
     }
 }
@@ -207,7 +208,7 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
 }
 
 /// Returns a text about the next try of failing polls, such as "next try in 8 s". Returns `None` if no polls fail, or
-/// if there will be no try. While polling is paused, returns a text even if no polls fail.
+/// if no next try is planned. While polling is paused, returns a text even if no polls fail.
 pub(super) fn next_retry_text(model: &Model, profile: ProfileId, now: Moment) -> Option<String> {
     let profile = model.profiles.get(profile);
     if profile.info.missing_key_reason.is_some() {
@@ -262,7 +263,7 @@ fn count_items(model: &Model, with_words: bool) -> Vec<Vec<Span<'static>>> {
         with_alerts,
         ..
     } = *model.table.rows().counts();
-    // Each item: the status, its count, its word. Below, the glyph and style of the status replace the status.
+    // Each item: the status, its count, its word. The next step replaces the status with its glyph and style.
     let known = [
         (Status::Running, running, "running"),
         (Status::Pending, pending, "pending"),
@@ -322,7 +323,7 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
     let is_in_banner =
         |profile| model.profiles.label(profile).is_some() && polling_error(model, profile).is_some();
     let are_all_in_banner = stale.iter().all(|(profile, _)| is_in_banner(*profile));
-    if is_shown(HeaderItem::StaleProfiles) || !are_all_in_banner {
+    if is_shown(HeaderItem::StaleData) || !are_all_in_banner {
         parts.push(no_data_spans(model, &stale, is_shown(HeaderItem::StaleCause), now));
     }
     if let Some((profile, timing)) = oldest_last_response(model, &stale) {
@@ -338,8 +339,9 @@ fn right_line(model: &Model, now: Moment, is_shown: impl Fn(HeaderItem) -> bool)
     drawing::join_spaced(parts)
 }
 
-/// Returns the oldest of the profiles' last responses, and its profile. Ignores the profiles in `stale`, because the
-/// header shows the age of their data instead. Also ignores failing profiles, unless no other profile remains.
+/// Looks at the last response of each profile. Returns the timing of the oldest of these responses, and its profile.
+/// Ignores the profiles in `stale`, because the header shows the age of their data instead. Also ignores failing
+/// profiles, unless no other profile remains.
 ///
 /// `stale` has each profile with stale data, and the age of its last response.
 pub(super) fn oldest_last_response(
@@ -359,14 +361,15 @@ pub(super) fn oldest_last_response(
     oldest(false).or_else(|| oldest(true))
 }
 
-/// Returns the name of the project, or of each profile if there are several, with the last characters of the API key.
+/// Returns the project, the host or "demo", and the last characters of the API key. With several profiles, returns the
+/// name of each profile and the last characters of its API key.
 fn profile_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
-    let tail = |profile: &ProfileState| text::sanitise(&profile.info.key_tail, 8);
+    let key_tail = |profile: &ProfileState| text::sanitise(&profile.info.key_tail, 8);
     if let Some(labels) = model.profiles.labels() {
         let names = model.profiles.iter().map(|(id, profile)| match &profile.info.missing_key_reason {
             Some(_) => format!("{} no key", labels.get(id)),
-            None => format!("{} …{}", labels.get(id), tail(profile)),
+            None => format!("{} …{}", labels.get(id), key_tail(profile)),
         });
         let text = match (is_shown(HeaderItem::KeyTail), is_shown(HeaderItem::Project)) {
             (true, _) => names.collect::<Vec<_>>().join(" · "),
@@ -379,7 +382,7 @@ fn profile_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<S
     if is_shown(HeaderItem::Project) {
         spans.extend(project_or_host(model).map(|text| span(text, theme.dim())));
     }
-    let tail = tail(model.profiles.first());
+    let tail = key_tail(model.profiles.first());
     if is_shown(HeaderItem::KeyTail) && !tail.is_empty() && !model.settings.demo {
         let space = if spans.is_empty() { "" } else { " " };
         spans.push(span(format!("{space}key …{tail}"), theme.dim()));
@@ -387,7 +390,7 @@ fn profile_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<S
     spans
 }
 
-/// Returns the slots of each project. On a narrow screen, projects with a free slot are left out first.
+/// Returns the slots of each project. On a narrow screen, projects that are not known to be full are left out first.
 fn slot_spans(model: &Model, is_shown: &impl Fn(HeaderItem) -> bool) -> Vec<Span<'static>> {
     let theme = model.settings.theme;
     let mut parts: Vec<Span<'static>> = Vec::new();
@@ -429,9 +432,9 @@ fn no_data_spans(
         vec![span(format!("no data{source} for {}", text::format_elapsed(age)), theme.critical())];
     if with_cause && stale.len() == 1 {
         let health = model.profiles.get(profile).tracker.health();
-        let reason = health.current_error().map(|error| error.short_label().to_owned());
+        let error_label = health.current_error().map(|error| error.short_label().to_owned());
         let next = next_retry_text(model, profile, now).filter(|_| health.failure_streak.is_some());
-        let cause = reason.into_iter().chain(next).collect::<Vec<_>>().join(", ");
+        let cause = error_label.into_iter().chain(next).collect::<Vec<_>>().join(", ");
         if !cause.is_empty() {
             spans.push(span(format!(": {cause}"), theme.critical()));
         }
@@ -439,12 +442,12 @@ fn no_data_spans(
     spans
 }
 
-/// Returns the used slots and the limit. Adds the two numbers that the last 429 response gave, if they differ.
+/// Returns the used slots and the limit. If the last 429 response gave other numbers, adds these.
 fn slots_text(slots: ProjectSlots) -> String {
     let used = slots.used.map_or_else(|| "?".into(), |used| used.to_string());
     let full = if slots.is_full() { " FULL" } else { "" };
-    let counted = (slots.used.and_then(|used| u64::try_from(used).ok()), u64::try_from(slots.limit).ok());
-    let limit_error = slots.last_limit_error.filter(|(used, limit)| counted != (Some(*used), Some(*limit)));
+    let shown = (slots.used.and_then(|used| u64::try_from(used).ok()), u64::try_from(slots.limit).ok());
+    let limit_error = slots.last_limit_error.filter(|(used, limit)| shown != (Some(*used), Some(*limit)));
     let limit_error =
         limit_error.map(|(used, limit)| format!(" (429 said {used}/{limit})")).unwrap_or_default();
     format!("{used}/{}{full}{limit_error}", slots.limit)

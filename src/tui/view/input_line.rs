@@ -1,5 +1,5 @@
-//! Draws a line of text that the user is typing: a prompt, the text with its cursor, and an error message. The part of
-//! the text that caused the error is underlined.
+//! Draws a line of text that the user is typing: a prompt, the text with its cursor, and a note or an error message.
+//! Underlines the part of the text that caused the error.
 
 use std::ops::Range;
 
@@ -41,25 +41,26 @@ pub(super) fn draw(
         .saturating_sub(text::width(prompt))
         .saturating_sub(NOTE_GAP)
         .saturating_sub(CURSOR_WIDTH);
-    let cursor =
-        input.value().char_indices().nth(input.cursor()).map_or(input.value().len(), |(index, _)| index);
+    // `input.cursor()` counts characters.
+    let cursor_byte =
+        input.value().char_indices().nth(input.cursor()).map_or(input.value().len(), |(byte, _)| byte);
     // The text, with one span per style. The cursor has a span of its own.
     let mut text_spans: Vec<Span<'static>> = Vec::new();
     let mut spans_before_cursor = 0; // the number of spans
-    for (index, character) in input.value().char_indices() {
-        let is_error = error_range.as_ref().is_some_and(|range| range.contains(&index));
+    for (byte, character) in input.value().char_indices() {
+        let is_error = error_range.as_ref().is_some_and(|range| range.contains(&byte));
         let style = if is_error { theme.critical().add_modifier(Modifier::UNDERLINED) } else { Style::new() };
-        let style = if index == cursor { style.add_modifier(Modifier::REVERSED) } else { style };
+        let style = if byte == cursor_byte { style.add_modifier(Modifier::REVERSED) } else { style };
         let symbol = text::sanitise(character.encode_utf8(&mut [0; 4]), MAX_CHAR_WIDTH);
         match text_spans.last_mut().filter(|last| last.style == style) {
-            Some(last) if index != cursor => last.content.to_mut().push_str(&symbol),
+            Some(last) if byte != cursor_byte => last.content.to_mut().push_str(&symbol),
             _ => text_spans.push(span(symbol, style)),
         }
-        if index < cursor {
+        if byte < cursor_byte {
             spans_before_cursor = text_spans.len();
         }
     }
-    if cursor == input.value().len() {
+    if cursor_byte == input.value().len() {
         text_spans.push(span(" ", Style::new().add_modifier(Modifier::REVERSED)));
     }
     // If the text before the cursor does not fit, drop characters from its start.
@@ -85,7 +86,8 @@ pub(super) fn draw(
     }
 }
 
-/// Draws the line and an error message: beside the text, or on the rows above the line if the text leaves no room.
+/// Draws the line and an error message. The message is beside the text, or on the rows above the line if the text
+/// leaves no room beside it.
 pub(super) fn draw_with_error(
     buffer: &mut Buffer,
     area: Rect,
@@ -106,8 +108,8 @@ pub(super) fn draw_with_error(
     let above = Rect { y: area.y.saturating_sub(height), height, ..area };
     // `area` starts one column inside the screen. The message clears whole rows, so include one more column at each
     // side.
-    let edges = Rect { x: above.x.saturating_sub(1), width: above.width.saturating_add(2), ..above };
-    Clear.render(edges.intersection(buffer.area), buffer);
+    let whole_rows = Rect { x: above.x.saturating_sub(1), width: above.width.saturating_add(2), ..above };
+    Clear.render(whole_rows.intersection(buffer.area), buffer);
     for (offset, part) in lines.into_iter().enumerate().take(usize::from(height)) {
         drawing::write_line(buffer, drawing::row(above, offset), &Line::styled(part, theme.error()));
     }
@@ -128,7 +130,7 @@ mod tests {
                 let note = span("3 of 9", Style::new());
                 draw(&mut buffer, area, "/", &input, None, Some(note), Theme::mono());
                 let screen: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
-                assert!(screen.ends_with("  3 of 9"), "{length} at {cursor}: {screen}");
+                assert!(screen.ends_with("  3 of 9"), "length {length}, cursor at {cursor}: {screen}");
             }
         }
     }

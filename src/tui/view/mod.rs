@@ -2,8 +2,8 @@
 //! clock, and never waits.
 //!
 //! ```text
-//!   layout   places everything: runs once per update, and the model keeps the result for all frames
-//!     ├─ header       counts, time of the last response, warnings; the banner
+//!   layout   places everything: runs once per update, and the model keeps the result until the next update
+//!     ├─ header       counts, the time of the last response, warnings; below them, the banner
 //!     ├─ table        columns and rows; `cells` builds the text of each cell
 //!     │    └─ empty_state   the reason why there are no rows
 //!     ├─ details      one session; `session_fields` adds its fields to a `field_list`

@@ -1,5 +1,5 @@
-//! Draws the popups, which cover other panes until they are closed: help, the copy menu, the release dialog, poll
-//! statistics with failed polls, and a connect URL that the user copies with the mouse.
+//! Draws the popup that is open: help, the copy menu, the release dialog, polling (statistics and failed polls), or a
+//! connect URL that the user selects with the mouse. A popup covers the panes until the user closes it.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use keepwatch_core::tracker::{PollFailure, Scope};
 
 /// The maximum width of a popup, in columns.
 const MAX_WIDTH: u16 = 76;
-/// The minimum number of visible columns beside a popup. With fewer, the popup covers the whole width.
+/// The minimum number of visible columns beside a popup, counted at both sides. With fewer, the popup covers the whole
+/// width.
 const MIN_UNCOVERED_WIDTH: u16 = 12;
 /// The width of the copy menu, in columns.
 const COPY_MENU_WIDTH: u16 = 38;
@@ -142,11 +143,11 @@ fn draw_scrolled_lines(
     let area = popup_area(screen, lines.len());
     let height = usize::from(area.height.saturating_sub(2));
     let top = top.min(lines.len().saturating_sub(height));
-    let below = lines.len().saturating_sub(top).saturating_sub(height);
-    let hints = match (top, below) {
+    let lines_below = lines.len().saturating_sub(top).saturating_sub(height);
+    let hints = match (top, lines_below) {
         (0, 0) => "Esc closes".to_owned(),
         (_, 0) => format!("↑ {top} more · Esc closes"),
-        (_, below) => format!("↓ {below} more · Esc closes"),
+        _ => format!("↓ {lines_below} more · Esc closes"),
     };
     let inner = draw_frame(buffer, area, model, title, &hints);
     for (offset, line) in lines.iter().skip(top).take(height).enumerate() {
@@ -195,7 +196,7 @@ fn watch_summary(model: &Model) -> String {
         Targets::Ids(ids) if ids.len() == 1 => "one session".into(),
         Targets::Ids(ids) => format!("{} sessions", ids.len()),
     };
-    let host = if let Some(labels) = model.profiles.labels() {
+    let source = if let Some(labels) = model.profiles.labels() {
         format!(" of {}", labels.iter().collect::<Vec<_>>().join(", "))
     } else {
         let host = model.profiles.first().info.host.as_ref();
@@ -204,7 +205,7 @@ fn watch_summary(model: &Model) -> String {
     let interval = text::format_duration(settings.poll_limits.interval);
     let query = settings.query.as_ref().map(|query| format!(" with {}", text::sanitise(query.raw(), 200)));
     let query = query.unwrap_or_default();
-    format!("watching {targets}{query}{host}, asked every {interval}")
+    format!("watching {targets}{query}{source}, asked every {interval}")
 }
 
 /// Returns the lines about polling: statistics for each profile, and the recent failures.
@@ -226,8 +227,8 @@ fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
     lines
 }
 
-/// Returns sentences about the requests of the last minute, their latency, and the requests that the API's rate limit
-/// still allows.
+/// Returns sentences about the requests of the last minute, the latency of the newest responses, the requests that the
+/// API's rate limit still allows, and the memory of the profile's data.
 fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
     let stats = &profile.poll_stats;
     let totals = stats.minute_totals().map(|totals| {
@@ -307,8 +308,8 @@ fn draw_copy_menu(buffer: &mut Buffer, screen: Rect, model: &Model, id: &Session
     let theme = model.settings.theme;
     let lines = u16::try_from(COPY_MENU.len()).unwrap_or(u16::MAX);
     let area = centred(screen, COPY_MENU_WIDTH, lines.saturating_add(2));
-    let columns = model.profiles.id_prefix_length(id);
-    let title = format!("Copy of {}", text::truncate(&id.prefix(columns), 20));
+    let prefix_length = model.profiles.id_prefix_length(id);
+    let title = format!("Copy of {}", text::truncate(&id.prefix(prefix_length), 20));
     let inner = draw_frame(buffer, area, model, &title, "Enter copies · Esc");
     for (index, (key, _, name)) in COPY_MENU.iter().enumerate() {
         let (mark, style) =

@@ -1,10 +1,9 @@
-//! Draws the pane of recent sessions, with the newest session at the top, or a sentence that says why the pane is
-//! empty.
+//! Draws the pane of recent sessions. The newest session is at the top. If there are no sessions, a sentence says why.
 //!
 //! ```text
 //!   ─ The newest sessions of the project ───────────────── 200 of 312, as of 21:06:48 ─
 //!     STATUS       SESSION   OWNER       STARTED    RAN        HOW IT ENDED
-//!   ▌ ✓ COMPLETED  6512bd43  checkout    21:04:02   10s        released, closed, or a platform fault
+//!   ▌ ✓ COMPLETED  6512bd43  checkout    21:04:02   10s        by the rules no disconnect and no timeout
 //! ```
 
 use ratatui::buffer::Buffer;
@@ -103,12 +102,14 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     }
 }
 
-/// Returns a note with the number of sessions shown, the number `total` that the API has, and the time of the response.
+/// Returns a note with the number of listed sessions, the number `total` of sessions in the responses, and the time
+/// `at` of the oldest of these responses.
 fn count_note(model: &Model, at: Moment, total: usize) -> String {
-    let at = model.settings.zone.time(model.server_time(at));
-    match (model.recent.sessions.len(), total) {
-        (shown, total) if shown < total => format!("{shown} of {total}, as of {at}"),
-        (shown, _) => format!("{shown}, as of {at}"),
+    let (listed, time) = (model.recent.sessions.len(), model.settings.zone.time(model.server_time(at)));
+    if listed < total {
+        format!("{listed} of {total}, as of {time}")
+    } else {
+        format!("{listed}, as of {time}")
     }
 }
 
@@ -128,19 +129,21 @@ fn write_sentence(buffer: &mut Buffer, area: Rect, sentence: &str, style: Style)
 
 fn draw_rows(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
     let theme = model.settings.theme;
-    let (count, top) = (usize::from(area.height.saturating_sub(1)), model.recent.top);
+    // The first row has the headings.
+    let (row_count, top) = (usize::from(area.height.saturating_sub(1)), model.recent.top);
     let server_now = model.server_time(now);
-    let visible = || model.recent.sessions.iter().skip(top).take(count);
+    let visible = || model.recent.sessions.iter().skip(top).take(row_count);
     let ids: Vec<&str> = visible().map(|listed| listed.session.id.raw()).collect();
+    // 8: as in the table, an id prefix has at least 8 characters.
     let id_width = text::unique_prefix_lengths(&ids).into_iter().max().unwrap_or(8).clamp(8, MAX_ID_WIDTH);
     let started = |session: &Session| {
-        let short = start_time(model, session, server_now);
+        let date_and_time = start_time(model, session, server_now);
         // On a narrow screen a date leaves no room for the time of day.
-        let date = short
+        let date = date_and_time
             .split_once(' ')
             .filter(|_| area.width < ALL_COLUMNS_MIN_WIDTH)
             .map(|(date, _)| date.to_owned());
-        date.unwrap_or(short)
+        date.unwrap_or(date_and_time)
     };
     // 8: the width of a time of day.
     let time_width = visible().map(|listed| text::width(&started(&listed.session))).max().unwrap_or(8).max(8);

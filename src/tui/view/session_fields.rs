@@ -19,7 +19,7 @@ use keepwatch_core::tracker::verdict::{Cause, Confidence};
 use keepwatch_core::tracker::{Presence, Record, SessionTracker, TimeLeft, cost};
 
 /// The maximum number of metadata entries shown.
-const MAX_ENTRIES: usize = 400;
+const MAX_METADATA_ENTRIES: usize = 400;
 /// The maximum number of lines of metadata among other fields.
 const INLINE_METADATA_LINES: usize = 2;
 /// The maximum width of a value of metadata or of an undocumented field, in columns.
@@ -182,15 +182,15 @@ impl<'a> SessionFieldsBuilder<'a> {
                 self.list.add_wrapped("release", &text, theme.error());
             }
         }
-        if let Some(failing) = &record.failure_streak {
-            self.list.add_wrapped("trouble", &failing.error.description(), theme.error());
-            let next = failing
+        if let Some(streak) = &record.failure_streak {
+            self.list.add_wrapped("trouble", &streak.error.description(), theme.error());
+            let next = streak
                 .next
                 .map(|next| format!(", next try at {}", self.format_moment(next)))
                 .unwrap_or_default();
-            let times =
-                if failing.count == 1 { String::new() } else { format!(" ({} in a row)", failing.count) };
-            let text = format!("at {}{times}{next}", self.format_moment(failing.newest_failure.received));
+            let count =
+                if streak.count == 1 { String::new() } else { format!(" ({} in a row)", streak.count) };
+            let text = format!("at {}{count}{next}", self.format_moment(streak.newest_failure.received));
             self.list.add_field("", Line::styled(text, theme.dim()));
         }
         if let Some(session) = record.session.as_ref().filter(|session| session.id != record.id) {
@@ -199,7 +199,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the verdict, which says why the session ended or that it is overdue. Also adds the session's successor.
+    /// Adds the verdict, which says why the session ended, or that the session is overdue. Also adds the session's
+    /// successor.
     fn add_verdict_fields(&mut self, is_full_pane: bool) {
         let Some(verdict) = self.tracker().verdict(&self.record.id) else { return };
         let theme = self.list.theme;
@@ -295,8 +296,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         ))
     }
 
-    /// Returns "at most " if the API gives no plausible end, because the session's duration is then an upper bound.
-    /// Returns an empty text otherwise.
+    /// Returns "at most " if the API gives no plausible end: the session's duration is an upper bound in this case.
+    /// Otherwise returns an empty text.
     fn at_most_prefix(&self) -> &'static str {
         if self.record.is_end_exact() { "" } else { "at most " }
     }
@@ -388,8 +389,8 @@ impl<'a> SessionFieldsBuilder<'a> {
         self.add_connect_fields(session);
         self.list.add_blank_line();
         self.add_profile_field();
-        let id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::sanitise_line);
-        match (project.map(|project| project.name.sanitise(40)), id) {
+        let project_id = session.project.as_ref().filter(|id| !id.is_empty()).map(Untrusted::sanitise_line);
+        match (project.map(|project| project.name.sanitise(40)), project_id) {
             (Some(name), Some(id)) if text::width(&name) + text::width(&id) < self.list.value_width() => {
                 let id = span(format!(" {id}"), theme.dim());
                 self.list.add_field("project", vec![span(name, Style::new()), id]);
@@ -534,7 +535,7 @@ fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     let (theme, room) = (list.theme, list.value_width().saturating_sub(1));
     let (mut path, mut line): (Vec<String>, Vec<Span<'static>>) = (Vec::new(), Vec::new());
     let mut line_count = 0;
-    for entry in metadata.entries(MAX_ENTRIES) {
+    for entry in metadata.entries(MAX_METADATA_ENTRIES) {
         path.truncate(entry.depth);
         path.push(entry.key.sanitise(room));
         // An entry without a value is the heading of the entries below it.
@@ -578,7 +579,7 @@ pub(super) fn add_metadata(list: &mut FieldList, model: &Model, record: &Record,
         return add_inline_metadata(list, metadata);
     }
     list.lines.push(Line::styled(" metadata", theme.dim()));
-    let entries = metadata.entries(MAX_ENTRIES);
+    let entries = metadata.entries(MAX_METADATA_ENTRIES);
     let leaves = entries.iter().filter(|entry| entry.value.is_some());
     // Only the first 20 columns of a key count for the width of the column of keys.
     let key_widths = leaves

@@ -31,7 +31,7 @@ pub(super) enum Column {
     Glyph,
     /// Status as a glyph and a word.
     Status,
-    /// Shortest prefix of the id that is unique.
+    /// Shortest unique prefix of the id.
     Session,
     /// Profile of the session, if there are several.
     Profile,
@@ -94,7 +94,7 @@ impl Column {
 }
 
 /// All columns from left to right: the column, the range of screen widths that show it, and its minimum width. A column
-/// of width 0 is shown only if a step in [`WIDTH_STEPS`] adds it. The owner has two entries, because its minimum width
+/// of width 0 is shown only if a step in [`WIDTH_STEPS`] adds it. The owner occurs twice, because its minimum width
 /// depends on the screen.
 const COLUMNS: [(Column, RangeInclusive<u16>, u16); 14] = [
     (Column::Glyph, 0..=59, 1),
@@ -139,7 +139,7 @@ const PROFILE_MIN_WIDTH: u16 = 4;
 const PROFILE_MEDIUM_WIDTH: u16 = 7;
 /// The maximum width of a profile's name, in columns.
 const PROFILE_MAX_WIDTH: u16 = 14;
-/// The minimum number of short sessions (under a minute). The note does not mention fewer.
+/// The minimum number of short sessions (under a minute) that the note mentions.
 const MIN_SHORT_SESSIONS: u64 = 3;
 /// The minimum width of a screen on which the note names keystrokes.
 const NOTE_HINTS_MIN_WIDTH: u16 = 60;
@@ -153,8 +153,8 @@ fn resolve_columns(
     profile_width: Option<u16>,
     with_metadata: bool,
 ) -> Vec<PlacedColumn<Column>> {
-    // On a screen that shows the word of a status, `COLUMNS` is read as if the screen were narrower by the room for the
-    // profile column, but still wide enough for this word.
+    // Choose the columns as if the screen were narrower by the profile column and its gap, but still wide enough for
+    // the word of a status. A screen that is too narrow for this word is not narrowed.
     let profile_room = profile_width.map_or(0, |profile| profile.min(PROFILE_MEDIUM_WIDTH).saturating_add(1));
     let effective_width =
         screen_width.saturating_sub(profile_room).max(screen_width.min(STATUS_WORD_MIN_SCREEN));
@@ -174,15 +174,15 @@ fn resolve_columns(
 
 /// Draws the headings and the rows in view.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) {
-    let count = usize::from(visible_table_rows(area));
-    // Each id, with the width of its shortest unique prefix.
+    let row_count = usize::from(visible_table_rows(area));
+    // Each id, with the length of its shortest unique prefix.
     let rows: Vec<(&SessionId, usize)> = model
         .table
         .rows()
-        .visible(model.table.top(), count)
+        .visible(model.table.top(), row_count)
         .map(|id| (id, model.profiles.id_prefix_length(id)))
         .collect();
-    let id_width = rows.iter().map(|(_, columns)| *columns).max().unwrap_or(0);
+    let id_width = rows.iter().map(|(_, prefix_length)| *prefix_length).max().unwrap_or(0);
     let id_width = u16::try_from(id_width).unwrap_or(u16::MAX);
     let profile_width =
         model.profiles.labels().map(|labels| u16::try_from(labels.width()).unwrap_or(u16::MAX));
@@ -270,7 +270,7 @@ fn write_cell(buffer: &mut Buffer, area: Rect, is_right_aligned: bool, line: &dr
     }
 }
 
-/// Returns a note if the profile's project has no free slot: the session that will free the next slot, and the time.
+/// Returns a note if the profile's project has no free slot: the session that expires next, and its expiry.
 fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
     let excess = model.slots(profile)?.excess()?;
     let (at, id) = model.table.rows().slot_usage(profile)?.next_expiry.as_ref()?;
@@ -314,8 +314,8 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_
         let hint = if area.width < NOTE_HINTS_MIN_WIDTH { "" } else { " (f shows all)" };
         parts.push(vec![span("flagged only", theme.info()), span(hint, theme.dim())]);
     }
-    let no_slots = model.profiles.ids().filter_map(|profile| no_slot_text(model, profile));
-    parts.extend(no_slots.map(|text| vec![span(text, theme.warning())]));
+    let no_slot_texts = model.profiles.ids().filter_map(|profile| no_slot_text(model, profile));
+    parts.extend(no_slot_texts.map(|text| vec![span(text, theme.warning())]));
     for (arrow, count) in [("↑", model.table.top()), ("↓", rows_below)] {
         if count > 0 {
             parts.push(vec![span(format!("{arrow} {count} more"), theme.dim())]);
@@ -330,8 +330,8 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_
         parts.push(vec![span(format!("{malformed} in the list unreadable"), theme.warning())]);
     }
     let short = model.profiles.short_sessions();
-    if let Some(short) = short.sentence().filter(|_| short.sessions >= MIN_SHORT_SESSIONS) {
-        parts.push(vec![span(short, theme.dim())]);
+    if let Some(sentence) = short.sentence().filter(|_| short.sessions >= MIN_SHORT_SESSIONS) {
+        parts.push(vec![span(sentence, theme.dim())]);
     }
     drawing::write_line(buffer, drawing::indent(area, LEFT_MARGIN), &drawing::join_spaced(parts));
 }

@@ -288,7 +288,7 @@ fn muted() -> Model {
 
 fn recent() -> Model {
     let mut model = calm();
-    let ended = |id: &str, status: Status, started: &str, ended: &str, keep_alive: bool| Session {
+    let ended_session = |id: &str, status: Status, started: &str, ended: &str, keep_alive: bool| Session {
         status,
         ended: Some(ended.parse().unwrap()),
         keep_alive: Some(keep_alive),
@@ -297,19 +297,26 @@ fn recent() -> Model {
     let tonight = |time: &str| format!("2026-11-22T{time}Z");
     let sessions = vec![
         running_session("b6d767d2-f8ed", at("21:05:40"), Duration::from_secs(900)),
-        ended(RELEASED_ID, Status::Completed, &tonight("21:04:02"), &tonight("21:04:12"), true),
-        ended("1f0e3dad-9990", Status::Error, &tonight("20:40:00"), &tonight("20:41:07"), false),
-        ended("98f13708-2101", Status::TimedOut, &tonight("19:00:00"), &tonight("19:15:00"), false),
-        ended("3c59dc04-8e88", Status::Completed, "2026-11-21T09:00:00Z", "2026-11-21T09:03:10Z", false),
+        ended_session(RELEASED_ID, Status::Completed, &tonight("21:04:02"), &tonight("21:04:12"), true),
+        ended_session("1f0e3dad-9990", Status::Error, &tonight("20:40:00"), &tonight("20:41:07"), false),
+        ended_session("98f13708-2101", Status::TimedOut, &tonight("19:00:00"), &tonight("19:15:00"), false),
+        ended_session(
+            "3c59dc04-8e88",
+            Status::Completed,
+            "2026-11-21T09:00:00Z",
+            "2026-11-21T09:03:10Z",
+            false,
+        ),
     ];
     let owners = ["growth", "checkout-e2e", "mcp", "a-name-that-is-too-long", ""];
     let owner = |name: &str| (!name.is_empty()).then(|| Untrusted::new(name));
-    let listed = |(session, owner)| RecentSession { profile: ProfileId::FIRST, session, owner };
+    let recent_session = |(session, owner)| RecentSession { profile: ProfileId::FIRST, session, owner };
     model.recent.apply_response(
         ProfileId::FIRST,
         ago(1),
-        sessions.into_iter().zip(owners.map(owner)).map(listed).collect(),
+        sessions.into_iter().zip(owners.map(owner)).map(recent_session).collect(),
     );
+    // The response had more sessions than the pane lists, so the note names both numbers.
     model.recent.requests.get_mut(&ProfileId::FIRST).unwrap().last_response = Some((ago(1), 312));
     (model.recent.selected, model.focus) = (1, Focus::Pane(Pane::Recent));
     model
@@ -355,6 +362,7 @@ fn releasing() -> Model {
 
 fn slots_full() -> Model {
     let mut model = calm();
+    // 6 sessions of `calm` use a slot: 5 run, and 1 is pending.
     let project = Project { concurrency: Some(6), ..model.profiles.first().tracker.projects()[0].clone() };
     apply_inputs(&mut model, [Input::ProjectsReceived { at: timing(ago(1)), projects: vec![project] }]);
     model
@@ -497,7 +505,7 @@ fn profile_column_grows_with_screen_width() {
     let mut screens = String::new();
     for width in [30, 36, 40, 59, 60, 64, 80, 99, 100, 107, 108, 140] {
         let buffer = draw_to_buffer(&mut two_profiles(), (width, 12), now());
-        // The headings and the first three rows.
+        // The headings and the first three rows. Above them are the header and a blank line.
         let screen: Vec<String> = buffer_text(&buffer).lines().skip(2).take(4).map(str::to_owned).collect();
         screens.push_str(&format!("{width}\n{}\n\n", screen.join("\n")));
     }
@@ -546,6 +554,7 @@ fn mono_ascii_has_no_colour_or_unicode() {
 
 #[test]
 fn colours_are_readable_on_any_background() {
+    // The module `theme` says why other colours are not.
     let allowed = [Color::Reset, Color::Red, Color::Green, Color::Yellow, Color::Cyan, Color::Magenta];
     for (name, model) in STATES {
         for cell in draw_to_buffer(&mut model(), (120, 40), state_time(name)).content() {
@@ -560,12 +569,15 @@ fn selected_row_is_entirely_bold() {
     let row = (0..24).find(|y| buffer[(0, *y)].symbol() == "▌").unwrap();
     for x in 0..120 {
         let modifier = buffer[(x, row)].modifier;
-        assert!(modifier.contains(Modifier::BOLD) && !modifier.contains(Modifier::DIM), "column {x}");
+        assert!(
+            modifier.contains(Modifier::BOLD) && !modifier.contains(Modifier::DIM),
+            "column {x} is bold and not dim"
+        );
     }
 }
 
 #[test]
-fn stale_rows_are_dim() {
+fn row_with_stale_data_is_dim() {
     let buffer = draw_to_buffer(&mut unreachable(), (120, 24), state_time("unreachable"));
     assert!(is_row_dim(&buffer, "e4da3b7f"));
 }
@@ -580,10 +592,11 @@ fn is_row_dim(buffer: &Buffer, id_prefix: &str) -> bool {
 
 #[test]
 fn only_rows_of_stale_profiles_are_dim() {
+    // A selected row is never dim.
     let mut model = with_change(profiles_refused(), |model| model.table.select_none());
     let buffer = draw_to_buffer(&mut model, (120, 40), state_time("profiles_refused"));
-    assert!(is_row_dim(&buffer, "77aa88bb"), "a session of the profile whose polls fail");
-    assert!(!is_row_dim(&buffer, "45c48cce"), "a session of the other profile");
+    assert!(is_row_dim(&buffer, "77aa88bb"), "a session of the profile with stale data is dim");
+    assert!(!is_row_dim(&buffer, "45c48cce"), "a session of the other profile is not dim");
 }
 
 #[test]
@@ -599,10 +612,11 @@ fn revealed_url_lines_contain_only_the_url() {
     let mut model = revealed_url();
     let Focus::Reveal { url, .. } = &model.focus else { panic!() };
     let url = url.expose().to_owned();
+    // The smallest of `SIZES` has no room for the whole URL.
     for size in [(120, 40), (80, 24), (40, 12)] {
         let screen = buffer_text(&draw_to_buffer(&mut model, size, now()));
-        let lines: String = screen.lines().map(|line| line.trim_start_matches('|')).collect();
-        assert!(lines.contains(&url), "{size:?}:\n{screen}");
+        let joined_lines: String = screen.lines().map(|line| line.trim_start_matches('|')).collect();
+        assert!(joined_lines.contains(&url), "{size:?}: nothing interrupts the URL:\n{screen}");
     }
 }
 
@@ -614,7 +628,7 @@ fn hidden_metadata_is_nowhere_on_screen() {
         now(),
     ));
     for value in ["nightly-42", "staging", "growth", "c-881"] {
-        assert!(!screen.contains(value), "{value}:\n{screen}");
+        assert!(!screen.contains(value), "{value} is hidden:\n{screen}");
     }
 }
 
@@ -664,7 +678,7 @@ fn details_scroll_to_their_last_line() {
             let screen = buffer_text(&draw_to_buffer(&mut model, size, state_time(name)));
             let rule = screen.lines().nth(usize::from(pane.top())).unwrap();
             let last_row = screen.lines().nth(usize::from(pane.bottom()) - 1).unwrap();
-            assert!(!rule.contains('↓'), "{name} {size:?}: {rule}");
+            assert!(!rule.contains('↓'), "{name} {size:?}: no lines are left below the pane: {rule}");
             // An empty line is only the '|' of `buffer_text`.
             assert!(
                 lines < height || last_row.len() > 1,
@@ -682,8 +696,8 @@ proptest! {
         state in 0..STATES.len(),
         width in 0_u16..200,
         height in 0_u16..60,
-        scroll in 0_usize..100,
-        top in 0_usize..100,
+        details_top in 0_usize..100,
+        table_top in 0_usize..100,
         seconds_later in 0_u64..10_000_000,
         interacted: bool,
         ascii: bool,
@@ -696,22 +710,22 @@ proptest! {
         if interacted {
             model.table.mark_interacted();
         }
-        model.scroll.set_positions(scroll, None);
-        model.table.set_top(top);
+        model.scroll.set_positions(details_top, None);
+        model.table.set_top(table_top);
         let now = now().plus(Duration::from_secs(seconds_later));
         resize(&mut model, (width, height), now);
 
         // The buffer is larger than the screen, to catch text written past the edges.
         let mut buffer = Buffer::empty(Rect::new(0, 0, width + 4, height + 4));
         draw_screen(&mut buffer, &model, model.viewport(), now);
-        for (at, cell) in buffer.content().iter().enumerate() {
-            let (x, y) = buffer.pos_of(at);
+        for (index, cell) in buffer.content().iter().enumerate() {
+            let (x, y) = buffer.pos_of(index);
             let symbol = cell.symbol();
-            prop_assert!(!symbol.contains(char::is_control), "{name}: {symbol:?} at {x}, {y}");
+            prop_assert!(!symbol.contains(char::is_control), "{name}: {symbol:?} at {x}, {y} is printable");
             let is_inside = x < width && y < height;
-            prop_assert!(is_inside || symbol == " ", "{name}: {symbol:?} at {x}, {y} of {width}x{height}");
-            let end = usize::from(x) + text::width(symbol);
-            prop_assert!(!is_inside || end <= usize::from(width), "{name}: {symbol:?} fits at {x}, {y}");
+            prop_assert!(is_inside || symbol == " ", "{name}: {x}, {y} outside {width}x{height} is blank: {symbol:?}");
+            let right_edge = usize::from(x) + text::width(symbol);
+            prop_assert!(!is_inside || right_edge <= usize::from(width), "{name}: {symbol:?} fits at {x}, {y}");
         }
 
         let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
@@ -748,7 +762,7 @@ proptest! {
     }
 }
 
-/// Returns the text of the whole screen.
+/// Returns the text of a screen of this size.
 fn text_at_size(model: &mut Model, size: (u16, u16), now: Moment) -> String {
     buffer_text(&draw_to_buffer(model, size, now))
 }
@@ -761,7 +775,8 @@ fn verdict_appears_with_the_end() {
         let running =
             Session { keep_alive: Some(true), ..running_session("kept", started, Duration::from_secs(900)) };
         apply_inputs(&mut model, [list_input(ago(4), List::Running, vec![running.clone()], 0)]);
-        assert!(!text_at_size(&mut model, size, ago(4)).contains("likely"));
+        let screen = text_at_size(&mut model, size, ago(4));
+        assert!(!screen.contains("likely"), "a running session has no verdict yet: {screen}");
         let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..running };
         apply_inputs(&mut model, [fixture::session_input(ago(1), "kept", ended)]);
         let screen = text_at_size(&mut model, size, ago(1));
@@ -781,12 +796,13 @@ fn timeline_separates_days() {
     let session = running_session("a", started, Duration::from_secs(100_000));
     let later = Session { keep_alive: Some(true), ..session.clone() };
     apply_inputs(&mut model, [fixture::session_input(yesterday(110), "a", session)]);
-    let mut screen = text_at_size(&mut model, (120, 40), yesterday(100));
+    let screen = text_at_size(&mut model, (120, 40), yesterday(100));
     assert!(!screen.contains("─ 2026"), "a single day needs no separator: {screen}");
     apply_inputs(&mut model, [fixture::session_input(ago(1), "a", later)]);
     model.focus = Focus::Pane(Pane::Events);
-    screen = text_at_size(&mut model, (80, 24), now());
-    let lines: Vec<&str> = screen.lines().skip(3).take(5).collect();
+    let screen = text_at_size(&mut model, (80, 24), now());
+    // Above the events are the header, a blank line and the rule.
+    let lines: Vec<&str> = screen.lines().skip(3).collect();
     assert!(lines[0].contains("─ 2026-11-21 ─") && lines[1].contains("first seen"), "{screen}");
     assert!(lines[2].contains("─ 2026-11-22 ─"), "{screen}");
 }
@@ -799,7 +815,7 @@ fn details_scroll_to_end_at_any_time() {
         let now = now().plus(Duration::from_secs(seconds_later));
         resize(&mut model, (120, 24), now);
         let ScrollExtent { lines, height } = model.viewport().details().unwrap();
-        assert!(lines > height);
+        assert!(lines > height, "the details are longer than the pane");
         model.scroll.set_positions(lines - height, None);
         let screen = text_at_size(&mut model, (120, 24), now);
         assert!(screen.contains("↑") && !screen.contains("↓"), "{screen}");
@@ -813,6 +829,7 @@ fn slots_show_limit_error_and_unknown_use() {
     let message = "You've exceeded your max concurrent sessions limit (limit 9, currently 9).";
     apply_inputs(&mut model, [failed_poll(0, ApiErrorKind::RateLimited, Some(message))]);
     assert!(text_at_size(&mut model, (160, 40), now()).contains("slots 6/6 FULL (429 said 9/9)"));
+    // The use is known only if all sessions of the project are watched.
     model.settings.targets = Targets::Ids(Vec::new());
     let screen = text_at_size(&mut model, (120, 40), now());
     assert!(screen.contains("slots ?/6") && !screen.contains("FULL"), "{screen}");

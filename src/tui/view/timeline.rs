@@ -29,9 +29,10 @@ use keepwatch_core::tracker::{Alert, Event, EventKind};
 const TIME_WIDTH: usize = 10;
 /// The width of an id with the blanks after it, in columns.
 const ID_WIDTH: usize = 10;
-/// The minimum width of a pane with a column for ids. In a narrower pane, the id is at the start of the sentence.
+/// The minimum width of a pane with a column for ids, in columns of the screen. In a narrower pane, the id is at the
+/// start of the sentence.
 const ID_COLUMN_MIN_WIDTH: usize = 50;
-/// The minimum width of a pane with a column for the profile, if there are several profiles.
+/// The minimum width of a pane with a column for the profile, in columns of the screen.
 const PROFILE_COLUMN_MIN_WIDTH: usize = 90;
 /// The maximum width of a profile's name, in columns.
 const MAX_PROFILE_WIDTH: usize = 14;
@@ -68,7 +69,8 @@ fn draw_pane(
     let (rule_style, title_style) =
         if has_focus { (theme.bold(), theme.bold()) } else { (theme.dim(), Style::new()) };
     let inner = drawing::below(area, 1);
-    // The event at the bottom of the pane if the user has scrolled. Keystrokes scroll only the pane with the focus.
+    // If the user has scrolled, the anchor is the event at the bottom of the pane. Keystrokes scroll only the pane with
+    // the focus.
     let anchor = model.scroll.anchor().filter(|_| has_focus);
     let (height, width) = (usize::from(inner.height), usize::from(inner.width));
     let id_placement = match scope {
@@ -111,29 +113,32 @@ fn draw_pane(
     }
 }
 
-/// Returns the width of the profile column with the blanks after it. The width is 0 if there is only one profile, for
-/// the events of one session, and in a narrow pane.
+/// Returns the width of the profile column with the blanks after it. Returns 0, which means no such column, if there is
+/// only one profile, if the pane shows only one session, or if the pane is narrow.
 fn profile_column_width(model: &Model, scope: EventScope<'_>, width: usize) -> usize {
     let has_room = matches!(scope, EventScope::All) && width >= PROFILE_COLUMN_MIN_WIDTH;
     let labels = model.profiles.labels().filter(|_| has_room);
     labels.map_or(0, |labels| labels.width().min(MAX_PROFILE_WIDTH).saturating_add(2))
 }
 
-/// Returns a note with two numbers: the events below the pane, and the events that are new since the last keystroke.
+/// Returns a note with two numbers: of the events below the pane, and of the events that are new since the last
+/// keystroke. A number that is 0 is left out.
 fn unseen_note(model: &Model, scope: EventScope<'_>, anchor: Option<EventRef>) -> String {
     let count_text =
         |count: usize| if count > COUNT_LIMIT { format!("over {COUNT_LIMIT}") } else { count.to_string() };
-    let new = if model.table.has_interacted() {
+    let unread = if model.table.has_interacted() {
         scope.count_unread(&model.profiles, &model.read_cursors)
     } else {
         0
     };
     let below = anchor.map_or(0, |anchor| scope.count_newer(&model.profiles, anchor));
-    match (new, below) {
+    match (unread, below) {
         (0, 0) => String::new(),
         (0, below) => format!("↓ {} more", count_text(below)),
-        (new, 0) => format!("{} new since your last key", count_text(new)),
-        (new, below) => format!("↓ {} more, {} new since your last key", count_text(below), count_text(new)),
+        (unread, 0) => format!("{} new since your last key", count_text(unread)),
+        (unread, below) => {
+            format!("↓ {} more, {} new since your last key", count_text(below), count_text(unread))
+        }
     }
 }
 
@@ -145,6 +150,7 @@ pub(super) fn newest_event_lines(
     max_lines: usize,
     now: Moment,
 ) -> Vec<OwnedLine> {
+    // The caller indents the lines by one column. With this width, the sentences align with the values of the fields.
     let time_width = LABEL_WIDTH.saturating_sub(1);
     let builder =
         EventLineBuilder { model, width, id_placement: IdPlacement::None, profile_width: 0, time_width, now };
@@ -165,6 +171,7 @@ enum IdPlacement {
 /// Formats events as lines.
 struct EventLineBuilder<'a> {
     model: &'a Model,
+    /// The width of the area for the lines, in columns.
     width: usize,
     id_placement: IdPlacement,
     /// The width of the profile column with the blanks after it, or 0 if there is no such column.
@@ -184,7 +191,7 @@ impl EventLineBuilder<'_> {
         let zone = self.model.settings.zone;
         let today = zone.date(self.model.server_time(self.now));
         let mut lines: Vec<OwnedLine> = Vec::new(); // in reverse order, like `events`
-        let mut day: Option<String> = None;
+        let mut newer_day: Option<String> = None; // the day of the previous event of `events`
         // The last response before an end: its profile, the event of the end, the time of the response, and a sentence
         // about the response. The sentence belongs between older events, so it waits until the loop reaches an event
         // that is not newer than the response.
@@ -197,8 +204,8 @@ impl EventLineBuilder<'_> {
             }
             // In reading order, the separator of a day is above the first event of this day.
             let event_day = zone.date(event.learned_at);
-            if let Some(later_day) = day.replace(event_day.clone()).filter(|later| *later != event_day) {
-                lines.push(self.day_separator(&later_day));
+            if let Some(day) = newer_day.replace(event_day.clone()).filter(|day| *day != event_day) {
+                lines.push(self.day_separator(&day));
             }
             if lines.len() >= max_lines {
                 lines.truncate(max_lines);
@@ -220,8 +227,9 @@ impl EventLineBuilder<'_> {
         if let Some((profile, end, at, sentence)) = pending_last_alive {
             lines.extend(self.last_alive_lines(profile, end, at, &sentence));
         }
-        if let Some(first_day) = day.filter(|day| *day != today) {
-            lines.push(self.day_separator(&first_day));
+        // The oldest day has a separator, too, unless it is today.
+        if let Some(oldest_day) = newer_day.filter(|day| *day != today) {
+            lines.push(self.day_separator(&oldest_day));
         }
         lines.truncate(max_lines);
         lines.reverse();
@@ -316,15 +324,17 @@ impl EventLineBuilder<'_> {
         };
         let id = event.id.as_ref().map_or(profile_as_id, |id| id.prefix(8));
         let has_id_column = self.id_placement == IdPlacement::Column;
-        let indent = if has_id_column { self.time_width.saturating_add(ID_WIDTH) } else { self.time_width }
-            .saturating_add(self.profile_width);
+        let id_width = if has_id_column { ID_WIDTH } else { 0 };
+        let indent = self.time_width.saturating_add(id_width).saturating_add(self.profile_width);
         let is_id_inline = self.id_placement == IdPlacement::Inline && !id.is_empty();
-        // An inline id becomes the first word of the sentence.
+        // An inline id becomes the first word of the sentence. All other words then have the style that the first word
+        // had.
         let (sentence, first_style, rest_style) = if is_id_inline {
             (format!("{id} {sentence}"), Style::new(), first_style)
         } else {
             (sentence.to_owned(), first_style, rest_style)
         };
+        // The 2 columns are the margins at the left and at the right of the line.
         let room = self.width.saturating_sub(indent).saturating_sub(2).max(MIN_WRAP_WIDTH);
         let time = pad_right(&self.model.settings.zone.time(at), self.time_width);
         let mut lines = Vec::new();

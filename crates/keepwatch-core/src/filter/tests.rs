@@ -74,6 +74,7 @@ fn each_term_and_its_negation_select_rows() {
             Ok(found),
             "{filter}"
         );
+        // A `!` negates one term, not the whole filter.
         if !filter.trim().is_empty() && !filter.contains(' ') {
             let negated = format!("!{filter}");
             assert_eq!(
@@ -102,6 +103,7 @@ fn number_matches_as_shown() {
         ("meta.text:2000", false),
         ("meta:100.0", true),
         ("100.0", true),
+        // A word without a field also matches the JSON text itself.
         ("1e2", true),
         ("10000000000000000000000000000000000000000", true),
         ("2000", false),
@@ -142,7 +144,7 @@ fn mistake_has_range_and_message() {
         assert!(error.message.contains(message), "{filter}: {}", error.message);
         assert!(
             text::width(&error.message) <= 76,
-            "too long for two lines of the narrowest footer: {}",
+            "a message fits into two lines of the narrowest footer: {}",
             error.message
         );
     }
@@ -182,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn terms_combine_with_and(one in filter_text(), other in filter_text()) {
+    fn all_terms_must_match_and_negation_inverts(one in filter_text(), other in filter_text()) {
         let record = record_of_session(nightly_session());
         let matches = |text: &str| Filter::parse(text).ok().map(|filter| filter.matches(&FilterRow(&record, "")));
         // An open quote would include the text after it.
@@ -200,7 +202,7 @@ proptest! {
     #[test]
     fn any_part_of_id_matches(from in 0_usize..13, length in 1_usize..13, capitals: bool) {
         let record = record_of_session(nightly_session());
-        let id = record.id.raw();
+        let id = record.id.raw(); // 13 characters
         let part: String = id.chars().skip(from).take(length).collect();
         let part = if capitals { part.to_uppercase() } else { part };
         prop_assume!(!part.is_empty());

@@ -17,10 +17,10 @@ pub struct ApiError {
     pub message: Option<Untrusted>,
     /// `x-request-id`, for a support ticket.
     pub request_id: Option<Untrusted>,
-    /// The delay before a retry that the server requests (`retry-after`, `retry-after-ms`).
+    /// The delay that the server requests before a retry (`retry-after`, `retry-after-ms`).
     pub retry_after: Option<Duration>,
-    /// The time of a retry that the server requests, if the response has no `Date` to compute the delay from.
-    /// [`resolve_retry_after`](Self::resolve_retry_after) turns it into `retry_after`.
+    /// The time at which the server requests a retry. It is set only if the response has no `Date`, so that the delay
+    /// is not known yet. [`resolve_retry_after`](Self::resolve_retry_after) turns it into `retry_after`.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,
 }
@@ -297,7 +297,7 @@ impl ApiError {
         }
     }
 
-    /// Returns true if any other request would now fail in the same way.
+    /// Returns true if every other request would now fail in the same way.
     #[must_use]
     pub fn affects_all_requests(&self) -> bool {
         self.is_network_error()
@@ -318,7 +318,8 @@ impl ApiError {
         self.retry_after.is_some() || self.kind == ApiErrorKind::RateLimited
     }
 
-    /// Returns true if the connection closed or fell silent before the response was complete.
+    /// Returns true if no complete response arrived: the server ended the request, the connection closed or fell
+    /// silent, or the JSON is incomplete.
     #[must_use]
     pub fn is_incomplete_response(&self) -> bool {
         matches!(

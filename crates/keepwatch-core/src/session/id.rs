@@ -35,7 +35,7 @@ pub enum SessionIdError {
     /// The text that was searched for an id contains none.
     #[error("there is no session id in it; one looks like 6512bd43-d9ca-4e02-9a67-91f2c1a0b3de")]
     NotFound,
-    /// The text that was searched for an id contains this many.
+    /// The text that was searched for an id contains this many ids.
     #[error("there are {0} ids in it: leave the one that is meant")]
     Ambiguous(usize),
 }
@@ -127,9 +127,10 @@ impl SessionId {
 pub fn dashboard_url(id: &SessionId) -> String {
     const PAGE: &str = "https://www.browserbase.com/sessions/";
     if matches!(id.raw(), "." | "..") {
-        return PAGE.to_owned(); // a browser would take it for a folder, even encoded
+        return PAGE.to_owned(); // a browser takes such an id for a folder, even if it is encoded
     }
-    // Programs that open a browser may pass the URL to a shell. So everything that a URL can encode is encoded.
+    // Programs that open a browser may pass the URL to a shell. So only letters, digits and four harmless characters
+    // stay as they are.
     let encode = |byte: u8| match byte {
         b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
@@ -158,6 +159,7 @@ mod tests {
 
     #[test]
     fn unusable_ids_are_refused() {
+        // 257 bytes are one more than `MAX_ID_BYTES`.
         for bad in ["", "   ", ".", "..", "a\nb", &"x".repeat(257)] {
             assert!(SessionId::parse(bad).is_err(), "{bad:?}");
         }

@@ -144,8 +144,8 @@ impl Metadata {
     pub fn one_line(&self, columns: usize) -> String {
         let mut line = String::new();
         let mut path: Vec<String> = Vec::new();
-        // Each entry adds at least one column to the line: a value is on it, and a heading is in the path of a value
-        // below it. So `columns` entries are enough.
+        // Each entry adds at least one column to the line: a value is shown itself, and a heading is in the path of a
+        // value below it. So `columns` entries are enough.
         for entry in self.entries(columns) {
             if text::width(&line) > columns {
                 break;
@@ -192,6 +192,7 @@ fn string_content(string: &str) -> (String, usize) {
     (content, string.len())
 }
 
+/// Adds the entry of `key`, and then the entries below it, until `entries` has `limit` entries.
 fn collect_entries(key: &str, value: &Value, depth: usize, limit: usize, entries: &mut Vec<MetadataEntry>) {
     if entries.len() >= limit {
         return;
@@ -253,8 +254,8 @@ mod tests {
         let metadata = Metadata::new(
             r#"{"signing_key":"cAnArY","url":"wss://c/?signingKey=cAnArY","n":{"token":["cAnArY"]}}"#,
         );
-        let named = Metadata::new(r#"{"owner":"wss://c/?signingKey=cAnArY"}"#);
-        let owner = named.owner(None).map(|owner| owner.sanitise_line()).unwrap_or_default();
+        let with_owner = Metadata::new(r#"{"owner":"wss://c/?signingKey=cAnArY"}"#);
+        let owner = with_owner.owner(None).map(|owner| owner.sanitise_line()).unwrap_or_default();
         let shown = format!("{} {owner}", metadata.one_line(400));
         assert!(!shown.contains("cAnArY"), "{shown}");
     }
@@ -274,13 +275,14 @@ mod tests {
 
     #[test]
     fn unparsed_metadata_hides_named_secrets() {
-        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200)); // too deep for the parser
         let long = "x".repeat(MAX_BYTES);
         for text in [
             format!(r#"{{"password":"hunter2","d":{deep}}}"#),
             format!(r#"{{"d":{deep},"my secret" : ["hunter2"]}}"#),
             format!(r#"{{"a \"quote\"":1,"run":{{"pass\nword":"hunter2"}},"d":{deep}}}"#),
             format!(r#"{{"client_secret":"hunter2","long":"{long}"}}"#),
+            // This text can be parsed. It is shown as text, too, because it is not an object.
             r#"[{"password":"hunter2"}]"#.to_owned(),
         ] {
             let metadata = Metadata::new(&text);

@@ -30,9 +30,9 @@ impl MetadataVisitor<'_> {
     }
 
     fn test_number(&mut self, number: impl fmt::Display) {
-        let mut digits = Digits::new();
-        if write!(digits, "{number}").is_ok() {
-            self.test_text(digits.text());
+        let mut buffer = NumberText::new();
+        if write!(buffer, "{number}").is_ok() {
+            self.test_text(buffer.as_str());
         }
     }
 }
@@ -40,8 +40,8 @@ impl MetadataVisitor<'_> {
 impl<'de> DeserializeSeed<'de> for MetadataVisitor<'_> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -124,8 +124,8 @@ struct KeyVisitor<'a> {
 impl<'de, 'a> DeserializeSeed<'de> for KeyVisitor<'a> {
     type Value = Option<&'a str>;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_str(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
     }
 }
 
@@ -147,27 +147,27 @@ impl<'a> Visitor<'_> for KeyVisitor<'a> {
     }
 }
 
-/// The maximum length of a number without an exponent, in bytes. The smallest numbers have a sign, `0.`, 307 zeros and
-/// 17 digits, or up to 323 zeros and fewer digits.
+/// The maximum length of a number without an exponent, in bytes. The numbers nearest to zero are the longest: a sign,
+/// `0.`, 307 zeros and 17 digits, or up to 323 zeros and fewer digits.
 const MAX_NUMBER_BYTES: usize = 352;
 
 /// The text of a number, on the stack.
-struct Digits {
+struct NumberText {
     bytes: [u8; MAX_NUMBER_BYTES],
     length: usize,
 }
 
-impl Digits {
+impl NumberText {
     fn new() -> Self {
         Self { bytes: [0; MAX_NUMBER_BYTES], length: 0 }
     }
 
-    fn text(&self) -> &str {
+    fn as_str(&self) -> &str {
         self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 
-impl fmt::Write for Digits {
+impl fmt::Write for NumberText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.length.saturating_add(text.len());
         self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
@@ -208,14 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn every_number_has_a_text() {
+    fn extreme_numbers_are_found_in_both_forms() {
         for number in
             [f64::MAX, f64::MIN, f64::MIN_POSITIVE, -2.225_073_858_507_202e-308, -5e-324, -1.5, 1e22]
         {
             let json = format!(r#"{{"n":{number:e}}}"#);
             let shown = serde_json::from_str::<serde_json::Value>(&json).unwrap()["n"].to_string();
-            for text in [shown, number.to_string()] {
-                assert!(any_value_at(&json, "n", &mut |found| found == text), "{text}");
+            let without_exponent = number.to_string();
+            for text in [shown, without_exponent] {
+                assert!(any_value_at(&json, "n", &mut |value| value == text), "{text}");
             }
         }
     }

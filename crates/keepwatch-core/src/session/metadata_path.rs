@@ -1,6 +1,6 @@
 //! Paths into metadata, such as `run.id`, as given by a user.
 //!
-//! A path is rejected if a part of it names a secret, such as `run.api_key`. Keys can contain dots, so it is also
+//! A path is rejected if a part of it names a secret, such as `run.api_key`. Keys can contain dots, so a path is also
 //! rejected if consecutive parts together name a secret, such as `api.key`. The value at any other path can still
 //! contain secrets in its text, so redact it before output.
 
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::text;
 
-/// Keys separated by dots, outermost first. Keys can contain dots, so the lookup tries the longest possible key first.
+/// Metadata keys separated by dots, outermost first. Keys can contain dots, so the lookup tries the longest possible
+/// key first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MetadataPath(String);
@@ -22,7 +23,7 @@ pub enum MetadataPathError {
     /// The path is empty or has an empty part.
     #[error("“{0}” is no path into the metadata; one looks like run.id")]
     Malformed(String),
-    /// A part of the path is the name of a secret, or consecutive parts are one together.
+    /// A part of the path names a secret, or consecutive parts together name one.
     #[error("what is at “{0}” in the metadata is taken for a secret, and not shown")]
     Secret(String),
 }
@@ -31,18 +32,18 @@ impl MetadataPath {
     /// Parses a path given by a user.
     ///
     /// # Errors
-    /// The path is empty or has an empty part, or it names a secret. A key that is empty, or that begins or ends with a
-    /// dot, has no path.
+    /// The path is empty or has an empty part, or it names a secret. No path can lead to a key that is empty, or
+    /// that begins or ends with a dot.
     pub fn parse(text: &str) -> Result<Self, MetadataPathError> {
         let path = text.trim();
         if path.is_empty() || path.split('.').any(str::is_empty) {
             return Err(MetadataPathError::Malformed(text::sanitise(path, 40)));
         }
-        // The end of a name makes it secret. So each beginning of the path stands for all consecutive parts that end
-        // there.
-        let ends = path.match_indices('.').map(|(dot, _)| dot).chain([path.len()]);
+        // `is_secret_name` looks only at the end of a name. So a beginning of the path, up to the end of one part,
+        // stands for all sequences of consecutive parts that end there.
+        let part_ends = path.match_indices('.').map(|(dot, _)| dot).chain([path.len()]);
         // promise: joined-path, mutant: ..end -> end..
-        if ends.into_iter().any(|end| path.get(..end).is_some_and(text::is_secret_name)) {
+        if part_ends.into_iter().any(|end| path.get(..end).is_some_and(text::is_secret_name)) {
             return Err(MetadataPathError::Secret(text::sanitise(path, 40)));
         }
         Ok(Self(path.to_owned()))

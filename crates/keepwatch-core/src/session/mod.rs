@@ -77,7 +77,7 @@ pub struct Session {
     /// The connect fields present in the response; `None` for an element of a list, which never has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<ConnectFields>,
-    /// Undocumented fields, and fields whose value is not of the documented type, as name and JSON text.
+    /// Undocumented fields, and fields whose value is not of the documented type: each as its name and its JSON text.
     #[serde(rename = "others", default, skip_serializing_if = "Vec::is_empty")]
     pub extra_fields: Vec<(Untrusted, Untrusted)>,
     /// The number of extra fields that were dropped, because there were too many.
@@ -97,8 +97,8 @@ pub struct ConnectFields {
     pub signing_key: bool,
 }
 
-/// The values of the connect fields (two URLs and a key), and the URL of the live view. They come from requests that
-/// the user triggered, and go to the clipboard. [`ConnectFields`] has only the presence of the connect fields.
+/// The values of the connect fields (two URLs and a signing key), and the URL of the live view. They come from requests
+/// that the user triggered, and go to the clipboard. [`ConnectFields`] has only the presence of the connect fields.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectUrls {
     /// `connectUrl`, for CDP.
@@ -150,12 +150,13 @@ impl List {
     /// Both lists.
     pub const ALL: [Self; 2] = [Self::Running, Self::Pending];
     /// The maximum number of sessions that have left the lists and are polled one by one until their end is known.
-    /// Sessions named by the user do not count. If there are more, those that left first are evicted.
+    /// Sessions named by the user do not count. If too many have left, those that left first are evicted.
     pub const MAX_UNLISTED: usize = 10_000;
 
-    /// Returns the maximum number of such sessions if no list has had more than `max_listed` sessions: as many, so that all can
-    /// leave at once, but at least 2,000 and at most [`MAX_UNLISTED`](Self::MAX_UNLISTED). With 500 sessions of which 20 end
-    /// each second, 10,000 that left would take 20 MB.
+    /// Returns the limit that applies instead of [`MAX_UNLISTED`](Self::MAX_UNLISTED) while no list has had more than
+    /// `max_listed` sessions. The limit is `max_listed`, so that all can leave at once, but at least 2,000 and at most
+    /// `MAX_UNLISTED`. A fixed limit of 10,000 would cost memory: if 20 of 500 sessions end each second, 10,000 that
+    /// left take 20 MB.
     #[must_use]
     pub fn max_unlisted(max_listed: usize) -> usize {
         max_listed.clamp(2_000, Self::MAX_UNLISTED)

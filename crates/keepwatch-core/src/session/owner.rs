@@ -15,7 +15,8 @@ const TOOL_PREFIXES: [&str; 3] = ["browse_cli", "mcp", "stagehand"];
 
 impl Metadata {
     /// Returns the owner: the value at `path`, else the value of a common key such as `owner`, else the name of
-    /// a known tool. Returns `None` if all of these are missing. An owner is a number or a text that is not empty.
+    /// a known tool. An owner is a number, or a text that is not empty. Returns `None` if there is none, or if the
+    /// metadata is not a JSON object.
     #[must_use]
     pub fn owner(&self, path: Option<&MetadataPath>) -> Option<Untrusted> {
         let tree = self.to_value()?;

@@ -14,7 +14,7 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Returns the lists to poll. Empty for [`Targets::Ids`].
+    /// Returns the lists to poll: none for [`Targets::Ids`].
     #[must_use]
     pub fn lists(&self) -> &[List] {
         match self {

@@ -19,7 +19,7 @@ use crate::tracker::{Input, RequestTiming, Scope};
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// An input without its times, and the steps of the clocks before it.
+/// An input without its times, and the movements of the clocks before it.
 #[derive(Clone, Debug)]
 pub struct InputStep {
     /// The advance of all clocks, in milliseconds.
@@ -44,7 +44,8 @@ enum StepInput {
     Session(SessionId, Box<Session>),
     /// The response for a list: its sessions, and the number of malformed sessions.
     SessionList(List, Vec<Session>, u32),
-    /// A list of ended sessions: the number of the first, and their count.
+    /// A response for the list of running sessions that has only ended sessions: the number of the first, and their
+    /// count.
     Burst(u32, u32),
     NotFound(SessionId, ApiError),
     Failed(Scope, ApiError),
@@ -152,16 +153,17 @@ pub fn step() -> impl Strategy<Value = InputStep> {
     let awake = select(vec![0, 1, 700, 1_000, 3_000, 3_000, 9_000, 60_000, 290_000, 700_000]);
     let asleep = prop_oneof![9 => Just(0), 1 => 1_u64..4_000_000];
     let wall_step = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
-    let latency_and_age = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)];
+    let request_ages = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)]
+        .prop_map(|(latency, response_age)| (response_age + latency, response_age));
     let date_offset = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
     let cache_age = prop_oneof![9 => Just(0), 1 => 0_u64..120];
-    (awake, asleep, wall_step, latency_and_age, date_offset, cache_age, step_input()).prop_map(
-        |(awake_ms, asleep_ms, wall_step_ms, (latency, age), date_offset_secs, cache_age_secs, input)| {
+    (awake, asleep, wall_step, request_ages, date_offset, cache_age, step_input()).prop_map(
+        |(awake_ms, asleep_ms, wall_step_ms, request_ages_ms, date_offset_secs, cache_age_secs, input)| {
             InputStep {
                 awake_ms,
                 asleep_ms,
                 wall_step_ms,
-                request_ages_ms: (age + latency, age),
+                request_ages_ms,
                 date_offset_secs,
                 cache_age_secs,
                 input,
@@ -181,7 +183,7 @@ impl StepClocks {
         Self(moment(0))
     }
 
-    /// Advances the clocks by one second. Returns a response received then, about only the session with the id `text`.
+    /// Advances the clocks by one second. Returns a response, received then, whose only session has the id `text`.
     pub fn response(&mut self, text: &str, status: Status) -> Input {
         self.0 = self.0.plus(MS(1_000));
         let at = RequestTiming { sent: self.0, received: self.0, date: None, age: Duration::ZERO };
@@ -237,7 +239,7 @@ impl StepClocks {
             step.date_offset_secs.map(|offset| whole_second(received.wall + TimeDelta::seconds(offset)));
         let age = Duration::from_secs(step.cache_age_secs);
         let at = RequestTiming { sent, received, date, age };
-        // Some failures have a time of the next attempt, others have none. The condition is arbitrary.
+        // Some failures have a time of the next poll, others have none. The condition is arbitrary.
         let next = step.date_offset_secs.map(|_| now.plus(MS(3_000)));
         match step.input {
             StepInput::NamedSessions(ids) => Input::SessionsNamed { at: now, ids },
@@ -271,8 +273,8 @@ impl StepClocks {
     }
 }
 
-/// Returns an ended session of a burst. Sessions come in pairs that end one second apart. The next
-/// pair ends ten seconds later.
+/// Returns an ended session of a burst. Sessions come in pairs: the second of a pair ends one second after the first.
+/// The next pair ends ten seconds later.
 fn ended_session(number: u32) -> Session {
     Session {
         status: Status::Completed,

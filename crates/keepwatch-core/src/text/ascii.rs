@@ -14,8 +14,8 @@ pub fn to_ascii(text: &str) -> String {
             continue;
         }
         let lookalike = cluster.chars().next().map_or('?', ascii_lookalike);
-        let columns = std::iter::once(lookalike).chain(std::iter::repeat('?'));
-        ascii.extend(columns.take(cluster.width()));
+        let replacement = std::iter::once(lookalike).chain(std::iter::repeat('?'));
+        ascii.extend(replacement.take(cluster.width()));
     }
     ascii
 }
@@ -23,6 +23,7 @@ pub fn to_ascii(text: &str) -> String {
 fn ascii_lookalike(c: char) -> char {
     match c {
         '\0'..='\x7f' => c,
+        // No-break spaces, and spaces of other widths.
         '\u{A0}' | '\u{2002}'..='\u{200A}' | '\u{202F}' => ' ',
         '·' => '.',
         '…' | '⋯' | '≈' => '~',

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthChar;
 
 /// The replacement for control characters, which a terminal obeys and does not show.
 const CONTROL_REPLACEMENT: char = '·';
-/// The replacement for characters that are invisible, unassigned, or differ between machines.
+/// The replacement for characters that are invisible or unassigned, or that look different on each machine.
 const REPLACEMENT: char = '\u{FFFD}';
 
 /// An action that sanitises one character.

@@ -37,16 +37,17 @@ pub fn format_age(age: Duration) -> String {
 /// millisecond ("1s 500ms"). From 10 s on it rounds to the nearest second, because the server's times deviate slightly
 /// from whole seconds.
 #[must_use]
-pub fn format_duration(d: Duration) -> String {
-    let mut left = match d {
-        d if d < Duration::from_secs(10) => d.as_millis(),
-        d => d.saturating_add(Duration::from_millis(500)).as_millis() / 1000 * 1000,
+pub fn format_duration(duration: Duration) -> String {
+    let mut left_ms = if duration < Duration::from_secs(10) {
+        duration.as_millis()
+    } else {
+        duration.saturating_add(Duration::from_millis(500)).as_millis() / 1000 * 1000
     };
     let mut parts = Vec::new();
     for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")] {
-        if left >= unit {
-            parts.push(format!("{}{name}", left / unit));
-            left %= unit;
+        if left_ms >= unit {
+            parts.push(format!("{}{name}", left_ms / unit));
+            left_ms %= unit;
         }
     }
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
@@ -54,34 +55,34 @@ pub fn format_duration(d: Duration) -> String {
 
 /// Formats elapsed time: "<0.1 s", "0.5 s", "2 s", "48 s", "2m 05s", "1h 04m". Only zero is "0 s".
 #[must_use]
-pub fn format_elapsed(d: Duration) -> String {
-    let tenths = d.subsec_millis() / 100;
-    match d.as_secs() {
-        0 if tenths == 0 && !d.is_zero() => "<0.1 s".to_owned(),
+pub fn format_elapsed(elapsed: Duration) -> String {
+    let tenths = elapsed.subsec_millis() / 100;
+    match elapsed.as_secs() {
+        0 if tenths == 0 && !elapsed.is_zero() => "<0.1 s".to_owned(),
         secs @ ..10 if tenths > 0 => format!("{secs}.{tenths} s"),
         secs @ ..MINUTE => format!("{secs} s"),
-        _ => format_countdown(d),
+        _ => format_countdown(elapsed),
     }
 }
 
 /// Formats the distance between two times. Below a minute it always has tenths: "0.0 s", "1.2 s", "14.0 s". From a
 /// minute on it is as in [`format_elapsed`].
 #[must_use]
-pub fn format_tenths(d: Duration) -> String {
-    if d.as_secs() < MINUTE {
-        format!("{}.{} s", d.as_secs(), d.subsec_millis() / 100)
+pub fn format_tenths(distance: Duration) -> String {
+    if distance.as_secs() < MINUTE {
+        format!("{}.{} s", distance.as_secs(), distance.subsec_millis() / 100)
     } else {
-        format_elapsed(d)
+        format_elapsed(distance)
     }
 }
 
 /// Formats the duration of a request: "<1 ms", "84 ms", and from a second on as in [`format_elapsed`].
 #[must_use]
-pub fn format_latency(d: Duration) -> String {
-    match d.as_millis() {
+pub fn format_latency(latency: Duration) -> String {
+    match latency.as_millis() {
         0 => "<1 ms".to_owned(),
         millis @ ..1000 => format!("{millis} ms"),
-        _ => format_elapsed(d),
+        _ => format_elapsed(latency),
     }
 }
 
@@ -122,6 +123,7 @@ pub fn format_bytes(n: i64) -> String {
 mod tests {
     use super::*;
 
+    /// Asserts the text of each case: a duration in milliseconds, and the text that `format` returns for it.
     fn assert_formats(cases: &[(u64, &str)], format: fn(Duration) -> String) {
         for (millis, text) in cases {
             assert_eq!(format(Duration::from_millis(*millis)), *text, "{millis} ms");
@@ -130,7 +132,8 @@ mod tests {
 
     #[test]
     fn ages_from_100_days_have_one_unit() {
-        for (days, text) in [(99, "99d 00h"), (100, "100d"), (37_216, "37216d"), (703_090, "1926y")] {
+        for (days, text) in [(99, "99d 00h"), (100, "100d"), (37_216, "37216d"), (1926 * 365 + 100, "1926y")]
+        {
             assert_eq!(format_age(Duration::from_secs(days * DAY)), text);
         }
     }
@@ -175,6 +178,7 @@ mod tests {
             (3000, "3s"),
             (45_000, "45s"),
             (90_000, "1m 30s"),
+            // From ten seconds on, durations are rounded to the nearest second.
             (899_999, "15m"),
             (900_001, "15m"),
             (5_400_000, "1h 30m"),
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn elapsed_time_below_ten_seconds_has_tenths() {
+    fn only_elapsed_times_below_ten_seconds_have_tenths() {
         let cases: &[(u64, &str)] = &[
             (0, "0 s"),
             (40, "<0.1 s"),

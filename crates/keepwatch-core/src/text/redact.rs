@@ -9,14 +9,15 @@ use serde_json::Value;
 
 const REDACTED: &str = "••••";
 
-/// The ends of parameter names that a secret follows: `signingKey`, `apiKey`, `api_key`, `token`, `key` and others.
-/// `%3d` is the '=' of a URL inside another URL's parameter, and `":` ends the name of a JSON member.
+/// The ends of parameter names before a secret, each with the separator after the name. They match `signingKey=`,
+/// `apiKey=`, `api_key=`, `token=`, `key=` and others. `%3d` is the '=' of a URL inside another URL's parameter, and
+/// `":` ends the name of a JSON member.
 const PARAMETER_ENDINGS: [&str; 6] = ["key=", "token=", "key%3d", "token%3d", "key\":", "token\":"];
 const API_KEY_PREFIXES: [&str; 2] = ["bb_live_", "bb_test_"];
 /// Names of secrets. A colon or an equals sign, with optional quotes and spaces, separates the name from the secret.
 const SECRET_LABELS: [&str; 5] = ["signingkey", "signing_key", "apikey", "api_key", "token"];
-/// The prefix of a bearer token. The next word is a token if it is long enough and has a digit, unlike the next word in
-/// "the bearer token".
+/// The prefix of a bearer token. The next word is a token only if it is long enough and has a digit. So the phrase "the
+/// bearer token" stays visible.
 const BEARER_PREFIX: &str = "bearer ";
 const MIN_TOKEN_LENGTH: usize = 8;
 const SCHEME_END: &str = "://";
@@ -35,8 +36,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     redact_start(text, false)
 }
 
-/// Redacts `text`, as [`redact`] does. If `is_cut`, `text` is only the start of a text. Then a secret that the rest
-/// would reveal as one, such as a password before an `@`, is redacted up to the cut.
+/// Redacts `text`, as [`redact`] does. If `is_cut`, `text` is only the start of a longer text. Then a secret that only
+/// the missing part could confirm, such as a password whose `@` follows the cut, is also redacted.
 pub(super) fn redact_start(text: &str, is_cut: bool) -> Cow<'_, str> {
     if !text.bytes().any(is_secret_marker) {
         return text.into();
@@ -62,13 +63,11 @@ pub(super) fn redact_start(text: &str, is_cut: bool) -> Cow<'_, str> {
 }
 
 /// Returns the number of visible bytes at the start of `remaining` and the number of secret bytes after them. Finds
-/// only a secret whose pattern is at the start of `remaining`. Without such a secret, returns the length of a text that
-/// needs no search, such as the first character, and 0. `is_cut` is true if the text continues after `remaining`.
+/// only a secret whose pattern is at the start of `remaining`. Without such a secret, the second number is 0, and the
+/// first is the length of the text that needs no further search, such as the first character. `is_cut` is true if the
+/// text continues after `remaining`.
 fn match_secret(remaining: &str, is_cut: bool) -> (usize, usize) {
-    let is_prefix = |prefix: &&&str| {
-        remaining.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    if let Some(name) = PARAMETER_ENDINGS.iter().find(is_prefix) {
+    if let Some(name) = PARAMETER_ENDINGS.iter().find(|ending| has_prefix(remaining, ending)) {
         let value = remaining.get(name.len()..).unwrap_or_default();
         let is_json_member = name.ends_with(':');
         let unquoted = value.trim_start_matches(|c| matches!(c, '"' | '\'') || is_json_member && c == ' ');
@@ -77,12 +76,11 @@ fn match_secret(remaining: &str, is_cut: bool) -> (usize, usize) {
     if let Some(lengths) = match_labelled_secret(remaining) {
         return lengths;
     }
-    if is_prefix(&&BEARER_PREFIX) {
-        let length = secret_length(remaining.get(BEARER_PREFIX.len()..).unwrap_or_default());
-        let word = remaining
-            .get(BEARER_PREFIX.len()..BEARER_PREFIX.len().saturating_add(length))
-            .unwrap_or_default();
-        let is_cut_word = is_cut && remaining.len() == BEARER_PREFIX.len().saturating_add(length);
+    if has_prefix(remaining, BEARER_PREFIX) {
+        let after = remaining.get(BEARER_PREFIX.len()..).unwrap_or_default();
+        let length = secret_length(after);
+        let word = after.get(..length).unwrap_or_default();
+        let is_cut_word = is_cut && word.len() == after.len();
         let has_digit = word.contains(|c: char| c.is_ascii_digit());
         let is_token = word.len() >= MIN_TOKEN_LENGTH && (has_digit || is_cut_word);
         return (BEARER_PREFIX.len(), if is_token { length } else { 0 });
@@ -92,35 +90,35 @@ fn match_secret(remaining: &str, is_cut: bool) -> (usize, usize) {
     {
         return (SCHEME_END.len().saturating_add(visible), secret);
     }
-    match API_KEY_PREFIXES.iter().find(is_prefix) {
+    match API_KEY_PREFIXES.iter().find(|prefix| has_prefix(remaining, prefix)) {
         Some(prefix) if secret_length(remaining) > prefix.len() => (0, secret_length(remaining)),
         _ => (remaining.chars().next().map_or(0, char::len_utf8), 0),
     }
 }
 
+/// Returns true if `text` starts with `prefix`, ignoring the case of ASCII letters.
+fn has_prefix(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
 /// Matches the name and value of a secret in a program's output: `signingKey: x`, `'apiKey': 'x'`, also with escaped
-/// quotes. Returns the visible and the secret bytes, as [`match_secret`] does.
+/// quotes. Returns the numbers of visible and of secret bytes, as [`match_secret`] does.
 fn match_labelled_secret(remaining: &str) -> Option<(usize, usize)> {
-    let is_prefix =
-        |name: &&&str| remaining.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    let name = SECRET_LABELS.iter().find(is_prefix)?;
+    let name = SECRET_LABELS.iter().find(|label| has_prefix(remaining, label))?;
     let is_quote = |c: char| matches!(c, '"' | '\'' | '\\');
     let after = remaining.get(name.len()..)?.trim_start_matches(is_quote).trim_start_matches(' ');
     let value = after.strip_prefix([':', '='])?.trim_start_matches(' ').trim_start_matches(is_quote);
     Some((remaining.len().saturating_sub(value.len()), secret_length(value)))
 }
 
-/// Matches text of the form `user:password@host`. Returns the number of bytes before the password and its length. If
-/// `is_cut`, the `@` may be missing, because it follows the cut.
+/// Matches text of the form `user:password@host`. Returns the number of bytes before the password, and the length of
+/// the password. If `is_cut`, the `@` may be missing, because it can follow the cut.
 fn match_url_password(remaining: &str, is_cut: bool) -> Option<(usize, usize)> {
     let ends_authority = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '\\') || c.is_whitespace();
     let end = remaining.find(ends_authority);
     let authority = remaining.get(..end.unwrap_or(remaining.len()))?;
     let is_cut_authority = is_cut && end.is_none();
-    let user_info = match authority.rsplit_once('@') {
-        _ if is_cut_authority => authority,
-        before_and_host => before_and_host?.0,
-    };
+    let user_info = if is_cut_authority { authority } else { authority.rsplit_once('@')?.0 };
     let (user, password) = user_info.split_once(':')?;
     Some((user.len().saturating_add(1), password.len()))
 }
@@ -140,16 +138,16 @@ pub fn redact_api_keys(text: &str) -> Cow<'_, str> {
         let at = API_KEY_PREFIXES.iter().filter_map(|prefix| rest.find(prefix)).min()?;
         Some(from.saturating_add(at))
     };
-    let (mut safe, mut end) = (String::new(), 0);
-    while let Some(start) = find(end) {
-        safe.push_str(text.get(end..start).unwrap_or_default());
+    let (mut safe, mut last_key_end) = (String::new(), 0);
+    while let Some(key_start) = find(last_key_end) {
+        safe.push_str(text.get(last_key_end..key_start).unwrap_or_default());
         safe.push_str(REDACTED);
-        end = start.saturating_add(secret_length(text.get(start..).unwrap_or_default()));
+        last_key_end = key_start.saturating_add(secret_length(text.get(key_start..).unwrap_or_default()));
     }
-    if end == 0 {
+    if last_key_end == 0 {
         return text.into();
     }
-    safe.push_str(text.get(end..).unwrap_or_default());
+    safe.push_str(text.get(last_key_end..).unwrap_or_default());
     safe.into()
 }
 
@@ -175,7 +173,7 @@ pub fn redact_values(value: &mut Value) {
                 }
                 let mut name = redact(&name).into_owned();
                 while map.contains_key(&name) {
-                    name.push_str(REDACTED); // keeps both members if both names were redacted
+                    name.push_str(REDACTED); // redacted names can be equal; both members are kept
                 }
                 map.insert(name, value);
             }
@@ -199,9 +197,10 @@ mod tests {
     }
 
     #[test]
-    fn api_keys_alone_are_redacted() {
+    fn only_api_keys_are_redacted() {
         for (text, safe) in [
             ("no profile “bb_live_abc”, which", "no profile “••••”, which"),
+            // An API key ends only at a space, a quote, '&' or '#', so the colon is redacted with it.
             ("/x/BB_TEST_abc: no such file; bb_live_d", "/x/•••• no such file; ••••"),
             ("BROWSERBASE_API_KEY: not set, token=1", "BROWSERBASE_API_KEY: not set, token=1"),
         ] {
@@ -220,6 +219,7 @@ mod tests {
             ("{'signingKey': 'abc', 'a': 1}", "{'signingKey': '••••', 'a': 1}"),
             ("signingKey: abc then", "signingKey: •••• then"),
             ("signing_key = abc then", "signing_key = •••• then"),
+            // A secret can contain a backslash, so the one before the closing quote is redacted with it.
             (r#"{\"signingKey\" : \"abc\"}"#, r#"{\"signingKey\" : \"••••"}"#),
             ("a token of it, and tokens", "a token of it, and tokens"),
         ] {

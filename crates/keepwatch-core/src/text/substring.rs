@@ -1,7 +1,7 @@
 //! Substring search that ignores case. It is fast enough to search ten thousand texts on each keystroke.
 
-/// The frequent bytes of English and JSON, in descending order of frequency. The search looks for the needle's rarest
-/// byte first.
+/// The frequent bytes of English and JSON, the most frequent first. The search looks for the needle's rarest byte, and
+/// compares the whole needle only there.
 const BYTES_BY_FREQUENCY: &[u8] = b"etaoinsrhl\"dcu:,mfpgwyb-vk";
 
 /// A text to search for (the needle), prepared for many searches.
@@ -18,11 +18,11 @@ impl SubstringFinder {
     #[must_use]
     pub fn new(text: &str) -> Self {
         let needle = text.to_lowercase();
-        // `None`, for bytes that are not frequent, is less than every frequency.
+        // The order of `Option` puts `None`, for bytes that are not in the list, below every frequency.
         let frequency = |byte: u8| BYTES_BY_FREQUENCY.iter().rev().position(|frequent| *frequent == byte);
-        let rarest =
+        let rarest_index =
             needle.bytes().enumerate().min_by_key(|(_, byte)| frequency(*byte)).map(|(index, _)| index);
-        Self { rarest_byte_index: rarest.filter(|_| needle.is_ascii()), needle }
+        Self { rarest_byte_index: rarest_index.filter(|_| needle.is_ascii()), needle }
     }
 
     /// Returns true if `haystack` contains the needle, ignoring case.

@@ -46,15 +46,15 @@ fn difficult_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(c, 0..80).prop_map(String::from_iter)
 }
 
-/// Asserts that sanitised `raw` has no hostile characters, is at most `columns` wide, and does not change if it is
-/// sanitised or truncated again.
+/// Asserts that sanitised `raw` has no hostile characters, is at most `columns` wide (as a whole, and as the sum of its
+/// clusters), and does not change if it is sanitised or truncated again.
 fn assert_safe(raw: &str, columns: usize) {
     let safe = sanitise(raw, columns);
     assert!(!safe.contains(is_hostile), "{raw:?} gave {safe:?}");
     assert!(width(&safe) <= columns, "{raw:?} gave {safe:?}");
     assert!(
         safe.width() <= width(&safe),
-        "{raw:?} gave {safe:?}, which is wider than the sum of its clusters"
+        "a text is at most as wide as the sum of its clusters: {raw:?} gave {safe:?}"
     );
     assert_eq!(sanitise(&safe, columns), safe, "{raw:?}");
     assert_eq!(truncate(&safe, columns), safe, "{raw:?}");
@@ -62,7 +62,7 @@ fn assert_safe(raw: &str, columns: usize) {
 
 #[test]
 fn every_character_is_safe() {
-    // All planes with assigned characters, and the plane of tags. The other planes behave alike.
+    // All planes with assigned characters, and the plane of tags. A few characters stand for the other planes.
     for c in ('\0'..='\u{3ffff}').chain('\u{dfff0}'..='\u{e0fff}').chain(['\u{f0000}', char::MAX]) {
         assert_safe(c.encode_utf8(&mut [0; 4]), 8);
         assert_safe(&String::from_iter(['a', c, c, 'b']), 3);
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn sanitised_text_never_starts_with_a_mark(raw in difficult_text()) {
+    fn sanitised_text_never_starts_with_nonspacing_mark(raw in difficult_text()) {
         let safe = sanitise(&raw, usize::MAX);
         prop_assert!(!safe.starts_with(|c: char| c.general_category() == Category::NonspacingMark), "{:?}", safe);
     }
@@ -132,10 +132,10 @@ proptest! {
     fn unique_prefixes_distinguish_ids(ids in proptest::collection::hash_set("[a-c]{0,14}", 0..12)) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let lengths = unique_prefix_lengths(&ids);
-        for (one, length) in ids.iter().zip(&lengths) {
-            let start: String = one.chars().take(*length).collect();
-            let matches = ids.iter().filter(|other| other.starts_with(&start)).count();
-            prop_assert!(matches == 1 || start == *one, "{:?} of {:?}", start, ids);
+        for (id, length) in ids.iter().zip(&lengths) {
+            let prefix: String = id.chars().take(*length).collect();
+            let matches = ids.iter().filter(|other| other.starts_with(&prefix)).count();
+            prop_assert!(matches == 1 || prefix == *id, "{:?} of {:?}", prefix, ids);
             prop_assert!(*length >= 8);
         }
     }

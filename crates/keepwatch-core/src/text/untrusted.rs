@@ -1,8 +1,8 @@
 //! Text from the network, and the only functions that make it fit for a terminal.
 //!
-//! A terminal obeys some characters (ESC, C1). Others reorder a row (bidi), hide in it (zero width, tags, fillers) or
-//! pile up in one cell (combining marks). This module replaces, drops or limits all of them. The module `char_action`
-//! decides for each character. Letters of every script stay, including right-to-left letters.
+//! A terminal obeys some characters (ESC, C1 controls). Others reorder a row (bidi), hide in it (zero width, tags,
+//! fillers) or pile up in one cell (combining marks). This module replaces, drops or limits all of them. The module
+//! `char_action` decides for each character. Letters of every script stay, including right-to-left letters.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,9 +27,9 @@ const MAX_MARKS: u8 = 4;
 /// The maximum number of characters in one cluster. Consonants joined by viramas form one cluster of any length, which
 /// in Khmer is always one column wide. The longest cluster of the real word कार्त्स्न्य has 9.
 const MAX_CLUSTER_CHARS: usize = 16;
-/// The maximum number of characters to read per column. A text with more is truncated: no real text has
-/// so many characters without a column of their own. The limit
-/// is greater than [`MAX_CLUSTER_CHARS`], so that text that was sanitised once is always read completely.
+/// The maximum number of characters to read per column. A text with more is truncated: no real text has so many
+/// characters without a column of their own. The limit is greater than [`MAX_CLUSTER_CHARS`], so that text that was
+/// sanitised once is always read completely.
 const MAX_CHARS_PER_COLUMN: usize = 32;
 
 /// Text from the network.
@@ -62,8 +62,8 @@ impl Untrusted {
     /// connect URLs into metadata.
     #[must_use]
     pub fn sanitise(&self, columns: usize) -> String {
-        // Bounds the text to redact. Redaction can shorten it to less than `columns`, so the '…' depends on the text that
-        // is left, too.
+        // Bounds the text to redact. Redaction can shorten it to less than `columns`. So `has_more` makes sure that the
+        // result still ends in '…' if a part of the text was not read.
         let max_chars = columns.saturating_add(2).saturating_mul(MAX_CHARS_PER_COLUMN);
         let end = self.0.char_indices().nth(max_chars).map_or(self.0.len(), |(end, _)| end);
         let has_more = end < self.0.len();
@@ -74,7 +74,7 @@ impl Untrusted {
         match redact(&text) {
             // promise: masked-twice, mutant: safe != text -> safe == text
             Cow::Owned(safe) if safe != text => {
-                // A secret at the end includes the '…'.
+                // If the text ends in a secret, the '…' was redacted with it.
                 let has_lost_ellipsis = text.ends_with('…') && !safe.ends_with('…');
                 sanitise_chars(&mut safe.chars(), columns, has_lost_ellipsis)
             }
@@ -151,7 +151,7 @@ fn limit_cluster(cluster: &str) -> [&str; 2] {
     }
 }
 
-/// Escapes every character of a serialised JSON document that [`sanitise`] would change. The result is the same
+/// Escapes, in a serialised JSON document, every character that [`sanitise`] would change. The result is the same
 /// document, safe for a terminal. Line feeds stay, because pretty printing puts them between values.
 #[must_use]
 pub fn escape_json_for_terminal(json: &str) -> String {
@@ -288,7 +288,8 @@ mod tests {
             let mut unread = raw.chars();
             let safe = sanitise_chars(&mut unread, 40, false);
             assert!(safe.ends_with('…'), "{safe:?}");
-            // One column more than the 40 is read, and a character has at most 4 bytes.
+            // It reads the characters of 41 columns, then one more to see if the text continues. A character has at
+            // most 4 bytes.
             assert!(raw.len() - unread.as_str().len() <= 41 * MAX_CHARS_PER_COLUMN * 4 + 4, "{unit:?}");
         }
     }
@@ -299,6 +300,7 @@ mod tests {
             let safe = Untrusted::new(raw).sanitise(80);
             assert!(!safe.contains("cAnArY7") && safe.contains("••••"), "{safe}");
         }
+        // Text without a secret is only sanitised.
         assert_eq!(Untrusted::new("a=\u{200d}b").sanitise(80), sanitise("a=\u{200d}b", 80));
     }
 
@@ -311,6 +313,7 @@ mod tests {
             (format!("https://user:{long}@host/path"), "https://user:••••…"),
             (format!("Authorization: bearer {long}1"), "Authorization: bearer ••••…"),
             (format!("bb_live_{long}"), "••••…"),
+            // A short text is read completely, so its end is shown and there is no '…'.
             ("token=abc and more".to_owned(), "token=•••• and more"),
         ] {
             let shown = Untrusted::new(raw).sanitise(40);

@@ -43,7 +43,7 @@ pub(super) fn truncate_known_start(start: &str, columns: usize, has_more: bool) 
 }
 
 /// Wraps `text`, which is already safe, into lines of at most `columns`. Breaks at spaces and line feeds, and inside a
-/// word only if it is longer than a line. No-break spaces keep words together. An empty text is one empty line.
+/// word only if the word is wider than a line. No-break spaces keep words together. An empty text is one empty line.
 /// Zero columns give no lines.
 #[must_use]
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {

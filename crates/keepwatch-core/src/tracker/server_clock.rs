@@ -1,5 +1,5 @@
-//! The server clock: an estimate of the API's time from the `Date` headers of its responses. Also [`TimeInterval`]: the
-//! bounds of a time, for example of a change between two polls.
+//! The server clock: an estimate of the API's time from the `Date` headers of its responses. This module also has
+//! [`TimeInterval`], the bounds of a time, for example of a change between two polls.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::clock::{Moment, Timestamp, saturating_add};
 /// by up to this much.
 const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 
-/// The number of consecutive responses that contradict the estimate, and agree with each other, before the estimate
-/// starts again.
-const MIN_AGREEING_RESPONSES: u8 = 3;
+/// The number of consecutive responses after which the estimate starts again, if they contradict it and agree with each
+/// other.
+const MIN_CONTRADICTING_RESPONSES: u8 = 3;
 
-/// The number of agreeing responses that confirm the estimate. Until then, our own clock may be right.
+/// The number of responses that must agree with the estimate to confirm it. Until then, our own clock may be right.
 const CONFIRMING_RESPONSES: u32 = 2;
 /// The minimum drift of our wall clock against our clock since boot, in milliseconds, that changes the estimate.
-/// Without it, the estimate would change with every response.
+/// Without this minimum, the estimate would change with every response.
 const MIN_DRIFT_MS: i64 = 10;
 /// The period after a contradicting date in which that date widens the uncertainty.
 const DISPUTE_PERIOD: Duration = Duration::from_secs(5 * 60);
@@ -37,9 +37,9 @@ type TimeRange = (Timestamp, Timestamp);
 /// clock since boot runs on.
 ///
 /// A single contradicting response may come from another machine behind the same host name. The estimate therefore
-/// starts again only after `MIN_AGREEING_RESPONSES` consecutive responses that contradict it and agree with each other.
-/// It starts again at once if our own clock agrees with the new range and not with the old one. Without this rule,
-/// times on the screen would jump between the clocks of two machines.
+/// starts again only after `MIN_CONTRADICTING_RESPONSES` consecutive responses that contradict it and agree with each
+/// other. It starts again at once if our own clock agrees with the new range and not with the old one. Without these
+/// rules, times on the screen would jump between the clocks of two machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServerClock {
     /// The possible server times at our boot.
@@ -53,7 +53,8 @@ pub struct ServerClock {
     skew: TimeDelta,
     /// The number of responses that agreed with `range`. Stops at `CONFIRMING_RESPONSES`.
     agreement_count: u32,
-    /// The newest range that contradicted `range`, and the receipt of its response on our clock since boot.
+    /// The newest range that contradicted `range`, and the time of this contradiction: the receipt of the response, on
+    /// our clock since boot.
     disputed: Option<(TimeRange, Duration)>,
 }
 
@@ -62,34 +63,34 @@ impl ServerClock {
     pub fn observe(&mut self, at: &RequestTiming) -> bool {
         let Some(date) = at.date else { return false };
         let previous = *self;
-        // The server's time at our boot, if our wall clock agreed with the server.
-        let ours = saturating_sub(at.received.wall, at.received.boot);
-        let reported = (
+        // The time of our wall clock at our boot. It is the server's time at our boot if the two clocks agree.
+        let own_time_at_boot = saturating_sub(at.received.wall, at.received.boot);
+        let allows_own_clock = |range: TimeRange| (range.0..=range.1).contains(&own_time_at_boot);
+        let reported_range = (
             saturating_sub(date, at.received.boot),
             saturating_sub(saturating_add(date, DATE_RESOLUTION), at.sent.boot),
         );
-        let (low, high) = match self.range.map(|range| (range, intersect(range, reported))) {
+        let (low, high) = match self.range.map(|range| (range, intersect(range, reported_range))) {
             None => {
                 self.agreement_count = 1;
-                reported
+                reported_range
             }
-            Some((_, Some(both))) => {
+            Some((_, Some(intersection))) => {
                 self.contradicting = None;
                 self.agreement_count = self.agreement_count.saturating_add(1).min(CONFIRMING_RESPONSES);
-                both
+                intersection
             }
             Some((range, None)) => {
                 let (challenger, count) = match self
                     .contradicting
-                    .and_then(|(range, count)| Some((intersect(range, reported)?, count)))
+                    .and_then(|(range, count)| Some((intersect(range, reported_range)?, count)))
                 {
-                    Some((both, count)) => (both, count.saturating_add(1)),
-                    None => (reported, 1),
+                    Some((intersection, count)) => (intersection, count.saturating_add(1)),
+                    None => (reported_range, 1),
                 };
                 // If two machines disagree, trust at once the one whose clock agrees with ours.
-                let contains_ours = |range: TimeRange| (range.0..=range.1).contains(&ours);
-                let is_accepted =
-                    count >= MIN_AGREEING_RESPONSES || contains_ours(challenger) && !contains_ours(range);
+                let is_accepted = count >= MIN_CONTRADICTING_RESPONSES
+                    || allows_own_clock(challenger) && !allows_own_clock(range);
                 self.contradicting = (!is_accepted).then_some((challenger, count));
                 self.disputed = Some((if is_accepted { range } else { challenger }, at.received.boot));
                 self.agreement_count = if is_accepted { 1 } else { self.agreement_count };
@@ -99,18 +100,21 @@ impl ServerClock {
         self.range = Some((low, high));
         self.disputed =
             self.disputed.filter(|(_, received)| at.received.boot.saturating_sub(*received) < DISPUTE_PERIOD);
-        // Keep the estimate while it is possible and close to our own clock. Otherwise our own clock becomes the
-        // estimate, unless a date contradicts our clock: the screen then shows the same time as the rest of the system.
+        // Keep the estimate while the range allows it and it is close to our own clock. Otherwise use our own clock if
+        // the range allows it, so that the screen shows the same time as the rest of the system. Otherwise use the
+        // middle of the range.
         let middle = low.checked_add_signed(high.signed_duration_since(low) / 2).unwrap_or(low);
         let is_close = |one: Timestamp, other: Timestamp| {
             one.signed_duration_since(other).num_milliseconds().abs() < MIN_DRIFT_MS
         };
-        let kept =
-            self.server_time_at_boot.filter(|kept| (low..=high).contains(kept) && is_close(*kept, ours));
-        let estimate = kept.unwrap_or(if (low..=high).contains(&ours) { ours } else { middle });
-        let skew = estimate.signed_duration_since(ours);
+        let kept = self
+            .server_time_at_boot
+            .filter(|kept| (low..=high).contains(kept) && is_close(*kept, own_time_at_boot));
+        let estimate = kept.unwrap_or(if allows_own_clock((low, high)) { own_time_at_boot } else { middle });
+        let skew = estimate.signed_duration_since(own_time_at_boot);
+        let drift = skew.checked_sub(&self.skew);
         if self.server_time_at_boot != Some(estimate)
-            || skew.checked_sub(&self.skew).is_none_or(|by| by.num_milliseconds().abs() >= MIN_DRIFT_MS)
+            || drift.is_none_or(|drift| drift.num_milliseconds().abs() >= MIN_DRIFT_MS)
         {
             (self.server_time_at_boot, self.skew) = (Some(estimate), skew);
         }
@@ -167,11 +171,11 @@ impl ServerClock {
 
 /// Returns the intersection of two ranges, or `None` if they do not overlap.
 fn intersect(one: TimeRange, other: TimeRange) -> Option<TimeRange> {
-    let both = (one.0.max(other.0), one.1.min(other.1));
-    (both.0 <= both.1).then_some(both)
+    let (low, high) = (one.0.max(other.0), one.1.min(other.1));
+    (low <= high).then_some((low, high))
 }
 
-/// Returns the time `duration` before `at`, or the earliest timestamp there is.
+/// Returns the time `duration` before `at`, or the earliest timestamp that the type can hold.
 fn saturating_sub(at: Timestamp, duration: Duration) -> Timestamp {
     let delta = TimeDelta::from_std(duration).ok();
     delta.and_then(|delta| at.checked_sub_signed(delta)).unwrap_or(Timestamp::MIN_UTC)
@@ -224,7 +228,7 @@ impl TimeInterval {
         }
     }
 
-    /// Returns the time between its ends, or `None` if the earliest time is unknown.
+    /// Returns the time from `earliest` to `latest`, or `None` if `earliest` is unknown.
     #[must_use]
     pub fn width(&self) -> Option<Duration> {
         self.latest.signed_duration_since(self.earliest?).to_std().ok()

@@ -75,8 +75,9 @@ pub struct SessionTracker {
     /// The moment of the newest input that a recording would contain. `SessionTracker::detect_clock_step` compares the
     /// clocks of the next input with it.
     ///
-    /// A recording omits ticks (`Input::TimePassed`) without an event. If such a tick moved this moment, the tracker
-    /// would miss a step that its replay, which has no such ticks, detects.
+    /// A tick (`Input::TimePassed`) that causes no event does not change this moment, because recordings omit such a
+    /// tick. Otherwise, a drift spread over several ticks would stay below the minimum step at each of them. The replay
+    /// has no such ticks, so it would see the whole drift at once, and record an event that the screen did not show.
     clock_reference: Option<Moment>,
 }
 
@@ -190,8 +191,8 @@ impl SessionTracker {
         self.timeline.push(event)
     }
 
-    /// Updates the server clock. Records an event if its estimate moved by [`MIN_CLOCK_STEP_MS`] or more, which means
-    /// that the clock was set or that another machine answers.
+    /// Updates the server clock. Records an event if the estimate moved by [`MIN_CLOCK_STEP_MS`] or more. This means
+    /// that the server's clock was set, or that another machine answers.
     fn observe_clock(&mut self, at: &RequestTiming, applied: &mut AppliedChanges) {
         let previous_time = self.clock.is_known().then(|| self.clock.at(at.received));
         // promise: server-date
@@ -209,11 +210,11 @@ impl SessionTracker {
     /// or less than our clock since boot.
     fn detect_clock_step(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let Some(previous) = self.clock_reference else { return };
-        let wall_minus_boot = |moment: Moment| {
-            let boot = i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX);
-            moment.wall.timestamp_millis().saturating_sub(boot)
+        let wall_minus_boot_ms = |moment: Moment| {
+            let boot_ms = i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX);
+            moment.wall.timestamp_millis().saturating_sub(boot_ms)
         };
-        let step_ms = wall_minus_boot(now).saturating_sub(wall_minus_boot(previous));
+        let step_ms = wall_minus_boot_ms(now).saturating_sub(wall_minus_boot_ms(previous));
         if step_ms.abs() >= MIN_CLOCK_STEP_MS {
             self.record_event(
                 None,
@@ -279,8 +280,8 @@ impl SessionTracker {
         }
     }
 
-    /// Updates the failure streaks after a failed poll. Records an event if a streak of all polls, of a list or of one
-    /// session begins, and if the streak of all polls or of a list changes its error.
+    /// Updates the failure streaks after a failed poll. Records an event if a streak begins: of all polls, of a list or
+    /// of one session. Also records an event if the streak of all polls or of a list changes its error or its list.
     fn apply_failure(
         &mut self,
         at: RequestTiming,
@@ -292,14 +293,14 @@ impl SessionTracker {
         let (when, wait) =
             (TimeInterval::at(&self.clock, at.received), next.map(|next| next.since(at.received)));
         let is_new_failure = self.health.record_failure(at, scope, &error, next);
-        let mut newly_failing_session = None; // set if polls of one session alone began to fail
+        let mut newly_failing_session = None; // the session, if a streak of this session alone begins
         if let Scope::Session(id) = scope
             && let Some(record) = self.records.get_mut(id)
         {
             let previous = record.failure_streak.as_ref();
             let count = previous.map_or(0, |streak| streak.count).saturating_add(1);
             let first_failure = previous.map_or(at, |streak| streak.first_failure);
-            // A failure that affects all requests has one event for all sessions, not one for this session.
+            // A failure that affects all requests has one event for all sessions, and no event for each session.
             let has_own_event = previous.is_some_and(|streak| !streak.error.affects_all_requests());
             newly_failing_session = (!has_own_event && !error.affects_all_requests()).then_some(id);
             let error = error.clone();

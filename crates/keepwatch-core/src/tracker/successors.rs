@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::{Timestamp, saturating_add};
 use crate::session::{Metadata, SessionId};
 
-/// The maximum number of ends that are kept, and of creations. The oldest are removed first.
+/// The maximum number of ends that the matcher keeps, and separately of creations. It removes the oldest first.
 const MAX_POINTS: usize = 64;
 /// The maximum time between an end and the creation of the successor.
 const SUCCESSOR_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -41,6 +41,7 @@ impl SuccessorMatcher {
         metadata: &Metadata,
         at: Timestamp,
     ) -> Option<SessionId> {
+        // Of the ends that match, take the newest: it is usually the closest to the creation.
         let index = self.ends.iter().rposition(|end| end.is_followed_by(id, metadata, at));
         match index.and_then(|index| self.ends.remove(index)) {
             Some(end) => Some(end.id),
@@ -60,6 +61,7 @@ impl SuccessorMatcher {
     ) -> Option<(SessionId, Timestamp)> {
         let end = LifecyclePoint { id: id.clone(), metadata: metadata.clone(), at };
         let is_successor = |new: &LifecyclePoint| end.is_followed_by(&new.id, &new.metadata, new.at);
+        // Of the creations that match, take the oldest: it is usually the closest to the end.
         let index = self.creations.iter().position(is_successor);
         match index.and_then(|index| self.creations.remove(index)) {
             Some(creation) => Some((creation.id, creation.at)),
@@ -78,8 +80,8 @@ impl SuccessorMatcher {
 }
 
 impl LifecyclePoint {
-    /// Returns true if `self` is the end of a session, and the session `id`, with this metadata and this creation time,
-    /// is its successor.
+    /// Returns true if the session with this id, metadata and creation time is the successor of the session that `self`
+    /// is the end of.
     fn is_followed_by(&self, id: &SessionId, metadata: &Metadata, created: Timestamp) -> bool {
         (self.at..=saturating_add(self.at, SUCCESSOR_WINDOW)).contains(&created)
             && self.metadata == *metadata
@@ -134,17 +136,17 @@ mod tests {
         assert_eq!(
             matcher.session_created(&id("a3"), &owned_by("a"), at(12)),
             None,
-            "the end of a is matched"
+            "the end of `a` was already matched"
         );
         assert_eq!(
             matcher.session_ended(&id("a2"), &owned_by("a"), at(11)),
             Some((id("a3"), at(12))),
-            "the creation of a3 was not matched yet"
+            "the creation of `a3` was not matched yet"
         );
         assert_eq!(
             matcher.session_ended(&id("a4"), &owned_by("a"), at(11)),
             None,
-            "the creation of a3 is matched"
+            "the creation of `a3` was already matched"
         );
     }
 
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn session_does_not_succeed_itself() {
+    fn session_is_not_its_own_successor() {
         let mut matcher = SuccessorMatcher::default();
         assert_eq!(matcher.session_created(&id("c"), &owned_by("c"), at(11)), None);
         assert_eq!(matcher.session_ended(&id("c"), &owned_by("c"), at(11)), None);

@@ -115,7 +115,9 @@ fn assert_evidence(tracker: &SessionTracker, record: &Record, verdict: &Verdict)
     match &verdict.cause {
         Cause::Failed => assert_eq!(session.status, Status::Error, "{}", context()),
         Cause::TimedOut { .. } => assert_eq!(session.status, Status::TimedOut, "{}", context()),
-        Cause::ReleasedHere { .. } => panic!("only a requested release is a cause: {}", context()),
+        Cause::ReleasedHere { .. } => {
+            panic!("without a release request, no release is the cause: {}", context())
+        }
         Cause::AtExpiry { distance } => {
             assert!(is_completed && *distance <= NEAR_EXPIRY, "{}", context());
             let expires = session.expires.unwrap();
@@ -211,7 +213,7 @@ proptest! {
     }
 }
 
-/// The number of responses, by turns running and completed. A real API reports a session's end once.
+/// The number of responses, which are by turns running and completed. (A real API reports a session's end once.)
 const RESPONSE_COUNT: u32 = 3_000;
 
 #[test]
@@ -221,7 +223,7 @@ fn repeated_ends_keep_timeline_bounded() {
         let status = if round % 2 == 0 { Status::Running } else { Status::Completed };
         let mut response = clocks.response("a", status);
         if let Input::SessionsReceived { sessions, .. } = &mut response {
-            // No version returns, so the responses are not contradictory.
+            // Each response has a new region. No earlier version returns, so the responses are not contradictory.
             sessions[0].region = Some(Region::from_api(&format!("region-{round}")));
         }
         tracker.apply(response);
@@ -232,7 +234,7 @@ fn repeated_ends_keep_timeline_bounded() {
     assert_eq!(
         event_names.len(),
         MAX_EVENTS_PER_SESSION + 2,
-        "the limit does not count the first seen and the newest end"
+        "the limit does not count the `FirstSeen` event and the newest end"
     );
     assert_eq!((event_names.first(), event_names.last()), (Some(&"first_seen"), Some(&"ended")));
 }

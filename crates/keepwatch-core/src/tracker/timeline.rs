@@ -25,7 +25,7 @@ pub type Seq = u64;
 /// The events of a tracker, in the order in which the tracker learned of them.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    /// Boxed, because the nodes of a map that grows at its end are only half full.
+    /// Boxed, because the nodes of a map that grows at its end are only half full: large values would waste memory.
     events: BTreeMap<Seq, Box<Event>>,
     /// The sequence numbers of evictable events, oldest first. Some of these events may have been removed already.
     evictable: VecDeque<Seq>,
@@ -120,11 +120,11 @@ impl Timeline {
     pub fn newest_first<'t>(&'t self, id: &SessionId) -> impl Iterator<Item = (Seq, &'t Event)> + use<'t> {
         let seqs = |key: Option<SessionId>| self.by_session.get(&key).map(|events| &events.seqs);
         let own = seqs(Some(id.clone()));
-        let first = own.and_then(|seqs| seqs.front().copied());
+        let first_own_seq = own.and_then(|seqs| seqs.front().copied());
         let mut own_seqs = own.into_iter().flatten().rev().copied().peekable();
         let general = seqs(None).into_iter().flatten().rev().copied();
         let mut general_seqs =
-            general.take_while(move |seq| first.is_some_and(|first| *seq > first)).peekable();
+            general.take_while(move |seq| first_own_seq.is_some_and(|first| *seq > first)).peekable();
         // Both sequences of numbers are descending. Merge them into one.
         let merged = std::iter::from_fn(move || match (own_seqs.peek(), general_seqs.peek()) {
             (Some(own), Some(general)) if general > own => general_seqs.next(),
@@ -156,7 +156,8 @@ impl Timeline {
         self.events.iter().map(|(seq, event)| (*seq, &**event))
     }
 
-    /// Returns the events up to and including `seq`, oldest first. Does not search from the first event.
+    /// Returns the events up to and including `seq`, oldest first. The reversed iterator starts directly at `seq`, and
+    /// does not pass over newer events.
     pub fn up_to(&self, seq: Seq) -> impl DoubleEndedIterator<Item = (Seq, &Event)> {
         self.events.range(..=seq).map(|(seq, event)| (*seq, &**event))
     }
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn general_events_show_from_first_seen_on() {
+    fn events_without_session_show_from_first_seen() {
         let mut timeline = Timeline::default();
         let slept = || event(None, EventKind::Slept(std::time::Duration::from_secs(9)));
         timeline.push(slept());

@@ -10,13 +10,13 @@ use super::input::RequestTiming;
 /// client reads a web page.
 const STOPPED_AFTER: Duration = Duration::from_secs(60);
 
-/// The maximum number of steps. Enough for the eight rates in the table's sparkline, and one more, because the time
+/// The maximum number of steps. The table's sparkline shows eight rates. It needs one step more, because the time
 /// between two polls varies.
 const MAX_STEPS: usize = 9;
 
 /// The recent values of `proxyBytes`. Times are on our clock since boot.
 ///
-/// A tracker can hold ten thousand histories, so one history takes 104 bytes and no heap memory.
+/// A tracker can hold ten thousand histories, so a history is small: 104 bytes, and no heap memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrafficHistory {
     /// The time and the bytes of the newest observation.
@@ -26,8 +26,8 @@ pub struct TrafficHistory {
     count: u8,
 }
 
-/// The differences in time and in bytes between two consecutive observations, or over a series of observations with
-/// equal bytes.
+/// The differences in time and in bytes between two consecutive observations. Observations with equal bytes share one
+/// step.
 #[derive(Clone, Copy, Debug, Default)]
 struct TrafficStep {
     /// The time from the first observation to the last. Saturates at 49 days.
@@ -149,8 +149,8 @@ pub(super) enum TrafficTransition {
 }
 
 impl TrafficActivity {
-    /// Applies a response in which `proxyBytes` is `bytes`. In the response before it, this was `previous_bytes`.
-    /// Returns the start or the stop of traffic that the response shows, if any.
+    /// Applies a response in which `proxyBytes` is `bytes`. `previous_bytes` is the number in the response before it,
+    /// if that number is known. Returns the start or the stop of traffic that the new response shows, if any.
     pub(super) fn observe(
         &mut self,
         previous_bytes: Option<i64>,
@@ -178,8 +178,8 @@ impl TrafficActivity {
         self.last_growth.as_deref().zip(self.first_unchanged.as_deref())
     }
 
-    /// Returns the minimum length of the current pause, if `newest` is the newest response. Returns `None` if there is
-    /// no pause, or no traffic before it.
+    /// Returns the minimum length of the current pause. `newest` is the timing of the newest response. Returns `None`
+    /// if there is no pause. A session that never had traffic has no pause.
     #[must_use]
     pub fn idle_for(&self, newest: &RequestTiming) -> Option<Duration> {
         self.first_unchanged.as_ref()?;
@@ -201,7 +201,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Returns the history of these observations: seconds and bytes.
+    /// Returns the history of these observations: pairs of a time in seconds and a number of bytes.
     fn history(observations: &[(u64, i64)]) -> TrafficHistory {
         let mut traffic = TrafficHistory::default();
         observations.iter().for_each(|(at, bytes)| traffic.observe(secs(*at), *bytes));
@@ -241,15 +241,16 @@ mod tests {
     #[test]
     fn instant_step_has_no_rate() {
         let mut traffic = history(&[]);
+        // More observations than `MAX_STEPS`, so that the oldest steps are gone.
         for second in 0..30 {
             traffic.observe(secs(second), i64::try_from(second * second).unwrap());
         }
-        assert_eq!(traffic.rate(), Some(57.0), "from 28² to 29²");
-        traffic.observe(secs(29), 1000);
-        assert_eq!(traffic.rate(), None);
+        assert_eq!(traffic.rate(), Some(57.0), "the newest step is from 28² to 29²");
+        traffic.observe(secs(29), 1000); // the same second again
+        assert_eq!(traffic.rate(), None, "a step that takes no time has no rate");
     }
 
-    /// Returns the timing of a request that was answered at once, `second` seconds after noon.
+    /// Returns the timing of a request that was sent and answered `second` seconds after noon.
     fn timing(second: u32) -> Arc<RequestTiming> {
         Arc::new(crate::testing::request_timing(second, second))
     }
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(activity.observe(Some(500), 501, &timing(6)), Some(TrafficTransition::Started));
         assert_eq!(activity.idle_for(&timing(6)), None);
         assert_eq!(activity.observe(Some(501), 501, &timing(9)), None);
-        assert_eq!(activity.observe(Some(501), 501, &timing(65)), None);
+        assert_eq!(activity.observe(Some(501), 501, &timing(65)), None, "59 s are too short for a stop");
         assert_eq!(activity.observe(Some(501), 501, &timing(66)), Some(TrafficTransition::Stopped));
         assert_eq!(activity.pause_start_bounds(), Some((&*timing(6), &*timing(9))));
         assert_eq!(activity.observe(Some(501), 501, &timing(69)), None, "a stop is reported once");

@@ -1,4 +1,4 @@
-//! Verdicts: the probable causes of ends, with the evidence for them. Pure: no I/O, no clock.
+//! Verdicts: the probable causes of ends, with the facts that speak for them. Pure: no I/O, no clock.
 //!
 //! One verdict, `Overdue`, is about a session that should have ended and has not.
 //!
@@ -11,14 +11,14 @@
 //!   ERROR                                             Failed           the session failed
 //!   TIMED_OUT                                         TimedOut         the session reached its timeout
 //!   COMPLETED, and this program requested its release ReleasedHere     the release probably ended it
-//!   COMPLETED, endedAt within 5 s of expiresAt        AtExpiry         its timeout probably ended it
-//!   COMPLETED after expiresAt                         EndedPastExpiry  it ended later than its timeout allows
+//!   COMPLETED at most 5 s before or after expiresAt   AtExpiry         its timeout probably ended it
+//!   COMPLETED more than 5 s after expiresAt           EndedPastExpiry  it ended later than its timeout allows
 //!   COMPLETED, keep-alive on                          KeepAliveEnded   no disconnect ended it
 //!   COMPLETED, keep-alive off, 300 s ± 15 s after it
 //!              was created, no proxy bytes            NeverConnected   perhaps no client ever connected
 //!   COMPLETED, keep-alive off                         Disconnected     its client left, or something closed it
 //!   COMPLETED, keep-alive unknown                     Unexplained      the facts fit too many causes
-//!   alive when requested after expiresAt              Overdue          it runs longer than its timeout allows
+//!   alive, by a request sent after expiresAt          Overdue          it runs longer than its timeout allows
 //! ```
 //!
 //! Each verdict names the [`Fact`]s that it rests on. If one of these facts is missing, the verdict is weaker. Besides
@@ -37,7 +37,7 @@ use crate::session::{ApiError, SessionId, Status};
 
 pub use text::VerdictText;
 
-/// The maximum distance between an end and `expiresAt` at which the end can be a timeout.
+/// The maximum time between an end and `expiresAt`, in either order, for which the end counts as near the expiry.
 // promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
 pub const NEAR_EXPIRY: Duration = Duration::from_secs(5);
 /// The age at which Browserbase ends a session to which no client has connected.
@@ -45,7 +45,7 @@ pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
 /// The tolerance of [`NEVER_CONNECTED`], in both directions.
 pub const NEVER_CONNECTED_SLACK: Duration = Duration::from_secs(15);
 
-/// The input of the rules. Unknown values are `None`.
+/// The known facts about one session. The rules judge them. Unknown values are `None`.
 #[derive(Clone, Debug, Default)]
 pub struct KnownFacts {
     /// The newest `status`.
@@ -63,7 +63,8 @@ pub struct KnownFacts {
     /// `proxyBytes`
     pub proxy_bytes: Option<i64>,
     /// The interval of the end: from the last response that shows the session alive to the first response that shows it
-    /// ended. `None` if the session had ended before the first response about it.
+    /// ended, widened by the uncertainty of the server clock. `None` if the session had ended before the first response
+    /// about it.
     pub end_interval: Option<TimeInterval>,
     /// The latest possible end: the receipt of the first response that shows the session ended, plus the uncertainty of
     /// the server clock.
@@ -74,8 +75,9 @@ pub struct KnownFacts {
     pub default_timeout: Option<Duration>,
     /// The 404 or 410 of the API, if the API no longer knows the session.
     pub not_found: Option<ApiError>,
-    /// The send time of the newest request whose response shows the session alive: its lower bound, because the server
-    /// clock is uncertain. The tracker sets it only if the session is overdue.
+    /// The earliest possible send time of the newest request whose response shows the session alive. The exact send
+    /// time is not known, because the server clock is uncertain. The tracker sets this field only if the session is
+    /// overdue.
     pub last_alive: Option<Timestamp>,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
@@ -97,13 +99,13 @@ pub struct Verdict {
     pub cause: Cause,
     /// The degree of certainty.
     pub confidence: Confidence,
-    /// The evidence that the verdict rests on.
+    /// The facts that the verdict rests on.
     pub facts: Vec<Fact>,
-    /// The running time. An upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
+    /// The running time. It is an upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// True if the API gives an `endedAt` that is impossible: before the start, or outside the bounds that the
-    /// responses set: [`KnownFacts::end_interval`] and [`KnownFacts::latest_possible_end`]. The verdict then ignores
-    /// `endedAt`.
+    /// True if the API gives an impossible `endedAt`. It is impossible if it is before the start, or outside the bounds
+    /// that the responses set ([`KnownFacts::end_interval`], [`KnownFacts::latest_possible_end`]). The verdict then
+    /// ignores `endedAt`.
     pub has_impossible_ended_at: bool,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
@@ -187,7 +189,7 @@ pub enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Confidence {
-    /// The evidence fits too many causes.
+    /// The facts fit too many causes.
     Unknown,
     /// Several causes fit, a fact is missing, or facts contradict each other.
     #[strum(serialize = "perhaps")]
@@ -199,7 +201,7 @@ pub enum Confidence {
     Reported,
 }
 
-/// A piece of evidence that a verdict can rest on.
+/// A kind of fact that a verdict can rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
     /// `status`

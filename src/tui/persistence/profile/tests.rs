@@ -22,14 +22,19 @@ fn persistence_with_journal() -> ProfilePersistence {
     ProfilePersistence::new(None, false, Some((scope(), restore)), at(0))
 }
 
-/// Returns the response to a list request, with one running session.
+/// Returns the input for a list response at `seconds`, with one running session. All these responses are equal.
 fn list_received(seconds: u64) -> Input {
-    let at = RequestTiming { sent: at(seconds), received: at(seconds), date: None, age: Duration::ZERO };
+    let timing = RequestTiming { sent: at(seconds), received: at(seconds), date: None, age: Duration::ZERO };
     let session = running_session("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
-    Input::SessionsReceived { at, scope: Scope::List(List::Running), sessions: vec![session], malformed: 0 }
+    Input::SessionsReceived {
+        at: timing,
+        scope: Scope::List(List::Running),
+        sessions: vec![session],
+        malformed: 0,
+    }
 }
 
-/// Returns the name of each command, and its number of entries or summaries. The number of other commands is 0.
+/// Returns the name of each command, and the number of its entries or summaries: 0 for a command that has neither.
 fn names_and_counts(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize)> {
     let name = |command: &PersistenceCommand| match command {
         PersistenceCommand::AppendEntries(entries) => ("append", entries.len()),
@@ -42,7 +47,7 @@ fn names_and_counts(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize
 }
 
 #[test]
-fn first_response_is_saved_and_requests_history() {
+fn first_response_is_saved_and_history_requested() {
     let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
     let (events, commands) = persistence.apply(&mut tracker, list_received(1));
     assert!(!events.is_empty());
@@ -54,11 +59,11 @@ fn first_response_is_saved_and_requests_history() {
 fn unchanged_session_is_saved_once_a_minute() {
     let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list_received(1));
-    let saves = (2..=130).filter(|seconds| {
+    let saved_at = (2..=130).filter(|seconds| {
         let (_, commands) = persistence.apply(&mut tracker, list_received(*seconds));
         names_and_counts(&commands).iter().any(|(name, _)| *name == "save")
     });
-    assert_eq!(saves.collect::<Vec<_>>(), [60, 120], "seconds since the start");
+    assert_eq!(saved_at.collect::<Vec<_>>(), [60, 120], "a save is due every 60 seconds after the start");
 }
 
 #[test]
@@ -83,10 +88,10 @@ fn new_segment_closes_open_repeat_first() {
 }
 
 #[test]
-fn finish_saves_sessions_since_last_save() {
+fn finish_saves_sessions_updated_since_last_save() {
     let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
     persistence.apply(&mut tracker, list_received(1));
-    persistence.apply(&mut tracker, list_received(60)); // saves
+    persistence.apply(&mut tracker, list_received(60)); // a minute after the start: saves
     assert_eq!(names_and_counts(&persistence.finish(&tracker)).last(), Some(&("save", 0)));
     persistence.apply(&mut tracker, list_received(61));
     assert_eq!(names_and_counts(&persistence.finish(&tracker)).last(), Some(&("save", 1)));
@@ -117,7 +122,8 @@ fn summary_begins_anew_after_clear() {
         persistence.apply(&mut tracker, list_received(second));
     }
     persistence.start_segment(&tracker, Some(at(10)), at(11));
-    // The first response after the clear is saved at once, the others with the next save.
+    // The first response after the clear is saved at once, the others with the next save. The time watched counts
+    // from the last response before the clear, at second 10.
     let (_, commands) = persistence.apply(&mut tracker, list_received(12));
     let saved = summaries(commands);
     assert_eq!((saved.len(), saved[0].responses, saved[0].watched), (1, 1, Duration::from_secs(2)));
@@ -143,7 +149,7 @@ fn responses_since_clear_are_saved_with_segment() {
 #[test]
 fn server_time_is_sent_when_it_changes() {
     let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
-    let mut sent = |seconds: u64, date: u64| {
+    let mut sends_server_time = |seconds: u64, date: u64| {
         let timing = RequestTiming {
             sent: at(seconds),
             received: at(seconds),
@@ -159,8 +165,9 @@ fn server_time_is_sent_when_it_changes() {
         let (_, commands) = persistence.apply(&mut tracker, input);
         commands.iter().any(|command| matches!(command, PersistenceCommand::SetServerTime { .. }))
     };
-    assert_eq!([sent(1, 1), sent(2, 2)], [true, false]);
-    let far = 60 * 24 * 60 * 60;
-    let changes: Vec<bool> = (3..8).map(|seconds| sent(seconds, far + seconds)).collect();
-    assert_eq!(changes.iter().filter(|changed| **changed).count(), 1, "{changes:?}");
+    assert_eq!([sends_server_time(1, 1), sends_server_time(2, 2)], [true, false]);
+    // The server's clock jumps. The tracker needs several responses to believe that.
+    let jump_secs = 60 * 24 * 60 * 60;
+    let sent: Vec<bool> = (3..8).map(|seconds| sends_server_time(seconds, jump_secs + seconds)).collect();
+    assert_eq!(sent.iter().filter(|is_sent| **is_sent).count(), 1, "a jump is sent once: {sent:?}");
 }

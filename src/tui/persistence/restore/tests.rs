@@ -34,7 +34,7 @@ fn requested_scope(restore: &mut Restore, tracker: &SessionTracker) -> Option<Hi
 }
 
 #[test]
-fn named_sessions_are_requested_once() {
+fn history_of_named_sessions_is_requested_once() {
     let mut restore = Restore::for_targets(Targets::Ids(ids(&["a", "b"])));
     let request = restore.request(&SessionTracker::default(), &writer()).unwrap();
     assert_eq!((request.scope, request.are_named), (HistoryScope::Sessions(ids(&["a", "b"])), true));
@@ -43,7 +43,7 @@ fn named_sessions_are_requested_once() {
 }
 
 #[test]
-fn projects_are_requested_when_they_are_known() {
+fn history_is_requested_when_projects_are_known() {
     let (mut restore, mut tracker) = (Restore::for_targets(Targets::All), SessionTracker::default());
     assert_eq!(requested_scope(&mut restore, &tracker), None);
     let id = Untrusted::new("p-1");
@@ -53,7 +53,7 @@ fn projects_are_requested_when_they_are_known() {
 }
 
 #[test]
-fn filtered_request_waits_for_all_lists() {
+fn history_of_filtered_sessions_awaits_all_lists() {
     let mut restore = Restore { is_filtered: true, ..Restore::for_targets(Targets::All) };
     restore.buffer(&list_received(List::Running, vec![session("a")]));
     assert_eq!(requested_scope(&mut restore, &SessionTracker::default()), None);

@@ -21,10 +21,11 @@ fn own_clock_is_kept_if_date_allows_it() {
 }
 
 #[test]
-fn small_drift_changes_nothing() {
+fn drift_below_ten_milliseconds_changes_nothing() {
     let mut clock = ServerClock::default();
-    let mut observe = |wall: &str, boot: u64, date: &str| {
-        let at = moment(wall, boot);
+    // Returns true if the response changed the estimate, and the server's time at its receipt.
+    let mut observe = |wall: &str, boot_ms: u64, date: &str| {
+        let at = moment(wall, boot_ms);
         (clock.observe(&timing(at, at, date)), clock.at(at))
     };
     assert!(observe("12:00:00.500", 500, "12:00:00").0);
@@ -32,6 +33,7 @@ fn small_drift_changes_nothing() {
         observe("12:00:01.500", 1_500, "12:00:01").0,
         "the second agreeing response confirms the estimate, which is a change"
     );
+    // Our wall clock drifts by +9 ms, by -9 ms, and then by 10 ms, which is `MIN_DRIFT_MS`.
     assert_eq!(observe("12:00:02.509", 2_500, "12:00:02"), (false, time("12:00:02.500")));
     assert_eq!(observe("12:00:03.491", 3_500, "12:00:03"), (false, time("12:00:03.500")));
     assert_eq!(observe("12:00:04.510", 4_500, "12:00:04"), (true, time("12:00:04.510")));
@@ -52,17 +54,18 @@ fn server_ahead_is_measured() {
 fn three_contradicting_dates_restart_estimate() {
     let mut clock = ServerClock::default();
     clock.observe(&timing(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:00:00"));
-    for (sent, received, date) in [(3_000, 3_100, "12:05:03"), (6_000, 6_100, "12:05:06")] {
-        let sent_wall = format!("12:00:0{}", sent / 1000);
-        let received_wall = format!("12:00:0{}.1", received / 1000);
-        clock.observe(&timing(moment(&sent_wall, sent), moment(&received_wall, received), date));
+    for (sent_ms, received_ms, date) in [(3_000, 3_100, "12:05:03"), (6_000, 6_100, "12:05:06")] {
+        let sent_wall = format!("12:00:0{}", sent_ms / 1000);
+        let received_wall = format!("12:00:0{}.1", received_ms / 1000);
+        clock.observe(&timing(moment(&sent_wall, sent_ms), moment(&received_wall, received_ms), date));
         assert_eq!(
-            clock.at(moment(&sent_wall, sent)),
+            clock.at(moment(&sent_wall, sent_ms)),
             time(&sent_wall),
             "one or two contradicting dates do not move the estimate"
         );
     }
     clock.observe(&timing(moment("12:00:09", 9_000), moment("12:00:09.1", 9_100), "12:05:09"));
+    // At this moment, the last date allows the times from 12:05:09.900 to 12:05:11.
     let estimate = clock.at(moment("12:00:10", 10_000));
     assert!(estimate >= time("12:05:09.900") && estimate <= time("12:05:11"), "{estimate}");
 }
@@ -72,16 +75,16 @@ fn two_servers_do_not_make_time_jump() {
     let mut clock = ServerClock::default();
     for round in 0..40_u64 {
         // Every third response is from a server whose clock is 5 s ahead. Our own clock agrees with the other server.
-        let (sent, ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
+        let (sent_ms, seconds_ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
         let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
-        let date = saturating_add(time("12:00:00"), Duration::from_secs(round + ahead));
+        let date = saturating_add(time("12:00:00"), Duration::from_secs(round + seconds_ahead));
         clock.observe(&RequestTiming {
-            sent: at(sent),
-            received: at(sent + 80),
+            sent: at(sent_ms),
+            received: at(sent_ms + 80),
             date: Some(date),
             age: Duration::ZERO,
         });
-        assert_eq!(clock.at(at(sent)), at(sent).wall, "round {round}");
+        assert_eq!(clock.at(at(sent_ms)), at(sent_ms).wall, "round {round}");
     }
 }
 
@@ -116,15 +119,16 @@ fn contradicting_date_widens_uncertainty_for_five_minutes() {
     let mut clock = five_minutes_ahead();
     let uncertainty_before = clock.uncertainty();
     let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
-    let timing_ahead = |seconds: u64, ahead: u64| RequestTiming {
+    let timing_ahead = |seconds: u64, seconds_ahead: u64| RequestTiming {
         sent: at(seconds * 1000),
         received: at(seconds * 1000 + 100),
-        date: Some(saturating_add(time("12:00:00"), Duration::from_secs(seconds + ahead))),
+        date: Some(saturating_add(time("12:00:00"), Duration::from_secs(seconds + seconds_ahead))),
         age: Duration::ZERO,
     };
-    // This date is 540 s ahead of our clock, and the estimate only 300 s.
+    // This date is 540 s ahead of our clock, and the estimate only 300 s. The uncertainty becomes about 240 s.
     clock.observe(&timing_ahead(10, 540));
     assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
+    // Less than five minutes after the contradicting date.
     clock.observe(&timing_ahead(309, 300));
     assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
     // More than five minutes after the contradicting date.
@@ -174,7 +178,7 @@ fn change_lies_between_two_responses() {
 }
 
 /// A request: the pause before it, its duration, the percentage of the duration that had passed when the server wrote
-/// the date, and the step of the wall clock before the request. Times are in milliseconds.
+/// the date, and the step of the wall clock before the request. All times are in milliseconds.
 type Round = (u64, u64, u64, i64);
 
 fn rounds() -> impl Strategy<Value = Vec<Round>> {
@@ -182,62 +186,65 @@ fn rounds() -> impl Strategy<Value = Vec<Round>> {
     vec((0_u64..70_000, 0_u64..9_000, 0_u64..=100, step), 1..30)
 }
 
-/// Returns the estimate and the timings after these rounds. The server's clock showed noon plus `ahead` at our boot.
-fn simulate_responses(ahead: i64, rounds: &[Round]) -> (ServerClock, Vec<RequestTiming>) {
-    let (mut clock, mut boot, mut wall_offset) = (ServerClock::default(), 1000_u64, 0_i64);
+/// Returns the estimate after these rounds, and the timings of their requests. At our boot, our wall clock showed noon,
+/// and the server's clock noon plus `ahead_ms`.
+fn simulate_responses(ahead_ms: i64, rounds: &[Round]) -> (ServerClock, Vec<RequestTiming>) {
+    let (mut clock, mut boot_ms, mut wall_offset_ms) = (ServerClock::default(), 1000_u64, 0_i64);
     let mut timings = Vec::new();
     for (pause, duration, percentage, step) in rounds {
-        wall_offset += step;
-        let at = |boot: u64| Moment {
-            wall: time("12:00:00") + TimeDelta::milliseconds(i64::try_from(boot).unwrap() + wall_offset),
-            mono: Duration::from_millis(boot),
-            boot: Duration::from_millis(boot),
+        wall_offset_ms += step;
+        let at = |boot_ms: u64| Moment {
+            wall: time("12:00:00")
+                + TimeDelta::milliseconds(i64::try_from(boot_ms).unwrap() + wall_offset_ms),
+            mono: Duration::from_millis(boot_ms),
+            boot: Duration::from_millis(boot_ms),
         };
-        let sent = boot + pause;
+        let sent = boot_ms + pause;
         let (received, written) = (sent + duration, sent + duration * percentage / 100);
-        let second = true_server_time(ahead, written).timestamp();
+        let second = true_server_time(ahead_ms, written).timestamp();
         let date = Timestamp::from_timestamp(second, 0);
         let timing = RequestTiming { sent: at(sent), received: at(received), date, age: Duration::ZERO };
         clock.observe(&timing);
         timings.push(timing);
-        boot = received;
+        boot_ms = received;
     }
     (clock, timings)
 }
 
-/// Returns the true server time when our clock since boot shows `boot` milliseconds.
-fn true_server_time(ahead: i64, boot: u64) -> Timestamp {
-    time("12:00:00") + TimeDelta::milliseconds(ahead + i64::try_from(boot).unwrap())
+/// Returns the true server time when our clock since boot shows `boot_ms`.
+fn true_server_time(ahead_ms: i64, boot_ms: u64) -> Timestamp {
+    time("12:00:00") + TimeDelta::milliseconds(ahead_ms + i64::try_from(boot_ms).unwrap())
 }
 
 proptest! {
     #[test]
-    fn error_never_exceeds_the_uncertainty(ahead in -4_000_000_i64..4_000_000, rounds in rounds()) {
-        let (clock, timings) = simulate_responses(ahead, &rounds);
+    fn error_never_exceeds_the_uncertainty(ahead_ms in -4_000_000_i64..4_000_000, rounds in rounds()) {
+        let (clock, timings) = simulate_responses(ahead_ms, &rounds);
         let last = timings.last().unwrap().received;
-        for later in [0, 1, 59_999, 3_600_000] {
-            let at = last.plus(Duration::from_millis(later));
-            let truth = true_server_time(ahead, u64::try_from(at.boot.as_millis()).unwrap());
+        for ms_later in [0, 1, 59_999, 3_600_000] {
+            let at = last.plus(Duration::from_millis(ms_later));
+            let truth = true_server_time(ahead_ms, u64::try_from(at.boot.as_millis()).unwrap());
             let error = clock.at(at).signed_duration_since(truth).abs().to_std().unwrap();
             prop_assert!(error <= clock.uncertainty(), "error {:?}, uncertainty {:?}", error, clock.uncertainty());
             prop_assert!(clock.earliest(at) <= truth);
         }
-        // A request takes up to 9 s, a date is rounded by up to 1 s, and 1 s is a margin.
+        // A request takes up to 9 s, a date is rounded by up to 1 s, and 1 s is a margin. After a single date, there is
+        // no such limit: until a second date confirms it, our own clock may be right.
         let is_too_wide = rounds.len() > 1 && clock.uncertainty() > Duration::from_secs(11);
         prop_assert!(!is_too_wide, "the uncertainty is at most the longest request plus two seconds: {:?}", clock.uncertainty());
     }
 
     #[test]
     fn interval_contains_the_true_time(
-        ahead in -4_000_000_i64..4_000_000,
+        ahead_ms in -4_000_000_i64..4_000_000,
         rounds in rounds(),
         percentage in 0_u64..=100,
     ) {
-        let (clock, timings) = simulate_responses(ahead, &rounds);
+        let (clock, timings) = simulate_responses(ahead_ms, &rounds);
         let (Some(after), before) = (timings.last(), timings.iter().rev().nth(1)) else { unreachable!() };
-        let millis = |moment: Moment| u64::try_from(moment.boot.as_millis()).unwrap();
-        let (from, to) = (before.map_or(0, |before| millis(before.sent)), millis(after.received));
-        let truth = true_server_time(ahead, from + (to - from) * percentage / 100);
+        let boot_ms = |moment: Moment| u64::try_from(moment.boot.as_millis()).unwrap();
+        let (from, to) = (before.map_or(0, |before| boot_ms(before.sent)), boot_ms(after.received));
+        let truth = true_server_time(ahead_ms, from + (to - from) * percentage / 100);
         let when = TimeInterval::between(&clock, before, after).widened(clock.uncertainty());
         prop_assert!(when.earliest.is_none_or(|earliest| earliest <= truth) && truth <= when.latest);
         prop_assert_eq!(when.earliest.is_some(), before.is_some());

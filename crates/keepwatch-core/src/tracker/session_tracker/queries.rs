@@ -1,4 +1,4 @@
-//! Read-only queries. State changes only in [`SessionTracker::apply`].
+//! The queries of the tracker. They change nothing: only [`SessionTracker::apply`] changes the state.
 
 use std::ops::Bound;
 
@@ -86,9 +86,9 @@ impl SessionTracker {
         let end_seen_at = ended.map(|ended| self.clock.at(ended.first_response.received));
         self.timeline.newest_first(id).filter(move |(_, event)| {
             // The event of an end cluster has no session id, and comes after the ends of its sessions.
-            let concerns_session =
+            let belongs_to_session =
                 event.id.is_some() || matches!(event.kind, EventKind::EndedTogether { .. });
-            concerns_session || end_seen_at.is_none_or(|end_seen_at| event.learned_at <= end_seen_at)
+            belongs_to_session || end_seen_at.is_none_or(|end_seen_at| event.learned_at <= end_seen_at)
         })
     }
 
@@ -109,14 +109,15 @@ impl SessionTracker {
         self.records.values().map(Box::as_ref)
     }
 
-    /// Returns the change counters. Equal counters mean that nothing that they cover changed in between.
+    /// Returns the change counters. If two calls return equal counters, the state that the counters cover did not
+    /// change between the calls.
     #[must_use]
     pub fn change_counters(&self) -> ChangeCounters {
         self.changes
     }
 
-    /// Returns the number of characters at the start of a session's id that distinguish it from all other ids. It is at
-    /// least 8.
+    /// Returns the length of the shortest prefix, in characters, that distinguishes a session's id from all other ids.
+    /// The length is at least 8.
     #[must_use]
     pub fn id_prefix_length(&self, id: &SessionId) -> usize {
         let previous = self.ids.range(..id).next_back();

@@ -13,10 +13,10 @@ use crate::tracker::input::RequestTiming;
 use crate::tracker::record::{NotFoundSince, Presence, SessionResponse};
 use crate::tracker::server_clock::TimeInterval;
 
-/// The number of consecutive lists without a session of unknown status after which the session may be evicted.
+/// The number of consecutive lists without a session after which the session may be evicted, if its status is unknown.
 ///
-/// The tracker cannot know which list should contain such a session. Eight consecutive lists normally include both
-/// kinds, although pending sessions are listed less often than running ones.
+/// The tracker cannot know which of the two lists, running or pending, should contain such a session. Eight consecutive
+/// lists normally include both, although the poller requests the pending list less often.
 const MIN_LISTS_MISSED: u64 = 8;
 
 impl SessionTracker {
@@ -38,9 +38,9 @@ impl SessionTracker {
         for session in sessions {
             let id = session.id.clone();
             let existing = self.records.get(&id);
-            // A list may contain a session twice: only the first counts. A list may also contain final sessions. Once
-            // final sessions are evicted, a final session without a record may be an evicted one, which must not
-            // return.
+            // If a list contains a session twice, only the first counts.
+            // A list may contain final sessions. Once the maximum is reached, a final session without a record may have
+            // been evicted, and an evicted session must not return.
             // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
             let may_have_been_evicted =
                 existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
@@ -69,7 +69,10 @@ impl SessionTracker {
         }
     }
 
-    /// Applies a 404 or 410 for a session, received `now`. The first one in a row causes an event.
+    /// Applies a 404 or 410 for a session. Only the first of several consecutive ones causes an event.
+    ///
+    /// `now` is the receipt. For a response from a cache, the times of `at` are earlier: see
+    /// [`RequestTiming::without_cache`].
     pub(super) fn apply_not_found(
         &mut self,
         at: RequestTiming,
@@ -119,7 +122,7 @@ impl SessionTracker {
         }
     }
 
-    /// Removes a session and everything that refers to it.
+    /// Removes the record of a session, its events, its deadline, and its end from the end clusters.
     pub(super) fn forget(&mut self, id: &SessionId) {
         let Some(record) = self.records.swap_remove(id) else { return };
         self.ids.remove(id);

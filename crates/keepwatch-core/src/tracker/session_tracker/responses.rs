@@ -1,4 +1,5 @@
-//! Applies responses with sessions. After an end or a creation, also updates the end clusters and links successors.
+//! Applies responses with sessions. After an end, also updates the end clusters. After an end or a creation, also links
+//! successors.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl SessionTracker {
     /// Adds the end of a session to the end clusters. Removes the end instead if the newest response shows that the
     /// session cannot join a cluster.
     fn update_end_cluster(&mut self, id: &SessionId, now: Moment) {
-        let can_join = self.known_facts(id).is_some_and(|evidence| evidence.can_join_cluster());
+        let can_join = self.known_facts(id).is_some_and(|facts| facts.can_join_cluster());
         let session = self.records.get(id).and_then(|record| record.session.as_ref());
         match session.and_then(|session| session.ended).filter(|_| can_join) {
             Some(ended) => self.end_clusters.add(id, ended, now.boot),
@@ -110,7 +111,7 @@ impl SessionTracker {
         }
     }
 
-    /// Counts a session that ended, if it was short. Checks each session once.
+    /// Counts a session that ended, if it was short. Counts no session twice, even if it ends again.
     fn count_if_short(&mut self, id: &SessionId) {
         let Some(record) = self.records.get_mut(id) else { return };
         if let Some(ran) = record.duration().filter(|_| record.is_end_exact() && !record.is_checked_for_short)

@@ -1,4 +1,4 @@
-//! Unit tests of the session tracker: inputs in, events and records out.
+//! Unit tests of the session tracker. They apply inputs, and check the events and the records.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ mod day;
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Returns a session that started at noon with a timeout of 15 minutes.
-fn session(text: &str, status: Status) -> Session {
-    Session { status, ..running_session(text, at(0.0), TIMEOUT) }
+fn session(id_text: &str, status: Status) -> Session {
+    Session { status, ..running_session(id_text, at(0.0), TIMEOUT) }
 }
 
 /// Returns a session that started at noon with a timeout of 15 minutes, and ended `seconds` after noon.
-fn ended_session(text: &str, status: Status, seconds: f64) -> Session {
-    Session { ended: Some(at(seconds)), ..session(text, status) }
+fn ended_session(id_text: &str, status: Status, seconds: f64) -> Session {
+    Session { ended: Some(at(seconds)), ..session(id_text, status) }
 }
 
 /// Returns a response about one session. The times are in seconds after noon.
@@ -38,8 +38,8 @@ fn session_response(sent: f64, received: f64, session: Session) -> Input {
 }
 
 /// Returns a response with a list of sessions that have the list's status.
-fn list_response(list: List, sent: f64, received: f64, sessions: &[&str]) -> Input {
-    let sessions = sessions.iter().map(|text| session(text, list.status())).collect();
+fn list_response(list: List, sent: f64, received: f64, id_texts: &[&str]) -> Input {
+    let sessions = id_texts.iter().map(|id_text| session(id_text, list.status())).collect();
     Input::SessionsReceived {
         at: request_timing(sent, received),
         scope: Scope::List(list),
@@ -48,10 +48,10 @@ fn list_response(list: List, sent: f64, received: f64, sessions: &[&str]) -> Inp
     }
 }
 
-fn not_found_response(text: &str, sent: f64, received: f64) -> Input {
+fn not_found_response(id_text: &str, sent: f64, received: f64) -> Input {
     Input::SessionNotFound {
         at: request_timing(sent, received),
-        id: id(text),
+        id: id(id_text),
         error: ApiErrorKind::NotFound.into(),
         next: None,
     }
@@ -66,9 +66,10 @@ fn connection_refused() -> ApiErrorKind {
 }
 
 /// Returns a tracker of sessions that the user named.
-fn tracker_with_named(texts: &[&str]) -> SessionTracker {
+fn tracker_with_named(id_texts: &[&str]) -> SessionTracker {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    tracker.apply(Input::SessionsNamed { at: moment(0.0), ids: texts.iter().map(|text| id(text)).collect() });
+    let ids = id_texts.iter().map(|id_text| id(id_text)).collect();
+    tracker.apply(Input::SessionsNamed { at: moment(0.0), ids });
     tracker
 }
 
@@ -77,7 +78,7 @@ fn apply(tracker: &mut SessionTracker, input: Input) -> Vec<EventKind> {
     tracker.apply(input).events.into_iter().map(|event| event.kind).collect()
 }
 
-/// Returns the first event of a session that has not ended. A running session has `seconds_left` seconds left.
+/// Returns the `FirstSeen` event of a session that has not ended. A running session has `seconds_left` seconds left.
 fn first_seen(status: Status, seconds_left: f64) -> EventKind {
     let time_left = (status == Status::Running).then_some(Duration::from_secs_f64(seconds_left));
     EventKind::FirstSeen { status, time_left, ended_at: None }
@@ -88,8 +89,8 @@ fn names(events: &[EventKind]) -> Vec<&'static str> {
     events.iter().map(EventKind::name).collect()
 }
 
-fn presence<'a>(tracker: &'a SessionTracker, text: &str) -> &'a Presence {
-    &tracker.get(&id(text)).unwrap().presence
+fn presence<'a>(tracker: &'a SessionTracker, id_text: &str) -> &'a Presence {
+    &tracker.get(&id(id_text)).unwrap().presence
 }
 
 #[test]
@@ -97,6 +98,7 @@ fn named_session_is_first_seen_once() {
     let mut tracker = tracker_with_named(&["a"]);
     assert_eq!(presence(&tracker, "a"), &Presence::NoResponseYet);
     let events = apply(&mut tracker, session_response(1.0, 1.2, session("a", Status::Running)));
+    // 898.8 s is the timeout of 15 minutes minus 1.2 s.
     assert_eq!(events, [first_seen(Status::Running, 898.8)]);
     assert_eq!(apply(&mut tracker, session_response(4.0, 4.2, session("a", Status::Running))), []);
     let record = tracker.get(&id("a")).unwrap();
@@ -148,7 +150,7 @@ fn end_lies_between_two_responses() {
 }
 
 #[test]
-fn first_seen_ended_causes_no_end_event() {
+fn end_before_first_response_is_no_event() {
     let mut tracker = tracker_with_named(&["a", "b"]);
     let events = apply(&mut tracker, session_response(4.0, 4.2, ended_session("a", Status::Error, 2.0)));
     assert_eq!(names(&events), ["first_seen", "flagged"], "an end before the first response is no event");
@@ -164,7 +166,7 @@ fn first_seen_ended_causes_no_end_event() {
 }
 
 #[test]
-fn missing_ended_at_uses_response() {
+fn missing_ended_at_uses_receipt_of_response() {
     let mut tracker = tracker_with_named(&["a"]);
     tracker.apply(session_response(1.0, 1.2, session("a", Status::Running)));
     tracker.apply(session_response(4.0, 4.2, session("a", Status::Completed)));
@@ -207,7 +209,7 @@ fn unlisted_session_is_confirmed_then_returns() {
     assert_eq!(
         apply(&mut tracker, list_response(List::Running, 4.0, 4.2, &["b"])),
         [],
-        "no event before the session itself was requested"
+        "the event waits until the session itself is requested"
     );
     assert_eq!(presence(&tracker, "a"), &Presence::Unlisted { since: moment(4.2), confirmed: false });
     assert_eq!(presence(&tracker, "b"), &Presence::Present);
@@ -277,7 +279,11 @@ fn turnover_of_few_sessions_keeps_few_unlisted_ones() {
         });
     }
     assert_eq!(tracker.len(), 500 + List::max_unlisted(500));
-    assert_eq!([0, 2_000, 3_000, 60_000].map(List::max_unlisted), [2_000, 2_000, 3_000, 10_000]);
+    assert_eq!(
+        [0, 2_000, 3_000, 60_000].map(List::max_unlisted),
+        [2_000, 2_000, 3_000, 10_000],
+        "the limit is the length of the longest list, but from 2,000 to 10,000"
+    );
 }
 
 #[test]
@@ -299,9 +305,9 @@ fn session_named_after_it_left_its_list_stays() {
 }
 
 #[test]
-fn unlisted_unknown_statuses_are_bounded() {
+fn unlisted_sessions_of_unknown_status_are_bounded() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let odd: Vec<Session> = (0..List::MAX_UNLISTED + 50)
+    let unknown: Vec<Session> = (0..List::MAX_UNLISTED + 50)
         .map(|number| session(&format!("s-{number}"), Status::from_api("FROZEN")))
         .collect();
     let running = |sent: f64, sessions: &[Session]| Input::SessionsReceived {
@@ -311,9 +317,9 @@ fn unlisted_unknown_statuses_are_bounded() {
         malformed: 0,
     };
     for seconds in [1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0, 22.0, 25.0, 28.0] {
-        tracker.apply(running(seconds, &odd));
+        tracker.apply(running(seconds, &unknown));
     }
-    assert_eq!(tracker.len(), odd.len(), "listed sessions stay");
+    assert_eq!(tracker.len(), unknown.len(), "listed sessions stay");
     // Ten lists are more than `MIN_LISTS_MISSED`.
     for seconds in [31.0, 34.0, 37.0, 40.0, 43.0, 46.0, 49.0, 52.0, 55.0, 58.0] {
         tracker.apply(running(seconds, &[]));
@@ -322,17 +328,20 @@ fn unlisted_unknown_statuses_are_bounded() {
 }
 
 #[test]
-fn ended_unknown_statuses_are_bounded() {
+fn ended_sessions_of_unknown_status_are_bounded() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
-    let odd = Status::from_api("ARCHIVED");
+    let unknown = Status::from_api("ARCHIVED");
     for number in 0..MAX_FINAL_SESSIONS + 9 {
-        let name = format!("s-{number}");
-        tracker.apply(session_response(1.0, 1.2, session(&name, Status::Running)));
-        tracker.apply(session_response(4.0, 4.2, ended_session(&name, odd.clone(), 3.0)));
+        let id_text = format!("s-{number}");
+        tracker.apply(session_response(1.0, 1.2, session(&id_text, Status::Running)));
+        tracker.apply(session_response(4.0, 4.2, ended_session(&id_text, unknown.clone(), 3.0)));
     }
     assert_eq!(tracker.len(), MAX_FINAL_SESSIONS);
-    tracker.apply(session_response(1.0, 1.2, session("no-end", odd)));
-    assert!(!tracker.get(&id("no-end")).unwrap().is_final(), "not final without `endedAt`");
+    tracker.apply(session_response(1.0, 1.2, session("no-end", unknown)));
+    assert!(
+        !tracker.get(&id("no-end")).unwrap().is_final(),
+        "a session of unknown status is final only with `endedAt`"
+    );
 }
 
 #[test]
@@ -340,12 +349,13 @@ fn not_found_sessions_are_bounded() {
     let mut tracker = tracker_with_named(&["named"]);
     tracker.apply(session_response(1.0, 1.2, session("named", Status::Running)));
     tracker.apply(not_found_response("named", 2.0, 2.2));
+    // The session "again" ends and runs again, so it is not final.
     tracker.apply(session_response(1.0, 1.2, ended_session("again", Status::Completed, 0.5)));
     tracker.apply(session_response(2.0, 2.2, session("again", Status::Running)));
     for number in 0..MAX_FINAL_SESSIONS + 9 {
-        let name = format!("s-{number}");
-        tracker.apply(session_response(3.0, 3.2, session(&name, Status::Running)));
-        tracker.apply(not_found_response(&name, 4.0, 4.2));
+        let id_text = format!("s-{number}");
+        tracker.apply(session_response(3.0, 3.2, session(&id_text, Status::Running)));
+        tracker.apply(not_found_response(&id_text, 4.0, 4.2));
     }
     assert!(tracker.get(&id("named")).is_some() && tracker.get(&id("again")).is_some());
     assert!(tracker.len() <= MAX_FINAL_SESSIONS + 2, "{}", tracker.len());
@@ -376,16 +386,17 @@ fn second_end_counts_for_eviction_order() {
 
 #[test]
 fn verdict_uses_fields_and_responses() {
+    // The session ends 300 s after its creation, which is `NEVER_CONNECTED`.
     let ended = |proxy_bytes| Session {
         created: Some(at(1.0)),
         keep_alive: Some(false),
         proxy_bytes,
         ..ended_session("a", Status::Completed, 301.0)
     };
-    let verdict_name = |last: Input| {
+    let verdict_name = |end_response: Input| {
         let mut tracker = tracker_with_named(&["a"]);
         tracker.apply(session_response(2.0, 2.2, session("a", Status::Running)));
-        tracker.apply(last);
+        tracker.apply(end_response);
         tracker.verdict(&id("a")).unwrap().name()
     };
     assert_eq!(verdict_name(session_response(301.5, 302.0, ended(None))), "never_connected");
@@ -526,8 +537,12 @@ fn any_success_ends_failure_of_all() {
         []
     );
     assert_eq!(tracker.health().failure_streak.as_ref().unwrap().count, 2);
-    let sent_before = apply(&mut tracker, session_response(6.9, 7.5, session("c", Status::Running)));
-    assert_eq!(names(&sent_before), ["first_seen"], "a request sent before the failure does not end it");
+    let events = apply(&mut tracker, session_response(6.9, 7.5, session("c", Status::Running)));
+    assert_eq!(
+        names(&events),
+        ["first_seen"],
+        "a success does not end the failure if its request was sent before the failure"
+    );
     assert_eq!(tracker.health().current_error(), Some(&connection_refused().into()));
     let recovered = apply(&mut tracker, session_response(19.0, 19.1, session("c", Status::Running)));
     assert_eq!(names(&recovered), ["polls_recovered"]);
@@ -551,11 +566,11 @@ fn error_response_proves_api_reachable() {
         names(&apply(&mut tracker, not_found_response("b", 9.0, 9.1))),
         ["polls_recovered", "not_found"]
     );
-    assert!(tracker.health().failure_streak.is_none(), "a 404 is a response");
+    assert!(tracker.health().failure_streak.is_none(), "a 404 also proves that the API is reachable");
 }
 
 #[test]
-fn list_failure_ends_with_same_list() {
+fn only_same_list_ends_list_failure() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let scope = Scope::List(List::Running);
     assert_eq!(apply(&mut tracker, failed_request(scope, 0.0, 0.1, ApiErrorKind::Server(500))).len(), 1);
@@ -683,7 +698,11 @@ fn byte_changes_are_counted_separately() {
     assert_eq!(new_counters.sessions, counters.sessions);
     assert_ne!(new_counters.bytes, counters.bytes);
     apply(&mut tracker, session_response(4.5, 4.6, Session { updated: Some(at(4.5)), ..with_bytes(11) }));
-    assert_eq!(tracker.change_counters().sessions, new_counters.sessions, "`updatedAt` moves with the bytes");
+    assert_eq!(
+        tracker.change_counters().sessions,
+        new_counters.sessions,
+        "a change of `updatedAt` counts as a change of bytes"
+    );
     let field = (Untrusted::new("new"), Untrusted::new("1"));
     let with_field = Session { extra_fields: vec![field], ..with_bytes(11) };
     assert_eq!(apply(&mut tracker, session_response(5.0, 5.1, with_field)), []);
@@ -826,9 +845,10 @@ fn inputs_round_trip_through_json() {
     }
 }
 
-fn session_with_metadata(text: &str, status: Status, created: f64) -> Session {
+/// Returns a session that was created at `created`, in seconds after noon. All these sessions have the same metadata.
+fn session_with_metadata(id_text: &str, status: Status, created: f64) -> Session {
     let metadata = Some(Metadata::new(r#"{"owner":"crew"}"#));
-    Session { metadata, created: Some(at(created)), ..session(text, status) }
+    Session { metadata, created: Some(at(created)), ..session(id_text, status) }
 }
 
 #[test]
@@ -841,9 +861,8 @@ fn successor_listed_before_end_is_linked() {
         malformed: 0,
     };
     tracker.apply(listed(1.0, vec![session_with_metadata("old", Status::Running, 0.0)]));
-    let first_events =
-        apply(&mut tracker, listed(4.0, vec![session_with_metadata("new", Status::Running, 3.5)]));
-    assert_eq!(names(&first_events), ["first_seen"]);
+    let events = apply(&mut tracker, listed(4.0, vec![session_with_metadata("new", Status::Running, 3.5)]));
+    assert_eq!(names(&events), ["first_seen"]);
     let end = Session { ended: Some(at(3.0)), ..session_with_metadata("old", Status::Completed, 0.0) };
     let ended = tracker.apply(session_response(4.2, 4.3, end)).events;
     let last = ended.last().unwrap();
@@ -869,6 +888,7 @@ fn successor_with_future_creation_appears_now() {
 #[test]
 fn not_found_session_is_not_overdue() {
     let mut tracker = tracker_with_named(&["a"]);
+    // The timeout of 15 minutes ends at 900 s.
     tracker.apply(session_response(901.0, 901.1, session("a", Status::Running)));
     assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(alert, _)| *alert == Alert::Overdue));
     tracker.apply(not_found_response("a", 904.0, 904.1));
@@ -930,10 +950,10 @@ fn pending_list_failure_is_separate() {
     assert_eq!(
         tracker.health().last_success,
         Some(request_timing(12.0, 12.1)),
-        "a failure of the pending list does not keep the running sessions from being fresh"
+        "a success of the running list counts even while the pending list fails"
     );
     assert!(tracker.health().failure_streak.as_ref().unwrap().sentence().contains("pending sessions"));
-    // A failure of the running list replaces that of the pending list, but not the other way round.
+    // A failure of the running list replaces a failure of the pending list, but not the other way round.
     assert_eq!(
         apply(&mut tracker, failed_request(Scope::List(List::Running), 13.0, 13.1, ApiErrorKind::Timeout))
             .len(),
@@ -1011,8 +1031,8 @@ fn conflicting_server_clocks_cause_no_false_overdue() {
         ));
     }
     assert!(!names(&events).contains(&"overdue"), "{events:?}");
-    let clock = tracker.clock().at(moment(40.0));
-    assert!(clock < at(42.0), "the server clock that agrees with ours wins: {clock}");
+    let server_time = tracker.clock().at(moment(40.0));
+    assert!(server_time < at(42.0), "the server clock that agrees with ours wins: {server_time}");
 }
 
 #[test]
@@ -1044,5 +1064,5 @@ fn unchanged_alert_is_no_change() {
 #[test]
 fn record_is_small() {
     let bytes = size_of::<crate::tracker::Record>();
-    assert!(bytes <= 700, "{bytes} bytes for each of ten thousand records");
+    assert!(bytes <= 700, "a record is small, because there may be ten thousand: {bytes} bytes");
 }

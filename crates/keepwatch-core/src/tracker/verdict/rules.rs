@@ -12,13 +12,13 @@ use crate::tracker::server_clock::TimeInterval;
 /// The position of an end relative to the expiry, and the distance between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RelativeToExpiry {
-    /// At least this long before the expiry, which is more than [`NEAR_EXPIRY`].
+    /// The end is at least this long before the expiry. This time is more than [`NEAR_EXPIRY`].
     Before(Duration),
-    /// At most this long before or after the expiry, which is at most [`NEAR_EXPIRY`].
+    /// The end is at most this long before or after the expiry. This time is at most [`NEAR_EXPIRY`].
     Near(Duration),
-    /// At least this long after the expiry, which is more than [`NEAR_EXPIRY`].
+    /// The end is at least this long after the expiry. This time is more than [`NEAR_EXPIRY`].
     After(Duration),
-    /// Unknown, because the estimate of the end is too wide.
+    /// The position is unknown, because the estimate of the end is too wide.
     Uncertain,
 }
 
@@ -101,7 +101,7 @@ impl KnownFacts {
 
     fn judge_completed(&self, facts: &mut Vec<Fact>) -> (Cause, Confidence) {
         let end = self.end_estimate();
-        // Bounds from responses are weaker evidence than `endedAt`.
+        // Bounds from responses prove less than `endedAt`.
         let max_confidence = match end.map(|end| end.fact) {
             Some(Fact::EndedAt) => Confidence::Likely,
             _ => Confidence::Possible,
@@ -164,9 +164,9 @@ impl KnownFacts {
     /// Returns the running time up to the latest possible end. Adds the facts that this result rests on to `facts`.
     fn duration(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
         let end = self.end_estimate()?;
-        let ran = end.latest.signed_duration_since(self.started?).to_std().ok()?;
+        let running_time = end.latest.signed_duration_since(self.started?).to_std().ok()?;
         facts.extend([Fact::StartedAt, end.fact]);
-        Some(ran)
+        Some(running_time)
     }
 
     /// Returns `endedAt` if it is possible: not before the start, not after the latest possible end, and within the
@@ -174,9 +174,12 @@ impl KnownFacts {
     fn valid_ended_at(&self) -> Option<Timestamp> {
         let ended = self.ended?;
         let is_after_start = self.started.is_none_or(|started| started <= ended);
-        let is_before_response = self.latest_possible_end.is_none_or(|latest| ended <= latest);
-        let is_in_interval = self.end_interval.is_none_or(|interval| interval.narrowed_to(Some(ended)).1);
-        (is_after_start && is_before_response && is_in_interval).then_some(ended)
+        let is_before_latest_end = self.latest_possible_end.is_none_or(|latest| ended <= latest);
+        let is_in_interval = self.end_interval.is_none_or(|interval| {
+            let (_, is_inside) = interval.narrowed_to(Some(ended));
+            is_inside
+        });
+        (is_after_start && is_before_latest_end && is_in_interval).then_some(ended)
     }
 
     /// Estimates the end from a valid `endedAt`, otherwise from the responses around the end, otherwise from the start

@@ -62,17 +62,18 @@ fn name_and_confidence(known: &KnownFacts) -> (&'static str, Confidence) {
 }
 
 #[test]
-fn upper_bound_alone_cannot_prove_timeout() {
-    let end = |latest| EndEstimate { earliest: None, latest: at(latest), fact: Fact::ResponsesAroundEnd };
-    let time_before = |latest| match end(latest).relative_to(at(TIMEOUT)) {
+fn upper_bound_proves_only_an_early_end() {
+    let end_by = |latest| EndEstimate { earliest: None, latest: at(latest), fact: Fact::ResponsesAroundEnd };
+    let time_left = |latest| match end_by(latest).relative_to(at(TIMEOUT)) {
         RelativeToExpiry::Before(left) => Some(left),
         RelativeToExpiry::Uncertain => None,
         other => panic!("{other:?}"),
     };
-    assert_eq!(time_before(TIMEOUT - 60 * SECOND), Some(secs(60)));
-    assert_eq!(time_before(TIMEOUT - 5 * SECOND - 1), Some(Duration::from_millis(5001)));
+    assert_eq!(time_left(TIMEOUT - 60 * SECOND), Some(secs(60)));
+    // 5 s is `NEAR_EXPIRY`.
+    assert_eq!(time_left(TIMEOUT - 5 * SECOND - 1), Some(Duration::from_millis(5001)));
     for latest in [TIMEOUT - 5 * SECOND, TIMEOUT, TIMEOUT + 60 * SECOND] {
-        assert_eq!(time_before(latest), None);
+        assert_eq!(time_left(latest), None);
     }
 }
 
@@ -94,26 +95,38 @@ fn five_seconds_around_expiry_count_as_expiry() {
 
 #[test]
 fn never_connected_tolerates_fifteen_seconds() {
-    for (age, name) in [
+    for (age_ms, name) in [
         (284_999, "disconnected_or_closed"),
         (285_000, "never_connected"),
         (300_000, "never_connected"),
         (315_000, "never_connected"),
         (315_001, "disconnected_or_closed"),
     ] {
-        assert_eq!(name_and_confidence(&completed(age, Some(false))).0, name, "{age} ms");
-        assert_eq!(name_and_confidence(&completed(age, Some(true))).0, "keep_alive_ended_early", "{age} ms");
+        assert_eq!(name_and_confidence(&completed(age_ms, Some(false))).0, name, "{age_ms} ms");
+        assert_eq!(
+            name_and_confidence(&completed(age_ms, Some(true))).0,
+            "keep_alive_ended_early",
+            "{age_ms} ms"
+        );
     }
-    let used = KnownFacts { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(false)) };
-    assert_eq!(name_and_confidence(&used).0, "disconnected_or_closed", "proxy bytes exclude it");
-    let short = KnownFacts { expires: Some(at(300 * SECOND)), ..completed(300 * SECOND, Some(false)) };
-    assert_eq!(name_and_confidence(&short).0, "completed_at_expiry", "the expiry takes precedence");
+    let with_traffic = KnownFacts { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(false)) };
+    assert_eq!(
+        name_and_confidence(&with_traffic).0,
+        "disconnected_or_closed",
+        "proxy bytes exclude never_connected"
+    );
+    let at_expiry = KnownFacts { expires: Some(at(300 * SECOND)), ..completed(300 * SECOND, Some(false)) };
+    assert_eq!(name_and_confidence(&at_expiry).0, "completed_at_expiry", "the expiry takes precedence");
 }
 
 #[test]
 fn error_and_timeout_status_are_reported() {
     let failed = KnownFacts { status: Some(Status::Error), ..completed(TIMEOUT, Some(true)) };
-    assert_eq!(name_and_confidence(&failed), ("error", Confidence::Reported), "however near to the expiry");
+    assert_eq!(
+        name_and_confidence(&failed),
+        ("error", Confidence::Reported),
+        "ERROR counts even at the expiry"
+    );
     let timed_out = KnownFacts { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) };
     let verdict = timed_out.verdict().unwrap();
     assert_eq!(verdict.confidence, Confidence::Reported);
@@ -143,13 +156,13 @@ fn missing_ended_at_uses_observed_interval() {
         end_interval: Some(TimeInterval { earliest: Some(at(earliest)), latest: at(latest) }),
         ..completed(0, Some(true))
     };
-    for (earliest, latest, verdict) in [
+    for (earliest, latest, expected) in [
         (9 * SECOND, 12 * SECOND, ("keep_alive_ended_early", Confidence::Possible)),
         (TIMEOUT - 9 * SECOND, TIMEOUT - 5001, ("keep_alive_ended_early", Confidence::Possible)),
         (TIMEOUT - 3 * SECOND, TIMEOUT + SECOND, ("completed_at_expiry", Confidence::Possible)),
         (TIMEOUT + 6 * SECOND, TIMEOUT + 9 * SECOND, ("ended_past_expiry", Confidence::Possible)),
     ] {
-        assert_eq!(name_and_confidence(&observed(earliest, latest)), verdict, "{earliest} to {latest}");
+        assert_eq!(name_and_confidence(&observed(earliest, latest)), expected, "{earliest} to {latest} ms");
     }
     let verdict = observed(9 * SECOND, 609 * SECOND).verdict().unwrap();
     assert_eq!(
@@ -168,19 +181,18 @@ fn missing_ended_at_uses_observed_interval() {
 fn impossible_ended_at_is_ignored() {
     let consistent = completed(10 * SECOND, Some(true));
     assert_eq!(name_and_confidence(&consistent), ("keep_alive_ended_early", Confidence::Likely));
-    let observed = || Some(TimeInterval { earliest: Some(at(20 * SECOND)), latest: at(23 * SECOND) });
     let with_ended_at = |ended: i64| KnownFacts {
         ended: Some(at(ended)),
-        end_interval: observed(),
+        end_interval: Some(TimeInterval { earliest: Some(at(20 * SECOND)), latest: at(23 * SECOND) }),
         latest_possible_end: Some(at(23 * SECOND)),
         ..completed(10 * SECOND, Some(true))
     };
     for ended in [
-        10 * SECOND,
-        20 * SECOND - 1, // just before the observed interval
-        23 * SECOND + 1, // just after it
-        -5 * SECOND,     // before the start
-        TIMEOUT + 3600 * SECOND,
+        10 * SECOND,                 // long before the interval
+        20 * SECOND - 1,             // just before the interval
+        23 * SECOND + 1,             // just after the interval
+        -5 * SECOND,                 // before the start
+        TIMEOUT + 3600 * SECOND,     // an hour after the expiry
         -90 * 365 * 86_400 * SECOND, // ninety years before the start
     ] {
         let verdict = with_ended_at(ended).verdict().unwrap();
@@ -188,23 +200,24 @@ fn impossible_ended_at_is_ignored() {
         assert_eq!(
             (verdict.name(), verdict.confidence),
             ("keep_alive_ended_early", Confidence::Possible),
-            "{ended}"
+            "ended at {ended} ms"
         );
         assert!(
             verdict.has_impossible_ended_at && !verdict.facts.contains(&Fact::EndedAt),
-            "{ended}: {verdict:?}"
+            "ended at {ended} ms: {verdict:?}"
         );
         assert_eq!(verdict.duration, Some(secs(23)), "the duration is an upper bound from the responses");
-        assert!(!with_ended_at(ended).can_join_cluster(), "{ended}");
+        assert!(!with_ended_at(ended).can_join_cluster(), "ended at {ended} ms");
     }
-    assert!(!with_ended_at(21 * SECOND).verdict().unwrap().has_impossible_ended_at);
+    let in_interval = with_ended_at(21 * SECOND);
+    assert!(!in_interval.verdict().unwrap().has_impossible_ended_at);
 }
 
 #[test]
 fn session_first_seen_ended_uses_its_fields() {
     let first_seen_ended = KnownFacts { end_interval: None, ..completed(10 * SECOND, Some(true)) };
     assert_eq!(name_and_confidence(&first_seen_ended), ("keep_alive_ended_early", Confidence::Likely));
-    // Without endedAt, the first response bounds the end.
+    // Without endedAt, the receipt of the first response is the only bound of the end.
     let without_ended_at = |latest_end: i64| KnownFacts {
         end_interval: None,
         ended: None,
@@ -219,6 +232,7 @@ fn session_first_seen_ended_uses_its_fields() {
         name_and_confidence(&without_ended_at(TIMEOUT + 60 * SECOND)),
         ("keep_alive_ended", Confidence::Possible)
     );
+    // Before the start, and after the first response.
     for ended in [-1, 61 * SECOND] {
         let impossible = KnownFacts { ended: Some(at(ended)), ..without_ended_at(60 * SECOND) };
         let verdict = impossible.verdict().unwrap();
@@ -229,13 +243,13 @@ fn session_first_seen_ended_uses_its_fields() {
 
 #[test]
 fn early_timeout_is_only_possible() {
-    let early = |ended| KnownFacts { status: Some(Status::TimedOut), ..completed(ended, Some(true)) };
+    let timed_out = |ended| KnownFacts { status: Some(Status::TimedOut), ..completed(ended, Some(true)) };
     for (ended, confidence) in [
         (10 * SECOND, Confidence::Possible),
         (TIMEOUT - 5001, Confidence::Possible),
         (TIMEOUT - 5000, Confidence::Reported),
     ] {
-        assert_eq!(name_and_confidence(&early(ended)), ("timed_out", confidence), "{ended}");
+        assert_eq!(name_and_confidence(&timed_out(ended)), ("timed_out", confidence), "ended at {ended} ms");
     }
 }
 
@@ -244,12 +258,12 @@ fn keep_alive_at_five_minutes_is_only_possible() {
     let verdict = completed(300 * SECOND, Some(true)).verdict().unwrap();
     assert_eq!((verdict.name(), verdict.confidence), ("keep_alive_ended_early", Confidence::Possible));
     assert!(verdict.text(crate::clock::Zone::Utc, at(0)).explanation.contains("nobody connected"));
-    let used = KnownFacts { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(true)) };
-    assert_eq!(name_and_confidence(&used).1, Confidence::Likely);
+    let with_traffic = KnownFacts { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(true)) };
+    assert_eq!(name_and_confidence(&with_traffic).1, Confidence::Likely);
 }
 
 #[test]
-fn gone_and_overdue_need_evidence() {
+fn gone_and_overdue_need_facts() {
     let alive = KnownFacts {
         status: Some(Status::Running),
         ended: None,
@@ -258,9 +272,12 @@ fn gone_and_overdue_need_evidence() {
         ..completed(0, Some(true))
     };
     assert_eq!(alive.verdict(), None);
-    let late = |ms| KnownFacts { last_alive: Some(at(TIMEOUT + ms)), ..alive.clone() };
-    assert_eq!(late(0).verdict(), None);
-    assert_eq!(late(1).verdict().unwrap().cause, Cause::Overdue { overrun: Duration::from_millis(1) });
+    let alive_after_expiry = |ms| KnownFacts { last_alive: Some(at(TIMEOUT + ms)), ..alive.clone() };
+    assert_eq!(alive_after_expiry(0).verdict(), None);
+    assert_eq!(
+        alive_after_expiry(1).verdict().unwrap().cause,
+        Cause::Overdue { overrun: Duration::from_millis(1) }
+    );
     let gone = KnownFacts { not_found: Some(ApiErrorKind::NotFound.into()), ..alive };
     assert_eq!(gone.verdict().unwrap().name(), "gone");
     let ended =
@@ -286,7 +303,8 @@ fn timeouts_and_errors_join_no_cluster() {
     assert!(!without_ended_at.can_join_cluster(), "clusters need endedAt");
 }
 
-/// Returns each verdict's name, with input that has all facts.
+/// Returns the verdict names, each with the known facts of a session that gets this verdict. No fact that the
+/// verdict can rest on is unknown.
 fn every_verdict() -> Vec<(&'static str, KnownFacts)> {
     let with_status = |status| KnownFacts { status: Some(status), ..completed(10 * SECOND, Some(true)) };
     let alive = || KnownFacts {
@@ -313,7 +331,7 @@ fn every_verdict() -> Vec<(&'static str, KnownFacts)> {
     ]
 }
 
-/// A fact, and a function that removes it from the input.
+/// A fact, and a function that removes it from the known facts.
 type Removal = (Fact, fn(KnownFacts) -> KnownFacts);
 
 /// The removals of all facts except [`Fact::ResponsesAroundEnd`], on which no verdict of [`every_verdict`] rests.
@@ -339,19 +357,23 @@ fn missing_fact_weakens_verdict() {
         assert_eq!(verdict.name(), name);
         let mut removed = Vec::new();
         for (fact, remove) in REMOVALS {
-            let weaker = remove(known.clone()).verdict();
+            let remaining = remove(known.clone()).verdict();
             if !verdict.facts.contains(&fact) {
-                let weaker = weaker.unwrap();
+                let remaining = remaining.unwrap();
                 assert_eq!(
-                    (&weaker.cause, weaker.confidence),
+                    (&remaining.cause, remaining.confidence),
                     (&verdict.cause, verdict.confidence),
-                    "{name} without {fact:?}"
+                    "{name} does not rest on {fact:?}"
                 );
                 continue;
             }
             removed.push(fact);
-            let Some(weaker) = weaker else { continue }; // no verdict is the weakest
-            assert!(!weaker.facts.contains(&fact), "{name} without {fact:?}: {weaker:?}");
+            // No verdict at all is weaker than any verdict.
+            let Some(weaker) = remaining else { continue };
+            assert!(
+                !weaker.facts.contains(&fact),
+                "{name} without {fact:?} does not rest on this fact: {weaker:?}"
+            );
             // Without the local release, another row applies, with other facts.
             assert!(
                 fact == Fact::LocalRelease || weaker.facts.iter().all(|other| verdict.facts.contains(other)),

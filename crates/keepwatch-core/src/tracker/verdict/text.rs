@@ -59,15 +59,15 @@ impl Verdict {
         }
     }
 
-    /// Returns one self-contained line: status, running time, unused time and headline.
+    /// Returns one self-contained line: status, running time, unused time, keep-alive and headline.
     #[must_use]
     pub fn summary_line(&self, status: &Status, zone: Zone, today: Timestamp) -> String {
         // Without a valid endedAt, only the responses bound the end. The durations are then bounds, too.
         let is_end_estimated = self.facts.contains(&Fact::ResponsesAroundEnd);
         let (at_most, at_least) = if is_end_estimated { ("at most ", "at least ") } else { ("", "") };
-        let ran = self
+        let running_time = self
             .duration
-            .map(|ran| format!(" after {at_most}{}", text::format_elapsed(ran)))
+            .map(|duration| format!(" after {at_most}{}", text::format_elapsed(duration)))
             .unwrap_or_default();
         let unused = match self.cause {
             Cause::KeepAliveEnded { unused: Some(unused), .. }
@@ -89,7 +89,11 @@ impl Verdict {
             );
         }
         let last_seen = if matches!(self.cause, Cause::Gone { .. }) { "last seen " } else { "" };
-        format!("{last_seen}{}{ran}{unused}{keep_alive}: {}", status.sanitise(24), self.headline(zone, today))
+        format!(
+            "{last_seen}{}{running_time}{unused}{keep_alive}: {}",
+            status.sanitise(24),
+            self.headline(zone, today)
+        )
     }
 
     fn headline(&self, zone: Zone, today: Timestamp) -> String {

@@ -15,7 +15,7 @@ fn raised_alerts(events: Vec<EventKind>) -> Vec<Alert> {
     events.into_iter().filter_map(raised).collect()
 }
 
-/// Returns the seconds until the next change that depends on time alone.
+/// Returns the seconds from `seconds` after noon until the next change that depends on time alone.
 fn seconds_until_deadline(tracker: &SessionTracker, seconds: f64) -> Option<f64> {
     tracker.time_until_deadline(moment(seconds)).map(|wait| wait.as_secs_f64())
 }
@@ -86,7 +86,7 @@ fn release_without_end_raises_alert() {
 }
 
 #[test]
-fn failed_release_raises_alert_without_retry() {
+fn release_failure_without_retry_raises_alert() {
     let release_failed = |next: Option<Moment>| Input::ReleaseFailed {
         at: request_timing(10.0, 10.5),
         id: id("a"),
@@ -106,13 +106,7 @@ fn failed_release_raises_alert_without_retry() {
 #[test]
 fn not_found_session_has_no_release_alert() {
     let still_running = Alert::StillRunning(Duration::from_secs(30));
-    let tracker_with_release = || {
-        let mut tracker = tracker_with_named(&["a"]);
-        tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
-        tracker.apply(Input::ReleaseRequested { at: moment(10.0), id: id("a") });
-        tracker
-    };
-    let alerts = |tracker: &SessionTracker| tracker.get(&id("a")).unwrap().alerts.len();
+    let alert_count = |tracker: &SessionTracker| tracker.get(&id("a")).unwrap().alerts.len();
 
     // A 404 before the deadline.
     let mut tracker = tracker_with_release();
@@ -127,7 +121,7 @@ fn not_found_session_has_no_release_alert() {
     let mut tracker = tracker_with_release();
     assert_eq!(alerts_after(&mut tracker, 40.0), [still_running]);
     tracker.apply(not_found_response("a", 41.0, 41.1));
-    assert_eq!(alerts(&tracker), 0);
+    assert_eq!(alert_count(&tracker), 0);
 
     // A 404 after a release that failed.
     let mut tracker = tracker_with_release();
@@ -137,7 +131,7 @@ fn not_found_session_has_no_release_alert() {
         error: ApiErrorKind::NotFound.into(),
         next: None,
     });
-    assert_eq!(alerts(&tracker), 1);
+    assert_eq!(alert_count(&tracker), 1);
     tracker.apply(not_found_response("a", 12.0, 12.1));
-    assert_eq!(alerts(&tracker), 0);
+    assert_eq!(alert_count(&tracker), 0);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Applies responses about one session, one a second, and returns the names of their events.
+/// Applies one response per second, all about the session "a", and returns the names of their events.
 fn event_names(versions: impl IntoIterator<Item = Session>) -> Vec<&'static str> {
     let mut tracker = tracker_with_named(&["a"]);
     let mut events = Vec::new();
@@ -13,19 +13,20 @@ fn event_names(versions: impl IntoIterator<Item = Session>) -> Vec<&'static str>
     names(&events)
 }
 
+/// Returns `count` versions of a session: by turns `one` and `other`.
 fn flapping<'s>(one: &'s Session, other: &'s Session, count: usize) -> impl Iterator<Item = Session> + 's {
     (0..count).map(move |index| if index % 2 == 0 { one.clone() } else { other.clone() })
 }
 
 #[test]
-fn flapping_status_is_told_once() {
+fn flapping_status_causes_few_events() {
     let (running, completed) = (session("a", Status::Running), ended_session("a", Status::Completed, 5.0));
     let names = event_names(flapping(&running, &completed, 200));
     assert_eq!(names, ["first_seen", "ended", "contradicted", "contradictory_replies"]);
 }
 
 #[test]
-fn flapping_fields_are_told_once() {
+fn flapping_fields_cause_few_events() {
     let running = session("a", Status::Running);
     let moved = Session { expires: Some(at(5000.0)), ..running.clone() };
     let kept = Session { keep_alive: Some(true), ..running.clone() };
@@ -37,12 +38,12 @@ fn flapping_fields_are_told_once() {
 }
 
 #[test]
-fn final_version_is_told_when_replies_agree() {
+fn last_version_is_recorded_when_responses_agree() {
     let (running, completed) = (session("a", Status::Running), ended_session("a", Status::Completed, 5.0));
-    let ends = flapping(&running, &completed, 40).chain(vec![completed.clone(); 10]);
-    assert_eq!(event_names(ends)[3..], ["contradictory_replies", "replies_agree", "ended"]);
-    let lives = flapping(&running, &completed, 41).chain(vec![running.clone(); 10]);
-    assert_eq!(event_names(lives)[3..], ["contradictory_replies", "replies_agree"]);
+    let finally_completed = flapping(&running, &completed, 40).chain(vec![completed.clone(); 10]);
+    assert_eq!(event_names(finally_completed)[3..], ["contradictory_replies", "replies_agree", "ended"]);
+    let finally_running = flapping(&running, &completed, 41).chain(vec![running.clone(); 10]);
+    assert_eq!(event_names(finally_running)[3..], ["contradictory_replies", "replies_agree"]);
 }
 
 #[test]
@@ -50,16 +51,16 @@ fn contradictory_changes_are_counted() {
     let mut tracker = tracker_with_named(&["a"]);
     let (running, completed) = (session("a", Status::Running), ended_session("a", Status::Completed, 5.0));
     let versions = flapping(&running, &completed, 40).chain(vec![completed.clone(); 10]);
-    let mut agree = None;
+    let mut contradictory_changes = None;
     for (second, version) in (1..).zip(versions) {
         let second = f64::from(second);
         for event in apply(&mut tracker, session_response(second, second + 0.1, version)) {
             if let EventKind::ResponsesAgree { changes } = event {
-                agree = Some(changes);
+                contradictory_changes = Some(changes);
             }
         }
     }
-    assert_eq!(agree, Some(37), "of 39 changes, the first two are events");
+    assert_eq!(contradictory_changes, Some(37), "of 39 changes, the first two are events");
 }
 
 #[test]
@@ -70,6 +71,7 @@ fn undone_change_is_not_contradictory() {
     );
     let mut versions = Vec::new();
     for version in [&off, &on, &off, &on, &off] {
+        // Ten consecutive responses with one version are enough to agree.
         versions.extend(vec![version.clone(); 11]);
     }
     assert_eq!(
@@ -104,7 +106,7 @@ fn aged_response_does_not_undo_newer_one() {
 }
 
 #[test]
-fn aged_response_is_shown_as_old() {
+fn age_is_subtracted_from_response_times() {
     let mut tracker = tracker_with_named(&["a"]);
     apply(&mut tracker, aged_response(100.0, 30, session("a", Status::Running)));
     assert_eq!(tracker.get(&id("a")).unwrap().last_response().unwrap().received, moment(70.1));

@@ -136,7 +136,7 @@ impl SimulatedDay {
         }
     }
 
-    /// Polls as the program does: first the list, then each session that left it.
+    /// Polls as the program does: first the list, then each session that left the list.
     fn poll(&mut self, now: Duration) {
         let mut ended_scripts = Vec::new();
         for index in 0..self.sessions.len() {
@@ -164,7 +164,7 @@ impl SimulatedDay {
             assert_eq!(
                 own_events.filter(|event| event.kind.name() == end_name).count(),
                 1,
-                "one end of {id:?}"
+                "each session ends with one event: {id:?}"
             );
         }
         let (timeline, records) = self.peaks;
@@ -268,6 +268,7 @@ fn simulate_day(interval: Duration) {
         day.event_counts,
     );
     assert!(records <= ALIVE_SESSIONS + MAX_FINAL_SESSIONS, "{records} records");
+    // The timeline never evicts the `FirstSeen` event or the newest end of a session.
     assert!(timeline <= timeline::MAX_EVENTS + 2 * records, "{timeline} events");
     assert!(
         held / day.tracker.len() <= MAX_BYTES_PER_SESSION,
