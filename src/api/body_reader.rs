@@ -6,11 +6,10 @@ use super::key_redaction::redact_key;
 use super::wire::{self, InternCache, ListReader};
 use keepwatch_core::session::{ApiError, Secret, Session, SessionId};
 
-/// Decodes the body of `GET /v1/sessions/{id}` as a [`Client`](super::Client) does. A session without an `id` gets
-/// `requested_id`. Only benchmarks call this function.
+/// Decodes the body of `GET /v1/sessions/{id}` as a [`Client`](super::Client) does. Only benchmarks call this function.
 ///
 /// # Errors
-/// The body is not a session.
+/// The body is not a session, or is about another session than `requested_id`.
 pub fn read_session(body: &[u8], requested_id: &SessionId) -> Result<Session, ApiError> {
     wire::session(body, requested_id)
 }

@@ -39,12 +39,11 @@ const MAX_TEXT_BYTES: usize = 4096;
 /// The maximum number of bytes that an error quotes from a body that is not JSON.
 const MAX_QUOTED_BYTES: usize = 200;
 
-/// Decodes the response to `GET /v1/sessions/{id}`. A session without an `id` gets `requested_id`. A response about
-/// another session, for example from a misconfigured cache, is an error.
+/// Decodes the response to `GET /v1/sessions/{id}`. A response about another session, for example from a misconfigured
+/// cache, is an error. So is a response without an `id`: it may be about any session.
 pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, ApiError> {
-    let mut builder: SessionBuilder = parse_json(&utf8_lossy(body))?;
+    let builder: SessionBuilder = parse_json(&utf8_lossy(body))?;
     let connect = builder.connect;
-    builder.id.get_or_insert_with(|| requested_id.clone());
     let mut session = builder.build().map_err(unexpected_response)?;
     // promise: matching-id, mutant: !session.id.raw().eq_ignore_ascii_case(requested_id.raw()) -> false
     if !session.id.raw().eq_ignore_ascii_case(requested_id.raw()) {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
+use keepwatch_core::tracker::EarlyLimit;
+
 /// The scenario that the simulated API plays.
 #[derive(Debug, Args)]
 pub struct ScenarioArgs {
@@ -176,6 +178,18 @@ impl TypedValueParser for FileParser {
 /// Parses a duration such as `5s` or `1m30s`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
+}
+
+/// Parses the limit for early ends: a [duration](parse_duration), `always` or `never`.
+#[expect(dead_code, reason = "the options that use it follow")]
+pub(super) fn parse_early_limit(text: &str) -> Result<EarlyLimit, String> {
+    match text.trim() {
+        "always" => Ok(EarlyLimit::Always),
+        "never" => Ok(EarlyLimit::Never),
+        duration => humantime::parse_duration(duration)
+            .map(EarlyLimit::Below)
+            .map_err(|_| format!("invalid limit \"{text}\" (try 1m, always or never)")),
+    }
 }
 
 /// Parses a retention time of the journal: a [duration](parse_duration) of at least an hour.

@@ -170,8 +170,7 @@ async fn api_key_is_only_credential_sent() {
 
 #[tokio::test]
 async fn any_id_is_one_path_segment() {
-    // A session without an id gets the requested id, so one response fits all requests.
-    let server = serve(http_response("200 OK", "", r#"{"status":"RUNNING"}"#), AfterResponse::Close);
+    let server = serve(http_response("200 OK", "", "{}"), AfterResponse::Close);
     for base in ["/prefix", "/prefix/"] {
         let client = client_for(&format!("http://127.0.0.1:{}{base}", server.port));
         for (text, encoded) in [
@@ -183,7 +182,7 @@ async fn any_id_is_one_path_segment() {
             ("a\u{7}\0", "a%07%00"),
             ("a\\b;c=d&e+f", "a%5Cb;c=d&e+f"),
         ] {
-            client.session(&SessionId::from_api(Untrusted::new(text))).await.result.unwrap();
+            let _ = client.session(&SessionId::from_api(Untrusted::new(text))).await;
             let head = server.request_heads.recv().unwrap();
             assert!(head.starts_with(&format!("GET /prefix/v1/sessions/{encoded} HTTP/1.1\r\n")), "{head}");
         }

@@ -165,7 +165,15 @@ fn missing_or_null_field_is_none() {
             assert_eq!(are_none.iter().filter(|is_none| **is_none).count(), expected, "{name}");
         }
     }
-    assert_eq!(session_with_field("id", None).id, requested_id(), "the response need not repeat the id");
+}
+
+#[test]
+fn response_without_id_is_an_error() {
+    for id in ["", r#""id":null,"#, r#""id":"","#, r#""id":"..","#, r#""id":"a\tb","#, r#""id":7,"#] {
+        let body = format!("{{{id}\"status\":\"COMPLETED\"}}");
+        let error = session(body.as_bytes(), &requested_id()).unwrap_err();
+        assert!(error.description().ends_with("`id` is missing"), "{body}: {}", error.description());
+    }
 }
 
 #[test]
@@ -188,10 +196,6 @@ fn mistyped_value_becomes_extra_field() {
         ("region", "{}"),
         ("userMetadata", "\"text\""),
         ("userMetadata", "[1]"),
-        ("id", "\"\""),
-        ("id", "\"..\""),
-        ("id", "\"a\\tb\""),
-        ("id", "7"),
         ("somethingNew", "{\"a\":[1, 2]}"),
     ] {
         let session = session_with_field(name, Some(raw));
@@ -252,8 +256,8 @@ fn last_duplicate_counts_for_every_field() {
     let mut fields = full_session_json();
     fields["somethingNew"] = json!(1);
     for (name, valid) in fields.as_object().unwrap() {
-        if name == "status" {
-            continue; // a session without a valid status is an error
+        if name == "id" || name == "status" {
+            continue; // without a valid value for these, the response is an error
         }
         let values = [valid.to_string(), "[7]".into(), "null".into()];
         for (first, last) in values.iter().flat_map(|first| values.iter().map(move |last| (first, last))) {
@@ -290,7 +294,7 @@ fn deep_or_long_values_are_harmless() {
         "\"••••\"",
         "an escape may hide a secret's name"
     );
-    for name in ["connectUrl", "id", "createdAt", "proxyBytes", "keepAlive"] {
+    for name in ["connectUrl", "createdAt", "proxyBytes", "keepAlive"] {
         session_with_field(name, Some(&deep));
     }
     let long = format!(r#"{{"a":"{}"}}"#, "é".repeat(500_000));
@@ -340,8 +344,8 @@ fn invalid_body_errors_never_quote_json() {
         ("{\"signingKey\":\"cAnArY\",}", format!("{prefix}broken JSON at line 1 column 24")),
         ("\"cAnArY\" \"", format!("{prefix}it is a text")),
         ("\"cAnArY\\q\"", format!("{prefix}broken JSON at line 1 column 9")),
-        ("{}", format!("{prefix}`status` is missing")),
-        ("{\"status\":null}", format!("{prefix}`status` is missing")),
+        ("{}", format!("{prefix}`id` is missing")),
+        ("{\"id\":\"a\",\"status\":null}", format!("{prefix}`status` is missing")),
     ] {
         assert_eq!(message(body), expected, "{body}");
         assert!(
@@ -374,7 +378,7 @@ fn debug_and_json_contain_no_secret() {
 #[test]
 fn empty_or_mistyped_connect_field_is_absent() {
     for raw in ["\"\"", "null", "7", "{}"] {
-        let body = format!(r#"{{"status":"RUNNING","connectUrl":{raw}}}"#);
+        let body = format!(r#"{{"id":"6512bd43","status":"RUNNING","connectUrl":{raw}}}"#);
         let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
         assert!(!session.connect.unwrap().connect_url && urls.connect.is_none(), "{raw}");
         assert!(session.extra_fields.is_empty(), "a secret of the wrong type stays secret");
@@ -450,17 +454,16 @@ proptest! {
         metadata.iter().for_each(|value| { map.insert("userMetadata".into(), json!(value)); });
         let is_valid_id = !matches!(id.as_str(), "" | "." | "..");
         let requested = if is_valid_id { SessionId::from_api(Untrusted::new(id.as_str())) } else { requested_id() };
-        let session = session(fields.to_string().as_bytes(), &requested).unwrap();
-        let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
+        let decoded = session(fields.to_string().as_bytes(), &requested);
         if !is_valid_id {
-            let raw_id = json!(id).to_string();
-            prop_assert_eq!(&session.id, &requested_id());
-            prop_assert!(extra_fields(&session).contains(&("id", raw_id.as_str())), "an invalid id is an extra field");
-        } else {
-            prop_assert_eq!(session.id.raw(), &id);
-            let extra = extra.to_string();
-            prop_assert_eq!(extra_fields(&session), [("addedLater", extra.as_str())]);
+            prop_assert!(decoded.is_err());
+            return Ok(());
         }
+        let session = decoded.unwrap();
+        let time = |text: &String| Some(chrono::DateTime::parse_from_rfc3339(text).unwrap().to_utc());
+        prop_assert_eq!(session.id.raw(), &id);
+        let extra = extra.to_string();
+        prop_assert_eq!(extra_fields(&session), [("addedLater", extra.as_str())]);
         prop_assert_eq!(session.project.as_ref().unwrap().raw(), &project);
         prop_assert_eq!(session.status.raw(), &status);
         prop_assert_eq!(session.region.as_ref().unwrap().raw(), &region);
