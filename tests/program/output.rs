@@ -102,7 +102,7 @@ fn full_device_fails_every_command() {
 #[test]
 fn stalled_reader_does_not_stop_polls() {
     let api = TestSimulator::serve(
-        "[[session]]\nrepeat = { every = \"1ms\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
+        "[[session]]\nrepeat = { every = \"1us\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
     );
     let (reader, writer) = std::io::pipe().unwrap();
     let child = start(keepwatch(Some(&api), &["events", "-i", "1s"]), writer);
@@ -123,7 +123,7 @@ fn stalled_reader_does_not_stop_polls() {
 #[test]
 fn unread_events_are_counted_at_the_end() {
     let api = TestSimulator::serve(
-        "[[session]]\nrepeat = { every = \"1ms\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
+        "[[session]]\nrepeat = { every = \"1us\", count = 500 }\ncreated = \"-5m\"\ntimeout = \"1h\"\n",
     );
     let (reader, writer) = std::io::pipe().unwrap();
     let child = start(keepwatch(Some(&api), &["events", "-i", "1s"]), writer);
