@@ -257,6 +257,9 @@ mod tests {
             ("export", "to"),
             ("simulate", "truth"),
         ];
-        assert_eq!(not_allowed, cli_only.map(|(command, option)| (Some(command.to_owned()), option.to_owned())));
+        assert_eq!(
+            not_allowed,
+            cli_only.map(|(command, option)| (Some(command.to_owned()), option.to_owned()))
+        );
     }
 }

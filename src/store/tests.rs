@@ -119,7 +119,7 @@ fn assert_same_state(live: &SessionTracker, replayed: &SessionTracker) {
         assert_eq!(format!("{:?}", record.traffic), format!("{:?}", other.traffic));
         assert_eq!(format!("{:?}", record.traffic_activity), format!("{:?}", other.traffic_activity));
         let alerts = |record: &keepwatch_core::tracker::Record| {
-            record.alerts.iter().map(|(alert, _)| *alert).collect::<Vec<_>>()
+            record.alerts.iter().map(|raised| (raised.alert, raised.at)).collect::<Vec<_>>()
         };
         assert_eq!(alerts(record), alerts(other));
         let evidence =

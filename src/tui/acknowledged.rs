@@ -25,7 +25,7 @@ impl AcknowledgedAlerts {
     pub fn has_unacknowledged(&self, profile: ProfileId, record: &Record) -> bool {
         let per_session = self.per_session.get(&record.id).filter(|bound| bound.profile == profile);
         let acknowledged_before = per_session.map_or(0, |bound| bound.seq).max(self.per_profile.get(profile));
-        record.alerts.iter().any(|(_, raised)| *raised >= acknowledged_before)
+        record.alerts.iter().any(|raised| raised.seq >= acknowledged_before)
     }
 
     /// Acknowledges the alerts of a session of `profile`.

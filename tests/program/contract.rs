@@ -91,8 +91,8 @@ fn odd_sessions() -> Vec<Value> {
         .collect()
 }
 
-/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next session. The requested id
-/// replaces the session's id, unless the session's id is empty. Returns the server's URL.
+/// Starts a server that implements only `GET /v1/sessions/{id}`. Each request gets the next session, with the requested
+/// id. Returns the server's URL.
 fn start_mock_server(sessions: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -111,9 +111,7 @@ fn start_mock_server(sessions: Vec<Value>) -> String {
             let (status, body) = match id {
                 Some(id) => {
                     let mut session = next.next().unwrap().clone();
-                    if session["id"] != "" {
-                        session["id"] = id.replace("%20", " ").into();
-                    }
+                    session["id"] = id.replace("%20", " ").into();
                     ("200 OK", session.to_string())
                 }
                 None => ("404 Not Found", "{}".to_owned()),

@@ -51,7 +51,8 @@ pub struct Filter {
 }
 
 /// A mistake in a filter, with its position.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct FilterError {
     /// The byte range of the mistake in the filter's text.
     pub range: Range<usize>,

@@ -91,7 +91,12 @@ fn kind_fields(kind: &EventKind) -> Value {
             Alert::TimeLeft(left) => json!({ "flag": alert.name(), "left_s": seconds(*left) }),
             Alert::Idle(idle) => json!({ "flag": alert.name(), "idle_s": seconds(*idle) }),
             Alert::StillRunning(after) => json!({ "flag": alert.name(), "after_s": seconds(*after) }),
-            Alert::EndedEarly | Alert::Error | Alert::Overdue | Alert::ReleaseFailed => {
+            Alert::Pending(after) => json!({ "flag": alert.name(), "after_s": seconds(*after) }),
+            Alert::EndedEarly
+            | Alert::EndedTogether
+            | Alert::Error
+            | Alert::Overdue
+            | Alert::ReleaseFailed => {
                 json!({ "flag": alert.name() })
             }
         },

@@ -115,9 +115,9 @@ fn journal_and_history_options_are_resolved() {
     let journal = |args: &[&str], vars: &[(&str, &str)]| {
         let vars: Vec<(&str, &str)> = vars.iter().copied().chain([API_KEY_VAR]).collect();
         let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
-        watch
-            .journal
-            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / DAY_SECONDS))
+        watch.journal.map(|journal| {
+            (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / DAY_SECONDS)
+        })
     };
     assert_eq!(journal(&[], &[]), None);
     // The variable overrides `no-journal` in the file, because a user who names a journal wants one.

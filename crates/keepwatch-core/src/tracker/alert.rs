@@ -1,10 +1,18 @@
-//! Alerts (⚑): reasons to look at a session, and the thresholds that raise them.
+//! Alerts (⚑): reasons to look at a session.
+//!
+//! The documented, orderly end of a session raises no alert. `alert_rules` has the thresholds.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::alert_rules::AlertThresholds;
+use super::timeline::Seq;
+use crate::clock::Timestamp;
 use crate::text;
+
+/// The time after which an incident that nobody acknowledged is dropped.
+pub const MAX_INCIDENT_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A reason to look at a session.
 ///
@@ -28,7 +36,8 @@ pub enum Alert {
     /// At most this much time is left until the session's expiry. The value is a threshold of [`AlertThresholds`].
     #[strum(serialize = "time_left")]
     TimeLeft(Duration),
-    /// The session had keep-alive on, and ended long before its expiry.
+    /// The session had keep-alive on, and ended before its expiry and early, as [`EarlyLimit`](super::EarlyLimit)
+    /// defines it.
     EndedEarly,
     /// The session ended as `ERROR`.
     Error,
@@ -40,6 +49,31 @@ pub enum Alert {
     ReleaseFailed,
     /// The session had proxy traffic before, and has had none for at least this long.
     Idle(Duration),
+    /// The session has been `PENDING` for this long.
+    Pending(Duration),
+    /// The session had keep-alive on and ended before its expiry, together with sessions of other owners. Perhaps one
+    /// program released the sessions of another.
+    EndedTogether,
+}
+
+/// An alert of a session, with the event that raised it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RaisedAlert {
+    /// The alert.
+    pub alert: Alert,
+    /// The event.
+    pub seq: Seq,
+    /// The time of the event, on the server's clock.
+    pub at: Timestamp,
+}
+
+/// The urgency of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something may need attention soon. Yellow on the screen.
+    Warning,
+    /// Something is wrong, or will be within moments. Red on the screen.
+    Critical,
 }
 
 impl Alert {
@@ -55,8 +89,10 @@ impl Alert {
         match self {
             Self::TimeLeft(left) => format!("{} or less left until it expires", text::format_duration(left)),
             Self::EndedEarly => "keep-alive session ended early".into(),
+            Self::EndedTogether => "keep-alive session ended together with sessions of other owners".into(),
             Self::Error => "session ended in ERROR".into(),
             Self::Overdue => "session is overdue: the API says it lives past its expiry".into(),
+            Self::Pending(duration) => format!("still PENDING after {}", text::format_duration(duration)),
             Self::StillRunning(after) => {
                 format!("still running {} after the release", text::format_elapsed(after))
             }
@@ -67,68 +103,29 @@ impl Alert {
         }
     }
 
-    /// Returns true if only a session that has not ended can have this alert. The others are end alerts.
+    /// Returns true for an incident: something happened. An incident stays until the user acknowledges it, for
+    /// [`MAX_INCIDENT_AGE`] at most. The other alerts are conditions, which clear themselves once they no longer hold.
     #[must_use]
-    pub fn applies_while_running(self) -> bool {
-        matches!(
-            self,
-            Self::TimeLeft(_) | Self::Overdue | Self::Idle(_) | Self::StillRunning(_) | Self::ReleaseFailed
-        )
+    pub fn is_incident(self) -> bool {
+        matches!(self, Self::EndedEarly | Self::EndedTogether | Self::Error | Self::ReleaseFailed)
     }
-}
 
-/// Thresholds for the alerts of a running session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertThresholds {
-    /// Thresholds of time left until the expiry, the longest first.
-    #[serde(rename = "left")]
-    time_left: Vec<Duration>,
-    /// Threshold of time without proxy traffic, for a session that had traffic before.
-    pub idle: Duration,
-}
-
-impl AlertThresholds {
-    /// Creates thresholds. `time_left` may be in any order.
+    /// Returns true if only a session that has ended can have this alert.
     #[must_use]
-    pub fn new(mut time_left: Vec<Duration>, idle: Duration) -> Self {
-        time_left.sort_unstable_by(|one, other| other.cmp(one)); // the longest first
-        time_left.dedup();
-        Self { time_left, idle }
+    pub fn is_about_end(self) -> bool {
+        matches!(self, Self::EndedEarly | Self::EndedTogether | Self::Error)
     }
 
-    /// Returns thresholds that raise no alert about time left or idle time.
+    /// Returns the urgency. Of several thresholds of time left, the shortest is critical.
     #[must_use]
-    pub fn none() -> Self {
-        Self::new(Vec::new(), Duration::MAX)
-    }
-
-    /// Returns the threshold that a session has reached: the shortest one that is at least `left`, the session's time
-    /// left.
-    ///
-    /// Thresholds of `timeout` or more do not apply. Otherwise a short session would have an alert from its first
-    /// second on.
-    #[must_use]
-    pub fn reached(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
-        self.applicable(timeout).filter(|threshold| left <= *threshold).last()
-    }
-
-    /// Returns the longest threshold below `left`: the one that the session reaches next.
-    #[must_use]
-    pub fn next(&self, left: Duration, timeout: Option<Duration>) -> Option<Duration> {
-        self.applicable(timeout).find(|threshold| *threshold < left)
-    }
-
-    /// Returns the thresholds that apply to a session with this timeout, the longest first.
-    fn applicable(&self, timeout: Option<Duration>) -> impl Iterator<Item = Duration> {
-        let thresholds = self.time_left.iter().copied();
-        thresholds.filter(move |threshold| timeout.is_none_or(|timeout| *threshold < timeout))
-    }
-}
-
-impl Default for AlertThresholds {
-    /// Returns the thresholds of 5 min and 1 min left, and 10 min idle.
-    fn default() -> Self {
-        Self::new(vec![Duration::from_secs(300), Duration::from_secs(60)], Duration::from_secs(600))
+    pub fn severity(self, thresholds: &AlertThresholds) -> Severity {
+        match self {
+            Self::EndedEarly | Self::EndedTogether | Self::Error | Self::Overdue | Self::ReleaseFailed => {
+                Severity::Critical
+            }
+            Self::TimeLeft(left) if thresholds.is_shortest_of_several(left) => Severity::Critical,
+            Self::TimeLeft(_) | Self::StillRunning(_) | Self::Idle(_) | Self::Pending(_) => Severity::Warning,
+        }
     }
 }
 
@@ -144,60 +141,44 @@ mod tests {
 
     #[test]
     fn alert_names_match_the_schema() {
-        let names =
-            ["time_left", "ended_early", "error", "overdue", "still_running", "release_failed", "idle"];
+        let names = [
+            "time_left",
+            "ended_early",
+            "error",
+            "overdue",
+            "still_running",
+            "release_failed",
+            "idle",
+            "pending",
+            "ended_together",
+        ];
         assert_eq!(Alert::VARIANTS, names);
     }
 
     #[test]
-    fn no_thresholds_raise_no_alert() {
-        let none = AlertThresholds::none();
-        assert_eq!((none.reached(secs(0), None), none.next(secs(9999), None)), (None, None));
-        assert_eq!(none.idle, Duration::MAX);
-    }
-
-    #[test]
-    fn running_alerts_differ_from_end_alerts() {
-        for alert in [
+    fn alert_is_condition_or_incident() {
+        let conditions = [
             Alert::TimeLeft(secs(60)),
             Alert::Overdue,
             Alert::Idle(secs(600)),
             Alert::StillRunning(secs(30)),
-            Alert::ReleaseFailed,
-        ] {
-            assert!(alert.applies_while_running(), "{alert:?}");
-        }
-        assert!(!Alert::EndedEarly.applies_while_running() && !Alert::Error.applies_while_running());
+            Alert::Pending(secs(60)),
+        ];
+        assert!(conditions.iter().all(|alert| !alert.is_incident() && !alert.is_about_end()));
+        let ends = [Alert::EndedEarly, Alert::EndedTogether, Alert::Error];
+        assert!(ends.iter().all(|alert| alert.is_incident() && alert.is_about_end()));
+        assert!(Alert::ReleaseFailed.is_incident() && !Alert::ReleaseFailed.is_about_end());
     }
 
     #[test]
-    fn shortest_reached_threshold_counts() {
-        let thresholds = AlertThresholds::new(vec![secs(60), secs(300), secs(60)], secs(600));
-        let timeout = Some(secs(900)); // longer than each threshold, so all of them apply
-        for (left, reached, next) in [
-            (301, None, Some(300)),
-            (300, Some(300), Some(60)),
-            (61, Some(300), Some(60)),
-            (60, Some(60), None),
-            (0, Some(60), None),
-        ] {
-            assert_eq!(
-                (thresholds.reached(secs(left), timeout), thresholds.next(secs(left), timeout)),
-                (reached.map(secs), next.map(secs)),
-                "{left} s left"
-            );
-        }
-    }
-
-    #[test]
-    fn short_timeout_raises_no_alert_at_start() {
-        let thresholds = AlertThresholds::default(); // 300 s and 60 s left
-        assert_eq!(thresholds.reached(secs(299), Some(secs(300))), None);
-        assert_eq!(thresholds.reached(secs(59), Some(secs(300))), Some(secs(60)));
+    fn shortest_of_several_left_is_critical() {
+        let several = AlertThresholds::new(vec![secs(300), secs(60)], secs(600));
+        let severity = |left, thresholds: &AlertThresholds| Alert::TimeLeft(secs(left)).severity(thresholds);
         assert_eq!(
-            thresholds.reached(secs(299), None),
-            Some(secs(300)),
-            "every threshold applies if the timeout is unknown"
+            (severity(300, &several), severity(60, &several)),
+            (Severity::Warning, Severity::Critical)
         );
+        let one = AlertThresholds::new(vec![secs(60)], secs(600));
+        assert_eq!(severity(60, &one), Severity::Warning, "the only threshold is no last warning");
     }
 }

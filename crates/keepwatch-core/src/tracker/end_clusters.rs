@@ -27,6 +27,11 @@ const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// The maximum time from learning of an end that belongs to a cluster to reporting that cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
+/// The number of clusters a day above which chance is a plausible cause of a cluster: one in four days.
+const MAX_CHANCE_CLUSTERS_A_DAY: f64 = 0.25;
+/// The minimum spread of a cluster for the estimate of chance. `endedAt` may be rounded to whole seconds.
+const MIN_SPREAD: Duration = Duration::from_secs(1);
+const SECONDS_A_DAY: f64 = 86_400.0;
 
 /// The ends that can form clusters.
 #[derive(Debug, Default)]
@@ -85,17 +90,21 @@ impl EndClusters {
     }
 
     /// If clusters are due, returns those with an unreported end, and marks all ends as reported. Otherwise returns
-    /// nothing.
-    pub(super) fn take_due(&mut self, now: Duration) -> Vec<EndCluster> {
+    /// nothing. The flag is true if [`EndClusters::is_plausible_by_chance`] holds for the cluster.
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<(EndCluster, bool)> {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
         }
-        let mut clusters: Vec<EndCluster> = Vec::new();
+        let mut clusters: Vec<(EndCluster, bool)> = Vec::new();
         for UnreportedEnd { id, at, .. } in std::mem::take(&mut self.unreported) {
-            if clusters.iter().any(|cluster| cluster.ids.contains(&id)) {
+            if clusters.iter().any(|(cluster, _)| cluster.ids.contains(&id)) {
                 continue;
             }
-            clusters.extend(self.cluster_of(&id, at));
+            let cluster = self.cluster_of(&id, at);
+            clusters.extend(cluster.map(|cluster| {
+                let is_by_chance = self.is_plausible_by_chance(&cluster);
+                (cluster, is_by_chance)
+            }));
         }
         clusters
     }
@@ -137,8 +146,7 @@ impl EndClusters {
     /// This maximum is the average number of ends per window in the [`BASELINE_PERIOD`] before `first`, plus three
     /// standard deviations, plus one.
     fn max_ends_by_chance(&self, first: &(Timestamp, SessionId)) -> usize {
-        let baseline_start = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
-        let earlier_ends = self.ends.range(..first).rev().take_while(|(at, _)| *at >= baseline_start).count();
+        let earlier_ends = self.earlier_ends(first);
         // For n earlier ends in w windows, the result is 1 + n/w + 3·√(n/w). 3·√(n/w) = √(9·n/w). Each term is rounded
         // down.
         let baseline_millis = usize::try_from(BASELINE_PERIOD.num_milliseconds()).unwrap_or(0);
@@ -146,6 +154,30 @@ impl EndClusters {
             baseline_millis / usize::try_from(CLUSTER_WINDOW.as_millis()).unwrap_or(usize::MAX).max(1);
         let three_deviations = earlier_ends.saturating_mul(9).checked_div(windows).unwrap_or(0).isqrt();
         earlier_ends.checked_div(windows).unwrap_or(0).saturating_add(three_deviations).saturating_add(1)
+    }
+
+    /// Returns true if independent ends would form such a cluster more often than [`MAX_CHANCE_CLUSTERS_A_DAY`].
+    ///
+    /// An event needs less evidence than an alert. So this limit is much stricter than that of
+    /// [`EndClusters::cluster_of`]: two ends within a second are enough only on a project where no other session ended
+    /// in the [`BASELINE_PERIOD`].
+    fn is_plausible_by_chance(&self, cluster: &EndCluster) -> bool {
+        let first = cluster.ids.first().and_then(|id| Some((*self.end_by_session.get(id)?, id.clone())));
+        let Some(first) = first else { return true };
+        let baseline = BASELINE_PERIOD.to_std().unwrap_or_default().as_secs_f64();
+        // One more than were seen: no earlier end does not mean that the rate is zero.
+        let ends_a_second = (self.earlier_ends(&first) as f64 + 1.0) / baseline;
+        let expected = ends_a_second * cluster.spread.max(MIN_SPREAD).as_secs_f64();
+        // The probability that k further ends follow a given one within the spread is at most expected^k / k!.
+        let further_ends = cluster.ids.len().saturating_sub(1);
+        let probability: f64 = (1..=further_ends).map(|number| expected / number as f64).product();
+        ends_a_second * SECONDS_A_DAY * probability > MAX_CHANCE_CLUSTERS_A_DAY
+    }
+
+    /// Returns the number of ends in the [`BASELINE_PERIOD`] before `first`.
+    fn earlier_ends(&self, first: &(Timestamp, SessionId)) -> usize {
+        let baseline_start = first.0.checked_sub_signed(BASELINE_PERIOD).unwrap_or(Timestamp::MIN_UTC);
+        self.ends.range(..first).rev().take_while(|(at, _)| *at >= baseline_start).count()
     }
 }
 
@@ -161,6 +193,11 @@ mod tests {
     /// Returns the time `milliseconds` after noon.
     fn at(milliseconds: u64) -> Timestamp {
         saturating_add(testing::noon(), millis(milliseconds))
+    }
+
+    /// Returns the clusters that are due, without the estimate of chance.
+    fn due_clusters(ends: &mut EndClusters, now: Duration) -> Vec<EndCluster> {
+        ends.take_due(now).into_iter().map(|(cluster, _)| cluster).collect()
     }
 
     fn id(number: u64) -> SessionId {
@@ -219,11 +256,11 @@ mod tests {
     fn cluster_is_reported_after_settling() {
         let mut ends = clusters_of(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
-        assert_eq!(ends.take_due(millis(4999)), []);
+        assert_eq!(due_clusters(&mut ends, millis(4999)), []);
         ends.add(&id(9), at(60_000), millis(4999)); // an end without a cluster does not extend the wait
-        let clusters = ends.take_due(millis(5000));
+        let clusters = due_clusters(&mut ends, millis(5000));
         assert_eq!(clusters, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: millis(1200) }]);
-        assert_eq!((ends.due(), ends.take_due(millis(99_999))), (None, vec![]));
+        assert_eq!((ends.due(), due_clusters(&mut ends, millis(99_999))), (None, vec![]));
     }
 
     #[test]
@@ -243,14 +280,14 @@ mod tests {
         let mut ends = clusters_of(&[0, 1000]);
         ends.remove(&id(1));
         assert_eq!((cluster(&ends, 0, 0), ends.due()), (None, None));
-        assert_eq!(ends.take_due(MAX_WAIT), []);
+        assert_eq!(due_clusters(&mut ends, MAX_WAIT), []);
         // The remaining end is not reported alone, but still counts for the next cluster.
         ends.add(&id(2), at(500), millis(60_000));
-        let clusters = ends.take_due(millis(70_000));
+        let clusters = due_clusters(&mut ends, millis(70_000));
         assert_eq!(clusters, [EndCluster { ids: vec![id(0), id(2)], spread: millis(500) }]);
         let mut ends = clusters_of(&[0, 1000, 9000, 9500]);
         ends.remove(&id(3));
-        let clusters = ends.take_due(MAX_WAIT);
+        let clusters = due_clusters(&mut ends, MAX_WAIT);
         assert_eq!(
             clusters,
             [EndCluster { ids: vec![id(0), id(1)], spread: millis(1000) }],
@@ -277,5 +314,30 @@ mod tests {
         ends.add(&id(1), at(2_000), millis(0));
         assert_eq!(ends.len(), 2);
         assert_eq!((cluster(&ends, 1, 60_000), cluster(&ends, 1, 2_000)), (None, Some((2, millis(2000)))));
+    }
+
+    /// The first value is the number of ends in the ten minutes before the cluster, the second one the size of the
+    /// cluster and the third one its spread in milliseconds.
+    #[test]
+    fn chance_explains_small_clusters_of_busy_projects() {
+        for (earlier, size, spread, is_by_chance) in [
+            (0, 2, 900, false),
+            (0, 2, 2500, true),
+            (1, 2, 900, true),
+            (5, 2, 100, true),
+            (0, 3, 2900, false),
+            (5, 3, 1200, false),
+            (17, 3, 2900, true),
+            (17, 5, 2900, false),
+        ] {
+            let cluster_start = 600_000;
+            let mut times: Vec<u64> = (0..earlier).map(|number| number * 30_000).collect();
+            times.extend((0..size).map(|number| cluster_start + number * spread / (size - 1)));
+            let mut ends = clusters_of(&times);
+            let clusters = ends.take_due(MAX_WAIT);
+            let last = clusters.last().unwrap();
+            assert_eq!(last.0.ids.len() as u64, size);
+            assert_eq!(last.1, is_by_chance, "{earlier} earlier ends, {size} ends within {spread} ms");
+        }
     }
 }

@@ -23,6 +23,7 @@
 //! same state.
 
 mod alert;
+mod alert_rules;
 mod alerting;
 mod applied;
 mod change_counters;
@@ -45,7 +46,8 @@ pub mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use alert::{Alert, AlertThresholds};
+pub use alert::{Alert, MAX_INCIDENT_AGE, RaisedAlert, Severity};
+pub use alert_rules::{AlertRule, AlertRules, AlertThresholds};
 pub use applied::AppliedChanges;
 pub use change_counters::ChangeCounters;
 pub use early_limit::EarlyLimit;

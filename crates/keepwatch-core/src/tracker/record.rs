@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::contradictions::Contradictions;
-use super::alert::Alert;
+use super::alert::{Alert, RaisedAlert};
 use super::input::RequestTiming;
 use super::server_clock::{ServerClock, TimeInterval};
-use super::timeline::Seq;
 use super::traffic::{TrafficActivity, TrafficHistory};
+use super::verdict::NEAR_EXPIRY;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
@@ -51,7 +51,7 @@ pub struct Record {
     /// The total time between consecutive responses, without gaps longer than [`MAX_WATCHED_GAP`].
     pub watched_for: Duration,
     /// The session's current alerts, each with the event that raised it.
-    pub alerts: Vec<(Alert, Seq)>,
+    pub alerts: Vec<RaisedAlert>,
     /// The release of the session, if the user requested a release.
     pub release: Option<Box<ReleaseRequest>>,
     /// The session's successor: a session with the same metadata that was created after the end of this one.
@@ -65,9 +65,13 @@ pub struct Record {
     /// True if the session's running time was passed to [`ShortSessions::add`](super::cost::ShortSessions::add), which
     /// counts the short sessions. This happens once, even if the API retracts and repeats the end.
     pub(super) is_checked_for_short: bool,
-    /// All alerts that an end of the session ever raised, with their events. If the API retracts and repeats the end,
-    /// the alerts keep these events.
-    pub(super) raised_end_alerts: Vec<(Alert, Seq)>,
+    /// All incidents that were ever raised about the session. If the API retracts and repeats the end, the alerts keep
+    /// their events. An incident that expired is not raised again.
+    pub(super) raised_incidents: Vec<RaisedAlert>,
+    /// The number of the alert rule that matches the session, if any.
+    pub(super) alert_rule: Option<usize>,
+    /// True if the session ended together with sessions of other owners, which chance does not explain.
+    pub(super) ended_with_other_owners: bool,
     /// The session's recent versions, if it changed recently.
     contradictions: Option<Box<Contradictions>>,
     /// True if the session is overdue. The event for that has been recorded.
@@ -169,8 +173,8 @@ pub enum TimeLeft {
     Remaining(Duration),
     /// The expiry has passed, but there is no response yet to a request that was sent after it.
     Expiring,
-    /// The newest response shows that the session has not ended, and its request was *sent* this long after the expiry.
-    /// In whole seconds, at least one.
+    /// The newest response shows that the session has not ended, and its request was *sent* this long after the expiry,
+    /// which is more than [`NEAR_EXPIRY`]. In whole seconds.
     Overdue(Duration),
     /// The session has ended.
     Ended,
@@ -202,7 +206,9 @@ impl Record {
             is_from_list: false,
             last_list_number: 0,
             is_checked_for_short: false,
-            raised_end_alerts: Vec::new(),
+            raised_incidents: Vec::new(),
+            alert_rule: None,
+            ended_with_other_owners: false,
             contradictions: None,
             is_overdue: false,
             deadline: None,
@@ -251,6 +257,23 @@ impl Record {
         matches!(self.presence, Presence::NotFound(_))
     }
 
+    /// Returns true if the session is running or pending, according to the newest response.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.phase() == Phase::Alive && !self.is_not_found()
+    }
+
+    /// Returns true if the session has an incident: an alert that stays until the user acknowledges it.
+    #[must_use]
+    pub fn has_incident(&self) -> bool {
+        self.alerts.iter().any(|raised| raised.alert.is_incident())
+    }
+
+    /// Returns the incident of this kind that was raised about the session before, if any.
+    pub(super) fn raised_incident(&self, alert: Alert) -> Option<RaisedAlert> {
+        self.raised_incidents.iter().copied().find(|raised| raised.alert == alert)
+    }
+
     /// Returns true if the poller does not request the session again: the session has ended, or the API does not know
     /// it and the user did not name it.
     #[must_use]
@@ -267,7 +290,7 @@ impl Record {
         let Some(session) = &self.session else { return TimeLeft::Unknown };
         match session.status.phase() {
             Phase::Ended => return TimeLeft::Ended,
-            Phase::Alive if session.status == Status::Pending && !self.is_not_found() => {
+            Phase::Alive if session.status == Status::Pending && !self.is_not_found() && !self.is_overdue => {
                 return TimeLeft::Starting;
             }
             Phase::Alive | Phase::Unknown => {}
@@ -276,10 +299,9 @@ impl Record {
             return TimeLeft::Unknown;
         };
         // The overrun counts only up to the newest request, because the session may have ended after that request.
-        let sent = self.last_response().map(|last| clock.earliest(last.sent)).filter(|sent| *sent > expires);
-        if let Some(sent) = sent {
-            let overrun = sent.signed_duration_since(expires).to_std().unwrap_or_default();
-            return TimeLeft::Overdue(Duration::from_secs(overrun.as_secs().max(1)));
+        let sent = self.last_response().map(|last| clock.earliest(last.sent));
+        if let Some(overrun) = sent.and_then(|sent| overrun(expires, sent)) {
+            return TimeLeft::Overdue(Duration::from_secs(overrun.as_secs()));
         }
         let seconds = expires.timestamp().saturating_sub(now.timestamp());
         match seconds {
@@ -353,6 +375,13 @@ impl Record {
         let expires = self.session.as_ref()?.expires?;
         expires.signed_duration_since(self.ended_at()?).to_std().ok()
     }
+}
+
+/// Returns the time from the expiry to `sent`, the time of a request whose response shows the session alive. Returns
+/// `None` up to [`NEAR_EXPIRY`] after the expiry: a healthy API may take some seconds to end a session.
+fn overrun(expires: Timestamp, sent: Timestamp) -> Option<Duration> {
+    let overrun = sent.signed_duration_since(expires).to_std().ok();
+    overrun.filter(|overrun| *overrun > NEAR_EXPIRY)
 }
 
 mod contradictions;

@@ -21,7 +21,8 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use lru::LruCache;
 
-use super::alert::AlertThresholds;
+use super::alert::Alert;
+use super::alert_rules::{AlertRules, AlertThresholds};
 use super::applied::AppliedChanges;
 use super::change_counters::ChangeCounters;
 use super::cost::ShortSessions;
@@ -38,6 +39,8 @@ use crate::session::{ApiError, MetadataPath, Project, SessionId};
 
 /// The maximum number of final sessions, not counting sessions that the user named.
 pub(super) const MAX_FINAL_SESSIONS: usize = 500;
+/// The maximum number of final sessions that are kept in addition because they have an incident.
+pub(super) const MAX_INCIDENT_SESSIONS: usize = 200;
 /// The minimum step of a clock, in milliseconds, that causes an event. It exceeds the resolution of `Date`, one second.
 const MIN_CLOCK_STEP_MS: i64 = 2000;
 
@@ -51,6 +54,8 @@ pub struct SessionTracker {
     /// Final sessions that the user did not name, in the order of eviction. The cache has no limit of its own:
     /// `SessionTracker::evict` removes the excess above [`MAX_FINAL_SESSIONS`].
     evictable_final: LruCache<SessionId, ()>,
+    /// Final sessions with an incident that were due for eviction, in the order of eviction.
+    pub(super) evictable_incidents: LruCache<SessionId, ()>,
     /// Sessions that the user did not name and that are missing from their lists, in the order of eviction.
     pub(super) evictable_unlisted: LruCache<SessionId, ()>,
     pub(super) clock: ServerClock,
@@ -58,7 +63,7 @@ pub struct SessionTracker {
     /// The projects that the API key can list.
     projects: Vec<Project>,
     timeline: Timeline,
-    pub(super) thresholds: AlertThresholds,
+    pub(super) rules: AlertRules,
     /// The path of the owner in a session's metadata.
     owner_key: Option<MetadataPath>,
     /// The deadlines of all sessions, sorted, on the server's clock. See `Record::deadline`.
@@ -88,20 +93,21 @@ impl Default for SessionTracker {
 }
 
 impl SessionTracker {
-    /// Creates an empty tracker that raises alerts at these thresholds.
+    /// Creates an empty tracker that raises alerts by these rules.
     #[must_use]
-    pub fn new(thresholds: AlertThresholds) -> Self {
+    pub fn new(rules: impl Into<AlertRules>) -> Self {
         Self {
             records: IndexMap::default(),
             ids: BTreeSet::default(),
             changes: ChangeCounters::default(),
             evictable_final: LruCache::unbounded(),
+            evictable_incidents: LruCache::unbounded(),
             evictable_unlisted: LruCache::unbounded(),
             clock: ServerClock::default(),
             health: PollHealth::default(),
             projects: Vec::new(),
             timeline: Timeline::default(),
-            thresholds,
+            rules: rules.into(),
             owner_key: None,
             deadlines: BTreeSet::default(),
             end_clusters: EndClusters::default(),
@@ -238,6 +244,7 @@ impl SessionTracker {
     fn apply_release_requested(&mut self, id: &SessionId, at: Moment, applied: &mut AppliedChanges) {
         let Some(record) = self.records.get_mut(id) else { return };
         record.release = Some(Box::new(ReleaseRequest { requested_at: at, failure: None }));
+        record.raised_incidents.retain(|raised| raised.alert != Alert::ReleaseFailed); // a second failure is new
         self.record_event(
             Some(id),
             TimeInterval::at(&self.clock, at),

@@ -97,7 +97,7 @@ fn assert_bounded(tracker: &SessionTracker) {
 
 fn assert_alerts(record: &Record) {
     assert!(record.alerts.len() <= MAX_ALERTS, "{record:?}");
-    let has_running_alert = record.alerts.iter().any(|(alert, _)| alert.applies_while_running());
+    let has_running_alert = record.alerts.iter().any(|raised| !raised.alert.is_incident());
     let is_alive = record.phase() == Phase::Alive && !record.is_not_found();
     assert!(is_alive || !has_running_alert, "{record:?}");
 }

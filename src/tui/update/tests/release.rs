@@ -115,7 +115,10 @@ fn failed_release_keeps_api_message() {
     assert!(error.description().contains("“Session is locked”"));
     assert_eq!(next_retry, None, "a report without `next_request` announces no retry");
     assert!(!record.is_releasing(), "the user can request the release again");
-    assert_eq!(record.alerts.iter().map(|(alert, _)| alert.name()).collect::<Vec<_>>(), ["release_failed"]);
+    assert_eq!(
+        record.alerts.iter().map(|raised| raised.alert.name()).collect::<Vec<_>>(),
+        ["release_failed"]
+    );
 }
 
 #[test]

@@ -276,11 +276,11 @@ fn event_flood_keeps_first_and_last() {
         let session = Session { metadata, ..session(Status::Running) };
         session_response(3.0 + f64::from(number), session)
     });
-    // The flood causes 299 changes of metadata. The response with the end causes one more, and one alert. The report
-    // shows the newest 100 of these 301 events.
+    // The flood causes 299 changes of metadata. The response with the end causes one more. The report shows the newest
+    // 100 of these 300 events.
     let text = evidence_of(flood.chain([session_response(400.0, ended(Status::Completed, 399.0))]));
     assert!(
-        text.contains("first seen RUNNING") && text.contains("(201 earlier ones are left out)"),
+        text.contains("first seen RUNNING") && text.contains("(200 earlier ones are left out)"),
         "{text}"
     );
     assert!(text.contains("COMPLETED (endedAt") && text.lines().count() < 160, "{text}");

@@ -47,13 +47,22 @@ fn overdue_needs_request_sent_after_expiry() {
         TimeLeft::Expiring,
         "a request sent at the expiry, not after it, proves nothing"
     );
-    let after_expiry = record(Status::Running, "12:10:00.100");
-    assert_eq!(time_left(&after_expiry, "12:10:00.900"), TimeLeft::Overdue(secs(1)));
+    let soon_after_expiry = record(Status::Running, "12:10:05");
     assert_eq!(
-        time_left(&after_expiry, "13:10:00"),
-        TimeLeft::Overdue(secs(1)),
-        "the overrun counts only up to the newest request"
+        time_left(&soon_after_expiry, "12:10:09"),
+        TimeLeft::Expiring,
+        "a healthy API may need some seconds to end a session"
     );
+    for status in [Status::Running, Status::Pending] {
+        let mut after_expiry = record(status, "12:10:05.100");
+        after_expiry.is_overdue = true;
+        assert_eq!(time_left(&after_expiry, "12:10:05.900"), TimeLeft::Overdue(secs(5)));
+        assert_eq!(
+            time_left(&after_expiry, "13:10:00"),
+            TimeLeft::Overdue(secs(5)),
+            "the overrun counts only up to the newest request"
+        );
+    }
     let later = record(Status::Running, "12:11:05.900");
     assert_eq!(time_left(&later, "12:11:06"), TimeLeft::Overdue(secs(65)));
 }

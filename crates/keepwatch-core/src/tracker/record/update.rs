@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::contradictions::Consistency;
-use super::{MAX_WATCHED_GAP, ObservedEnd, Presence, Record};
+use super::{MAX_WATCHED_GAP, ObservedEnd, Presence, Record, overrun};
 use crate::clock::{Moment, Timestamp};
 use crate::session::{MetadataPath, Phase, Session, Status};
 use crate::tracker::diff;
@@ -310,9 +310,9 @@ impl Record {
         outcome: &mut UpdateOutcome,
     ) {
         // A session of unknown status may have ended, so it is never overdue.
-        let is_running = session.status == Status::Running;
-        let passed_expiry =
-            session.expires.filter(|expires| is_running && clock.earliest(at.sent) > *expires);
+        let is_alive = session.status.phase() == Phase::Alive;
+        let has_passed = |expires: &Timestamp| overrun(*expires, clock.earliest(at.sent)).is_some();
+        let passed_expiry = session.expires.filter(|expires| is_alive && has_passed(expires));
         if let Some(expires) = passed_expiry.filter(|_| !self.is_overdue) {
             outcome.events.push((TimeInterval::at(clock, at.received), EventKind::Overdue { expires }));
         }

@@ -6,6 +6,7 @@ use super::SessionTracker;
 use crate::clock::{Moment, saturating_add};
 use crate::session::{Project, Session, SessionId};
 use crate::text;
+use crate::tracker::alert_rules::AlertThresholds;
 use crate::tracker::change_counters::ChangeCounters;
 use crate::tracker::cost::ShortSessions;
 use crate::tracker::event::{Event, EventKind};
@@ -55,6 +56,18 @@ impl SessionTracker {
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
             ..KnownFacts::default()
         }
+    }
+
+    /// Returns the thresholds that raise the alerts of a session.
+    #[must_use]
+    pub fn thresholds_of(&self, record: &Record) -> &AlertThresholds {
+        self.rules.thresholds(record.alert_rule)
+    }
+
+    /// Returns the filter of the alert rule that matches the session, if any.
+    #[must_use]
+    pub fn alert_rule(&self, id: &SessionId) -> Option<&str> {
+        self.rules.filter(self.records.get(id)?.alert_rule?)
     }
 
     /// Returns the verdict on a session's end or unusual state, or `None` while there is nothing to explain.

@@ -4,7 +4,7 @@
 //! The numbers of final and of unlisted sessions are bounded. The oldest are evicted first. Sessions that the user
 //! named are never evicted.
 
-use super::{MAX_FINAL_SESSIONS, SessionTracker};
+use super::{MAX_FINAL_SESSIONS, MAX_INCIDENT_SESSIONS, SessionTracker};
 use crate::clock::Moment;
 use crate::session::{ApiError, List, Phase, Session, SessionId};
 use crate::tracker::applied::AppliedChanges;
@@ -103,12 +103,23 @@ impl SessionTracker {
         }
     }
 
-    /// Evicts the oldest final sessions above [`MAX_FINAL_SESSIONS`], and the oldest unlisted sessions above
+    /// Evicts the oldest final sessions above [`MAX_FINAL_SESSIONS`]. Those with an incident stay longer: only the oldest
+    /// above [`MAX_INCIDENT_SESSIONS`] are evicted. Also evicts the oldest unlisted sessions above
     /// [`List::max_unlisted`]. The second limit is reached only if sessions leave the lists faster than the poller can
     /// request them.
     pub(super) fn evict(&mut self) {
         while self.evictable_final.len() > MAX_FINAL_SESSIONS {
             let Some((oldest, ())) = self.evictable_final.pop_lru() else { break };
+            let Some(record) = self.records.get(&oldest) else { continue };
+            if record.has_incident() && !record.is_named {
+                self.evictable_incidents.put(oldest, ());
+            } else if record.is_final() && !record.is_named {
+                self.forget(&oldest);
+            }
+        }
+        // promise: incidents-limit, mutant: > MAX_INCIDENT_SESSIONS -> > usize::MAX
+        while self.evictable_incidents.len() > MAX_INCIDENT_SESSIONS {
+            let Some((oldest, ())) = self.evictable_incidents.pop_lru() else { break };
             if self.records.get(&oldest).is_some_and(|record| record.is_final() && !record.is_named) {
                 self.forget(&oldest);
             }
@@ -127,6 +138,7 @@ impl SessionTracker {
         let Some(record) = self.records.swap_remove(id) else { return };
         self.ids.remove(id);
         self.evictable_final.pop(id);
+        self.evictable_incidents.pop(id);
         self.evictable_unlisted.pop(id);
         self.changes.count_session_change();
         self.timeline.forget(id);

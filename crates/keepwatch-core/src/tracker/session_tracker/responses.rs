@@ -73,7 +73,10 @@ impl SessionTracker {
         match outcome.change {
             Change::None => {}
             Change::Bytes => self.changes.count_bytes_change(),
-            Change::Full => self.changes.count_full_change(),
+            Change::Full => {
+                record.alert_rule = self.rules.matching(record);
+                self.changes.count_full_change();
+            }
         }
         if outcome.change != Change::None {
             applied.changed.push((id.clone(), outcome.change));
@@ -82,6 +85,9 @@ impl SessionTracker {
             self.record_event(Some(&id), when, now, kind, applied);
         }
         if outcome.is_revived {
+            if let Some(record) = self.records.get_mut(&id) {
+                record.ended_with_other_owners = false;
+            }
             self.end_clusters.remove(&id);
             self.successors.forget_end(&id);
         }

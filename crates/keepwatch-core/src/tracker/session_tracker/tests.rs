@@ -419,6 +419,23 @@ fn verdict_uses_fields_and_responses() {
 }
 
 #[test]
+fn sessions_with_incidents_are_evicted_last() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let end = |tracker: &mut SessionTracker, name: &str, seconds: f64, status| {
+        tracker.apply(session_response(seconds, seconds + 0.1, ended_session(name, status, seconds - 0.5)));
+    };
+    for number in 0..=MAX_INCIDENT_SESSIONS {
+        end(&mut tracker, &format!("error{number}"), 1.0 + number as f64, Status::Error);
+    }
+    for number in 0..MAX_FINAL_SESSIONS {
+        end(&mut tracker, &format!("s{number}"), 300.0 + number as f64, Status::Completed);
+    }
+    assert_eq!(tracker.len(), MAX_FINAL_SESSIONS + MAX_INCIDENT_SESSIONS);
+    assert!(tracker.get(&id("error0")).is_none(), "the oldest incident above the limit is evicted");
+    assert!(tracker.get(&id("error1")).is_some_and(|record| record.has_incident()));
+}
+
+#[test]
 fn evicted_session_does_not_return_from_list() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let sessions: Vec<Session> = (0..MAX_FINAL_SESSIONS + 100)
@@ -760,8 +777,8 @@ fn end_alert_is_raised_once() {
             session_response(seconds + 3.0, seconds + 3.1, ended_session("a", Status::Error, 2.0)),
         );
         let record = tracker.get(&id("a")).unwrap();
-        assert_eq!(record.alerts.iter().map(|(alert, _)| *alert).collect::<Vec<_>>(), [Alert::Error]);
-        assert_eq!(record.raised_end_alerts.len(), 1, "an end alert is stored once");
+        assert_eq!(record.alerts.iter().map(|raised| raised.alert).collect::<Vec<_>>(), [Alert::Error]);
+        assert_eq!(record.raised_incidents.len(), 1, "an end alert is stored once");
     }
     let raised =
         tracker.timeline().all().filter(|(_, event)| matches!(event.kind, EventKind::AlertRaised(_)));
@@ -889,9 +906,9 @@ fn successor_with_future_creation_appears_now() {
 fn not_found_session_is_not_overdue() {
     let mut tracker = tracker_with_named(&["a"]);
     // The timeout of 15 minutes ends at 900 s.
-    tracker.apply(session_response(901.0, 901.1, session("a", Status::Running)));
-    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(alert, _)| *alert == Alert::Overdue));
-    tracker.apply(not_found_response("a", 904.0, 904.1));
+    tracker.apply(session_response(906.0, 906.1, session("a", Status::Running)));
+    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|raised| raised.alert == Alert::Overdue));
+    tracker.apply(not_found_response("a", 909.0, 909.1));
     assert_eq!(tracker.get(&id("a")).unwrap().alerts, []);
 }
 
@@ -1052,12 +1069,12 @@ fn bytes_at_end_do_not_start_traffic() {
 fn unchanged_alert_is_no_change() {
     let mut tracker = SessionTracker::new(AlertThresholds::default());
     let overdue = Session { expires: Some(at(2.0)), ..session("a", Status::Running) };
-    for seconds in [1.0, 4.0, 7.0] {
+    for seconds in [1.0, 5.0, 9.0] {
         tracker.apply(session_response(seconds, seconds + 0.2, overdue.clone()));
     }
-    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|(alert, _)| *alert == Alert::Overdue));
+    assert!(tracker.get(&id("a")).unwrap().alerts.iter().any(|raised| raised.alert == Alert::Overdue));
     let before = tracker.change_counters();
-    tracker.apply(session_response(10.0, 10.2, overdue));
+    tracker.apply(session_response(12.0, 12.2, overdue));
     assert_eq!(tracker.change_counters(), before);
 }
 

@@ -1,6 +1,9 @@
 //! Tests of alerts, and of the time until the next change that depends on time alone.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::tracker::{AlertRule, EarlyLimit};
 
 const FIVE_MINUTES_LEFT: Alert = Alert::TimeLeft(Duration::from_secs(300));
 const ONE_MINUTE_LEFT: Alert = Alert::TimeLeft(Duration::from_secs(60));
@@ -13,6 +16,11 @@ fn alerts_after(tracker: &mut SessionTracker, seconds: f64) -> Vec<Alert> {
 fn raised_alerts(events: Vec<EventKind>) -> Vec<Alert> {
     let raised = |kind| if let EventKind::AlertRaised(alert) = kind { Some(alert) } else { None };
     events.into_iter().filter_map(raised).collect()
+}
+
+/// Returns the number of alerts that the session "a" has.
+fn alert_count(tracker: &SessionTracker) -> usize {
+    tracker.get(&id("a")).unwrap().alerts.len()
 }
 
 /// Returns the seconds from `seconds` after noon until the next change that depends on time alone.
@@ -39,7 +47,8 @@ fn time_left_alert_is_raised_on_time() {
         (alerts_after(&mut tracker, 840.0), seconds_until_deadline(&tracker, 840.0)),
         (vec![ONE_MINUTE_LEFT], None)
     );
-    let alerts: Vec<Alert> = tracker.get(&id("a")).unwrap().alerts.iter().map(|(alert, _)| *alert).collect();
+    let alerts: Vec<Alert> =
+        tracker.get(&id("a")).unwrap().alerts.iter().map(|raised| raised.alert).collect();
     assert_eq!(alerts, [ONE_MINUTE_LEFT], "the shorter time replaces the longer one");
 }
 
@@ -104,9 +113,8 @@ fn release_failure_without_retry_raises_alert() {
 }
 
 #[test]
-fn not_found_session_has_no_release_alert() {
+fn not_found_session_is_not_still_running() {
     let still_running = Alert::StillRunning(Duration::from_secs(30));
-    let alert_count = |tracker: &SessionTracker| tracker.get(&id("a")).unwrap().alerts.len();
 
     // A 404 before the deadline.
     let mut tracker = tracker_with_release();
@@ -133,5 +141,230 @@ fn not_found_session_has_no_release_alert() {
     });
     assert_eq!(alert_count(&tracker), 1);
     tracker.apply(not_found_response("a", 12.0, 12.1));
+    assert_eq!(alert_count(&tracker), 1, "an incident stays until it is acknowledged");
+}
+
+fn rules(early: EarlyLimit) -> AlertThresholds {
+    AlertThresholds::none().with_early(early)
+}
+
+/// A keep-alive session that started at noon.
+fn keep_alive_session(name: &str, status: Status) -> Session {
+    Session { keep_alive: Some(true), ..session(name, status) }
+}
+
+/// Returns the alerts that are raised if a keep-alive session of 15 minutes ends this many seconds after its start.
+fn alerts_of_end(early: EarlyLimit, seconds: f64) -> Vec<Alert> {
+    let mut tracker = SessionTracker::new(rules(early));
+    tracker.apply(session_response(0.5, 0.6, keep_alive_session("a", Status::Running)));
+    let ended = Session { keep_alive: Some(true), ..ended_session("a", Status::Completed, seconds) };
+    raised_alerts(apply(&mut tracker, session_response(seconds + 0.5, seconds + 0.6, ended)))
+}
+
+#[test]
+fn only_short_keep_alive_session_ended_early() {
+    let limit = EarlyLimit::default();
+    assert_eq!(alerts_of_end(limit, 10.0), [Alert::EndedEarly]);
+    assert_eq!(alerts_of_end(limit, 59.9), [Alert::EndedEarly]);
+    for seconds in [60.0, 500.0, 896.0, 900.0] {
+        assert_eq!(alerts_of_end(limit, seconds), [], "{seconds} s");
+    }
+    assert_eq!(alerts_of_end(EarlyLimit::Always, 500.0), [Alert::EndedEarly]);
+    assert_eq!(alerts_of_end(EarlyLimit::Always, 897.0), [], "the session reached its timeout");
+    assert_eq!(alerts_of_end(EarlyLimit::Never, 10.0), []);
+}
+
+/// The polls around the end are far apart, so the session may have run for longer than the limit.
+#[test]
+fn uncertain_running_time_is_not_early() {
+    let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+    tracker.apply(session_response(0.5, 0.6, keep_alive_session("a", Status::Running)));
+    let ended = Session { ended: None, ..keep_alive_session("a", Status::Completed) };
+    assert_eq!(raised_alerts(apply(&mut tracker, session_response(70.0, 70.1, ended))), []);
+}
+
+#[test]
+fn first_matching_rule_decides() {
+    let rule = |filter, early| AlertRule::new(crate::filter::Filter::parse(filter).unwrap(), rules(early));
+    let rules = AlertRules::new(
+        rules(EarlyLimit::default()),
+        vec![
+            rule("owner:nightly", EarlyLimit::Never),
+            rule("owner:night", EarlyLimit::Always),
+            rule("region:eu", EarlyLimit::Always),
+        ],
+    );
+    let mut tracker = SessionTracker::new(rules);
+    let mut end_of = |owner: &str, start: f64, ran: f64| {
+        let metadata = Some(Metadata::new(&format!(r#"{{"owner":"{owner}"}}"#)));
+        let running = Session {
+            metadata,
+            created: Some(at(start)),
+            started: Some(at(start)),
+            expires: Some(at(start + 900.0)),
+            ..keep_alive_session(owner, Status::Running)
+        };
+        let ended = Session { status: Status::Completed, ended: Some(at(start + ran)), ..running.clone() };
+        tracker.apply(session_response(start + 0.5, start + 0.6, running));
+        let raised =
+            raised_alerts(apply(&mut tracker, session_response(start + ran + 0.5, start + ran + 0.6, ended)));
+        let rule = tracker.alert_rule(&id(owner)).map(str::to_owned);
+        (raised, rule)
+    };
+    assert_eq!(end_of("nightly", 0.0, 10.0), (vec![], Some("owner:nightly".into())));
+    assert_eq!(end_of("night", 1000.0, 500.0), (vec![Alert::EndedEarly], Some("owner:night".into())));
+    assert_eq!(end_of("day", 2000.0, 10.0), (vec![Alert::EndedEarly], None));
+    assert_eq!(end_of("noon", 3000.0, 70.0), (vec![], None));
+}
+
+/// Ends keep-alive sessions with these owners at these seconds after noon. Returns the alerts that are raised.
+fn alerts_of_ends(ends: &[(&str, f64)]) -> Vec<Alert> {
+    let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+    let mut alerts = Vec::new();
+    let session = |number: usize, status| {
+        let metadata = Some(Metadata::new(&format!(r#"{{"owner":"{}"}}"#, ends[number].0)));
+        Session { metadata, ..keep_alive_session(&format!("s{number}"), status) }
+    };
+    for number in 0..ends.len() {
+        tracker.apply(session_response(0.5, 0.6, session(number, Status::Running)));
+    }
+    for (number, (_, seconds)) in ends.iter().enumerate() {
+        let ended = Session { ended: Some(at(*seconds)), ..session(number, Status::Completed) };
+        alerts.extend(raised_alerts(apply(
+            &mut tracker,
+            session_response(seconds + 2.0, seconds + 2.1, ended),
+        )));
+    }
+    alerts.extend(alerts_after(&mut tracker, 890.0));
+    alerts
+}
+
+#[test]
+fn ends_of_other_owners_together_are_incidents() {
+    let together = [("a", 500.0), ("b", 500.4), ("c", 501.2)];
+    assert_eq!(alerts_of_ends(&together), [Alert::EndedTogether; 3]);
+    assert_eq!(alerts_of_ends(&[("a", 500.0), ("b", 500.9)]), [Alert::EndedTogether; 2]);
+    assert_eq!(alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]), [], "one owner's job has ended");
+    let apart = [("a", 480.0), ("b", 520.0), ("c", 610.0), ("d", 700.0), ("a", 701.5), ("b", 880.0)];
+    assert_eq!(alerts_of_ends(&apart), [], "two of several ends may be close by chance");
+}
+
+#[test]
+fn stuck_pending_session_raises_alert() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    tracker.apply(session_response(0.5, 0.6, session("a", Status::Pending)));
+    assert_eq!(seconds_until_deadline(&tracker, 1.0), Some(59.0));
+    assert_eq!(alerts_after(&mut tracker, 59.0), []);
+    assert_eq!(alerts_after(&mut tracker, 60.0), [Alert::Pending(Duration::from_secs(60))]);
+    tracker.apply(session_response(61.0, 61.1, session("a", Status::Running)));
+    assert_eq!(alert_count(&tracker), 0, "the condition no longer holds");
+}
+
+#[test]
+fn pending_session_can_be_overdue() {
+    let mut tracker = SessionTracker::new(AlertThresholds::none());
+    tracker.apply(session_response(904.0, 904.1, session("a", Status::Pending)));
+    assert_eq!(alert_count(&tracker), 0, "a healthy API may need some seconds");
+    let events = apply(&mut tracker, session_response(906.0, 906.1, session("a", Status::Pending)));
+    assert_eq!(raised_alerts(events), [Alert::Overdue]);
+}
+
+#[test]
+fn incident_lasts_seven_days() {
+    let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+    tracker.apply(session_response(0.5, 0.6, session("a", Status::Running)));
+    tracker.apply(session_response(9.5, 9.6, ended_session("a", Status::Error, 9.0)));
+    let week = 7.0 * 24.0 * 3600.0;
+    assert_eq!(alerts_after(&mut tracker, week - 60.0), []);
+    assert_eq!(alert_count(&tracker), 1);
+    assert_eq!(alerts_after(&mut tracker, week + 10.0), []);
     assert_eq!(alert_count(&tracker), 0);
+    tracker.apply(session_response(week + 20.0, week + 20.1, ended_session("a", Status::Error, 9.0)));
+    assert_eq!(alert_count(&tracker), 0, "the same incident is not raised again");
+}
+
+#[test]
+fn second_failed_release_is_a_new_incident() {
+    let mut tracker = tracker_with_release();
+    let failed = || Input::ReleaseFailed {
+        at: request_timing(10.0, 10.5),
+        id: id("a"),
+        error: ApiErrorKind::Server(500).into(),
+        next: None,
+    };
+    assert_eq!(raised_alerts(apply(&mut tracker, failed())), [Alert::ReleaseFailed]);
+    tracker.apply(Input::ReleaseRequested { at: moment(20.0), id: id("a") });
+    assert_eq!(alert_count(&tracker), 0, "the user has seen the failure");
+    assert_eq!(raised_alerts(apply(&mut tracker, failed())), [Alert::ReleaseFailed]);
+}
+
+/// The documented ways in which a session ends after the limit for early ends.
+#[derive(Clone, Copy, Debug)]
+enum OrderlyEnd {
+    /// The user or the client released it, or closed its browser.
+    Completed,
+    /// Its timeout ended it. The API may report that late.
+    TimedOut,
+    /// Its timeout ended it, and the API reports that as `COMPLETED`.
+    CompletedAtExpiry,
+}
+
+proptest! {
+    /// The thresholds for conditions are off, so an alert can only be about the end.
+    #[test]
+    fn orderly_end_raises_no_alert(
+        end in prop_oneof![Just(OrderlyEnd::Completed), Just(OrderlyEnd::TimedOut), Just(OrderlyEnd::CompletedAtExpiry)],
+        timeout in 75..21_600_u32,
+        ran in 60..21_600_u32,
+        late_millis in 0..5000_u32,
+        poll_interval in 1..60_u32,
+        keep_alive in proptest::option::of(any::<bool>()),
+        has_ended_at in any::<bool>(),
+        proxy_bytes in proptest::option::of(any::<i64>()),
+        context in proptest::option::of("[a-z]{1,8}"),
+        metadata in proptest::option::of("[a-z]{1,8}"),
+        default_timeout in proptest::option::of(60..21_600_u64),
+    ) {
+        let (timeout, ran, late) = (f64::from(timeout), f64::from(ran), f64::from(late_millis) / 1000.0);
+        let end_time = match end {
+            OrderlyEnd::Completed => ran.min(timeout - 10.0),
+            OrderlyEnd::TimedOut | OrderlyEnd::CompletedAtExpiry => timeout,
+        };
+        let status = if matches!(end, OrderlyEnd::TimedOut) { Status::TimedOut } else { Status::Completed };
+        let running = Session {
+            created: Some(at(0.0)),
+            started: Some(at(0.0)),
+            expires: Some(at(timeout)),
+            keep_alive,
+            proxy_bytes,
+            context: context.map(|context| Untrusted::new(context.as_str())),
+            metadata: metadata.map(|owner| Metadata::new(&format!(r#"{{"owner":"{owner}"}}"#))),
+            ..session("a", Status::Running)
+        };
+        let ended = Session { status, ended: has_ended_at.then(|| at(end_time)), ..running.clone() };
+        let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+        let project = crate::session::Project {
+            id: Untrusted::new("p-1"),
+            name: Untrusted::new("p-1"),
+            default_timeout: default_timeout.map(Duration::from_secs),
+            concurrency: None,
+        };
+        tracker.apply(Input::ProjectsReceived { at: request_timing(0.1, 0.2), projects: vec![project] });
+        let reported_at = end_time + late;
+        let mut events = Vec::new();
+        // A poll soon after the start, the polls around the end, and one later.
+        let mut poll = reported_at % f64::from(poll_interval);
+        while poll < reported_at + f64::from(poll_interval) {
+            let is_ended = poll >= reported_at;
+            let is_relevant = poll < 100.0 || poll > reported_at - 2.0 * f64::from(poll_interval);
+            if is_relevant {
+                let session = if is_ended { &ended } else { &running };
+                events.extend(apply(&mut tracker, session_response(poll, poll + 0.1, session.clone())));
+            }
+            poll += f64::from(poll_interval);
+        }
+        events.extend(apply(&mut tracker, session_response(poll + 60.0, poll + 60.1, ended)));
+        let raised = raised_alerts(events);
+        prop_assert!(raised.is_empty(), "{raised:?}");
+    }
 }
