@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn only_cli_only_options_have_no_table() {
+    fn file_allows_all_options_except_cli_only() {
         let tables = tables();
         let mut cli = Cli::command();
         cli.build();
@@ -257,6 +257,9 @@ mod tests {
             ("export", "to"),
             ("simulate", "truth"),
         ];
-        assert_eq!(not_allowed, cli_only.map(|(command, option)| (Some(command.to_owned()), option.to_owned())));
+        assert_eq!(
+            not_allowed,
+            cli_only.map(|(command, option)| (Some(command.to_owned()), option.to_owned()))
+        );
     }
 }

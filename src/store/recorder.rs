@@ -114,7 +114,9 @@ pub struct Recorder {
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("first_problem", &self.reporter.first_problem()).finish_non_exhaustive()
+        f.debug_struct("Recorder")
+            .field("first_problem", &self.reporter.first_problem())
+            .finish_non_exhaustive()
     }
 }
 

@@ -115,9 +115,9 @@ fn journal_and_history_options_are_resolved() {
     let journal = |args: &[&str], vars: &[(&str, &str)]| {
         let vars: Vec<(&str, &str)> = vars.iter().copied().chain([API_KEY_VAR]).collect();
         let Ok(Config::Watch(watch)) = home.config(args, &vars) else { panic!() };
-        watch
-            .journal
-            .map(|journal| (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / DAY_SECONDS))
+        watch.journal.map(|journal| {
+            (journal.path.to_str().unwrap().to_owned(), journal.retention.as_secs() / DAY_SECONDS)
+        })
     };
     assert_eq!(journal(&[], &[]), None);
     // The variable overrides `no-journal` in the file, because a user who names a journal wants one.
@@ -198,7 +198,7 @@ fn unreadable_file_is_an_error() {
 }
 
 #[test]
-fn invalid_item_error_has_line_name_problem() {
+fn invalid_item_error_has_line_and_problem() {
     for (text, expected) in [
         ("\ninterval = 5\n", "line 2: interval: “5” is no duration; write 5s or 1m30s"),
         ("interval = \"10ms\"", "line 1: interval: asking more often"),

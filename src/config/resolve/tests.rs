@@ -133,7 +133,11 @@ fn owner_key_is_validated() {
     let (code, message) = config_error(&["--owner-key", "run."], &[("BROWSERBASE_API_KEY", "k")]);
     assert_eq!(code, 2);
     assert!(message.contains("--owner-key") && message.contains("run.id"), "{message}");
-    assert_eq!(config_error(&["demo", "--owner-key", "api_key"], &[]).0, 2, "a path that names a secret is rejected");
+    assert_eq!(
+        config_error(&["demo", "--owner-key", "api_key"], &[]).0,
+        2,
+        "a path that names a secret is rejected"
+    );
 }
 
 #[test]

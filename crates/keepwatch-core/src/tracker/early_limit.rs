@@ -59,7 +59,10 @@ mod tests {
     fn early_needs_short_known_running_time() {
         let ran = |seconds| Some(Duration::from_secs(seconds));
         let limit = EarlyLimit::default();
-        assert_eq!([ran(0), ran(59), ran(60), None].map(|ran| limit.is_early(ran)), [true, true, false, false]);
+        assert_eq!(
+            [ran(0), ran(59), ran(60), None].map(|ran| limit.is_early(ran)),
+            [true, true, false, false]
+        );
         assert!(EarlyLimit::Always.is_early(None) && EarlyLimit::Always.is_early(ran(99_999)));
         assert!(!EarlyLimit::Never.is_early(ran(1)));
     }
