@@ -105,8 +105,8 @@ impl BodyChunks {
         }
     }
 
-    /// Decompresses some of the received bytes, or returns all of them if the body is not compressed. Returns `None` once
-    /// all of them are used up.
+    /// Decompresses some of the received bytes. If the body is not compressed, returns all of them unchanged. Returns
+    /// `None` once all of them are used up.
     fn decompress_step(&mut self) -> Result<Option<Bytes>, ApiError> {
         let Some(decoder) = &mut self.decoder else {
             let chunk = std::mem::take(&mut self.compressed);

@@ -10,8 +10,8 @@ use keepwatch_core::text::Untrusted;
 /// The maximum size of a file with certificates, in bytes. The certificates of all authorities take 300 kB.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Checks that `SSL_CERT_FILE`, if it is set, names a regular file of at most [`MAX_FILE_BYTES`]. `env` returns the value
-/// of an environment variable.
+/// Checks that `SSL_CERT_FILE`, if it is set, names a regular file of at most [`MAX_FILE_BYTES`]. `env` returns the
+/// value of an environment variable.
 ///
 /// # Errors
 /// The file does not exist, is too large, or is no regular file.

@@ -1,6 +1,6 @@
-//! Name resolution by the operating system. The resolver records whether the newest lookup is still running. So the
-//! error of a connection that times out can name the DNS server as the cause. The resolver caches nothing: each new
-//! connection looks its host up again.
+//! Name resolution by the operating system. The resolver records whether the newest lookup is still running. So if
+//! connecting takes too long, the error can blame the DNS server. The resolver caches nothing: each new connection looks
+//! its host up again.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// A lookup: the future addresses of a host, or an error.
+/// A lookup: a future that returns the addresses of a host, or an error.
 type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// A resolver for one client.
@@ -43,8 +43,8 @@ impl Resolver {
         Self { look_up, lookups: Arc::default() }
     }
 
-    /// Returns true if the newest lookup has neither succeeded nor failed. This includes a lookup for which the client
-    /// no longer waits.
+    /// Returns true if the newest lookup has neither succeeded nor failed. A lookup that the client has abandoned, for
+    /// example after a timeout, stays pending.
     pub(super) fn is_lookup_pending(&self) -> bool {
         let newest_ended = self.lookups.newest_ended.load(Ordering::Relaxed);
         newest_ended < self.lookups.newest.load(Ordering::Relaxed)

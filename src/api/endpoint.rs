@@ -18,8 +18,8 @@ pub struct Endpoint {
     pub base: Url,
 }
 
-/// An error in a base URL. `setting` names the source of the URL, such as `--base-url` or a variable; `url` is
-/// sanitised and redacted.
+/// An error in a base URL. `setting` names the source of the URL, such as `--base-url` or an environment
+/// variable. `url` is sanitised and redacted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
 pub enum EndpointError {
@@ -38,7 +38,8 @@ impl Endpoint {
     /// Parses a base URL. Error messages call its source `setting`.
     ///
     /// # Errors
-    /// The text is not the URL of an API, or it is plain HTTP to another machine and `insecure_http` is false.
+    /// The text is not the URL of an API, or has a user or a password. Or it is plain HTTP to another machine, and
+    /// `insecure_http` is false.
     pub fn new(text: &str, setting: &str, insecure_http: bool) -> Result<Self, EndpointError> {
         let text = text.trim();
         let setting = || setting.to_owned();
@@ -90,7 +91,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the host and the port, without the port if it is the default of the scheme.
+    /// Returns the host. Adds the port, unless it is the default of the scheme.
     #[must_use]
     pub fn host(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
@@ -157,10 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn path_segments_are_encoded() {
+    fn url_adds_version_and_encodes_segments() {
         let endpoint = new("http://127.0.0.1:1/api//", false).unwrap();
         let versioned = new("http://127.0.0.1:1/api/v1/", false).unwrap();
-        assert_eq!(versioned, endpoint, "the version is not repeated");
+        assert_eq!(versioned, endpoint, "a version in the base URL is not repeated");
         let url = endpoint.url(&["sessions", "a b/../c?d#%"]);
         assert_eq!(url.as_str(), "http://127.0.0.1:1/api/v1/sessions/a%20b%2F..%2Fc%3Fd%23%25");
     }

@@ -13,7 +13,7 @@ use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{ApiError, ApiErrorKind};
 use keepwatch_core::text::{Untrusted, redact};
 
-/// The route of a request, for errors of its connection.
+/// The route of a request. An error of the connection names the part of the route that failed.
 pub(super) struct Route {
     /// The host, with its port.
     pub(super) host: String,
@@ -44,9 +44,9 @@ pub(super) fn from_request_error(error: reqwest::Error, route: &Route) -> ApiErr
 }
 
 fn from_connect_error(error: &reqwest::Error, route: &Route) -> ApiErrorKind {
-    let (chain, io) = (chain(error), io_error_kind(error));
+    let (chain, io_kind) = (message_chain(error), io_error_kind(error));
     let host = || Untrusted::new(route.host.clone());
-    if error.is_timeout() || io == Some(io::ErrorKind::TimedOut) {
+    if error.is_timeout() || io_kind == Some(io::ErrorKind::TimedOut) {
         if route.uses_proxy {
             let problem = if route.is_lookup_pending {
                 "its name was not resolved within 5 s"
@@ -68,7 +68,7 @@ fn from_connect_error(error: &reqwest::Error, route: &Route) -> ApiErrorKind {
         ApiErrorKind::Dns(host())
     } else if let Some(error) = find_source::<rustls::Error>(error) {
         ApiErrorKind::Tls(Untrusted::new(tls_error::message(error)))
-    } else if io == Some(io::ErrorKind::ConnectionRefused) {
+    } else if io_kind == Some(io::ErrorKind::ConnectionRefused) {
         ApiErrorKind::ConnectionRefused(host())
     } else {
         ApiErrorKind::Unreachable(root_message(error))
@@ -90,7 +90,7 @@ pub(super) fn from_body_error(error: reqwest::Error) -> ApiError {
 }
 
 /// Returns the error code with which an HTTP/2 server ended a request or its connection. Returns `None` for other
-/// errors, such as one with which keepwatch ended a connection because the server violated the protocol.
+/// errors, for example if keepwatch ended the connection because the server violated the protocol.
 fn http2_code(error: &reqwest::Error) -> Option<String> {
     let error = find_source::<h2::Error>(error).filter(|error| error.is_remote())?;
     Some(format!("{:?}", error.reason()?))
@@ -101,18 +101,18 @@ fn is_connection_closed(error: &reqwest::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(io_error_kind(error), Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof))
         // hyper has no public type for these errors.
-        || chain(error).iter().any(|link| {
+        || message_chain(error).iter().any(|link| {
             link.contains("before message completed") || link.contains("end of file before message length reached")
         })
 }
 
 /// Returns the message of the root cause, without the error number of the operating system.
 fn root_message(error: &reqwest::Error) -> Untrusted {
-    Untrusted::new(strip_os_error_number(chain(error).last().map(String::as_str).unwrap_or_default()))
+    Untrusted::new(strip_os_error_number(message_chain(error).last().map(String::as_str).unwrap_or_default()))
 }
 
-/// Describes a failed proxy tunnel. `tunnel` is hyper's message without its prefix, and `chain` the result of
-/// [`chain`].
+/// Describes a failed proxy tunnel. `tunnel` is hyper's message without its prefix, and `chain` is the result of
+/// [`message_chain`].
 fn proxy_message(tunnel: &str, chain: &[String]) -> String {
     match (tunnel, chain.last()) {
         ("proxy authorization required", _) => "it asks for a user and a password (407)".into(),
@@ -135,7 +135,7 @@ fn strip_os_error_number(text: &str) -> &str {
 /// Maps the error of an HTTP client that could not be built, usually because there are no usable root certificates.
 /// `env` returns the value of an environment variable.
 pub(super) fn from_build_error(error: reqwest::Error, env: impl Fn(&str) -> Option<String>) -> ApiError {
-    let chain = chain(&error.without_url());
+    let chain = message_chain(&error.without_url());
     if !chain.iter().any(|link| link.contains("certificates")) {
         return ApiErrorKind::Tls(Untrusted::new(chain.last().cloned().unwrap_or_default())).into();
     }
@@ -147,7 +147,7 @@ pub(super) fn from_build_error(error: reqwest::Error, env: impl Fn(&str) -> Opti
     }
 }
 
-/// Maps a response of `url` whose status is not 2xx. `date` is the response's `Date`.
+/// Maps a response whose status is not 2xx. `url` is the URL of the request, and `date` is the response's `Date`.
 pub(super) fn from_status(
     url: &Url,
     status: StatusCode,
@@ -176,7 +176,8 @@ pub(super) fn from_status(
     }
 }
 
-/// Describes the target of a redirect. Names only the origin of another server, because its path may contain secrets.
+/// Describes the target of a redirect. If it is another server, names only the origin, because the rest of the URL may
+/// contain secrets.
 fn redirect_target(url: &Url, headers: &HeaderMap) -> String {
     let Some(location) = headers.get(LOCATION) else { return "nowhere".into() };
     let target = String::from_utf8_lossy(location.as_bytes());
@@ -188,7 +189,7 @@ fn redirect_target(url: &Url, headers: &HeaderMap) -> String {
 }
 
 /// Returns the messages of an error and of its sources, the root cause last.
-fn chain(error: &reqwest::Error) -> Vec<String> {
+fn message_chain(error: &reqwest::Error) -> Vec<String> {
     let mut chain = vec![error.to_string()];
     let mut source = error.source();
     while let Some(link) = source {
@@ -211,7 +212,7 @@ fn io_error_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
     found
 }
 
-/// Returns the first error of type `E` in the chain of sources, also inside any number of nested IO errors.
+/// Returns the first error of type `E` in the chain of sources. Searches inside nested IO errors, too.
 fn find_source<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut source = error.source();
     while let Some(link) = source {

@@ -19,8 +19,8 @@ pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
 }
 
 /// Redacts the API key in a response that quotes it. `text::redact`, which searches for patterns, may miss the API key,
-/// because an API key can have any form. Does not find an API key that is spelled differently, for example with
-/// escapes.
+/// because an API key can have any form. This function finds only the exact bytes of the API key, so it misses an API key
+/// with JSON escapes.
 pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
     // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX
@@ -41,7 +41,7 @@ pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     safe
 }
 
-/// Masks the values of headers that contain the API key.
+/// Masks each header value that contains the API key.
 pub(super) fn redact_key_in_headers(headers: &mut HeaderMap, key: &Secret) {
     let key = key.expose().as_bytes();
     let contains_key = |value: &HeaderValue| {
@@ -63,8 +63,12 @@ mod tests {
         };
         assert_eq!(redacted("sk-oPaQue77", "no sk-oPaQue77, nor sk-oPaQue77!"), "no ••••, nor ••••!");
         assert_eq!(redacted("sk-oPaQue77", "sk-oPaQue77"), "••••");
-        assert_eq!(redacted("sk-oPaQue77", "sk-oPaQue7"), "sk-oPaQue7");
-        assert_eq!(redacted("such", "no such key"), "no such key", "too short to distinguish from words");
+        assert_eq!(redacted("sk-oPaQue77", "sk-oPaQue7"), "sk-oPaQue7", "a part of the API key is kept");
+        assert_eq!(
+            redacted("such", "no such key"),
+            "no such key",
+            "an API key under 8 bytes is not redacted"
+        );
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", HeaderValue::from_static("r-sk-oPaQue77"));
         headers.insert("server", HeaderValue::from_static("s"));

@@ -1,13 +1,13 @@
 //! The client for the Browserbase API. Each request returns one [`ApiResponse`], which holds a value or an `ApiError`.
 //!
 //! ```text
-//!   Client::session(id) ──► HTTP ──► status, headers ──► error_mapping::from_status
-//!                                    body, capped    ──► BodyReader ──► wire ──► Session, SessionList
+//!   Client::session(id) ──► HTTP ──► status 2xx: body, capped ──► BodyReader ──► wire ──► Session, SessionList
+//!                                    other status ──► error_mapping::from_status ──► ApiError
 //! ```
 //!
 //! The JSON shapes are private to this module; callers see only domain types. The client follows no redirect. It leaves
-//! retries to the poller, except for one retry, which the header of `client` explains. It reads a clock only for the
-//! log.
+//! retries to the poller, except for one retry, which the documentation of `client` explains. It reads a clock only
+//! for the log.
 
 mod body_chunks;
 mod body_reader;

@@ -12,6 +12,9 @@ use keepwatch_core::text;
 /// in the same order.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
+/// The maximum width of the value of a variable in a message, in columns.
+const MAX_SHOWN_COLUMNS: usize = 80;
+
 /// An error in a proxy variable. The value is redacted and sanitised.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages document the variants")]
@@ -33,13 +36,13 @@ pub enum ProxyError {
 /// The value is neither empty nor the URL of an HTTP proxy, and `NO_PROXY` does not list the endpoint's host.
 pub fn check_proxy(endpoint: &Endpoint, env: impl Fn(&str) -> Option<String>) -> Result<(), ProxyError> {
     let Some((variable, value)) = proxy_variable(endpoint, &env) else { return Ok(()) };
-    let display = || text::sanitise(&text::redact(&without_credentials(&value)), 80);
+    let display = || text::sanitise(&text::redact(&without_credentials(&value)), MAX_SHOWN_COLUMNS);
     let proxy =
         endpoint_uri(endpoint).and_then(|uri| Matcher::builder().all(value.clone()).build().intercept(&uri));
     match proxy {
         // promise: proxy-variable
         None => Err(ProxyError::Malformed { variable, value: display() }),
-        Some(proxy) if !has_host_and_port(proxy.uri()) => {
+        Some(proxy) if !has_valid_address(proxy.uri()) => {
             Err(ProxyError::Malformed { variable, value: display() })
         }
         Some(proxy) if proxy.uri().scheme_str().is_some_and(|scheme| scheme.starts_with("socks")) => {
@@ -66,13 +69,14 @@ fn proxy_variable(
     let variable =
         VARIABLES.into_iter().find_map(|name| Some((name, env(name).filter(|value| !value.is_empty())?)))?;
     let exceptions = env("NO_PROXY").or_else(|| env("no_proxy")).unwrap_or_default();
+    // This matcher only applies the exceptions, so the URL of its proxy does not matter.
     let matcher = Matcher::builder().all("http://proxy.invalid").no(exceptions).build();
     endpoint_uri(endpoint).and_then(|uri| matcher.intercept(&uri)).map(|_| variable)
 }
 
-/// Returns true if a proxy has a host and no invalid port. hyper replaces an invalid port by 80, where another server would
-/// get the password.
-fn has_host_and_port(proxy: &Uri) -> bool {
+/// Returns true if the URL of a proxy has a host, and a port that is valid or missing. hyper replaces an invalid port by
+/// 80, so whatever listens at port 80 would get the proxy's password.
+fn has_valid_address(proxy: &Uri) -> bool {
     let Some(authority) = proxy.authority() else { return false };
     let has_no_port = authority.as_str() == authority.host();
     !authority.host().is_empty() && (has_no_port || authority.port_u16().is_some_and(|port| port > 0))
@@ -105,7 +109,8 @@ mod tests {
     }
 
     const API: &str = "https://api.example";
-    const INVALID_PORTS: [&str; 7] = [
+    /// Proxies with an invalid port, or without a host.
+    const INVALID_ADDRESSES: [&str; 7] = [
         "http://proxy:99999",
         "http://u:p@proxy:x",
         "http://proxy:",
@@ -128,7 +133,7 @@ mod tests {
     fn unusable_proxies_are_refused() {
         let malformed =
             [" ", "http://proxy :3128", "ftp://proxy", "pac+http://proxy/x.pac", "://", "http://", "a b"];
-        for value in malformed.into_iter().chain(INVALID_PORTS) {
+        for value in malformed.into_iter().chain(INVALID_ADDRESSES) {
             for variable in VARIABLES {
                 let error = check(API, &[(variable, value)]).unwrap_err();
                 assert!(matches!(error, ProxyError::Malformed { .. }), "{variable}={value}: {error}");

@@ -35,7 +35,7 @@ pub enum QueryError {
 }
 
 impl Query {
-    /// Parses a query as it was typed.
+    /// Parses the text that the user typed.
     ///
     /// # Errors
     /// The text does not have the form that the API documents.
@@ -48,13 +48,13 @@ impl Query {
         if query.len() > MAX_BYTES || query.chars().any(char::is_control) {
             return Err(QueryError::InvalidText(shown()));
         }
-        let Some(path) = query.strip_prefix("user_metadata") else {
+        let Some(rest) = query.strip_prefix("user_metadata") else {
             return Err(QueryError::WrongField(shown()));
         };
-        if !path.starts_with("['") {
+        if !rest.starts_with("['") {
             return Err(QueryError::NoPath(shown()));
         }
-        if !path.split_once("']:'").is_some_and(|(_, value)| value.ends_with('\'')) {
+        if !rest.split_once("']:'").is_some_and(|(_, value)| value.ends_with('\'')) {
             return Err(QueryError::NoValue(shown()));
         }
         Ok(Self(query.to_owned()))

@@ -14,12 +14,12 @@ const UNMASKED_PARAMETER: &str = "status";
 /// The replacement for the values of other parameters.
 const MASK: &str = "••••";
 
-/// The log entry of a request in flight: the method and URL, and a clock that started with the request. `None` if
+/// The log line of a request in flight: the method and URL, and a clock that started with the request. `None` if
 /// logging is off.
 pub(super) struct RequestLog(Option<(String, Clock)>);
 
 impl RequestLog {
-    /// Starts the log entry of a request that is about to be sent.
+    /// Starts the log line of a request that is about to be sent.
     pub(super) fn start(method: &Method, url: &Url) -> Self {
         Self(
             tracing::enabled!(Level::INFO)
@@ -36,15 +36,15 @@ impl RequestLog {
         match &response.result {
             Ok(_) => tracing::info!("{message}"),
             Err(error) => {
-                let request =
+                let request_id =
                     error.request_id.as_ref().map(|id| format!(" [request {}]", id.sanitise_line()));
-                tracing::warn!("{message}: {}{}", error.description(), request.unwrap_or_default());
+                tracing::warn!("{message}: {}{}", error.description(), request_id.unwrap_or_default());
             }
         }
     }
 }
 
-/// Returns host, port, path and parameters, with the values of parameters masked.
+/// Returns host, port, path and parameters. Masks the value of every parameter except `status`.
 fn loggable_url(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Parser of the response headers that keepwatch uses: rate limit, `Retry-After`, `Date` and the request id. Only
-//! `poll` decides when to send the next request.
+//! Parser of the response headers that keepwatch uses: rate limit, `Retry-After`, `Date`, `Age` and the request id.
+//! Only `poll` decides when to send the next request.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const MAX_RESET: Duration = Duration::from_secs(24 * 60 * 60);
 /// The maximum length of a request id, in bytes. A hostile server may send a longer one.
 const MAX_REQUEST_ID_BYTES: usize = 200;
 
-/// The maximum age of a response. A larger one means the same: the response says nothing about the present.
+/// The cap for the age of a response. A response of this age says nothing about the present, nor does an older one.
 const MAX_AGE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The rate limit in `x-ratelimit-remaining` and `x-ratelimit-reset`. Browserbase documents these headers for requests
@@ -30,17 +30,18 @@ pub struct RateLimit {
 
 /// Returns the rate limit if both headers are present and valid.
 pub(super) fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
-    let number = |name| {
+    let non_negative = |name| {
         let number: f64 = header(headers, name)?.trim().parse().ok()?;
         (number >= 0.0).then_some(number)
     };
-    let (remaining, reset) = (number("x-ratelimit-remaining")?, number("x-ratelimit-reset")?);
+    let (remaining, reset) = (non_negative("x-ratelimit-remaining")?, non_negative("x-ratelimit-reset")?);
     let reset = Duration::try_from_secs_f64(reset).ok().filter(|reset| *reset <= MAX_RESET)?;
     let remaining = if remaining < f64::from(u32::MAX) { remaining as u32 } else { u32::MAX };
     Some(RateLimit { remaining, resets_in: reset })
 }
 
-/// Returns the `Date` of a response, unless a cache sent it.
+/// Returns the `Date` of a response. Returns `None` if the header is missing or invalid, or if the response comes from a
+/// cache (`Age`).
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     if headers.contains_key(AGE) {
         return None;
@@ -49,8 +50,8 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     httpdate::parse_http_date(date).ok().map(Timestamp::from)
 }
 
-/// Returns the time in the `Age` header, that a cache kept the response, in whole seconds. Returns zero if the header is
-/// missing or invalid.
+/// Returns the time for which a cache kept the response, from the `Age` header, in whole seconds. Returns zero if the
+/// header is missing or invalid.
 pub(super) fn age(headers: &HeaderMap) -> Duration {
     let seconds = header(headers, AGE.as_str()).and_then(|text| text.trim().parse::<u64>().ok());
     Duration::from_secs(seconds.unwrap_or_default()).min(MAX_AGE)
@@ -62,33 +63,33 @@ pub(super) fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
     httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
 }
 
-/// Returns the delay in `retry-after-ms`, or else in `retry-after`, which has a number of seconds or a date. For a
-/// date, the delay starts at `date`, the time of the response. Ignores negative numbers, and caps the delay at
-/// [`ApiError::MAX_RETRY_AFTER`].
-pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
-    let parse_number = |text: &str, seconds_per_unit: f64| {
+/// Returns the delay in `retry-after-ms`, or else in `retry-after`, which has a number of seconds or a date. If it has a
+/// date, the delay is the time from `response_date`, the `Date` of the response, to that date. Ignores negative numbers,
+/// and caps the delay at [`ApiError::MAX_RETRY_AFTER`].
+pub(super) fn retry_after(headers: &HeaderMap, response_date: Option<Timestamp>) -> Option<Duration> {
+    let parse_delay = |text: &str, seconds_per_unit: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;
         Some(Duration::try_from_secs_f64(number * seconds_per_unit).unwrap_or(ApiError::MAX_RETRY_AFTER))
     };
-    let in_ms = header(headers, "retry-after-ms").and_then(|text| parse_number(text, 0.001));
-    let in_seconds_or_date = || {
+    let from_ms = header(headers, "retry-after-ms").and_then(|text| parse_delay(text, 0.001));
+    let from_seconds_or_date = || {
         let text = header(headers, RETRY_AFTER.as_str())?;
-        parse_number(text, 1.0).or_else(|| {
+        parse_delay(text, 1.0).or_else(|| {
             let retry_at = retry_date(headers)?;
-            // A date in the past gives no delay.
-            Some(retry_at.signed_duration_since(date?).to_std().unwrap_or_default())
+            // A date in the past gives a delay of zero.
+            Some(retry_at.signed_duration_since(response_date?).to_std().unwrap_or_default())
         })
     };
     // promise: longest-rest, mutant: .min( -> .max(
-    in_ms.or_else(in_seconds_or_date).map(|delay| delay.min(ApiError::MAX_RETRY_AFTER))
+    from_ms.or_else(from_seconds_or_date).map(|delay| delay.min(ApiError::MAX_RETRY_AFTER))
 }
 
 /// Returns `x-request-id`, for a support ticket. Redacts anything that looks like a secret, because the id is stored.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<Untrusted> {
     // promise: masked-request-id, mutant: redact( -> String::from(
     let id = redact(header(headers, "x-request-id")?);
-    let end = id.floor_char_boundary(MAX_REQUEST_ID_BYTES);
-    id.get(..end).map(Untrusted::new)
+    let length = id.floor_char_boundary(MAX_REQUEST_ID_BYTES);
+    id.get(..length).map(Untrusted::new)
 }
 
 /// Returns the text of a header; `None` if it is missing or not ASCII.
@@ -109,30 +110,30 @@ mod tests {
         let read = |pairs: &[(&'static str, &'static str)]| {
             rate_limit(&headers(pairs)).map(|limit| (limit.remaining, limit.resets_in.as_millis()))
         };
-        let both = |remaining, reset| {
+        let read_both = |remaining, reset| {
             read(&[
                 ("x-ratelimit-remaining", remaining),
                 ("x-ratelimit-reset", reset),
                 ("x-ratelimit-limit", "25"),
             ])
         };
-        assert_eq!(both("12", "48"), Some((12, 48_000)));
-        assert_eq!(both(" 0 ", "1.5"), Some((0, 1500)));
-        assert_eq!(both("1e99", "0"), Some((u32::MAX, 0)));
+        assert_eq!(read_both("12", "48"), Some((12, 48_000)));
+        assert_eq!(read_both(" 0 ", "1.5"), Some((0, 1500)));
+        assert_eq!(read_both("1e99", "0"), Some((u32::MAX, 0)));
         for (remaining, reset) in
             [("-1", "5"), ("many", "5"), ("nan", "5"), ("5", "-1"), ("5", "inf"), ("", "")]
         {
-            assert_eq!(both(remaining, reset), None, "{remaining} {reset}");
+            assert_eq!(read_both(remaining, reset), None, "{remaining} {reset}");
         }
-        assert_eq!(both("5", "1795608000"), None, "a date is not a number of seconds");
+        assert_eq!(read_both("5", "1795608000"), None, "a date, in seconds since 1970, is ignored");
         assert_eq!(read(&[("x-ratelimit-remaining", "5")]), None);
         assert_eq!(read(&[]), None);
     }
 
     #[test]
-    fn retry_after_formats_are_capped() {
-        let date = Some("2026-11-22T12:00:00Z".parse().unwrap());
-        let delay = |pairs: &[_]| retry_after(&headers(pairs), date);
+    fn retry_after_is_parsed_and_capped() {
+        let response_date = Some("2026-11-22T12:00:00Z".parse().unwrap());
+        let delay = |pairs: &[_]| retry_after(&headers(pairs), response_date);
         assert_eq!(delay(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
         assert_eq!(delay(&[("retry-after", "1.5")]), Some(Duration::from_millis(1500)));
         assert_eq!(
@@ -141,6 +142,7 @@ mod tests {
         );
         assert_eq!(delay(&[("retry-after", "Sun, 22 Nov 2026 12:00:45 GMT")]), Some(Duration::from_secs(45)));
         assert_eq!(delay(&[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")]), Some(Duration::ZERO));
+        // The cap is 300 seconds.
         for long in ["1e300", "301", "9999999999", "Mon, 22 Nov 2326 12:00:00 GMT"] {
             assert_eq!(delay(&[("retry-after", long)]), Some(ApiError::MAX_RETRY_AFTER), "{long}");
         }
@@ -152,11 +154,11 @@ mod tests {
     }
 
     #[test]
-    fn invalid_age_is_zero() {
+    fn long_age_is_capped_invalid_is_zero() {
         let read = |value: &'static str| age(&headers(&[("age", value)])).as_secs();
         assert_eq!((read("0"), read("86"), read(" 3600 ")), (0, 86, 3600));
-        assert_eq!(read("99999999999999999999"), 0);
         assert_eq!(read("9999999999999999999"), MAX_AGE.as_secs());
+        assert_eq!(read("99999999999999999999"), 0, "a number above u64::MAX is invalid");
         for invalid in ["", "-5", "1.5", "soon", "5, 6"] {
             assert_eq!(read(invalid), 0, "{invalid}");
         }

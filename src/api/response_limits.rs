@@ -18,12 +18,14 @@ pub(super) struct ResponseLimits {
     pub(super) session_bytes: u64,
     /// The maximum size of a list of sessions, in bytes after decompression.
     pub(super) list_bytes: u64,
-    /// The number of bytes to read from the body of an error response, after decompression.
+    /// The number of bytes after which the client stops reading the body of an error response, counted after
+    /// decompression.
     pub(super) error_body_bytes: u64,
 }
 
 impl ResponseLimits {
-    /// Returns the limits for a response that is not a list of sessions. Most of these are about one session.
+    /// Returns the limits for a response that is not a list of sessions. Most such responses are
+    /// about one session.
     pub(super) fn session_body(&self) -> BodyLimits {
         BodyLimits { max_bytes: self.session_bytes, timeout: self.response_timeout, allows_gzip: false }
     }

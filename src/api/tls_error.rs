@@ -2,7 +2,7 @@
 
 use rustls::{CertificateError, Error, InvalidMessage};
 
-/// Returns a message for a TLS error. It is rustls' own text for errors that have no clearer message here.
+/// Returns a message for a TLS error. An error that has no clearer message here keeps rustls' own text.
 pub(super) fn message(error: &Error) -> String {
     use CertificateError as Cert;
     let message = match error {
@@ -40,10 +40,7 @@ mod tests {
             (CertificateError::Revoked, "revoked"),
         ] {
             let text = message(&Error::InvalidCertificate(cause));
-            assert!(
-                text.starts_with(|first: char| first.is_lowercase()) && text.contains(expected),
-                "{text}"
-            );
+            assert!(text.starts_with(char::is_lowercase) && text.contains(expected), "{text}");
             assert!(!text.contains("invalid peer certificate"), "{text}");
         }
     }

@@ -1,5 +1,5 @@
-//! Decoders for the API's JSON. They are tolerant: they keep a session although one of its fields is invalid, and a
-//! list although one of its elements is invalid. Errors about invalid JSON never quote it, because it may hold connect
+//! Decoders for the API's JSON. They are tolerant: they keep a session if one of its optional fields is invalid, and a
+//! list if one of its elements is invalid. Errors about invalid JSON never quote it, because it may hold connect
 //! fields.
 //!
 //! The three connect fields are secrets. [`session`] only notes which connect fields are present; [`session_with_urls`]
@@ -34,7 +34,8 @@ const MAX_EXTRA_FIELDS: usize = 32;
 const MAX_EXTRA_NAME_BYTES: usize = 256;
 /// The maximum number of bytes to keep of the value of an extra field.
 const MAX_EXTRA_VALUE_BYTES: usize = 1024;
-/// The maximum length of a text in a known field, in bytes. Real texts are shorter than 64 bytes.
+/// The maximum number of bytes to keep of a text in a documented field, or of the API's error message. Real texts of
+/// fields are shorter than 64 bytes.
 const MAX_TEXT_BYTES: usize = 4096;
 /// The maximum number of bytes that an error quotes from a body that is not JSON.
 const MAX_QUOTED_BYTES: usize = 200;
@@ -43,13 +44,13 @@ const MAX_QUOTED_BYTES: usize = 200;
 /// cache, is an error. So is a response without an `id`: it may be about any session.
 pub(super) fn session(body: &[u8], requested_id: &SessionId) -> Result<Session, ApiError> {
     let builder: SessionBuilder = parse_json(&utf8_lossy(body))?;
-    let connect = builder.connect;
+    let connect_fields = builder.connect;
     let mut session = builder.build().map_err(unexpected_response)?;
     // promise: matching-id, mutant: !session.id.raw().eq_ignore_ascii_case(requested_id.raw()) -> false
     if !session.id.raw().eq_ignore_ascii_case(requested_id.raw()) {
         return Err(unexpected_response("the reply is about another session"));
     }
-    session.connect = Some(connect);
+    session.connect = Some(connect_fields);
     Ok(session)
 }
 
@@ -106,8 +107,8 @@ fn project(element: &str) -> Option<Project> {
     })
 }
 
-/// Returns the message in the body of an error response, if the body has one. A message that is not a string is
-/// returned as JSON.
+/// Returns the message in the body of an error response, from the field `message` or else `error`. A message that is not
+/// a string is returned as JSON. `None` if the body has neither field.
 pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let body = utf8_lossy(body);
     let fields: RawFields<'_> = serde_json::from_str(&body).ok()?;
@@ -120,11 +121,11 @@ pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
 
 /// Returns the JSON of a value with its secrets redacted. Decodes the value first, because escapes may hide a secret.
 fn redact_json(raw: &str) -> String {
-    let value = serde_json::from_str::<serde_json::Value>(raw).map(|mut value| {
+    let redacted = serde_json::from_str::<Value>(raw).map(|mut value| {
         redact_values(&mut value);
         value.to_string()
     });
-    value.unwrap_or_else(|_| "it can not be read".into())
+    redacted.unwrap_or_else(|_| "it can not be read".into())
 }
 
 /// The fields of a JSON object. If a name occurs twice, the last field counts, as in JavaScript.
@@ -144,7 +145,7 @@ fn utf8_lossy(body: &[u8]) -> Cow<'_, str> {
 fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(text).map_err(|error| {
         let text = text.trim();
-        let kind = match text.chars().next() {
+        let json_type = match text.chars().next() {
             Some(_) if error.is_eof() => return ApiErrorKind::IncompleteJson.into(),
             Some('{') if error.is_data() => "an object",
             Some('[') if error.is_data() => "a list",
@@ -162,7 +163,7 @@ fn parse_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ApiError> {
                     .into();
             }
         };
-        unexpected_response(&format!("it is {kind}"))
+        unexpected_response(&format!("it is {json_type}"))
     })
 }
 
@@ -221,8 +222,8 @@ impl SessionBuilder {
         })
     }
 
-    /// Sets one field that is not a secret. A value of the wrong type becomes an extra field, as JSON text. `null`
-    /// counts as a missing field. If a name occurs twice, the last field counts.
+    /// Sets one field that is not a secret. An undocumented field becomes an extra field, as JSON text. So does a field
+    /// whose value has the wrong type. `null` counts as a missing field. If a name occurs twice, the last field counts.
     fn set_field(&mut self, name: &str, raw: &str) {
         let short_name = truncate(name, MAX_EXTRA_NAME_BYTES);
         self.extra_fields.retain(|(other, _)| other.raw() != short_name);

@@ -48,7 +48,7 @@ pub struct ConfigFile {
     tables: Vec<(TableSchema, TableValues)>,
     /// The profiles, by name.
     profiles: BTreeMap<String, ApiOptions>,
-    /// Warnings about ignored names, one sentence each. If there are many, the last one only counts the others.
+    /// Warnings about ignored names, one sentence each. After 20 of them, the last one has the number of further names.
     warnings: Vec<String>,
 }
 

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn only_cli_only_options_have_no_table() {
+    fn file_allows_all_options_except_cli_only() {
         let tables = tables();
         let mut cli = Cli::command();
         cli.build();

@@ -16,7 +16,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::api_key::{KeyError, MAX_KEY_BYTES, complete_line, parse_key, sanitised_origin};
 use keepwatch_core::session::Secret;
 
-/// The time after which keepwatch kills a program that has printed the API key and still runs.
+/// The time that keepwatch waits for the exit of a program that has printed the API key or closed its output. Then
+/// keepwatch kills the program.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest time between two checks whether a program has exited.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -160,7 +161,7 @@ mod tests {
             (format!("{agent}; printf bb_test_2"), Ok("bb_test_2")),
             (format!("{agent}; echo cAnArY; exit 7"), Err("exit status: 7")),
             (format!("{agent}; echo cAnArY; echo login: me"), Err("holds characters")),
-            // The program itself keeps running. The first one leaves its output open, the second one closes it.
+            // These programs themselves keep running. The first one leaves its output open, the second one closes it.
             ("echo bb_test_3; sleep 60; exit 9".to_owned(), Ok("bb_test_3")),
             ("echo bb_test_4; exec >&-; sleep 60; exit 9".to_owned(), Ok("bb_test_4")),
         ] {
@@ -171,7 +172,7 @@ mod tests {
                 }
                 (outcome, _) => panic!("{script}: {outcome:?}"),
             }
-            drop(KillOnDrop(pid_file.clone())); // kills this script's agent
+            drop(KillOnDrop(pid_file.clone())); // kills the script's agent
         }
     }
 }

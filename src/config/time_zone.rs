@@ -90,8 +90,8 @@ fn file_problem(metadata: &Metadata) -> Option<&'static str> {
     (metadata.len() > MAX_FILE_BYTES).then_some("the file is too large for a time zone")
 }
 
-/// Returns true if `value` begins like a POSIX rule: with a name, followed by the offset from UTC. The name has at least
-/// three letters or is in angle brackets, as in `CET-1CEST,M3.5.0,M10.5.0/3` and `<+03>-3`.
+/// Returns true if `value` begins like a POSIX rule: with a name, followed by the offset from UTC. The name has at
+/// least three letters or is in angle brackets, as in `CET-1CEST,M3.5.0,M10.5.0/3` and `<+03>-3`.
 fn is_rule(value: &str) -> bool {
     let value = value.trim_matches(|c: char| c.is_ascii_whitespace());
     let offset = match value.strip_prefix('<') {

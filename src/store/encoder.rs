@@ -1,5 +1,7 @@
 //! Encodes the inputs of one tracker as entries. Pure.
 //!
+//! A *repeat* is a series of equal responses, stored as one entry that grows while the repeat is open.
+//!
 //! ```text
 //!   response that changed something ──► closes the repeats that it overlaps, then a new entry
 //!   response that changed nothing   ──► opens the repeat of its scope, or extends it (same number, `is_open`)
@@ -7,8 +9,8 @@
 //!   tick without an event           ──► nothing
 //! ```
 //!
-//! If an input causes an event without a session, or changes the estimate of the server's clock, all repeats are closed
-//! first.
+//! If an input causes an event without a session, or changes the estimate of the server's clock, the encoder first
+//! closes all repeats.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -21,8 +23,8 @@ use keepwatch_core::tracker::{AppliedChanges, Change, Input, RequestTiming, Scop
 /// Maximum duration of a repeat. It is limited because a repeat has the times of our clocks only at its ends, and
 /// clocks drift apart.
 const MAX_REPEAT_DURATION: Duration = Duration::from_secs(600);
-/// The encoder keeps up to twice as many sessions as the tracker, plus this number. Then it forgets the sessions that
-/// the tracker has evicted.
+/// The encoder remembers up to twice as many sessions as the tracker has, plus this number. Beyond that, it forgets the
+/// sessions that the tracker has evicted.
 const MAX_EXTRA_SESSIONS: usize = 1000;
 
 /// Encodes the inputs of one tracker.
@@ -34,6 +36,7 @@ pub struct Encoder {
     lists_overlap: bool,
     /// The sessions that were encoded in full.
     encoded_sessions: HashSet<SessionId>,
+    /// At most one repeat for each scope.
     open_repeats: Vec<OpenRepeat>,
     next_seq: u64,
     profile: Option<String>,
@@ -75,7 +78,7 @@ enum SnapshotContent {
 }
 
 impl InputSnapshot {
-    /// Copies these parts of `input`.
+    /// Copies the parts of `input` that the encoder needs.
     #[must_use]
     pub fn new(input: &Input) -> Self {
         Self(match input {
@@ -93,7 +96,7 @@ impl InputSnapshot {
 }
 
 impl Encoder {
-    /// Creates an encoder for the profile with this name, or for a single profile, which needs no name.
+    /// Creates an encoder. `profile` is the name of its profile, or `None` if the program has only one profile.
     #[must_use]
     pub fn new(profile: Option<String>, hides_metadata: bool) -> Self {
         Self { profile, hides_metadata, ..Self::default() }
@@ -138,11 +141,11 @@ impl Encoder {
                 let (delta, is_known) =
                     self.response_delta(at, scope, members, malformed, tracker, &applied.changed);
                 let is_unchanged = is_known && delta.changed.is_empty() && delta.removed.is_empty();
-                let had_effect =
+                let needs_own_entry =
                     !applied.events.is_empty() || applied.clock_changed || applied.must_be_stored;
                 let is_single_session = matches!(delta.scope, Scope::Session(_));
                 // A repeat has no room for the ages of its responses.
-                let is_repeat = is_unchanged && !had_effect && at.age.is_zero();
+                let is_repeat = is_unchanged && !needs_own_entry && at.age.is_zero();
                 if is_repeat {
                     self.extend_repeat(at, delta.scope, &mut entries);
                 } else if is_single_session && !is_known && delta.changed.is_empty() {
@@ -173,8 +176,8 @@ impl Encoder {
         entries
     }
 
-    /// Returns the part of a response that is not encoded yet. Also returns true if an earlier entry has the session,
-    /// or the list with the same number of malformed elements.
+    /// Returns the part of a response that is not encoded yet, and true if an earlier entry has the same session, or the
+    /// same list with the same number of malformed elements.
     fn response_delta(
         &mut self,
         at: RequestTiming,
@@ -231,8 +234,8 @@ impl Encoder {
             self.lists_overlap = other_members.any(|id| current_ids.contains(id));
             let deltas = members.iter().filter_map(|id| {
                 let change = changes.get(id).copied().unwrap_or_default();
-                let returned = || (!previous_ids.contains(id)).then(|| SessionDelta::Unchanged(id.clone()));
-                self.encode_listed_session(id, change, tracker).or_else(returned)
+                let rejoined = || (!previous_ids.contains(id)).then(|| SessionDelta::Unchanged(id.clone()));
+                self.encode_listed_session(id, change, tracker).or_else(rejoined)
             });
             (deltas.collect(), removed)
         };
@@ -279,9 +282,10 @@ impl Encoder {
         Some(if self.hides_metadata { delta.without_metadata() } else { delta })
     }
 
-    /// Encodes a response equal to the one before it: extends the open repeat of `scope`, or opens one.
+    /// Encodes a response equal to the one before it: extends the open repeat of `scope`, or opens a new repeat.
     fn extend_repeat(&mut self, at: RequestTiming, scope: Scope, entries: &mut Vec<StreamEntry>) {
-        // Responses about the same session must keep their order.
+        // A session can be in the responses to several scopes. Its responses must keep their order, so the repeats of
+        // the other scopes are closed.
         let overlapping: Vec<u64> = self
             .open_repeats
             .iter()

@@ -86,7 +86,7 @@ pub enum SessionDelta {
     Unchanged(SessionId),
 }
 
-/// A repeat: consecutive responses to one request that equal the response before them and caused no event.
+/// A repeat: consecutive responses for one scope. Each equals the response before it, and caused no event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RepeatedResponses {
     /// The requested list or session.
@@ -102,13 +102,15 @@ pub struct RepeatedResponses {
     /// Number of responses.
     #[serde(rename = "replies")]
     pub responses: u64,
-    /// Longest gap, from the send time of one response to the receive time of the next.
+    /// Longest gap between two responses, from the send time of the earlier request to the receive time of the later
+    /// response.
     pub longest_gap: Duration,
 }
 
 impl StreamEntry {
-    /// Returns the sessions that the entry may be the first of its segment to mention: those that it names or contains
-    /// in full. Omits changed, unchanged and removed sessions, because an earlier entry has each of them in full.
+    /// Returns the sessions that the segment may not have mentioned before this entry: those that the entry names or
+    /// contains in full. Omits changed, unchanged and removed sessions, because an earlier entry of the segment has each
+    /// of them in full.
     pub fn mentioned_sessions(&self) -> impl Iterator<Item = &SessionId> {
         let (ids, deltas): (&[SessionId], &[SessionDelta]) = match &self.content {
             EntryContent::Input(Input::SessionsNamed { ids, .. }) => (ids, &[]),
@@ -138,11 +140,11 @@ impl StreamEntry {
             EntryContent::Input(Input::ProjectsReceived { projects, .. }) => projects.as_slice(),
             EntryContent::Input(_) | EntryContent::Response(_) | EntryContent::Repeated(_) => &[],
         };
-        let of_sessions = deltas.iter().filter_map(|delta| match delta {
+        let projects_of_sessions = deltas.iter().filter_map(|delta| match delta {
             SessionDelta::Full(session) => session.project.as_ref(),
             SessionDelta::Bytes { .. } | SessionDelta::Unchanged(_) => None,
         });
-        of_sessions.chain(projects.iter().map(|project| &project.id))
+        projects_of_sessions.chain(projects.iter().map(|project| &project.id))
     }
 
     /// Returns the approximate size of the entry in the journal's queue, in bytes.

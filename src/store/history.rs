@@ -112,7 +112,7 @@ fn open_cursors(
         for entry in reader.entries(segment.id) {
             let entry = entry?;
             bytes = bytes.saturating_add(entry.body.len());
-            // Later entries may refer to an entry that cannot be parsed, so they are skipped with it.
+            // If an entry cannot be parsed, the rest of the segment is skipped: later entries may refer to this entry.
             let Ok(entry) = serde_json::from_str::<StreamEntry>(&entry.body) else { break };
             entries.push(entry);
         }
@@ -163,7 +163,8 @@ impl SegmentCursor {
     }
 }
 
-/// The offset from another run's clocks to this run's, in nanoseconds.
+/// The offsets to add to readings of another run's clocks, so that they become readings of this run's clocks. In
+/// nanoseconds.
 #[derive(Clone, Copy)]
 struct ClockShift {
     boot: i128,
@@ -236,17 +237,13 @@ mod tests {
     use keepwatch_core::testing::moment;
 
     #[test]
-    fn restored_moments_precede_now_after_sleep() {
+    fn restored_moment_keeps_age_after_sleep() {
         let newest = moment(50.0);
-        // This run started before that input, and the machine slept for a minute after it.
+        // The wall clock says that `newest` is 70 s old. This run started 160 s ago. The machine slept for 60 s of these.
         let now = Moment { mono: Duration::from_secs(100), boot: Duration::from_secs(160), ..moment(120.0) };
         let restored = ClockShift::between(newest, now).apply(newest);
         let age = Duration::from_secs(70);
         assert_eq!(restored.boot, now.boot.saturating_sub(age));
-        assert_eq!(
-            restored.mono,
-            now.mono.saturating_sub(age),
-            "the age on both clocks is that of the wall clock"
-        );
+        assert_eq!(restored.mono, now.mono.saturating_sub(age), "the age is the same on all three clocks");
     }
 }

@@ -1,3 +1,5 @@
+//! Tests that encode inputs, write them to a recording, read the recording, and replay it.
+
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -90,18 +92,18 @@ fn assert_same_state(live: &SessionTracker, replayed: &SessionTracker) {
     assert_eq!(live.len(), replayed.len());
     assert_eq!(live.last_input_moment(), replayed.last_input_moment());
     for record in live.records() {
-        let other = replayed.get(&record.id).unwrap_or_else(|| panic!("{:?} is lost", record.id));
+        let Some(other) = replayed.get(&record.id) else { panic!("the replay has {:?}", record.id) };
         let events = |tracker: &SessionTracker| -> Vec<String> {
             tracker.newest_events(&record.id).map(|(_, event)| format!("{event:?}")).collect()
         };
-        let (ours, theirs) = (events(live), events(replayed));
-        let difference = ours.iter().zip(&theirs).find(|(our, their)| our != their);
+        let (live_events, replayed_events) = (events(live), events(replayed));
+        let difference = live_events.iter().zip(&replayed_events).find(|(live, replayed)| live != replayed);
         assert!(
-            ours == theirs,
+            live_events == replayed_events,
             "{:?}: {} live and {} replayed events, first difference: {difference:#?}",
             record.id,
-            ours.len(),
-            theirs.len()
+            live_events.len(),
+            replayed_events.len()
         );
         assert_eq!(record.session, other.session);
         assert_eq!(record.presence, other.presence);
@@ -150,7 +152,8 @@ proptest! {
         assert_same_state(&live.tracker, &live.replay());
     }
 
-    /// A recording that was truncated, or has one wrong byte, is read up to the damage or refused.
+    /// A recording that was truncated or has one wrong byte is refused, or is read with no more steps than
+    /// before.
     #[test]
     fn damaged_recording_yields_no_extra_steps(offset in 0_usize..4000, is_overwritten in any::<bool>()) {
         let mut live = EncodedTracker::default();
@@ -158,11 +161,11 @@ proptest! {
             live.apply(session_response(second, Session { proxy_bytes: Some(i64::from(second)), ..session("a") }));
         }
         live.finish();
-        let mut file = live.to_recording();
-        let step_count = Recording::read(&mut file.as_slice()).unwrap().input_log.len();
-        let offset = offset.min(file.len() - 1);
-        if is_overwritten { file[offset] = b'\x01' } else { file.truncate(offset) }
-        match Recording::read(&mut file.as_slice()) {
+        let mut bytes = live.to_recording();
+        let step_count = Recording::read(&mut bytes.as_slice()).unwrap().input_log.len();
+        let offset = offset.min(bytes.len() - 1);
+        if is_overwritten { bytes[offset] = b'\x01' } else { bytes.truncate(offset) }
+        match Recording::read(&mut bytes.as_slice()) {
             Ok(recording) => prop_assert!(recording.input_log.len() <= step_count),
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
@@ -177,7 +180,7 @@ fn hour_of_equal_responses_takes_few_entries() {
     }
     live.finish();
     let closed: Vec<&StreamEntry> = live.entries.iter().filter(|entry| !entry.is_open).collect();
-    // The first list, and a repeat for every ten minutes.
+    // One entry for the first list, and one repeat for every ten minutes.
     assert!(closed.len() < 12, "{} entries", closed.len());
     let replayed = live.replay();
     assert_same_state(&live.tracker, &replayed);
@@ -188,6 +191,7 @@ fn hour_of_equal_responses_takes_few_entries() {
 #[test]
 fn unchanged_list_members_are_not_rewritten() {
     let mut live = EncodedTracker::default();
+    // A thousand sessions, of which number 500 has this traffic.
     let sessions = |traffic: i64| -> Vec<Session> {
         (0..1000)
             .map(|number| {
@@ -199,6 +203,7 @@ fn unchanged_list_members_are_not_rewritten() {
     live.apply(list_response(0, sessions(0)));
     live.apply(list_response(3, sessions(0)));
     let old_size = live.to_recording().len();
+    // One session changes, another leaves the list, and then it returns.
     live.apply(list_response(6, sessions(900)));
     let mut fewer = sessions(900);
     fewer.remove(3);
@@ -206,7 +211,7 @@ fn unchanged_list_members_are_not_rewritten() {
     live.apply(list_response(12, sessions(900)));
     live.finish();
     let added = live.to_recording().len() - old_size;
-    // A list of 1000 full sessions takes far more.
+    // The thousand sessions in full would take far more.
     assert!(added < 3000, "{added} bytes");
     assert_same_state(&live.tracker, &live.replay());
 }
@@ -228,7 +233,9 @@ fn restarted_stream_needs_no_earlier_entries() {
 
 #[test]
 fn hidden_metadata_is_not_written() {
-    let mut live = EncodedTracker { encoder: Encoder::new(None, true), ..EncodedTracker::default() };
+    let hides_metadata = true;
+    let encoder = Encoder::new(None, hides_metadata);
+    let mut live = EncodedTracker { encoder, ..EncodedTracker::default() };
     let metadata = Some(Metadata::new(r#"{"owner":"canary-5f3a"}"#));
     live.apply(session_response(0, Session { metadata, ..session("a") }));
     live.finish();
@@ -237,7 +244,7 @@ fn hidden_metadata_is_not_written() {
 }
 
 #[test]
-fn end_after_long_repeat_is_unchanged() {
+fn end_after_long_repeat_is_replayed() {
     let mut live = EncodedTracker::default();
     for second in (0..300).step_by(3) {
         live.apply(session_response(second, session("a")));
@@ -309,7 +316,7 @@ fn refused_recording_has_plain_error() {
     }
 }
 
-/// Returns a recording whose header has this price of an hour.
+/// Returns a recording whose header has this price for an hour of browser time.
 fn recording_with_price(hour: &str) -> String {
     let json = serde_json::to_string(&header()).unwrap();
     json.replacen("\"hour\":0.12", &format!("\"hour\":{hour}"), 1)

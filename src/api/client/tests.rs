@@ -11,8 +11,9 @@ mod dns;
 mod kept_connections;
 mod tls;
 
-/// Tests search output for `cAnArY`, which marks secrets.
+/// An API key. Like every secret in these tests, it contains `cAnArY`, for which tests search output.
 const API_KEY: &str = "bb_test_cAnArY-key";
+/// The JSON of a session, with a secret.
 const SESSION: &str =
     r#"{"id":"s","status":"RUNNING","connectUrl":"wss://connect.example/?signingKey=cAnArY-url"}"#;
 /// A timeout for responses that never come.
@@ -35,7 +36,7 @@ enum AfterResponse {
     Reset,
 }
 
-/// A server that sends the same response to every request, and the head of each request it received.
+/// A server that sends the same response to every request. `request_heads` receives the head of each request.
 struct Server {
     port: u16,
     request_heads: mpsc::Receiver<String>,
@@ -63,7 +64,7 @@ fn respond(
     heads: &mpsc::Sender<String>,
 ) {
     if let AfterResponse::Reset = after_response {
-        let _ = stream.peek(&mut [0]);
+        let _ = stream.peek(&mut [0]); // waits until the request arrives
         return;
     }
     let mut head = Vec::new();
@@ -102,12 +103,12 @@ impl Server {
         client_for(&format!("http://127.0.0.1:{}", self.port))
     }
 
-    /// Requests a session and returns the kind of its error.
+    /// Requests a session and returns the kind of the error.
     async fn error_kind(&self) -> ApiErrorKind {
         self.client().session(&id("s")).await.result.unwrap_err().kind
     }
 
-    /// Requests a session with a client that has these limits, and returns the kind of its error.
+    /// Requests a session with a client that has these limits. Returns the kind of the error.
     async fn error_kind_with_limits(&self, limits: ResponseLimits) -> ApiErrorKind {
         Client { limits, ..self.client() }.session(&id("s")).await.result.unwrap_err().kind
     }
@@ -222,7 +223,7 @@ async fn redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn error_status_keeps_server_message() {
+async fn error_response_keeps_status_and_message() {
     let headers = "retry-after: 7\r\nx-request-id: r-1\r\n";
     let body = r#"{"statusCode":1,"error":"E","message":"the words"}"#;
     for (status, kind) in [
@@ -270,6 +271,7 @@ async fn list_error_body_is_limited() {
     let client = serve("HTTP/1.1 500 Oops\r\n\r\n{", AfterResponse::Flood).client();
     let response = client.sessions(List::Running).await;
     assert_eq!(response.result.unwrap_err().kind, ApiErrorKind::Server(500));
+    // The client stops after the chunk that exceeds the limit, and chunks vary in size.
     assert!(response.bytes < 4 * ResponseLimits::default().error_body_bytes, "{}", response.bytes);
 }
 
@@ -310,7 +312,8 @@ async fn non_json_body_is_classified() {
         let server = serve(http_response("200 OK", "x-request-id: r-1\r\n", body), AfterResponse::Close);
         let error = server.client().session(&id("s")).await.result.unwrap_err();
         assert_eq!(error.kind, kind, "{body}");
-        assert_eq!(error.request_id.is_some(), kind != ApiErrorKind::Html);
+        let has_request_id = error.request_id.is_some();
+        assert_eq!(has_request_id, kind != ApiErrorKind::Html, "an HTML page does not come from the API");
     }
     let html_by_type = http_response("200 OK", "content-type: text/html\r\n", "Please sign in");
     assert_eq!(serve(html_by_type, AfterResponse::Close).error_kind().await, ApiErrorKind::Html);
@@ -399,7 +402,7 @@ async fn large_list_is_decoded() {
     let elements: Vec<String> =
         (0..3000).map(|number| format!(r#"{{"id":"s{number}","status":"RUNNING"}}"#)).collect();
     let body = format!("[{}]", elements.join(","));
-    assert!(body.len() > YIELD_AFTER_BYTES);
+    assert!(body.len() > YIELD_AFTER_BYTES, "the body is large enough for the client to yield");
     let listing = serve(http_response("200 OK", "", &body), AfterResponse::Close)
         .client()
         .sessions(List::Running)
@@ -457,8 +460,9 @@ async fn gzip_bomb_is_dropped() {
 
 #[tokio::test]
 async fn truncated_and_invalid_bodies_differ() {
+    // The body has 22 bytes: a header of 10, data of 4, and a trailer of 8.
     let complete = gzip_response(b"[]");
-    // Cuts the trailer of 8 bytes and the last byte of the data.
+    // Cuts the trailer and the last byte of the data.
     let truncated = complete[..complete.len() - 9].to_vec();
     assert_eq!(
         serve(truncated, AfterResponse::Close)
@@ -498,11 +502,12 @@ async fn rate_limit_is_read_from_any_response() {
     assert_eq!(server.client().session(&id("s")).await.rate_limit, None);
 }
 
-/// Runs itself as a child process with the proxy variables set, because a process cannot safely set its own variables.
+/// Runs itself as a child process with the proxy variables set, because a process cannot safely set its own environment
+/// variables.
 #[tokio::test]
 async fn loopback_address_bypasses_proxy() {
-    const CHILD: &str = "KEEPWATCH_TEST_BEHIND_PROXY";
-    if std::env::var_os(CHILD).is_some() {
+    const CHILD_VARIABLE: &str = "KEEPWATCH_TEST_BEHIND_PROXY";
+    if std::env::var_os(CHILD_VARIABLE).is_some() {
         for base in ["http://127.0.0.1", "http://localhost"] {
             let server = serve(http_response("200 OK", "", SESSION), AfterResponse::Close);
             client_for(&format!("{base}:{}", server.port)).session(&id("s")).await.result.unwrap();
@@ -511,7 +516,7 @@ async fn loopback_address_bypasses_proxy() {
     }
     let name = "api::client::tests::loopback_address_bypasses_proxy";
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", name]).env(CHILD, "1").env_remove("NO_PROXY").env_remove("no_proxy");
+    child.args(["--exact", name]).env(CHILD_VARIABLE, "1").env_remove("NO_PROXY").env_remove("no_proxy");
     for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         child.env(variable, "http://127.0.0.1:1"); // nothing listens there
     }
@@ -521,7 +526,7 @@ async fn loopback_address_bypasses_proxy() {
 }
 
 #[test]
-fn short_api_key_has_no_tail() {
+fn only_long_api_key_has_tail() {
     assert_eq!(key_tail(&Secret::new("bb_live_0123456789f3a9".into())), "f3a9");
     assert_eq!(key_tail(&Secret::new("short".into())), "");
 }

@@ -33,14 +33,14 @@ pub(super) struct JsonArraySplitter {
     state: SplitterState,
     /// Text that has arrived and is not passed on yet.
     text: Vec<u8>,
-    /// The number of bytes at the start of `text` that [`find_element_end`](Self::find_element_end) has scanned. They
-    /// are the start of an element whose end has not arrived. 0 between elements.
+    /// The number of bytes at the start of `text` that [`element_length`](Self::element_length) has scanned. They
+    /// are the start of an element whose end has not arrived. Zero between elements.
     scanned: usize,
-    /// The number of open brackets after the scanned bytes.
+    /// The number of brackets that are still open after the scanned bytes.
     depth: usize,
     /// True if the scanned bytes end inside a string.
     is_in_string: bool,
-    /// The position of the start of `text`.
+    /// The position of the start of `text` in the whole text.
     text_start: TextPosition,
 }
 
@@ -103,7 +103,7 @@ pub(super) enum ArrayEnd {
 
 impl JsonArraySplitter {
     /// Adds the next chunk. Calls `on_element` with the text of every element that is complete now. `on_element`
-    /// returns the line and column of an error in the element.
+    /// may return an error: its line and column, counted from the start of the element.
     ///
     /// # Errors
     /// The position at which the text is not JSON. The splitter must not be used after an error.
@@ -123,6 +123,7 @@ impl JsonArraySplitter {
                 break Ok(());
             };
             let trimmed = unread.get(blank_count..).unwrap_or_default();
+            // The unexpected byte counts as column 1 of the text that begins with it.
             let syntax_error = || {
                 Err(self
                     .text_start
@@ -136,7 +137,7 @@ impl JsonArraySplitter {
                 (SplitterState::Start, _) if trimmed.starts_with(BYTE_ORDER_MARK) => {
                     Some((SplitterState::Start, BYTE_ORDER_MARK.len()))
                 }
-                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(trimmed) => None, // an incomplete mark
+                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(trimmed) => None, // an incomplete byte order mark
                 (SplitterState::Start, _) => {
                     self.state = SplitterState::NotAnArray;
                     break Ok(());
@@ -150,15 +151,16 @@ impl JsonArraySplitter {
                     break syntax_error();
                 }
                 (SplitterState::AfterOpeningBracket | SplitterState::AfterComma, _) => {
-                    match self.find_element_end(trimmed) {
+                    match self.element_length(trimmed) {
                         None => None,
-                        Some(end) => {
-                            if let Err((line, column)) = on_element(trimmed.get(..end).unwrap_or_default()) {
-                                let passed =
+                        Some(length) => {
+                            let element = trimmed.get(..length).unwrap_or_default();
+                            if let Err((line, column)) = on_element(element) {
+                                let before_element =
                                     text.get(..consumed.saturating_add(blank_count)).unwrap_or_default();
-                                break Err(self.text_start.after(passed).offset_by(line, column));
+                                break Err(self.text_start.after(before_element).offset_by(line, column));
                             }
-                            Some((SplitterState::AfterElement, end))
+                            Some((SplitterState::AfterElement, length))
                         }
                     }
                 }
@@ -185,17 +187,17 @@ impl JsonArraySplitter {
 
     /// Returns the length of the element at the start of `text`, or `None` if the element is not complete yet. Goes on
     /// where the previous call for this element stopped.
-    fn find_element_end(&mut self, text: &[u8]) -> Option<usize> {
+    fn element_length(&mut self, text: &[u8]) -> Option<usize> {
         let mut index = self.scanned;
-        let end = loop {
+        let length = loop {
             let Some(byte) = text.get(index) else { break None };
             if self.is_in_string {
                 let unread = text.get(index..).unwrap_or_default();
-                let Some(found) = memchr2(b'"', b'\\', unread) else {
+                let Some(distance) = memchr2(b'"', b'\\', unread) else {
                     index = text.len();
                     break None;
                 };
-                index = index.saturating_add(found);
+                index = index.saturating_add(distance);
                 if text.get(index) == Some(&b'\\') {
                     if text.len() <= index.saturating_add(1) {
                         break None; // the escaped byte has not arrived yet
@@ -225,8 +227,8 @@ impl JsonArraySplitter {
             }
             index = index.saturating_add(1);
         };
-        self.scanned = if end.is_some() { 0 } else { index };
-        end
+        self.scanned = if length.is_some() { 0 } else { index };
+        length
     }
 
     /// Returns the result at the end of the text.

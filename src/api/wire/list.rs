@@ -13,10 +13,10 @@ use crate::api::key_redaction::{MIN_REDACTED_KEY_BYTES, redact_key};
 use keepwatch_core::session::{ApiError, ApiErrorKind, Metadata, Secret, Session, SessionId};
 use keepwatch_core::text::Untrusted;
 
-/// The number of entries of the previous list to search for a session, from the expected entry on. The search thus
-/// skips up to 7 sessions that have left the list.
+/// The number of sessions of the previous list among which to search for a session, from the expected one on. So the
+/// search skips up to 7 sessions that have left the list.
 const LOOK_AHEAD: usize = 8;
-/// The number of project ids to remember.
+/// The maximum number of project ids to remember.
 const MAX_PROJECT_IDS: usize = 8;
 
 /// The texts of the previous list, in its order. The next list shares the texts that did not change instead of copying
@@ -54,12 +54,12 @@ impl InternCache {
                 session.metadata.clone_from(&texts.metadata);
             }
         }
-        if let Some(project) = &mut session.project {
-            match self.project_ids.iter().find(|known| *known == project) {
-                Some(known) => *project = known.clone(),
+        if let Some(project_id) = &mut session.project {
+            match self.project_ids.iter().find(|known| *known == project_id) {
+                Some(known) => *project_id = known.clone(),
                 None => {
                     self.project_ids.truncate(MAX_PROJECT_IDS.saturating_sub(1));
-                    self.project_ids.insert(0, project.clone());
+                    self.project_ids.insert(0, project_id.clone());
                 }
             }
         }
@@ -104,10 +104,10 @@ impl BodyReader for ListReader {
         *first_byte = first_byte.or_else(|| chunk.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
         let key_finder = Finder::new(key_to_redact.expose());
         let outcome = splitter.push(chunk, |element| {
-            let has_key =
+            let quotes_key =
                 key_to_redact.expose().len() >= MIN_REDACTED_KEY_BYTES && key_finder.find(element).is_some();
             // promise: key-in-list, mutant: redact_key(element.to_vec(), key_to_redact) -> element.to_vec()
-            let safe = has_key.then(|| redact_key(element.to_vec(), key_to_redact));
+            let safe = quotes_key.then(|| redact_key(element.to_vec(), key_to_redact));
             match decode_element(&utf8_lossy(safe.as_deref().unwrap_or(element)))? {
                 Some(mut session) => {
                     cache.intern(&mut session);
@@ -135,7 +135,7 @@ impl BodyReader for ListReader {
             ArrayEnd::Truncated => Err(ApiErrorKind::IncompleteJson.into()),
             ArrayEnd::NotAnArray(body) => {
                 let body = redact_key(body, &self.key_to_redact);
-                // Parses the body only for the error message, which is then the same as for other bodies.
+                // Parses the body only for the error message: `parse_json` describes every invalid body in the same words.
                 let error = parse_json::<Vec<&RawValue>>(&utf8_lossy(&body)).err();
                 Err(error.unwrap_or_else(|| unexpected_response("it is no list")))
             }
@@ -143,7 +143,10 @@ impl BodyReader for ListReader {
     }
 }
 
-/// Decodes one element. Returns `None` if it is not a session, and the line and column of the error if it is not JSON.
+/// Decodes one element. Returns `None` if it is JSON but not a session.
+///
+/// # Errors
+/// The line and column, within the element, at which it is not JSON.
 fn decode_element(element: &str) -> Result<Option<Session>, (usize, usize)> {
     if let Some(builder) = decode::<SessionBuilder>(element) {
         return Ok(builder.build().ok());

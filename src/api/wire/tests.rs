@@ -5,7 +5,7 @@ use super::*;
 use crate::api::SessionList;
 use keepwatch_core::session::Phase;
 
-/// A part of every secret in these tests. No output may contain it.
+/// A part of most secrets in these tests. No output may contain it.
 const CANARY: &str = "cAnArY";
 
 /// Decodes a list that arrives in one chunk.
@@ -45,7 +45,7 @@ fn extra_fields(session: &Session) -> Vec<(&str, &str)> {
     session.extra_fields.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
 }
 
-/// Returns a time as the type of a session's fields.
+/// Parses a time. Returns an `Option`, as the fields of a session are.
 fn timestamp(text: &str) -> Option<Timestamp> {
     Some(text.parse().unwrap())
 }
@@ -66,8 +66,8 @@ fn every_documented_field_is_decoded() {
     assert_eq!(session.keep_alive, Some(true));
     assert_eq!(session.context.unwrap().raw(), "c-1");
     assert_eq!(session.metadata.unwrap().json(), r#"{"name":"checkout"}"#);
-    let all = ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true };
-    assert_eq!(session.connect, Some(all));
+    let all_present = ConnectFields { connect_url: true, selenium_remote_url: true, signing_key: true };
+    assert_eq!(session.connect, Some(all_present));
     assert!(session.extra_fields.is_empty());
 }
 
@@ -98,13 +98,15 @@ fn any_rfc3339_time_is_decoded() {
             assert!(session.extra_fields.is_empty());
         }
     }
-    // A fraction may have zero to nine digits. The missing ones count as zeros. With zero digits, there is no point.
+    // In a fraction of fewer than nine digits, the missing digits count as zeros.
     for digits in 0..=9 {
         let text = format!("\"2026-10-03T16:05:34.{}Z\"", "1".repeat(digits));
+        // Without digits, the text has no decimal point.
         let session = session_with_field("endedAt", Some(&text.replace(".Z", "Z")));
+        let last_digit_nanos = 10_u32.pow(9 - digits as u32);
         assert_eq!(
             session.ended.unwrap().timestamp_subsec_nanos(),
-            111_111_111 / 10_u32.pow(9 - digits as u32) * 10_u32.pow(9 - digits as u32)
+            111_111_111 / last_digit_nanos * last_digit_nanos
         );
     }
 }
@@ -160,7 +162,7 @@ fn missing_or_null_field_is_none() {
                 session.region.is_none(),
                 session.metadata.is_none(),
             ];
-            // Only the field `name` is `None`. The array does not have `somethingNew`.
+            // Only the field `name` is `None`. `somethingNew` is not in the array.
             let expected = usize::from(name != "somethingNew");
             assert_eq!(are_none.iter().filter(|is_none| **is_none).count(), expected, "{name}");
         }
@@ -168,16 +170,16 @@ fn missing_or_null_field_is_none() {
 }
 
 #[test]
-fn response_without_id_is_an_error() {
-    for id in ["", r#""id":null,"#, r#""id":"","#, r#""id":"..","#, r#""id":"a\tb","#, r#""id":7,"#] {
-        let body = format!("{{{id}\"status\":\"COMPLETED\"}}");
+fn response_without_valid_id_is_an_error() {
+    for id_field in ["", r#""id":null,"#, r#""id":"","#, r#""id":"..","#, r#""id":"a\tb","#, r#""id":7,"#] {
+        let body = format!("{{{id_field}\"status\":\"COMPLETED\"}}");
         let error = session(body.as_bytes(), &requested_id()).unwrap_err();
         assert!(error.description().ends_with("`id` is missing"), "{body}: {}", error.description());
     }
 }
 
 #[test]
-fn mistyped_value_becomes_extra_field() {
+fn mistyped_or_undocumented_field_becomes_extra_field() {
     for (name, raw) in [
         ("projectId", "7"),
         ("createdAt", "1759507534"),
@@ -277,7 +279,7 @@ fn invalid_list_elements_are_skipped() {
         {"id":".","status":"RUNNING"}, {"id":"b"}, {"id":"c","status":7}, {"id":"d e","status":"NEW"}]"#;
     let listing = decode_list(body).unwrap();
     assert_eq!(listing.sessions.iter().map(|session| session.id.raw()).collect::<Vec<_>>(), ["a", "d e"]);
-    assert_eq!(listing.malformed, 9);
+    assert_eq!(listing.malformed, 9, "each of the other elements counts");
     assert_eq!(listing.sessions[0].connect, None, "lists have no connect fields");
     assert_eq!(decode_list(b" [ ] ").unwrap(), SessionList::default());
 }
@@ -292,10 +294,10 @@ fn deep_or_long_values_are_harmless() {
     assert_eq!(
         extra_fields(&session_with_field("new", Some(&hidden)))[0].1,
         "\"••••\"",
-        "an escape may hide a secret's name"
+        "a value that is too deep to search is redacted if it has escapes"
     );
     for name in ["connectUrl", "createdAt", "proxyBytes", "keepAlive"] {
-        session_with_field(name, Some(&deep));
+        session_with_field(name, Some(&deep)); // panics if the session is not decoded
     }
     let long = format!(r#"{{"a":"{}"}}"#, "é".repeat(500_000));
     assert!(session_with_field("userMetadata", Some(&long)).metadata.unwrap().json().len() <= 16 * 1024);
@@ -314,7 +316,7 @@ fn deep_or_long_values_are_harmless() {
         MAX_EXTRA_FIELDS
     );
     let list = format!("[{}1]", format!("{deep},").repeat(100));
-    assert_eq!(decode_list(list.as_bytes()).unwrap().malformed, 101);
+    assert_eq!(decode_list(list.as_bytes()).unwrap().malformed, 101, "100 deep elements and the 1");
 }
 
 #[test]
@@ -381,7 +383,7 @@ fn empty_or_mistyped_connect_field_is_absent() {
         let body = format!(r#"{{"id":"6512bd43","status":"RUNNING","connectUrl":{raw}}}"#);
         let (session, urls) = session_with_urls(body.as_bytes(), &requested_id()).unwrap();
         assert!(!session.connect.unwrap().connect_url && urls.connect.is_none(), "{raw}");
-        assert!(session.extra_fields.is_empty(), "a secret of the wrong type stays secret");
+        assert!(session.extra_fields.is_empty(), "a mistyped connect field is not an extra field");
     }
 }
 
@@ -409,26 +411,28 @@ fn invalid_project_field_is_dropped() {
     let body = br#"[{"id":"p","name":"acme","defaultTimeout":900,"concurrency":25,"x":1},
         {"id":"q","name":null,"defaultTimeout":-1,"concurrency":"many"}, {"name":"none"}, 7]"#;
     let projects = projects(body).unwrap();
-    assert_eq!(projects.len(), 2);
+    assert_eq!(projects.len(), 2, "an element without an id is skipped");
     assert_eq!(projects[0].default_timeout, Some(Duration::from_secs(900)));
     assert_eq!(projects[0].concurrency, Some(25));
     assert_eq!(
         (projects[1].name.raw(), projects[1].default_timeout, projects[1].concurrency),
-        ("q", None, None)
+        ("q", None, None),
+        "the id replaces a missing name"
     );
 }
 
-/// Any valid RFC 3339 time.
+/// Generates valid RFC 3339 times.
 fn time_text() -> impl Strategy<Value = String> {
     let date = (1..=9998_i32, 1..=12_u32, 1..=28_u32, 0..24_u32, 0..60_u32, 0..60_u32);
     let offset = prop_oneof![
         Just("Z".to_owned()),
-        (any::<bool>(), 0..24_u32, 0..60_u32)
-            .prop_map(|(is_west, h, m)| { format!("{}{h:02}:{m:02}", if is_west { '-' } else { '+' }) })
+        (any::<bool>(), 0..24_u32, 0..60_u32).prop_map(|(is_west, hours, minutes)| {
+            format!("{}{hours:02}:{minutes:02}", if is_west { '-' } else { '+' })
+        })
     ];
-    (date, "[0-9]{0,9}", offset).prop_map(|((year, month, day, h, m, s), digits, offset)| {
+    (date, "[0-9]{0,9}", offset).prop_map(|((year, month, day, hour, minute, second), digits, offset)| {
         let fraction = if digits.is_empty() { digits } else { format!(".{digits}") };
-        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}{fraction}{offset}")
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}")
     })
 }
 
@@ -475,8 +479,9 @@ proptest! {
         prop_assert_eq!(session.expires, time(&times[3]));
         prop_assert_eq!(session.ended, ended.as_ref().and_then(time));
         prop_assert_eq!(session.context.as_ref().map(Untrusted::raw), context.as_deref());
-        let decoded: Option<Value> = session.metadata.as_ref().map(|value| serde_json::from_str(value.json()).unwrap());
-        prop_assert_eq!(decoded, metadata.map(|value| json!(value)));
+        let decoded_metadata: Option<Value> =
+            session.metadata.as_ref().map(|value| serde_json::from_str(value.json()).unwrap());
+        prop_assert_eq!(decoded_metadata, metadata.map(|value| json!(value)));
         // Recordings store sessions as JSON.
         let restored: Session = serde_json::from_str(&serde_json::to_string(&session).unwrap()).unwrap();
         prop_assert_eq!(restored, session);
@@ -509,7 +514,7 @@ fn only_live_view_url_is_extracted() {
 }
 
 #[test]
-fn secrets_in_project_names_are_redacted() {
+fn secrets_in_project_fields_are_redacted() {
     let body = br#"[{"id":"p-bb_live_canary0123456789","name":"of wss://c/?signingKey=SIGCANARY"}]"#;
     let projects = projects(body).unwrap();
     let text = format!("{} {}", projects[0].id.raw(), projects[0].name.raw());

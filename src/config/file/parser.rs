@@ -217,8 +217,9 @@ impl<'t> ConfigParser<'t> {
         Ok(profile)
     }
 
-    /// Warns about a name that `table` does not allow. The warning has the reason, a similar name, or the tables that
-    /// allow the name. Returns an error if the name suggests that the value is an API key.
+    /// Warns about a name that `table` does not allow. The warning says why the file cannot set the option, suggests a
+    /// similar name, or names the tables that allow the option. Returns an error if the name suggests that the value is
+    /// an API key.
     fn warn_unknown_option(
         &mut self,
         table: &TableSchema,
@@ -275,7 +276,7 @@ impl<'t> ConfigParser<'t> {
         }
     }
 
-    /// Returns the value as a table. If the value is not a table, the error shows the `header` to write, such as `[get]`.
+    /// Returns the value as a table. For another value, the error shows the `header` to write, such as `[get]`.
     fn expect_table<'v>(
         &self,
         key: &SpannedKey<'t>,

@@ -198,7 +198,7 @@ fn unreadable_file_is_an_error() {
 }
 
 #[test]
-fn invalid_item_error_has_line_name_problem() {
+fn invalid_item_error_has_line_and_problem() {
     for (text, expected) in [
         ("\ninterval = 5\n", "line 2: interval: “5” is no duration; write 5s or 1m30s"),
         ("interval = \"10ms\"", "line 1: interval: asking more often"),

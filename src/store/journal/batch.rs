@@ -17,7 +17,7 @@ pub(super) enum JournalMessage<B, H> {
         /// Number of clears that the sender knows of.
         clears: u64,
     },
-    /// Appends to the segment, or replaces its entry with the same sequence number.
+    /// Appends an entry to the segment, or replaces the segment's entry with the same sequence number.
     Entry(JournalEntry<B>),
     /// Wakes the thread, because there is a summary in the queue of summaries.
     SummaryWaits,
@@ -102,14 +102,14 @@ impl<B, H> Batch<B, H> {
         }
     }
 
-    /// Drops everything, and all later messages of a sender that knows of fewer than `clears` clears.
+    /// Drops all items. Also drops later items, until a segment comes from a sender that knows of `clears` clears.
     pub(super) fn drop_for_clear(&mut self, clears: u64, queue_state: &JournalQueueState) {
         self.clear(queue_state);
         (self.clears, self.is_skipping) = (clears, true);
     }
 
-    /// Empties the batch after it is written. Also frees its memory: the first batch has all sessions, and later
-    /// batches have few.
+    /// Empties the batch after it was written or dropped. Also frees its memory: the first batch has all sessions, and
+    /// later batches have few.
     pub(super) fn clear(&mut self, queue_state: &JournalQueueState) {
         queue_state.release(self.items.len(), self.estimated_size);
         (self.items, self.estimated_size) = (Vec::new(), 0);

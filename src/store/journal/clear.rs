@@ -69,13 +69,14 @@ fn may_lack_room(error: &JournalError) -> bool {
     matches!(error, JournalError::Full | JournalError::Other { .. })
 }
 
-/// Empties the file without room on the disk. `cause` is the error of deleting.
+/// Empties the file, which needs no room on the disk. `cause` is the error of the attempt to delete the rows. Returns
+/// `cause` if the file cannot be opened.
 pub(super) fn truncate(path: &Path, now: Timestamp, cause: JournalError) -> Result<(), JournalError> {
-    let lock = lock_alone(path).map_err(|error| match JournalError::from(error) {
+    let lock = open_exclusively(path).map_err(|error| match JournalError::from(error) {
         JournalError::Locked => JournalError::ClearNeedsRoom,
         _ => cause,
     })?;
-    // The log first: SQLite would apply a leftover log to an empty file. Closing a handle of the file releases SQLite's
+    // The log is truncated first: SQLite would apply a leftover log to an empty file. Closing a handle of the file releases SQLite's
     // locks on it, so the handles stay open until the connection is closed.
     let mut handles = Vec::new();
     for name in ["-wal", "-journal", ""] {
@@ -90,16 +91,16 @@ pub(super) fn truncate(path: &Path, now: Timestamp, cause: JournalError) -> Resu
     }
     drop(lock);
     drop(handles);
-    // A file without a schema is clear, too: the next writer creates the schema. So an error changes nothing.
+    // An error is ignored: a file without a schema counts as cleared, too, and the next writer creates the schema.
     if let Ok(database) = JournalDatabase::open(path) {
         let _ = mark_cleared(&database.db, now);
     }
     Ok(())
 }
 
-/// Opens the file and locks it for this connection alone. Needs no room: with a WAL, SQLite then keeps its index in
-/// memory.
-fn lock_alone(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens the file and locks it for this connection alone. Needs no room on the disk: with an exclusive lock, SQLite
+/// keeps the index of the WAL in memory.
+fn open_exclusively(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;

@@ -15,11 +15,13 @@ use super::summary_queue::QueuedSummary;
 use super::{JournalEntry, JournalError, Segment, file, schema};
 use keepwatch_core::clock::Timestamp;
 
-/// Maximum wait for the lock of another process. A keepwatch holds it only for milliseconds.
+/// Maximum wait for the lock of another process. keepwatch itself holds the lock only for milliseconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
-/// Maximum size of the WAL after SQLite starts it again from its beginning, in bytes. A longer WAL is truncated.
+/// Maximum size of the WAL, in bytes. When SQLite starts to write the WAL from its beginning again, it truncates a larger
+/// one.
 const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
-/// Size of SQLite's page cache. SQLite reads a negative number as KiB. It is small, because a batch touches few pages.
+/// Size of SQLite's page cache. SQLite reads a negative number as KiB. The cache is small, because a batch touches few
+/// pages.
 const CACHE_SIZE: i64 = -256;
 
 /// A journal that is open for writing.
@@ -33,7 +35,7 @@ pub(super) struct OpenSegment {
     pub(super) id: i64,
     /// Size of the header and of all bodies, in bytes. Includes bodies that were replaced.
     pub(super) bytes: usize,
-    /// The size after the first transaction, which has all sessions.
+    /// The size after the first transaction, which has all sessions, in bytes; `None` before it.
     pub(super) opening_bytes: Option<usize>,
 }
 
@@ -51,7 +53,7 @@ impl JournalDatabase {
         Self::open_prepared(path, use_wal)
     }
 
-    /// Opens a file that [`file::prepare`] has checked, with a WAL or without.
+    /// Opens a file that [`file::prepare`] has checked. The database has a WAL if `use_wal`.
     pub(super) fn open_prepared(path: PathBuf, use_wal: bool) -> Result<Self, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -83,9 +85,10 @@ impl JournalDatabase {
     /// Returns the size of the pages in use, and the size of all pages of the file, both in bytes. Ignores the WAL.
     pub(super) fn used_and_total_bytes(&self) -> Result<(u64, u64), JournalError> {
         let pragma = |name| self.db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (page_size, all, free) = (pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?);
+        let (page_size, all_pages, free_pages) =
+            (pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?);
         let bytes = |pages: i64| u64::try_from(page_size.saturating_mul(pages)).unwrap_or(0);
-        Ok((bytes(all.saturating_sub(free)), bytes(all)))
+        Ok((bytes(all_pages.saturating_sub(free_pages)), bytes(all_pages)))
     }
 
     /// Writes a batch and summaries in one transaction, unless `is_cleared` finds from the marks of deletions that the
@@ -198,15 +201,15 @@ fn insert_entry<B: Serialize>(
     transaction
         .prepare_cached("INSERT OR REPLACE INTO entry (place, at, body) VALUES (?1, ?2, ?3)")?
         .execute(params![place, to_millis(entry.at), body])?;
-    let mut mention =
+    let mut insert_mention =
         transaction.prepare_cached("INSERT OR IGNORE INTO mention (session, segment) VALUES (?1, ?2)")?;
     for session in &entry.sessions {
-        mention.execute(params![session.raw(), segment.id])?;
+        insert_mention.execute(params![session.raw(), segment.id])?;
     }
-    let mut mention =
+    let mut insert_project =
         transaction.prepare_cached("INSERT OR IGNORE INTO project (project, segment) VALUES (?1, ?2)")?;
     for project in &entry.projects {
-        mention.execute(params![project.raw(), segment.id])?;
+        insert_project.execute(params![project.raw(), segment.id])?;
     }
     Ok(true)
 }

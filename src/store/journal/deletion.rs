@@ -1,5 +1,5 @@
-//! The marks of deletions in the file, and the writer's check of them. They keep what was deleted from being written
-//! again. Never deletes: `clear` and `prune` do, and set the marks in the same transaction.
+//! The marks of deletions in the file, and the writer's check of them. The marks prevent that deleted data is written
+//! again. This module never deletes: `clear` and `prune` delete, and set the marks in the same transaction.
 //!
 //! ```text
 //!   clear ────────► token, cleared ──┐
@@ -7,7 +7,7 @@
 //!                                    ▼
 //!   each write transaction reads the marks first:
 //!     another token ──► drop the batch, the open segment and the queued summaries; tell the sender
-//!     a summary from before `pruned`, without an entry in the file ──► drop it
+//!     a summary no newer than `pruned`, without a segment that mentions its session ──► drop it
 //! ```
 //!
 //! The sender learns of the clear when it starts its next segment. Until then, everything it sends is dropped, because
@@ -24,9 +24,9 @@ use keepwatch_core::clock::{Moment, Timestamp};
 pub(super) struct DeletionMarks {
     /// A random number. Another number means that the file was cleared, or that it is another file.
     pub(super) token: i64,
-    /// Time of the newest clear, in milliseconds.
+    /// Time of the newest clear, in milliseconds since 1970; `None` if the file was never cleared.
     cleared: Option<i64>,
-    /// Time of the newest data that pruning has deleted, in milliseconds.
+    /// Time of the newest data that pruning has deleted, in milliseconds since 1970.
     pruned: i64,
 }
 
@@ -37,8 +37,8 @@ impl DeletionMarks {
             .query_row([], |row| Ok(Self { token: row.get(0)?, cleared: row.get(1)?, pruned: row.get(2)? }))
     }
 
-    /// Returns true if pruning has deleted what the summary says: all of it is older than the newest deleted data, and
-    /// its run has no segment left that mentions the session.
+    /// Returns true if pruning has deleted the data of a summary: the summary is no newer than the newest deleted data,
+    /// and its run has no segment left that mentions the session.
     pub(super) fn cover(self, db: &Connection, summary: &SessionSummary) -> rusqlite::Result<bool> {
         if to_millis(summary.last_seen) > self.pruned {
             return Ok(false);
@@ -57,14 +57,15 @@ pub(super) fn mark_cleared(db: &Connection, now: Timestamp) -> rusqlite::Result<
     Ok(())
 }
 
-/// Records in the file that pruning has deleted data of this time, in milliseconds.
+/// Records in the file that pruning has deleted data from the time `newest`, in milliseconds since 1970. Keeps a later
+/// mark.
 pub(super) fn mark_pruned(db: &Connection, newest: i64) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE deletion SET pruned = ?1 WHERE pruned < ?1")?.execute([newest])?;
     Ok(())
 }
 
-/// Returns the time of the newest data in the file, in milliseconds. Prefers the summaries, whose times are the
-/// server's.
+/// Returns the time of the newest data in the file, in milliseconds since 1970. Prefers the summaries, because their
+/// times are on the server's clock.
 pub(super) fn newest_time(db: &Connection) -> rusqlite::Result<Option<i64>> {
     let newest =
         |sql| db.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).optional().map(Option::flatten);
@@ -79,7 +80,7 @@ pub(super) fn newest_time(db: &Connection) -> rusqlite::Result<Option<i64>> {
 pub(super) struct ClearWatch {
     /// The token at the last check; `None` before the first check.
     token: Option<i64>,
-    /// The newest moment at which the file was known not to be cleared.
+    /// The moment of the last check; of the start, before the first check.
     checked_at: Moment,
 }
 
@@ -89,16 +90,17 @@ impl ClearWatch {
         Self { token: None, checked_at: now }
     }
 
-    /// Compares the marks with those of the last check. If the file was cleared or replaced since, returns the moment of
-    /// the clear; if that is unknown, `now`, which is the latest possible one.
+    /// Compares the marks with those of the last check. If the file was cleared or replaced since then, returns the
+    /// moment of the clear. If that moment is unknown, returns `now`, the latest possible moment.
     pub(super) fn check(&mut self, marks: DeletionMarks, now: Moment) -> Option<Moment> {
         let since = std::mem::replace(&mut self.checked_at, now);
         let previous = self.token.replace(marks.token);
         if previous == Some(marks.token) {
             return None;
         }
-        // The clocks of the process that cleared the file may be wrong, or ours.
+        // The stored time has lost its fraction of a millisecond, so it is rounded up.
         let cleared = marks.cleared.map(|ms| from_millis(ms.saturating_add(1)));
+        // A time outside this interval is wrong: from a wrong clock, either ours or that of the process that cleared.
         let cleared = cleared.filter(|at| (since.wall..=now.wall).contains(at));
         match (previous, cleared.map(|at| now.wall.signed_duration_since(at).to_std().unwrap_or_default())) {
             (_, Some(age)) => Some(now.minus(age)),
@@ -131,18 +133,26 @@ mod tests {
     }
 
     #[test]
-    fn clear_before_first_check_is_found() {
+    fn first_check_finds_only_clear_since_start() {
         let cleared = marks(1, Some(moment(5)));
-        assert!(ClearWatch::new(moment(3)).check(cleared, moment(9)).is_some());
-        assert_eq!(ClearWatch::new(moment(6)).check(cleared, moment(9)), None);
+        let started_before_clear = ClearWatch::new(moment(3)).check(cleared, moment(9));
+        assert!(started_before_clear.is_some());
+        let started_after_clear = ClearWatch::new(moment(6)).check(cleared, moment(9));
+        assert_eq!(started_after_clear, None);
     }
 
     #[test]
-    fn clear_by_wrong_clock_counts_as_newest() {
+    fn clear_at_impossible_time_counts_as_now() {
         let mut watch = ClearWatch::new(moment(0));
         assert_eq!(watch.check(marks(1, None), moment(4)), None);
-        assert_eq!(watch.check(marks(2, Some(moment(3))), moment(9)), Some(moment(9)));
-        assert_eq!(watch.check(marks(3, Some(moment(99))), moment(10)), Some(moment(10)));
-        assert_eq!(watch.check(marks(4, None), moment(11)), Some(moment(11)), "another file");
+        let before_last_check = marks(2, Some(moment(3)));
+        assert_eq!(watch.check(before_last_check, moment(9)), Some(moment(9)));
+        let in_future = marks(3, Some(moment(99)));
+        assert_eq!(watch.check(in_future, moment(10)), Some(moment(10)));
+        assert_eq!(
+            watch.check(marks(4, None), moment(11)),
+            Some(moment(11)),
+            "another file counts as cleared"
+        );
     }
 }

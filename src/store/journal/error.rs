@@ -10,8 +10,8 @@ use keepwatch_core::text;
 /// Maximum width of a path or reason in a sentence, in columns.
 const MAX_WIDTH: usize = 120;
 
-/// A problem with the journal, or the end of one. The writer thread reports each change once. The text is safe for a
-/// terminal.
+/// A problem with the journal, or the end of the last problem. The writer thread reports each change once. The text is
+/// safe for a terminal.
 ///
 /// The writer compares errors to tell a new problem from a lasting one. So an error holds the text of the system's
 /// error instead of the error itself.
@@ -46,7 +46,7 @@ pub enum JournalError {
         /// Version of the schema.
         version: i64,
     },
-    /// Nothing is deleted because of its age, because the clock has jumped.
+    /// The clock has jumped ahead. Until the jump is trusted, nothing is deleted because of its age.
     #[error(
         "the journal deletes nothing old for an hour: the clock is {} ahead of its newest entry; check the date of this machine",
         text::format_elapsed(*ahead)
@@ -55,12 +55,13 @@ pub enum JournalError {
         /// Time by which the clock is ahead of the newest entry.
         ahead: Duration,
     },
-    /// The journal cannot be cleared, because deleting needs room on the disk, and truncating needs the file alone.
+    /// The journal cannot be cleared. To delete rows, SQLite needs room on the disk. To truncate the file, keepwatch needs
+    /// it closed everywhere else.
     #[error(
         "the journal cannot be cleared: the disk has no room to delete anything, and another keepwatch has the file open; quit it and clear again"
     )]
     ClearNeedsRoom,
-    /// The file must not be written by this program.
+    /// This program must not write the file.
     #[error("the journal is left alone, and nothing is written: {reason}")]
     FileRejected {
         /// The reason, as a clause.

@@ -29,8 +29,8 @@ const USER_VERSION_OFFSET: usize = 60;
 /// Offset of `application_id` in the header.
 const APPLICATION_ID_OFFSET: usize = 68;
 
-/// Prepares the file for writing: creates it and its folder if they are missing, readable by this user only. Returns
-/// its path without symbolic links.
+/// Prepares the file for writing. If the file or its folder is missing, creates it, readable by this user only. Returns
+/// the path of the file, with the symbolic links of its folder resolved.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
     let folder = parent_folder(path);
     DirBuilder::new()
@@ -47,7 +47,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, JournalError> {
     }
     let metadata = fs::symlink_metadata(&path).map_err(|error| JournalError::from_io(&error))?;
     check_file(&metadata)?;
-    // SQLite would silently open a file that it cannot write as read-only.
+    // If SQLite could not write the file, it would silently open it as read-only.
     if is_writable(&path) { Ok(path) } else { Err(JournalError::ReadOnly) }
 }
 
@@ -60,7 +60,7 @@ pub(super) fn restrict_permissions(path: &Path) {
     }
 }
 
-/// Returns the path of the file for reading, without symbolic links; `None` if there is no file.
+/// Returns the path of the file for reading, with the symbolic links of its folder resolved; `None` if there is no file.
 pub(super) fn find_existing(path: &Path) -> Result<Option<PathBuf>, JournalError> {
     let is_missing =
         |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
@@ -72,7 +72,7 @@ pub(super) fn find_existing(path: &Path) -> Result<Option<PathBuf>, JournalError
     resolve_folder_links(path).map(Some)
 }
 
-/// Returns an error if the file is a symbolic link, no regular file, or another user's.
+/// Returns an error if the file is a symbolic link, is not a regular file, or belongs to another user.
 fn check_file(metadata: &Metadata) -> Result<(), JournalError> {
     private_file::check_type_and_owner(metadata).map_err(|refusal| JournalError::FileRejected {
         reason: match refusal {
@@ -109,15 +109,15 @@ pub(super) fn reject_foreign_file(path: &Path) -> Result<(), JournalError> {
 /// # Errors
 /// The file is refused, or cannot be read. A missing or empty file is no error.
 pub fn reject_foreign_or_newer_file(path: &Path) -> Result<(), JournalError> {
-    let is_filled = |metadata: Metadata| metadata.is_file() && metadata.len() > 0;
-    if !fs::symlink_metadata(path).is_ok_and(is_filled) {
+    let has_content = |metadata: Metadata| metadata.is_file() && metadata.len() > 0;
+    if !fs::symlink_metadata(path).is_ok_and(has_content) {
         return Ok(());
     }
     reject_foreign_file(path)?;
     let mut start = [0; DB_HEADER_BYTES];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
     // Numbers in the header are big-endian and have four bytes.
-    let number = |offset: usize| {
+    let header_number = |offset: usize| {
         let bytes = start.get(offset..offset.saturating_add(4)).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, |bytes| i64::from(u32::from_be_bytes(bytes)))
     };
@@ -125,7 +125,8 @@ pub fn reject_foreign_or_newer_file(path: &Path) -> Result<(), JournalError> {
     if read.is_err() || !start.starts_with(SQLITE_MAGIC) {
         return Ok(());
     }
-    schema::check_header(number(APPLICATION_ID_OFFSET), number(USER_VERSION_OFFSET)).map(drop)
+    let (application, version) = (header_number(APPLICATION_ID_OFFSET), header_number(USER_VERSION_OFFSET));
+    schema::check_header(application, version).map(drop)
 }
 
 fn parent_folder(path: &Path) -> &Path {
@@ -152,8 +153,8 @@ pub(super) fn total_bytes(path: &Path) -> u64 {
     all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Returns true if another process has the file open, because its companions exist. The caller must have closed the
-/// file first: the last process that closes it removes the companions.
+/// Returns true if another process has the file open, which the existence of companions shows. The caller must have
+/// closed the file first: the last process that closes it removes the companions.
 pub(super) fn is_open_elsewhere(path: &Path) -> bool {
     companion_files(path).any(|companion| companion.exists())
 }
@@ -183,7 +184,7 @@ pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io:
         _ => with_suffix(path, &format!("{stamp}-{number}")),
     });
     let aside = candidates.into_iter().find(|aside| !aside.exists()).ok_or(ErrorKind::AlreadyExists)?;
-    // Companions first: SQLite would apply a leftover log to the next database at this path.
+    // The companions are moved first: SQLite would apply a leftover log to the next database at this path.
     for suffix in COMPANION_SUFFIXES {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -197,19 +198,19 @@ pub(super) fn move_aside(path: &Path, damaged_id: FileId, now: Timestamp) -> io:
 /// Returns the damaged files that were moved aside from `path`, sorted by name.
 #[must_use]
 pub fn damaged_files(path: &Path) -> Vec<PathBuf> {
-    let (Some(name), Ok(entries)) = (path.file_name(), fs::read_dir(parent_folder(path))) else {
+    let (Some(name), Ok(files)) = (path.file_name(), fs::read_dir(parent_folder(path))) else {
         return Vec::new();
     };
     let prefix = with_suffix(Path::new(name), DAMAGED_SUFFIX);
     let prefix = prefix.to_string_lossy().into_owned();
     let is_companion = |name: &str| COMPANION_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
-    let mut damaged: Vec<PathBuf> = entries
+    let mut damaged: Vec<PathBuf> = files
         .filter_map(Result::ok)
-        .filter(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
+        .filter(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
             name.starts_with(&prefix) && !is_companion(&name)
         })
-        .map(|entry| entry.path())
+        .map(|file| file.path())
         .collect();
     damaged.sort();
     damaged

@@ -1,5 +1,5 @@
 //! The sender's end of the journal: queues segments, entries and summaries for the writer thread. Never waits for the
-//! disk, except in `flush` and at the end, both with a timeout.
+//! disk, except in `flush`, in `close` and when it is dropped, each time with a timeout.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -19,10 +19,10 @@ use keepwatch_core::clock::{Clock, Moment, Timestamp};
 
 /// Maximum number of segments and entries in the queue. A thousand sessions add at most a tenth of this number in a second.
 pub(super) const MAX_QUEUED: usize = 20_000;
-/// Size of the segments and entries in the queue at which no more are added, in bytes. The last one may exceed it: the
-/// first entry has all sessions of the project, and fits whatever its size.
+/// Total size of the segments and entries in the queue, in bytes, at which the queue accepts no more. The last one that
+/// it accepts may exceed this size, because the first entry has all sessions of the project and must always fit.
 pub(super) const MAX_QUEUED_BYTES: usize = 32 * 1024 * 1024;
-/// Maximum time to write the rest of the queue at the end.
+/// Maximum time to write the rest of the queue when a [`Journal`] is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The file of the journal, and how long it keeps entries.
@@ -39,7 +39,7 @@ pub struct JournalConfig {
 pub struct JournalOptions {
     /// Age at which data is deleted.
     pub retention: Duration,
-    /// Maximum size of the file, in bytes. It can be a little larger until the next pruning.
+    /// Maximum size of the file, in bytes. The file can be a little larger until the next pruning.
     pub max_bytes: u64,
     /// The clock.
     pub clock: Clock,
@@ -73,14 +73,16 @@ pub(super) struct JournalQueueState {
     summaries: Mutex<SummaryQueue>,
     /// The clears of the file that the thread has found.
     clears: Mutex<FoundClears>,
-    /// The server's time at our boot, in milliseconds; [`UNKNOWN_TIME`] if no response had a date.
+    /// The server's time when our `boot` clock (see [`Moment`]) was zero, in milliseconds since 1970; [`UNKNOWN_TIME`]
+    /// if no response had a date.
     server_time_at_boot: AtomicI64,
-    /// True if the open segment was deleted, lost entries, or has reached its maximum size.
+    /// True if the newest segment accepts no more entries: it was deleted, has lost entries, or has reached its maximum
+    /// size.
     is_segment_closed: AtomicBool,
     /// True if the thread has ended, so that nothing more is queued.
     is_shut_down: AtomicBool,
-    /// True if the thread must not write the file. The thread has reported this, so unwritten messages are not reported
-    /// again.
+    /// True if the thread must not write the file. The thread has reported this, so the sender need not report the
+    /// messages that stay unwritten.
     is_writing_refused: AtomicBool,
 }
 
@@ -147,8 +149,8 @@ impl JournalQueueState {
     /// Returns the server's time at a moment, if it is known.
     pub(super) fn server_time(&self, now: Moment) -> Option<Timestamp> {
         let at_boot = self.server_time_at_boot.load(Ordering::Relaxed);
-        let now = at_boot.checked_add(boot_millis(now)).filter(|_| at_boot != UNKNOWN_TIME)?;
-        Timestamp::from_timestamp_millis(now)
+        let millis = at_boot.checked_add(boot_millis(now)).filter(|_| at_boot != UNKNOWN_TIME)?;
+        Timestamp::from_timestamp_millis(millis)
     }
 
     fn reserve(&self, size: usize) {
@@ -156,7 +158,7 @@ impl JournalQueueState {
         self.queued_bytes.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// Frees queue space: the messages were written, or newer ones replaced them.
+    /// Frees queue space, because the messages were written, replaced or dropped.
     pub(super) fn release(&self, messages: usize, bytes: usize) {
         self.queued.fetch_sub(messages, Ordering::Relaxed);
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -175,8 +177,9 @@ impl JournalQueueState {
     }
 }
 
-/// The sender to the thread that writes a journal. `B` is the type of an entry's body, `H` that of a segment's header.
-/// Dropping the sender waits until the rest of the queue is written, but no longer than half a second.
+/// The sender's end of the queue to the thread that writes the journal. `B` is the type of an entry's body, `H` that of
+/// a segment's header. Dropping a `Journal` waits until the rest of the queue is written, but no longer than half a
+/// second.
 ///
 /// After [`Journal::acknowledge_clear`] has returned a moment, the sender must not send what it saw before that moment.
 #[derive(Debug)]
@@ -243,7 +246,7 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         self.queue_state.summaries().dropped_sessions()
     }
 
-    /// Returns true if messages are dropped because the queue is full.
+    /// Returns true if segments and entries are dropped because the queue is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_room() && !self.is_closed()
@@ -258,7 +261,7 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
         clears.newest.filter(|_| is_new)
     }
 
-    /// Tells the writer thread the server's time at a moment. The thread measures the age of data with it.
+    /// Tells the writer thread the server's time at the moment `now`. The thread measures the age of data with it.
     pub fn set_server_time(&self, now: Moment, server: Timestamp) {
         let at_boot = server.timestamp_millis().saturating_sub(boot_millis(now));
         self.queue_state.server_time_at_boot.store(at_boot, Ordering::Relaxed);
@@ -267,7 +270,7 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
     /// Starts a segment. Later entries belong to it.
     pub fn begin_segment(&mut self, segment: Segment<H>) -> SendResult {
         let size = segment.estimated_size;
-        // Before the message is sent: the thread may close the new segment at once.
+        // Reset before the message is sent, because the thread may close the new segment at once.
         self.queue_state.is_segment_closed.store(false, Ordering::Relaxed);
         let message = JournalMessage::BeginSegment { segment, clears: self.known_clears };
         self.has_intact_segment = self.send(size, message) == SendResult::Queued;
@@ -367,7 +370,7 @@ impl<B, H> Drop for Journal<B, H> {
     }
 }
 
-/// Returns the reading of the clock since boot, in milliseconds.
+/// Returns the reading of the `boot` clock, in milliseconds.
 fn boot_millis(moment: Moment) -> i64 {
     i64::try_from(moment.boot.as_millis()).unwrap_or(i64::MAX)
 }

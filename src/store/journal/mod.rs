@@ -13,8 +13,8 @@
 //! segment. Summaries wait in a queue of their own until they are written. Several processes can write to one file,
 //! each to its own segments. Readers see the segments of all processes.
 //!
-//! A session exists if it has a summary: `history` and `export` both decide by that. What was deleted is not written
-//! again: see `deletion`.
+//! The journal has a session if it has the session's summary: `keepwatch history` and `keepwatch export` both decide by
+//! that. Deleted data is not written again: see `deletion`.
 //!
 //! The journal never holds an API key or a connect URL: text that looks like one is redacted before it is written.
 

@@ -1,6 +1,6 @@
 //! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segments.
-//! Deletes whole segments only, and never one that may still be written. A session's summary goes with the last segment
-//! of its run that mentions the session.
+//! Deletes whole segments only, and never one that may still be written. Deletes a session's summary together with the
+//! last segment of its run that mentions the session.
 
 use std::time::Duration;
 
@@ -14,13 +14,14 @@ use keepwatch_core::clock::Timestamp;
 
 /// Age of the newest entry at which an unfinished segment counts as finished, because its writer was probably killed.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Divisor of the maximum size. Pruning shrinks a file that is too large until it is smaller than the maximum by the
-/// maximum divided by this number: a tenth. Otherwise the next batch would already need another pruning.
+/// The maximum size divided by this number, a tenth, is the slack. Pruning shrinks a file that is too large to the
+/// maximum minus the slack. Otherwise the next batch would already need another pruning.
 pub(super) const SLACK_DIVISOR: u64 = 10;
 /// Number of pages that one transaction frees. It is limited so that other writers can write in between.
 const VACUUM_PAGES: i64 = 1000;
 
-/// Deletes old data, and gives the space back to the file system. Without a time, deletes nothing because of its age.
+/// Deletes old data, and gives the space back to the file system. If `now` is `None`,
+/// deletes nothing because of its age.
 pub(super) fn prune(
     database: &mut JournalDatabase,
     now: Option<Timestamp>,
@@ -59,8 +60,8 @@ fn prune_by_age(
     Ok(())
 }
 
-/// Deletes the summaries of sessions that were last seen before `cutoff`, in stored milliseconds. Also deletes the
-/// mentions of these sessions by their runs, so that `export` no longer finds their entries either.
+/// Deletes the summaries of sessions that were last seen before `cutoff`, in milliseconds since 1970. Also deletes the
+/// mentions of these sessions by the same runs, so that `keepwatch export` no longer finds the entries of these sessions.
 fn delete_old_summaries(database: &mut JournalDatabase, cutoff: i64) -> Result<(), JournalError> {
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest: Option<i64> = transaction
@@ -82,7 +83,7 @@ fn delete_old_summaries(database: &mut JournalDatabase, cutoff: i64) -> Result<(
     Ok(())
 }
 
-/// Deletes the oldest finished segment that ended before `cutoff`, in stored milliseconds. Returns true if there was
+/// Deletes the oldest finished segment that ended before `cutoff`, in milliseconds since 1970. Returns true if there was
 /// one. Deletes one segment per transaction, so that other writers can write in between.
 fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -93,16 +94,16 @@ fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<
         .query_map([cutoff], |row| Ok((row.get(0)?, row.get(1)?)))?
         .next()
         .transpose()?;
-    if let Some((id, last)) = oldest {
+    if let Some((id, newest_at)) = oldest {
         delete_segment(&transaction, id)?;
-        mark_pruned(&transaction, last)?;
+        mark_pruned(&transaction, newest_at)?;
     }
     transaction.commit()?;
     Ok(oldest.is_some())
 }
 
-/// Deletes a segment, and the summaries of its run that have no other segment. So `history` lists no session whose
-/// entries are deleted.
+/// Deletes a segment, and the summaries of the sessions that no other segment of the same run mentions. So `keepwatch
+/// history` lists no session whose entries are deleted.
 fn delete_segment(transaction: &rusqlite::Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     // promise: summary-with-entries
     transaction

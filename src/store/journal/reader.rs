@@ -83,7 +83,7 @@ pub struct JournalStats {
     pub entries: u64,
     /// Number of sessions that have a summary.
     pub sessions: u64,
-    /// The earlier of the oldest segment's start and the first sighting of any session. `None` if the journal is empty.
+    /// Time of the oldest data: the earlier of the oldest segment's start and the first sighting of any session. `None` if the journal is empty.
     pub oldest: Option<Timestamp>,
 }
 
@@ -97,8 +97,8 @@ impl JournalReader {
         let Some(path) = file::find_existing(path)? else { return Ok(None) };
         let (db, version) = match Self::open_read_only(&path, "mode=ro") {
             // On a read-only disk, SQLite cannot create the shared memory of a WAL. Nobody writes there, so the file is
-            // immutable. `is_writable` is also false if this user lacks the permission to write. Another user can then
-            // change the file during the read.
+            // immutable. `is_writable` is also false if this user lacks the permission to write. In that case, another
+            // user can change the file during the read.
             Err(_) if !file::is_writable(&path) => Self::open_read_only(&path, "mode=ro&immutable=1")?,
             other => other?,
         };
@@ -322,12 +322,12 @@ pub(super) fn to_millis(at: Timestamp) -> i64 {
     at.timestamp_millis()
 }
 
-/// Converts a stored time.
+/// Converts a stored time, which is in milliseconds since 1970.
 pub(super) fn from_millis(ms: i64) -> Timestamp {
     DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::<Utc>::UNIX_EPOCH)
 }
 
-/// Converts a stored duration.
+/// Converts a stored duration, which is in milliseconds.
 pub(super) fn duration_from_millis(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

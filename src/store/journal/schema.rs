@@ -1,7 +1,7 @@
 //! The schema, its versions, and the migrations between them.
 //!
 //! A version that shipped never changes. A change is a new migration. `tests/fixtures` has a file of each version, and
-//! a test opens all of them with the current one.
+//! a test opens each file with the current program.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -111,7 +111,7 @@ pub(super) fn seq_of_place(place: i64) -> u64 {
     u64::try_from(place & i64::from(u32::MAX)).unwrap_or(0)
 }
 
-/// Creates the schema in an empty file, or upgrades an older version. Changes no other file.
+/// Creates the schema in an empty file, or upgrades an older version. Leaves a file of the current version unchanged.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), JournalError> {
     if version(db)? == Some(SCHEMA_VERSION) {
         return Ok(());
@@ -138,7 +138,7 @@ fn run_migrations(transaction: &Transaction<'_>, old_version: i64) -> Result<(),
 /// # Errors
 /// The file belongs to another program, has a newer version, or cannot be read.
 pub(super) fn version(db: &Connection) -> Result<Option<i64>, JournalError> {
-    // One transaction, because another process may be creating the schema.
+    // All values are read in one transaction, because another process may be creating the schema.
     let transaction = if db.is_autocommit() { Some(db.unchecked_transaction()?) } else { None };
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));

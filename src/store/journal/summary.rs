@@ -1,5 +1,5 @@
-//! The summary of one session in one run: a row of `keepwatch history`, and its columns in the database. A run replaces
-//! its summary whenever the session changes.
+//! The summary of one session in one run, and its columns in the database. A run replaces its summary of a session
+//! whenever the session changes. `keepwatch history` merges the summaries of a session into one row.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::{RunId, SessionSummary};
 use keepwatch_core::session::SessionId;
 
-/// Maximum number of summaries. More sessions than a project can run.
+/// Maximum number of summaries. No project has that many sessions at once.
 const MAX_SUMMARIES: usize = 100_000;
 /// Maximum size of all summaries, in bytes.
 const MAX_SUMMARY_BYTES: usize = 128 * 1024 * 1024;
@@ -49,8 +49,8 @@ impl SummaryQueue {
         Self { max_summaries, waiting: IndexMap::new(), bytes: 0, clears: 0, dropped: HashSet::new() }
     }
 
-    /// Adds a summary, or replaces the one of the same session and run. Returns false if there is no room for it. Ignores
-    /// the summary of a sender that does not know of the newest clear.
+    /// Adds a summary, or replaces the one of the same session and run. Returns false if there is no room for it. If the
+    /// sender does not know of the newest clear, ignores the summary and returns true.
     pub(super) fn insert(&mut self, queued: QueuedSummary) -> bool {
         if queued.clears < self.clears {
             return true;
@@ -128,6 +128,7 @@ mod tests {
         assert!(queue.insert(queued("a", "12:00:00")) && queue.insert(queued("b", "12:00:00")));
         assert!(!queue.insert(queued("c", "12:00:00")) && !queue.insert(queued("c", "12:00:01")));
         assert!(queue.insert(queued("a", "12:00:01")), "a newer summary takes no more room");
+        // The session `c` has no room. The sessions `a` and `b` wait.
         assert_eq!((queue.dropped_sessions(), queue.unwritten_sessions()), (1, 3));
         queue.remove_written(&queue.next_batch());
         assert_eq!((queue.is_empty(), queue.bytes, queue.unwritten_sessions()), (true, 0, 1));

@@ -1,5 +1,5 @@
-//! The types of the journal's senders: the segments and entries that they send, the id of a run, and the result of a
-//! send.
+//! The types that a sender to the journal uses: segments and entries, the id of a run, and the result of sending a
+//! message.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use keepwatch_core::text::Untrusted;
 pub struct RunId(Arc<str>);
 
 impl RunId {
-    /// Creates the id of a run that started at `started`. `random` distinguishes runs that started
-    /// in the same second.
+    /// Creates the id of a run that started at `started`. `random` distinguishes runs that started in
+    /// the same second.
     #[must_use]
     pub fn new(started: Timestamp, random: u64) -> Self {
         Self(format!("{}-{random:016x}", started.format("%Y%m%dT%H%M%SZ")).into())

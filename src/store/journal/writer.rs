@@ -1,5 +1,5 @@
 //! The writer thread: collects messages into batches, writes each as one transaction, prunes, and reports errors. Owns
-//! the database connection. Never writes to a file that another program or a newer keepwatch created.
+//! the database connection. Never writes to a file that belongs to another program or to a newer keepwatch.
 //!
 //! ```text
 //!   idle ──first message──► collecting ──0.8 s, or 0.25 s without a message──► transaction ──► pruning, if due ──► idle
@@ -45,7 +45,8 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const MIN_PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// A segment is closed once it is larger than the maximum size of the file divided by this number. Without this
 /// limit, pruning could free no space, because it deletes only finished segments. A segment may always grow to twice the
-/// size of its first batch, which has all sessions: otherwise, with many sessions, each batch would need a new segment.
+/// size of its first batch, which has all sessions. Otherwise, with many sessions, each batch would need a new
+/// segment.
 const SEGMENT_DIVISOR: u64 = 8;
 
 /// The state of the writer thread.
@@ -70,9 +71,9 @@ pub(super) struct JournalWriter<B, H, F> {
     /// The check for clears by other processes.
     clear_watch: ClearWatch,
     age_clock: AgeClock,
-    /// True while a jump of the clock lasts that was reported.
+    /// True from the report of a clock jump until the jump ends.
     is_jump_reported: bool,
-    /// Time of the last pruning on the monotonic clock, and the size of the file after it, in bytes.
+    /// Time of the last pruning on the monotonic clock, and the size of the file after that pruning, in bytes.
     last_prune: Option<(Duration, u64)>,
 }
 
@@ -137,7 +138,8 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         }
     }
 
-    /// Opens the file and receives all queued messages, without waiting. A test calls this instead of running the thread.
+    /// Opens the file and receives all queued messages, without waiting. A test calls this instead of running the
+    /// thread.
     #[cfg(test)]
     pub(super) fn receive_all(&mut self) -> Result<(), JournalError> {
         self.ensure_open()?;

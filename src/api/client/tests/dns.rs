@@ -1,4 +1,4 @@
-//! Tests of host names: a DNS server that does not answer, and one that changes its answer.
+//! Tests of host names: a DNS server that does not answer, one that reports an error, and one that changes its answer.
 
 use std::future;
 use std::sync::atomic::AtomicUsize;
@@ -6,8 +6,8 @@ use std::task::{Context, Waker};
 
 use reqwest::dns::Resolve as _;
 
-use super::super::super::dns::Resolver;
 use super::*;
+use crate::api::dns::Resolver;
 
 const HOST: &str = "api.keepwatch.invalid";
 
@@ -54,14 +54,14 @@ async fn changed_dns_answer_is_followed() {
     let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let old_response = response.clone();
     std::thread::spawn(move || {
-        let (heads, _kept) = mpsc::channel();
+        let (heads, _request_heads) = mpsc::channel();
         let (mut stream, _) = old_listener.accept().unwrap();
         drop(old_listener);
         respond(stream.try_clone().unwrap(), old_response.as_bytes(), AfterResponse::Close, &heads);
-        let _ = stream.read(&mut [0]); // the second request arrives, and the connection is closed
+        let _ = stream.read(&mut [0]); // waits for the second request, then closes the connection
     });
     std::thread::spawn(move || {
-        let (heads, _kept) = mpsc::channel();
+        let (heads, _request_heads) = mpsc::channel();
         respond(new_listener.accept().unwrap().0, response.as_bytes(), AfterResponse::Close, &heads);
     });
     let resolver = Resolver::with_lookup(|_| {

@@ -1,5 +1,5 @@
 //! Tests of connections that the server closes. It is normal for nginx, haproxy and caddy to close an idle connection.
-//! The client then sends a GET again on a new connection, but not a release.
+//! The client then sends a GET again on a new connection. It never repeats a release.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,14 +10,14 @@ use super::*;
 /// The server's behaviour at the second request of each connection.
 #[derive(Clone, Copy)]
 enum OnSecondRequest {
-    /// Closes the connection, as if its idle timeout had passed.
+    /// Closes the connection without a response, as if its idle timeout had passed.
     CloseConnection,
-    /// Answers 408 and closes the connection.
+    /// Responds with 408 and closes the connection.
     RequestTimeout,
 }
 
 /// Starts a server that answers only the first request of each connection. Returns a client of the server, and the
-/// first lines of the answered requests.
+/// request lines of the answered requests.
 fn serve_one_per_connection(on_second: OnSecondRequest) -> (Client, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
@@ -31,17 +31,18 @@ fn serve_one_per_connection(on_second: OnSecondRequest) -> (Client, mpsc::Receiv
     (client, requests)
 }
 
-/// Serves one connection. Returns an `Option` only to make `?` possible.
+/// Serves one connection. Passes the request line of its first request to `answered`. Returns an `Option` only to make
+/// `?` possible.
 fn answer_once(
     stream: &TcpStream,
     on_second: OnSecondRequest,
     answered: &mpsc::Sender<String>,
 ) -> Option<()> {
     let (mut reader, mut writer) = (BufReader::new(stream), stream);
-    let line = read_request(&mut reader)?;
+    let request_line = read_request(&mut reader)?;
     let body = r#"{"id":"s","status":"RUNNING"}"#;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-    let _ = answered.send(line);
+    let _ = answered.send(request_line);
     writer.write_all(format!("{head}{body}").as_bytes()).ok()?;
     read_request(&mut reader)?;
     if let OnSecondRequest::RequestTimeout = on_second {
@@ -52,25 +53,25 @@ fn answer_once(
     Some(())
 }
 
-/// Reads the head of a request and a body of a known length. Returns the first line, or `None` if the connection ends.
+/// Reads the head and the body of a request. Returns the request line, or `None` if the connection ends.
 fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<String> {
-    let (mut first, mut length) = (None, 0);
+    let (mut request_line, mut body_length) = (None, 0);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
             return None;
         }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
+            body_length = value.trim().parse().unwrap();
         }
         if line.trim().is_empty() {
             break;
         }
-        first.get_or_insert(line);
+        request_line.get_or_insert(line);
     }
-    let mut body = vec![0; length];
+    let mut body = vec![0; body_length];
     std::io::Read::read_exact(reader, &mut body).ok()?;
-    first
+    request_line
 }
 
 #[tokio::test]
@@ -97,7 +98,11 @@ async fn several_closed_connections_are_replaced() {
     for _ in 0..6 {
         client.session(&id).await.result.unwrap();
     }
-    assert_eq!(requests.try_iter().count(), 15);
+    assert_eq!(
+        requests.try_iter().count(),
+        15,
+        "the server answers each of the 3 * 3 + 6 requests exactly once"
+    );
 }
 
 #[tokio::test]
@@ -111,23 +116,24 @@ async fn release_uses_a_new_connection() {
 }
 
 #[tokio::test]
-async fn empty_release_response_is_confirmed() {
+async fn empty_release_response_fetches_session() {
     for status in
         ["204 No Content\r\n", "200 OK\r\ncontent-length: 0\r\n", "202 Accepted\r\ncontent-length: 0\r\n"]
     {
         let (client, requests) = serve_releases(&format!("HTTP/1.1 {status}\r\n"));
         let id = SessionId::parse("s").unwrap();
         let permission = ReleasePermission::unless_read_only(false).unwrap();
-        let reply = permission.release(&client, &id).await.result.unwrap();
-        let ReleaseResponse::Empty { fetched } = reply else { panic!("{reply:?}") };
+        let response = permission.release(&client, &id).await.result.unwrap();
+        let ReleaseResponse::Empty { fetched } = response else { panic!("{response:?}") };
         assert_eq!(fetched.unwrap().id, id);
-        let methods: Vec<String> = requests.try_iter().map(|line| line[..4].to_owned()).collect();
-        assert_eq!(methods, ["POST", "GET "], "{status}");
+        let methods: Vec<String> =
+            requests.try_iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+        assert_eq!(methods, ["POST", "GET"], "{status}");
     }
 }
 
 /// Starts a server that answers every GET with a session, and every POST with `post_response`. Returns a client of the
-/// server, and the first lines of all requests.
+/// server, and the request lines of all requests.
 fn serve_releases(post_response: &str) -> (Client, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
@@ -136,14 +142,14 @@ fn serve_releases(post_response: &str) -> (Client, mpsc::Receiver<String>) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
-            let line = read_request(&mut BufReader::new(&stream)).unwrap();
+            let request_line = read_request(&mut BufReader::new(&stream)).unwrap();
             let body = r#"{"id":"s","status":"RUNNING"}"#;
-            let session = format!(
+            let session_response = format!(
                 "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             );
-            let response = if line.starts_with("GET") { &session } else { &post_response };
-            let _ = sender.send(line);
+            let response = if request_line.starts_with("GET") { &session_response } else { &post_response };
+            let _ = sender.send(request_line);
             (&stream).write_all(response.as_bytes()).unwrap();
         }
     });
@@ -162,7 +168,7 @@ async fn release_without_response_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn failure_on_new_connection_is_not_repeated() {
+async fn failed_request_on_new_connection_is_not_repeated() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_for(&format!("http://{}", listener.local_addr().unwrap()));
     let (sender, connections) = mpsc::channel();

@@ -62,6 +62,7 @@ fn endless_whitespace_takes_no_memory() {
         let repetitions = if chunk.trim().is_empty() { 1000 } else { 1 };
         for _ in 0..repetitions {
             splitter.push(chunk.as_bytes(), |_| Ok(())).unwrap();
+            // At most the byte of the unfinished element `1` is kept.
             assert!(splitter.text.len() <= 1, "{:?}", splitter.text);
         }
     }
@@ -70,9 +71,9 @@ fn endless_whitespace_takes_no_memory() {
 #[test]
 fn array_cut_anywhere_is_truncated() {
     let text = "[{\"a\":\"\\u0041\"},[1,2],\"x\",7]";
-    for end in 1..text.len() {
-        assert_eq!(split_at_once(&text[..end]).unwrap().1, ArrayEnd::Truncated, "{end}");
-        assert_eq!(split_bytewise(&text[..end]).unwrap().1, ArrayEnd::Truncated, "{end}");
+    for cut in 1..text.len() {
+        assert_eq!(split_at_once(&text[..cut]).unwrap().1, ArrayEnd::Truncated, "{cut}");
+        assert_eq!(split_bytewise(&text[..cut]).unwrap().1, ArrayEnd::Truncated, "{cut}");
     }
 }
 

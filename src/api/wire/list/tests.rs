@@ -17,9 +17,9 @@ fn read_list_with(cache: InternCache, body: &str) -> (SessionList, InternCache) 
 }
 
 /// Returns a session as JSON. Its context and metadata contain its id.
-fn element(id: &str, bytes: u32) -> String {
+fn element(id: &str, proxy_bytes: u32) -> String {
     format!(
-        r#"{{"id":"{id}","status":"RUNNING","projectId":"p-1","contextId":"c-{id}","userMetadata":{{"of":"{id}"}},"proxyBytes":{bytes}}}"#
+        r#"{{"id":"{id}","status":"RUNNING","projectId":"p-1","contextId":"c-{id}","userMetadata":{{"of":"{id}"}},"proxyBytes":{proxy_bytes}}}"#
     )
 }
 
@@ -27,38 +27,41 @@ fn list_of(elements: &[String]) -> String {
     format!("[{}]", elements.join(","))
 }
 
-/// Returns true for each of id, project, context and metadata, in this order, if both sessions share its memory.
+/// Returns four flags, for id, project, context and metadata. A flag is true if both sessions share the memory of that
+/// text.
 fn shared_texts(one: &Session, other: &Session) -> [bool; 4] {
-    let same = |one: Option<&str>, other: Option<&str>| {
+    let is_shared = |one: Option<&str>, other: Option<&str>| {
         one.zip(other).is_some_and(|(one, other)| std::ptr::eq(one, other))
     };
-    let metadata = |session: &Session| session.metadata.as_ref().map(Metadata::json).map(str::as_ptr);
+    let metadata_address = |session: &Session| session.metadata.as_ref().map(Metadata::json).map(str::as_ptr);
     [
         std::ptr::eq(one.id.raw(), other.id.raw()),
-        same(one.project.as_ref().map(Untrusted::raw), other.project.as_ref().map(Untrusted::raw)),
-        same(one.context.as_ref().map(Untrusted::raw), other.context.as_ref().map(Untrusted::raw)),
-        metadata(one) == metadata(other),
+        is_shared(one.project.as_ref().map(Untrusted::raw), other.project.as_ref().map(Untrusted::raw)),
+        is_shared(one.context.as_ref().map(Untrusted::raw), other.context.as_ref().map(Untrusted::raw)),
+        metadata_address(one) == metadata_address(other),
     ]
 }
 
 #[test]
 fn lists_share_unchanged_texts() {
-    let elements = |ids: &[&str], bytes| ids.iter().map(|id| element(id, bytes)).collect::<Vec<_>>();
-    let (first, cache) =
+    let elements =
+        |ids: &[&str], proxy_bytes| ids.iter().map(|id| element(id, proxy_bytes)).collect::<Vec<_>>();
+    let (list_1, cache) =
         read_list_with(InternCache::default(), &list_of(&elements(&["a", "b", "c", "d"], 1)));
     assert!(
-        shared_texts(&first.sessions[0], &first.sessions[1])[1],
+        shared_texts(&list_1.sessions[0], &list_1.sessions[1])[1],
         "sessions of one list share their project"
     );
-    let (second, cache) = read_list_with(cache, &list_of(&elements(&["new", "a", "d"], 2)));
-    assert_eq!(second.sessions.iter().map(|session| session.proxy_bytes).collect::<Vec<_>>(), [Some(2); 3]);
-    assert_eq!(shared_texts(&first.sessions[0], &second.sessions[1]), [true; 4]);
-    assert_eq!(shared_texts(&first.sessions[3], &second.sessions[2]), [true; 4]);
+    let (list_2, cache) = read_list_with(cache, &list_of(&elements(&["new", "a", "d"], 2)));
+    let proxy_bytes: Vec<_> = list_2.sessions.iter().map(|session| session.proxy_bytes).collect();
+    assert_eq!(proxy_bytes, [Some(2); 3], "numbers come from the new list");
+    assert_eq!(shared_texts(&list_1.sessions[0], &list_2.sessions[1]), [true; 4], "session `a`");
+    assert_eq!(shared_texts(&list_1.sessions[3], &list_2.sessions[2]), [true; 4], "session `d`");
     // The context and the metadata change, but not the id and the project.
     let changed = element("d", 3).replace("\"of\":\"d\"", "\"of\":\"e\"").replace("c-d", "c-e");
-    let (third, _) = read_list_with(cache, &list_of(&[changed]));
-    assert_eq!(shared_texts(&second.sessions[2], &third.sessions[0]), [true, true, false, false]);
-    assert_eq!(third.sessions[0].metadata.as_ref().unwrap().json(), "{\"of\":\"e\"}");
+    let (list_3, _) = read_list_with(cache, &list_of(&[changed]));
+    assert_eq!(shared_texts(&list_2.sessions[2], &list_3.sessions[0]), [true, true, false, false]);
+    assert_eq!(list_3.sessions[0].metadata.as_ref().unwrap().json(), "{\"of\":\"e\"}");
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn remembered_projects_are_bounded() {
 fn list_quoting_api_key_is_redacted() {
     let quoting = element("a", 1).replace("p-1", &format!("of {API_KEY}"));
     let (listing, _) = read_list_with(InternCache::default(), &list_of(&[quoting, element("b", 2)]));
-    // The pattern-based redaction then runs on the text, too.
+    // The pattern-based redaction of `redact` runs after the redaction of the API key.
     assert_eq!(listing.sessions[0].project.as_ref().unwrap().raw(), redact("of ••••"));
     assert_eq!(listing.sessions[1].id.raw(), "b");
     let mut reader = ListReader::new(InternCache::default(), api_key());
@@ -87,6 +90,7 @@ fn truncated_list_differs_from_broken_list() {
     let mut reader = ListReader::new(InternCache::default(), api_key());
     reader.push(b"[7,\n {\"id\":\"a\",").unwrap();
     let message = reader.push(b"\"status\":RUNNING}]").unwrap_err().description();
+    // Column 21 is the `R`.
     assert!(message.ends_with("broken JSON at line 2 column 21"), "{message}");
     let mut reader = ListReader::new(InternCache::default(), api_key());
     reader.push(b"[7,{\"id\"").unwrap();

@@ -29,8 +29,8 @@ fn journal_bytes() -> Vec<u8> {
     fs::read(harness.path()).unwrap()
 }
 
-/// Returns the bytes of a journal with 900 entries and another value of a pragma in its header.
-fn journal_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
+/// Returns the bytes of a journal with 900 entries, whose header has this value of a pragma.
+fn journal_bytes_with_pragma(pragma: &str, value: i64) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     fs::write(&path, journal_bytes()).unwrap();
@@ -64,7 +64,7 @@ fn damaged_file_is_moved_aside() {
         assert_eq!(fs::read(&aside).unwrap(), bytes, "the damaged file is unchanged");
         assert_eq!(damaged_files(&harness.path()), [aside]);
         assert_writes_again(&mut harness);
-        assert!(harness.errors.try_recv().is_err());
+        assert!(harness.errors.try_recv().is_err(), "the damage is reported once");
     }
 }
 
@@ -75,6 +75,7 @@ fn damaged_file_is_moved_only_once() {
     fs::write(&path, "damaged").unwrap();
     let damaged_id = crate::private_file::FileId::at(&path).unwrap();
     let aside = file::move_aside(&path, damaged_id, time("12:00:00")).unwrap().unwrap();
+    // The file at the path is another one now, so it must not be moved.
     fs::write(&path, "sound").unwrap();
     assert_eq!(file::move_aside(&path, damaged_id, time("12:00:00")).unwrap(), None);
     assert_eq!((fs::read(path).unwrap(), fs::read(aside).unwrap()), (b"sound".into(), b"damaged".into()));
@@ -86,9 +87,9 @@ fn damage_while_writing_ends_segment() {
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     harness.write_entries(0..900, time("12:00:01"));
     let _ = harness.journal().write_summary(summary("s-1", run_id(1), time("12:00:01")));
-    // The second flush ends after the first pruning, which would block the checkpoint.
+    // The writer prunes between the two flushes. A pruning that still runs would block the checkpoint.
     assert!(harness.flush() && harness.flush());
-    // Overwrite every page but the first. The WAL is empty.
+    // The checkpoint empties the WAL. Then every page of the file but the first is overwritten.
     let db = Connection::open(harness.path()).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let mut bytes = fs::read(harness.path()).unwrap();
@@ -106,8 +107,8 @@ fn damage_while_writing_ends_segment() {
 
 #[test]
 fn newer_or_foreign_file_is_untouched() {
-    let newer = journal_with_pragma("user_version", 7);
-    let foreign = journal_with_pragma("application_id", 1);
+    let newer = journal_bytes_with_pragma("user_version", 7);
+    let foreign = journal_bytes_with_pragma("application_id", 1);
     let rejected = |reason| JournalError::FileRejected { reason };
     for (bytes, error) in [
         (newer, JournalError::NewerSchema { version: 7 }),
@@ -125,7 +126,8 @@ fn newer_or_foreign_file_is_untouched() {
         assert!(clear(&harness.path(), time("12:00:05")).is_err());
         harness.shut_down();
         assert_eq!(fs::read(harness.path()).unwrap(), bytes);
-        assert_eq!(fs::read_dir(harness.path().parent().unwrap()).unwrap().count(), 1);
+        let files = fs::read_dir(harness.path().parent().unwrap()).unwrap().count();
+        assert_eq!(files, 1, "no other file is created");
     }
 }
 
@@ -152,6 +154,7 @@ fn unsuitable_file_is_refused() {
     assert_eq!(fs::read(folder.path().join("notes.txt")).unwrap(), b"milk, eggs");
     let foreign = folder.path().join("stranger.sqlite");
     fs::write(&foreign, "").unwrap();
+    // Only root can give a file to another user.
     if std::os::unix::fs::chown(&foreign, Some(12345), None).is_ok() {
         assert!(first_error("stranger.sqlite").contains("another user's"));
     }
@@ -193,9 +196,11 @@ fn journal_in_read_only_folder_is_readable() {
     }
     let reader = JournalReader::open(&path).unwrap().unwrap();
     assert_eq!(reader.stats().unwrap().entries, 900);
-    // Root can write to the folder in spite of its mode, so the test also opens the file as a read-only disk needs it.
+    // Root can write to the folder in spite of its mode. So the test also opens the file as `JournalReader::open` does
+    // on a read-only disk.
     let (db, version) = JournalReader::open_read_only(&path, "mode=ro&immutable=1").unwrap();
     assert_eq!((version, db.is_readonly("main")), (Some(SCHEMA_VERSION), Ok(true)));
+    // The mode must allow the deletion of the temporary folder.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
@@ -228,7 +233,8 @@ fn writes_without_wal_are_synced() {
         }
         let outcome = database.write(&batch, &[], &mut None, true, |_| false);
         assert_eq!(outcome, Ok(WriteOutcome::Written { has_lost_entries: false }));
-        assert_eq!(file::is_open_elsewhere(&path), use_wal, "only a WAL leaves companions");
+        let has_companions = file::is_open_elsewhere(&path);
+        assert_eq!(has_companions, use_wal, "only an open WAL has companions");
     }
     assert_eq!(JournalReader::open(&path).unwrap().unwrap().stats().unwrap().entries, 3);
 }
@@ -268,7 +274,7 @@ fn write_is_retried_after_backoff() {
     let _ = harness.journal().write_entry(large(2));
     assert_eq!(harness.next_error(), JournalError::Full);
     clear(&harness.path(), time("12:00:05")).unwrap();
-    // No flush is needed: the first message after the backoff triggers the retry.
+    // No flush is needed: the first message after the backoff of one second triggers the retry.
     clock.advance(Duration::from_secs(2));
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:02")));
     assert_eq!(harness.next_error(), JournalError::Recovered);
@@ -297,10 +303,9 @@ fn slow_disk_is_reported_once() {
     // A write of 1 s or more is slow. The disk has recovered once a write takes less than 0.5 s.
     for (seq, ms) in [(0, 2000), (1, 3000), (2, 700), (3, 10)] {
         let body = SlowBody(clock.clone(), Duration::from_millis(ms));
-        let entry = entry(seq, time("12:00:01"));
         let entry = JournalEntry {
             seq,
-            at: entry.at,
+            at: time("12:00:01"),
             body,
             estimated_size: 1,
             sessions: Vec::new(),
@@ -316,7 +321,7 @@ fn slow_disk_is_reported_once() {
 
 #[test]
 fn locked_file_blocks_neither_sender_nor_close() {
-    let mut harness = TestJournal::start(noon_clock()); // no time passes, so nothing counts as slow
+    let mut harness = TestJournal::start(noon_clock()); // this clock stands still, so no write counts as slow
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     assert!(harness.flush());
     let other = Connection::open(harness.path()).unwrap();
@@ -352,9 +357,10 @@ fn locked_file_blocks_neither_sender_nor_close() {
 #[test]
 fn rejected_file_counts_no_unwritten_entries() {
     let folder = tempfile::tempdir().unwrap();
+    // A folder in the place of the file.
     std::fs::create_dir_all(folder.path().join("state/keepwatch/journal.sqlite")).unwrap();
     let mut harness = TestJournal::open(folder, JournalOptions::new(Clock::system()));
-    // Queued, unless the thread has ended already.
+    // The segment is queued, or dropped if the thread has ended already.
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     assert!(harness.next_error().is_final());
     assert_eq!(harness.journal.take().unwrap().close(TEST_TIMEOUT), Unwritten::default());
@@ -378,19 +384,17 @@ fn stuck_disk_delays_drop_by_timeout() {
         Journal::spawn(path.clone(), JournalOptions::new(Clock::system()), |_| {});
     let _ = journal.begin_segment(segment(run_id(1), time("12:00:00")));
     let gate = std::sync::Arc::new(std::sync::Mutex::new(()));
-    let block = gate.lock().unwrap();
-    let JournalEntry { seq, at, estimated_size, sessions, projects, .. } = entry(0, time("12:00:01"));
-    assert_eq!(
-        journal.write_entry(JournalEntry {
-            seq,
-            at,
-            estimated_size,
-            sessions,
-            projects,
-            body: BlockedBody(gate.clone())
-        }),
-        SendResult::Queued
-    );
+    let gate_guard = gate.lock().unwrap();
+    let entry = JournalEntry {
+        seq: 0,
+        at: time("12:00:01"),
+        body: BlockedBody(gate.clone()),
+        estimated_size: 1,
+        sessions: Vec::new(),
+        projects: Vec::new(),
+    };
+    assert_eq!(journal.write_entry(entry), SendResult::Queued);
+    // The flush starts the write at once, and the write blocks.
     assert!(!journal.flush(Duration::from_millis(1)));
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -400,7 +404,7 @@ fn stuck_disk_delays_drop_by_timeout() {
     });
     let took = receiver.recv_timeout(TEST_TIMEOUT).unwrap();
     assert!(took >= Duration::from_millis(500), "{took:?}");
-    drop(block);
+    drop(gate_guard);
 }
 
 #[test]
@@ -413,6 +417,7 @@ fn queue_is_bounded_by_bytes() {
     let large = |seq| JournalEntry { estimated_size: 5_000_000, ..entry(seq, time("12:00:01")) };
     let queued =
         (0..100).take_while(|seq| harness.journal().write_entry(large(*seq)) == SendResult::Queued).count();
+    // Six entries have 30 MB. The seventh is the last, because it may exceed the limit.
     assert_eq!(queued, 7, "the queue is full at 32 MiB");
     other.execute_batch("ROLLBACK").unwrap();
 }
@@ -431,7 +436,7 @@ fn deleted_file_is_recreated() {
 }
 
 #[test]
-fn unreadable_entry_is_an_error_of_history() {
+fn history_reports_unreadable_entry() {
     let mut harness = TestJournal::start(noon_clock());
     let _ = harness.journal().begin_segment(segment(run_id(1), time("12:00:00")));
     harness.write_entries(0..3, time("12:00:01"));

@@ -45,8 +45,8 @@ fn fill(harness: &mut TestJournal) {
     assert!(harness.flush());
 }
 
-/// Returns everything that a reader can read: the segments, the entries, the summaries, and the numbers of segments
-/// that mention the session `s-1` and the project `p-1`.
+/// Returns everything that a reader can read: the segments, the entries, the summaries, and two numbers: of the
+/// segments that mention the session `s-1`, and of the segments that mention the project `p-1`.
 fn read_all(
     reader: &JournalReader,
 ) -> (Vec<super::super::StoredSegment>, Vec<StoredEntry>, Vec<SessionSummary>, Vec<usize>) {
@@ -75,7 +75,7 @@ fn every_shipped_version_still_opens() {
             fs::write(&path, fs::read(fixture(version)).unwrap()).unwrap();
             (folder, path)
         };
-        // Opening a file for reading upgrades it, too.
+        // A reader upgrades an old file, as a writer does.
         let (folder, path) = copy();
         assert_eq!(read_all(&JournalReader::open(&path).unwrap().unwrap()), expected, "version {version}");
         drop(folder);
@@ -83,17 +83,14 @@ fn every_shipped_version_still_opens() {
         assert!(harness.flush());
         assert_eq!(read_all(&harness.reader()), expected, "version {version}");
         let db = rusqlite::Connection::open(harness.path()).unwrap();
-        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-        assert_eq!(version, SCHEMA_VERSION);
+        let upgraded: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(upgraded, SCHEMA_VERSION);
         assert_eq!(harness.journal().begin_segment(segment(run_id(3), time("13:00:00"))), SendResult::Queued);
         harness.write_entries(0..1, time("13:00:00"));
         assert!(harness.flush());
         assert_eq!(harness.reader().stats().unwrap().entries, 11, "ten old entries and the new one");
     }
-    assert!(
-        !fixture(SCHEMA_VERSION.saturating_add(1)).exists(),
-        "there is a fixture newer than SCHEMA_VERSION"
-    );
+    assert!(!fixture(SCHEMA_VERSION.saturating_add(1)).exists(), "no fixture is newer than SCHEMA_VERSION");
 }
 
 #[test]
@@ -103,8 +100,8 @@ fn writes_fixture_of_this_version() {
     fill(&mut harness);
     let _ = harness.journal().begin_segment(segment(run_id(9), time("12:00:01")));
     harness.shut_down();
-    // The fixture looks as if a kill had ended the run of segment 2: the segment is unfinished, and segment 3 is
-    // missing.
+    // The fixture looks as if keepwatch had been killed while it wrote segment 2: that segment is unfinished, and there
+    // is no segment 3.
     let db = rusqlite::Connection::open(harness.path()).unwrap();
     db.execute_batch("DELETE FROM segment WHERE id = 3; UPDATE segment SET finished = 0 WHERE id = 2")
         .unwrap();
