@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{HistoryRequest, PersistenceEventSender};
+use super::{HistoryRequest, PersistenceEvent, PersistenceEventSender};
 use crate::store::history::{self, HistoryQuery, HistoryScope};
 use crate::store::journal::{JournalError, JournalReader};
 use crate::tui::profiles::ProfileId;
-use keepwatch_core::clock::{Clock, Moment};
+use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::tracker::{Input, SessionTracker};
 
 /// The period before this run from which inputs are loaded.
@@ -37,6 +37,10 @@ impl HistoryLoader {
             (self.journal.clone(), self.clock.now(), self.event_sender.clone());
         // If the thread cannot be started, nothing is restored.
         let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
+            // The end of the last run comes first, so that the page about the time since can open with the history.
+            if let Some(at) = last_run_end(&journal, &request).unwrap_or_default() {
+                event_sender.send(PersistenceEvent::LastRunEnded { at });
+            }
             let tracker = load_tracker(&journal, request, now).unwrap_or_default();
             let outcome = if tracker.is_some() { "is back" } else { "is not known" };
             tracing::info!("what earlier runs saw of project {profile} {outcome}");
@@ -70,4 +74,19 @@ fn load_tracker(
     history::read_inputs(&reader, &query, now, |input| drop(tracker.apply(input)))?;
     let is_empty = history::newest_header(&reader, &query)?.is_none();
     Ok((!is_empty).then_some(tracker))
+}
+
+/// Returns the time of the newest entry of another run of the same host and sessions, however long ago. Returns `None` if
+/// there is no such entry.
+fn last_run_end(
+    journal: &std::path::Path,
+    request: &HistoryRequest,
+) -> Result<Option<Timestamp>, JournalError> {
+    let Some(reader) = JournalReader::open(journal)? else { return Ok(None) };
+    let query = HistoryQuery {
+        host: Some(&request.writer.host),
+        excluded_run: Some(&request.writer.run),
+        ..HistoryQuery::all(&request.scope)
+    };
+    history::newest_entry_time(&reader, &query)
 }
