@@ -32,6 +32,8 @@ const MIN_ABSENCE: Duration = Duration::from_secs(10 * 60);
 pub struct AwayState {
     /// The start of this run.
     started: Option<Moment>,
+    /// The end of the last run of the same host and project, by our wall clock.
+    last_run_ended: Option<Timestamp>,
     /// The newest keystroke of this run.
     last_keystroke: Option<Moment>,
     /// The number of responses in this run.
@@ -102,6 +104,11 @@ impl AwayState {
         self.top
     }
 
+    /// Drops the report, because another pane gets the focus.
+    pub(super) fn close(&mut self) {
+        self.report = None;
+    }
+
     /// Notes the start of this run.
     pub(super) fn on_start(&mut self, now: Moment) {
         self.started = Some(now);
@@ -134,13 +141,12 @@ impl AwayState {
     /// Notes the end of the last run of the same host and project, by our wall clock. Of several profiles, the newest
     /// run counts.
     fn on_last_run_ended(&mut self, ended: Timestamp) {
-        let Some(started) = self.started else { return };
-        let length = started.wall.signed_duration_since(ended).to_std().unwrap_or_default();
-        let is_newest =
-            self.absence.is_none_or(|known| known.kind == AbsenceKind::NotRunning && known.length >= length);
-        if !is_newest {
-            return;
+        self.last_run_ended = self.last_run_ended.max(Some(ended));
+        let (Some(started), Some(ended)) = (self.started, self.last_run_ended) else { return };
+        if self.absence.is_some_and(|absence| absence.kind == AbsenceKind::NoKeystroke) {
+            return; // a newer absence
         }
+        let length = started.wall.signed_duration_since(ended).to_std().unwrap_or_default();
         let absence = Absence {
             kind: AbsenceKind::NotRunning,
             until: started,

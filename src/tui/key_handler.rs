@@ -296,6 +296,7 @@ impl Model {
     /// Moves the focus to `pane`, and scrolls back to the first line and to the newest event.
     pub(super) fn focus_pane(&mut self, pane: Pane) {
         self.scroll.reset();
+        self.away.close();
         self.focus = Focus::Pane(pane);
     }
 

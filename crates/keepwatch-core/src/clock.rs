@@ -341,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn short_minutes_names_other_days() {
+        let now = "2026-11-22T21:06:48Z".parse().unwrap(); // a Sunday
+        let text = |at: &str| Zone::Utc.short_minutes(at.parse().unwrap(), now);
+        assert_eq!(text("2026-11-22T00:00:59Z"), "00:00");
+        assert_eq!(text("2026-11-21T23:59:59Z"), "Sat 23:59");
+        assert_eq!(text("2026-11-15T21:06:48Z"), "15 Nov 21:06", "a weekday would be ambiguous");
+        assert_eq!(text("2026-11-23T02:25:11Z"), "23 Nov 02:25");
+        assert_eq!(Zone::Utc.name(now), "UTC");
+    }
+
+    #[test]
     fn wall_clock_step_is_not_sleep() {
         let awake = noon().plus(Duration::from_secs(60));
         assert!(!awake.slept_since(noon()));

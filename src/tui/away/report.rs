@@ -11,7 +11,7 @@ use super::{Absence, AbsenceKind};
 use crate::tui::model::Model;
 use crate::tui::profiles::ProfileId;
 use keepwatch_core::clock::{Moment, Timestamp};
-use keepwatch_core::session::{Phase, SessionId, Status};
+use keepwatch_core::session::{List, Phase, SessionId, Status};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::cost::{Rates, billed_minutes};
 use keepwatch_core::tracker::verdict::NEAR_EXPIRY;
@@ -147,7 +147,7 @@ pub enum UnwatchedReason {
     Paused,
     /// This machine slept.
     Slept,
-    /// All polls failed.
+    /// All polls failed, or those of the running sessions.
     PollsFailed,
 }
 
@@ -329,7 +329,8 @@ impl Model {
             let past = events.filter_map(|(_, event)| unwatched_period(event, profile));
             // Every profile has an event about a sleep of the machine.
             periods.extend(past.filter(|period| period.profile.is_some() || profile == first));
-            let streak = tracker.health().failure_streak.as_ref().filter(|streak| streak.list.is_none());
+            let streak =
+                tracker.health().failure_streak.as_ref().filter(|streak| concerns_running(streak.list));
             periods.extend(streak.map(|streak| UnwatchedPeriod {
                 from: tracker.clock().at(streak.first_failure.sent),
                 to: None,
@@ -441,11 +442,16 @@ fn ended_at_expiry(record: &Record) -> bool {
     distance.and_then(|distance| distance.to_std().ok()).is_some_and(|distance| distance <= NEAR_EXPIRY)
 }
 
+/// Returns true unless only the polls of the pending sessions fail. `list` is the list whose polls fail, or `None` if all do.
+fn concerns_running(list: Option<List>) -> bool {
+    list != Some(List::Pending)
+}
+
 /// Returns the period without watching that an event ends: a sleep, or failed polls.
 fn unwatched_period(event: &Event, profile: ProfileId) -> Option<UnwatchedPeriod> {
     let (length, reason, profile) = match &event.kind {
         EventKind::Slept(length) => (*length, UnwatchedReason::Slept, None),
-        EventKind::PollsRecovered { list: None, outage } if event.id.is_none() => {
+        EventKind::PollsRecovered { list, outage } if concerns_running(*list) => {
             (*outage, UnwatchedReason::PollsFailed, Some(profile))
         }
         _ => return None,

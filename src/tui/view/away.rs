@@ -33,6 +33,8 @@ use keepwatch_core::tracker::cost::format_estimate;
 const ALL_COLUMNS_MIN_WIDTH: u16 = 100;
 /// The minimum width of a page with owners, ends and running times.
 const SOME_COLUMNS_MIN_WIDTH: u16 = 60;
+/// The minimum width of a page with the running times of owners.
+const OWNER_TABLE_MIN_WIDTH: u16 = 76;
 /// The margin at the left: the selection mark, the flag and a blank.
 const MARGIN: usize = 3;
 /// The width of the status column: glyph, blank and word.
@@ -95,21 +97,17 @@ impl<'m> PageBuilder<'m> {
         Self { model, report, width, now: model.server_time(now) }
     }
 
-    fn dim(&self) -> Style {
-        self.model.settings.theme.dim()
-    }
-
     /// Returns a time in whole minutes.
     fn minutes(&self, at: Timestamp) -> String {
         self.model.settings.zone.short_minutes(at, self.now)
     }
 
     fn title(&self) -> String {
-        let AwayReport { absence, since, until, .. } = self.report;
+        let AwayReport { since, until, .. } = self.report;
         if self.width < SOME_COLUMNS_MIN_WIDTH {
             return format!("Away since {}", self.minutes(*since));
         }
-        let length = text::format_countdown(whole_minutes(absence.length));
+        let length = text::format_age(minutes_between(*since, *until));
         format!("While you were away  {} to {}, {length}", self.minutes(*since), self.minutes(*until))
     }
 
@@ -361,7 +359,13 @@ impl<'m> PageBuilder<'m> {
             return Vec::new();
         }
         let mut lines = vec![Line::styled(
-            self.owner_text("OWNER", "ENDED", "RAN", "EST. $", "ENDED BADLY").trim_end().to_owned(),
+            self.owner_text(
+                "OWNER",
+                "ENDED",
+                "RAN",
+                "EST. $",
+                if self.width < SOME_COLUMNS_MIN_WIDTH { "BADLY" } else { "ENDED BADLY" },
+            ),
             theme.dim(),
         )];
         for (owner, totals) in &report.owners {
@@ -394,14 +398,14 @@ impl<'m> PageBuilder<'m> {
         };
         let cost = format_estimate(totals.dollars);
         let dollars = cost.trim_start_matches("est. ").replace('$', "");
-        let ran = text::format_countdown(whole_minutes(totals.ran));
+        let ran = total_time(totals.ran);
         let text = self.owner_text(owner, &totals.sessions.to_string(), &ran, &dollars, "");
         Line::from(vec![span(text, style), span(badly, badly_style)])
     }
 
     /// Returns the cells of a line of the table of owners. The last cell is not padded.
     fn owner_text(&self, owner: &str, ended: &str, ran: &str, dollars: &str, badly: &str) -> String {
-        if self.width < SOME_COLUMNS_MIN_WIDTH {
+        if self.width < OWNER_TABLE_MIN_WIDTH {
             let owner = pad(&text::truncate(owner, 11), 11);
             return indented(&format!("{owner} {ended:>5} {dollars:>6}  {badly}"));
         }
@@ -445,10 +449,9 @@ impl<'m> PageBuilder<'m> {
                  here; R lists them.",
                 self.minutes(report.since)
             ),
-            AbsenceKind::NoKeystroke if responses == 0 => "No reply came while you were away.".into(),
             AbsenceKind::NoKeystroke => format!(
-                "{} while you were away. A session that both started and ended between two of them is missing.",
-                counted(usize::try_from(responses).unwrap_or(usize::MAX), "reply", "replies")
+                "{} answered while you were away. A session that both started and ended between two polls is missing.",
+                if responses == 1 { "1 poll was".to_owned() } else { format!("{responses} polls were") },
             ),
         };
         let mut lines = vec![Line::styled(indented("WHAT THIS RESTS ON"), theme.dim())];
@@ -476,8 +479,17 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Returns a duration without its seconds, unless it is shorter than a minute.
-fn whole_minutes(duration: Duration) -> Duration {
-    let seconds = duration.as_secs();
-    Duration::from_secs(if seconds < 60 { seconds } else { seconds.saturating_sub(seconds % 60) })
+/// Formats a total in minutes, or in seconds if it is shorter than a minute.
+fn total_time(duration: Duration) -> String {
+    if duration < Duration::from_secs(60) {
+        text::format_countdown(duration)
+    } else {
+        text::format_age(duration)
+    }
+}
+
+/// Returns the time from `since` to `until` as their times of day in whole minutes tell it.
+fn minutes_between(since: Timestamp, until: Timestamp) -> Duration {
+    let minute = |at: Timestamp| at.timestamp().div_euclid(60);
+    Duration::from_secs(minute(until).saturating_sub(minute(since)).unsigned_abs().saturating_mul(60))
 }
