@@ -225,7 +225,7 @@ pub const BINDINGS: &[Binding] = &[
     Binding {
         keys: "w",
         actions: &[(letter('w'), Action::Away)],
-        help: "while you were away: what ended since your last key",
+        help: "while you were away: what ended since your last keystroke",
         hint: None,
     },
     Binding {

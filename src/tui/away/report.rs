@@ -52,7 +52,8 @@ pub struct AwayReport {
     pub new_pending: usize,
     /// Some of the sessions in `new`, the newest first.
     pub new_ids: Vec<SessionId>,
-    /// The ended sessions by owner: the owners with the highest costs.
+    /// The ended sessions by owner, the highest cost first. Owners whose sessions ended badly come before others if there
+    /// is no room for all.
     pub owners: Vec<(Option<Untrusted>, OwnerTotals)>,
     /// The number of owners that are not in `owners`, and the totals of their ended sessions.
     pub other_owners: (usize, OwnerTotals),
@@ -394,16 +395,21 @@ impl AwayReport {
         }
     }
 
-    /// Sets the totals by owner: those with the highest costs one by one, and the others together.
+    /// Sets the totals by owner: those whose sessions ended badly and those with the highest costs one by one, and the
+    /// others together.
     fn set_owners(&mut self, owners: BTreeMap<Option<&str>, OwnerTotals>) {
         let mut owners: Vec<_> = owners.into_iter().collect();
-        owners.sort_by(|(_, a), (_, b)| b.dollars.total_cmp(&a.dollars));
+        let by_cost = |a: &OwnerTotals, b: &OwnerTotals| b.dollars.total_cmp(&a.dollars);
+        // An owner whose sessions ended badly must not be hidden among the others.
+        let ended_badly = |totals: &OwnerTotals| totals.errors > 0 || totals.early > 0;
+        owners.sort_by(|(_, a), (_, b)| ended_badly(b).cmp(&ended_badly(a)).then_with(|| by_cost(a, b)));
         // A line for a single other owner needs no more room than that owner.
         let listed = if owners.len() > MAX_OWNERS.saturating_add(1) { MAX_OWNERS } else { owners.len() };
         let others = owners.split_off(listed);
         let mut totals = OwnerTotals::default();
         others.iter().for_each(|(_, owner)| totals.merge(owner));
         self.other_owners = (others.len(), totals);
+        owners.sort_by(|(_, a), (_, b)| by_cost(a, b));
         self.owners = owners.into_iter().map(|(owner, totals)| (owner.map(Untrusted::new), totals)).collect();
     }
 }

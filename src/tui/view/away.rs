@@ -35,6 +35,10 @@ const ALL_COLUMNS_MIN_WIDTH: u16 = 100;
 const SOME_COLUMNS_MIN_WIDTH: u16 = 60;
 /// The minimum width of a page with the running times of owners.
 const OWNER_TABLE_MIN_WIDTH: u16 = 76;
+/// The minimum width of a page with the profiles of the sessions to look at, if there are several profiles.
+const PROFILE_MIN_WIDTH: u16 = 80;
+/// The maximum width of a profile's name, in columns.
+const MAX_PROFILE_WIDTH: usize = 14;
 /// The margin at the left: the selection mark, the flag and a blank.
 const MARGIN: usize = 3;
 /// The width of the status column: glyph, blank and word.
@@ -69,7 +73,11 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     let top = model.away.top();
     let hidden = page.lines.len().saturating_sub(top.saturating_add(usize::from(body.height)));
     let zone = model.settings.zone.name(builder.now);
-    let note = if hidden > 0 { format!("↓ {hidden} more  {zone}") } else { zone };
+    let note = match hidden {
+        0 => zone,
+        _ if area.width < SOME_COLUMNS_MIN_WIDTH => format!("↓ {hidden} more"),
+        _ => format!("↓ {hidden} more  {zone}"),
+    };
     let title = span(builder.title(), theme.bold());
     drawing::draw_rule(buffer, drawing::row(area, 0), theme.dim(), &title, &note);
     let selected_line = page.first_session.saturating_add(model.away.selected());
@@ -202,6 +210,9 @@ impl<'m> PageBuilder<'m> {
         let title = format!("{} TO LOOK AT", report.to_look_at_count);
         let mut columns = vec![(title, STATUS_WIDTH.saturating_add(2).saturating_add(ID_WIDTH))];
         if self.width >= SOME_COLUMNS_MIN_WIDTH {
+            if let Some(width) = self.profile_width() {
+                columns.push(("PROFILE".into(), width));
+            }
             columns.push((String::new(), self.owner_width()));
             if self.width >= ALL_COLUMNS_MIN_WIDTH {
                 columns.push(("KEEP-ALIVE".into(), 10));
@@ -221,6 +232,12 @@ impl<'m> PageBuilder<'m> {
                 .push(Line::styled(indented(&format!("{} {others} more", theme.alert_glyph())), theme.dim()));
         }
         lines
+    }
+
+    /// Returns the width of the profile column. Returns `None` without room for it, or with a single profile.
+    fn profile_width(&self) -> Option<usize> {
+        let labels = self.model.profiles.labels().filter(|_| self.width >= PROFILE_MIN_WIDTH)?;
+        Some(labels.width().clamp(7, MAX_PROFILE_WIDTH)) // 7: the width of the heading
     }
 
     fn owner_width(&self) -> usize {
@@ -262,6 +279,10 @@ impl<'m> PageBuilder<'m> {
                 alert_style,
             ));
             spans.push(span(format!("  {}  ", pad(&id, ID_WIDTH)), Style::new()));
+            if let Some(width) = self.profile_width() {
+                let label = self.model.profiles.label(session.profile).unwrap_or_default();
+                spans.push(span(format!("{}  ", pad(&text::truncate(label, width), width)), theme.dim()));
+            }
             spans.push(span(pad(&self.owner(session.owner.as_ref()), self.owner_width()), Style::new()));
             if self.width >= ALL_COLUMNS_MIN_WIDTH {
                 let (keep_alive, style) = match session.keep_alive {
