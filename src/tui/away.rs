@@ -249,9 +249,12 @@ impl Model {
         let Some(open) = &self.away.report else { return };
         let selected = open.to_look_at.get(self.away.selected).map(|session| session.id.clone());
         let report = self.away_report(open.absence);
-        // Keep the same session selected.
-        let position = selected.and_then(|id| report.to_look_at.iter().position(|session| session.id == id));
-        self.away.selected = position.unwrap_or(self.away.selected);
+        // Keep the same session selected. Before the first keystroke, keep the first one selected.
+        let has_keystroke = self.away.last_keystroke.is_some();
+        let position = selected
+            .filter(|_| has_keystroke)
+            .and_then(|id| report.to_look_at.iter().position(|session| session.id == id));
+        self.away.selected = position.unwrap_or(if has_keystroke { self.away.selected } else { 0 });
         self.away.report = Some(report);
     }
 

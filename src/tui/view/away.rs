@@ -330,16 +330,24 @@ impl<'m> PageBuilder<'m> {
         let by_clients = ended.completed.saturating_sub(ended.released_here).saturating_sub(ended.at_expiry);
         let mut completed = Vec::new();
         for (count, text) in [
-            (by_clients, "released or closed by their clients"),
+            (
+                by_clients,
+                plural(by_clients, "released or closed by its client", "released or closed by their clients"),
+            ),
             (ended.released_here, "released by you"),
-            (ended.at_expiry, "at their timeout"),
+            (ended.at_expiry, plural(ended.at_expiry, "at its timeout", "at their timeouts")),
         ] {
             if count > 0 {
                 completed.push(format!("{count} {text}"));
             }
         }
         add(theme.status(&Status::Completed), ended.completed, "completed", completed.join(", "));
-        add(theme.status(&Status::TimedOut), ended.timed_out, "timed out", "reached their timeout".into());
+        add(
+            theme.status(&Status::TimedOut),
+            ended.timed_out,
+            "timed out",
+            plural(ended.timed_out, "reached its timeout", "reached their timeouts").into(),
+        );
         add(
             (theme.error_glyph(), theme.dim()),
             ended.acknowledged,
@@ -353,8 +361,18 @@ impl<'m> PageBuilder<'m> {
             "the API does not know them any more".into(),
         );
         let expiry = report.next_expiry.map(|at| format!("the next expires at {}", self.end_time(at)));
-        add(theme.status(&Status::Running), report.still_running, "still run", expiry.unwrap_or_default());
-        add(theme.status(&Status::Running), report.new, "are new", self.new_sessions());
+        add(
+            theme.status(&Status::Running),
+            report.still_running,
+            plural(report.still_running, "still runs", "still run"),
+            expiry.unwrap_or_default(),
+        );
+        add(
+            theme.status(&Status::Running),
+            report.new,
+            plural(report.new, "is new", "are new"),
+            self.new_sessions(),
+        );
         if !lines.is_empty() {
             lines.insert(0, Line::styled(indented("AS EXPECTED"), theme.dim()));
         }
@@ -496,8 +514,13 @@ fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text::width(text))))
 }
 
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+/// Returns the word for `count` things.
+fn plural(count: usize, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
+}
+
+fn counted(count: usize, one: &'static str, many: &'static str) -> String {
+    format!("{count} {}", plural(count, one, many))
 }
 
 /// Formats a total in minutes, or in seconds if it is shorter than a minute.

@@ -80,8 +80,8 @@ fn w_counts_ends_since_last_key() {
         "since 12:00: 3 ended, 1 error, 1 early; est. $0.02",
         "2 TO LOOK AT",
         "ended early, 59m 30s left",
-        "1 completed     1 released or closed by their clients",
-        "1 still run     the next expires at 13:00:00",
+        "1 completed     1 released or closed by its client",
+        "1 still runs    the next expires at 13:00:00",
         "WHAT THIS RESTS ON",
     ] {
         assert!(text.contains(part), "{part}: {text}");
@@ -157,6 +157,9 @@ fn page_opens_itself_after_end_between_runs() {
     let text = screen(&world);
     assert!(text.contains("not watched: 11:00 to 12:00 (keepwatch did not run)"), "{text}");
     assert!(text.contains("keepwatch last ran until 11:00."), "{text}");
+    let later = Session { ended: Some(at(-4.0 * MINUTE)), ..ended_before_start("c") };
+    world.report_session(later);
+    assert_eq!((ids_to_look_at(&world), world.model.away.selected()), (vec!["c", "b"], 0));
     world.now = 30.0 * MINUTE;
     world.key(KeyCode::Esc);
     world.press("w");
