@@ -418,9 +418,11 @@ fn has_alert(record: &Record, alert: Alert) -> bool {
     record.alerts.iter().any(|raised| raised.alert == alert)
 }
 
-/// Returns the time at which the newest incident of a session was raised.
+/// Returns the time of a session's newest incident: that of its end, or the time at which the incident was raised.
 fn newest_incident(record: &Record) -> Option<Timestamp> {
-    record.alerts.iter().filter(|raised| raised.alert.is_incident()).map(|raised| raised.at).max()
+    let raised =
+        record.alerts.iter().filter(|raised| raised.alert.is_incident()).map(|raised| raised.at).max();
+    raised.map(|raised| record.ended_at().unwrap_or(raised))
 }
 
 /// Returns true if the session ended at `since` or later. If it is not known when it ended, the first response that
