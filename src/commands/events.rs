@@ -48,12 +48,12 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     let params = WatchParams {
         targets: config.targets,
         poll_limits: config.poll_limits,
-        thresholds: config.thresholds,
+        alert_rules: config.alert_rules,
     };
     let clock = Clock::system();
     let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: params.thresholds.clone(),
+        alert_rules: params.alert_rules.clone(),
         owner_key: None,
         rates: Rates::default(),
         host: (!config.profile.endpoint.is_public()).then(|| config.profile.endpoint.host()),
