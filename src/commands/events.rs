@@ -107,8 +107,7 @@ pub(super) async fn stream(
         }
         // If several sessions ended at about the same time, the tracker adds an event about this a little later, at its
         // next deadline. The stream waits for that event.
-        let nothing_due = watch.tracker.time_until_deadline(watch.now()).is_none();
-        if nothing_due && all_ended(&watch.tracker, &named_ids) {
+        if !watch.tracker.has_unreported_cluster() && all_ended(&watch.tracker, &named_ids) {
             output.close();
             return tokio::select! {
                 result = output.finished() => result.map(|()| ExitCode::Success),
