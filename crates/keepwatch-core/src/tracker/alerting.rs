@@ -57,7 +57,7 @@ impl SessionTracker {
         let server_time = self.clock.at(now);
         let Some(record) = self.records.get_mut(id) else { return };
         let is_running = record.status() == Some(&Status::Running) && !record.is_not_found();
-        let left = record.session.as_ref().and_then(|session| seconds_left(session.expires?, server_time));
+        let left = record.session.as_ref().and_then(|session| session.seconds_left(server_time));
         let left = left.filter(|_| is_running);
         let timeout = record.session.as_ref().and_then(|session| session.timeout());
         let thresholds = &self.thresholds;
@@ -70,7 +70,7 @@ impl SessionTracker {
         alerts.extend(idle.map(|_| Alert::Idle(thresholds.idle)));
         let (release_alert, release_deadline) = release_alert_or_deadline(record, now);
         alerts.extend(release_alert);
-        // `seconds_left` counts whole seconds, so the next threshold is reached at the start of a second.
+        // `Session::seconds_left` counts whole seconds, so the next threshold is reached at the start of a second.
         let time_left_deadline = left.and_then(|left| {
             let next = thresholds.next(left, timeout)?;
             let expires = record.session.as_ref()?.expires?;
@@ -169,10 +169,4 @@ fn release_alert_or_deadline(record: &Record, now: Moment) -> (Option<Alert>, Op
 fn previous_event(records: &IndexMap<SessionId, Box<Record>>, id: &SessionId, alert: Alert) -> Option<Seq> {
     let raised = &records.get(id)?.raised_end_alerts;
     raised.iter().find(|(raised_alert, _)| *raised_alert == alert).map(|(_, seq)| *seq)
-}
-
-/// Returns the time left until the expiry, rounded as in [`Record::time_left`]. Returns `None` after the expiry.
-fn seconds_left(expires: Timestamp, now: Timestamp) -> Option<Duration> {
-    let left = expires.timestamp().saturating_sub(now.timestamp());
-    u64::try_from(left).ok().map(Duration::from_secs)
 }
