@@ -179,10 +179,13 @@ impl Model {
         effects.chain(persistence::effects(profile, commands)).chain(self.update_title()).collect()
     }
 
-    /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours.
+    /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours. Without a session,
+    /// no time is shown, and nothing can show that a `Date` is wrong.
     fn notify_clock_skew(&mut self, profile: ProfileId, now: Moment) {
         let skew = self.profiles.get(profile).tracker.clock().skew();
-        if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS {
+        let has_sessions =
+            self.profiles.get(profile).tracker.records().any(|record| record.session.is_some());
+        if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS || !has_sessions {
             return;
         }
         self.has_notified_skew = true;

@@ -215,14 +215,16 @@ impl ServerClock {
             Some((range, None)) => {
                 let received = at.received.boot;
                 let first = Challenger { range: reported_range, count: 1, since: received };
-                let challenger = self.challenger.map_or(first, |known| match intersect(known.range, reported_range) {
-                    Some(range) => {
-                        let count = known.count.saturating_add(1).min(MIN_CONTRADICTING_RESPONSES);
-                        Challenger { range, count, since: known.since }
-                    }
-                    None => first,
-                });
+                let challenger =
+                    self.challenger.map_or(first, |known| match intersect(known.range, reported_range) {
+                        Some(range) => {
+                            let count = known.count.saturating_add(1).min(MIN_CONTRADICTING_RESPONSES);
+                            Challenger { range, count, since: known.since }
+                        }
+                        None => first,
+                    });
                 self.jumping_dates = self.jumping_dates.map(|count| count.saturating_add(1));
+                // promise: jumping-date, mutant: MIN_CONTRADICTION -> Duration::ZERO
                 let min_contradiction = match self.agreement_count {
                     _ if self.jumping_dates.is_some() => DISPUTE_PERIOD,
                     CONFIRMING_RESPONSES.. => MIN_CONTRADICTION,
@@ -231,7 +233,8 @@ impl ServerClock {
                 let has_lasted = challenger.count >= MIN_CONTRADICTING_RESPONSES
                     && received.saturating_sub(challenger.since) >= min_contradiction;
                 // If two machines disagree, trust at once the one whose clock agrees with ours.
-                let is_confirmed_by_own_clock = allows_own_clock(challenger.range) && !allows_own_clock(range);
+                let is_confirmed_by_own_clock =
+                    allows_own_clock(challenger.range) && !allows_own_clock(range);
                 if is_confirmed_by_own_clock && self.jumping_dates.is_none() {
                     self.jumping_dates = Some(1);
                     let offset_ms = offset_ms(range.0, challenger.range.0);
@@ -322,8 +325,8 @@ impl ServerClock {
             error = error.max(self.skew.abs());
         }
         // If our own clock agrees with a confirmed estimate, a contradicting date is wrong.
-        let is_certain = self.agreement_count >= CONFIRMING_RESPONSES
-            && self.skew.num_milliseconds().abs() < MIN_DRIFT_MS;
+        let is_certain =
+            self.agreement_count >= CONFIRMING_RESPONSES && self.skew.num_milliseconds().abs() < MIN_DRIFT_MS;
         if let Some(((low, high), _)) = self.disputed.filter(|_| !is_certain) {
             // The disputed range may lie on either side of the estimate.
             error = error
@@ -331,6 +334,18 @@ impl ServerClock {
                 .max(high.signed_duration_since(estimate).abs());
         }
         error.to_std().unwrap_or_default()
+    }
+
+    /// Returns true if a `Date` was wrong and ignored.
+    #[must_use]
+    pub fn has_ignored_dates(&self) -> bool {
+        self.has_reported_ignored
+    }
+
+    /// Returns true while `Date` jumps back and forth.
+    #[must_use]
+    pub fn has_jumping_dates(&self) -> bool {
+        self.jumping_dates.is_some()
     }
 
     /// Returns the server clock minus our wall clock, at the newest response.

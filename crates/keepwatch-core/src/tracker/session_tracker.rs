@@ -30,7 +30,7 @@ use super::event::{Event, EventKind};
 use super::health::PollHealth;
 use super::input::{Input, RequestTiming, Scope};
 use super::record::{FailureStreak, Record, ReleaseRequest};
-use super::server_clock::{DateProblem, ServerClock, TimeInterval};
+use super::server_clock::{ClockUpdate, DateProblem, ServerClock, TimeInterval};
 use super::successors::SuccessorMatcher;
 use super::timeline::{Seq, Timeline};
 use crate::clock::{Moment, Timestamp};
@@ -196,8 +196,8 @@ impl SessionTracker {
     /// another machine answers.
     fn observe_clock(&mut self, at: &RequestTiming, sessions: &[&Session], applied: &mut AppliedChanges) {
         let previous_time = self.clock.is_known().then(|| self.clock.at(at.received));
-        // promise: server-date
-        let update = self.clock.observe(at, sessions);
+        // promise: server-date, mutant: self.clock.observe(at, sessions) -> ClockUpdate::default()
+        let update: ClockUpdate = self.clock.observe(at, sessions);
         applied.clock_changed |= update.is_changed;
         let new_time = self.clock.at(at.received);
         let step_ms =

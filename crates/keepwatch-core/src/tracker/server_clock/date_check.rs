@@ -68,7 +68,8 @@ impl<'a> ClockEvidence<'a> {
 
     /// Returns true if our own clock agrees with `range`.
     pub(super) fn agrees_with_own_clock(&self, range: TimeRange) -> bool {
-        (saturating_sub(range.0, TOLERANCE)..=saturating_add(range.1, TOLERANCE)).contains(&self.own_time_at_boot)
+        (saturating_sub(range.0, TOLERANCE)..=saturating_add(range.1, TOLERANCE))
+            .contains(&self.own_time_at_boot)
     }
 
     /// Returns true if the sessions show that the server's clock is not in `range`.
@@ -76,8 +77,9 @@ impl<'a> ClockEvidence<'a> {
         if self.agrees_with_own_clock(range) {
             return false;
         }
-        // promise: stale-date
+        // promise: stale-date, mutant: < min -> < Timestamp::MIN_UTC.min(min)
         let is_old = self.min_time_at_boot.is_some_and(|min| saturating_add(range.1, TOLERANCE) < min);
+        // promise: future-date, mutant: self.is_from_future(range) -> false
         is_old || self.is_from_future(range)
     }
 

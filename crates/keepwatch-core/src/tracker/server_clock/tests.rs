@@ -97,7 +97,8 @@ fn problems_and_error(own_ahead: f64, offset: impl Fn(u32) -> f64) -> (Vec<DateP
     for second in 0..600_u32 {
         let seconds = f64::from(second) + 0.3;
         problems.extend(clock.observe(&timing_ahead(seconds, offset(second) - own_ahead), &[]).problem);
-        let error = clock.at(crate::testing::moment(seconds)).signed_duration_since(at(seconds - own_ahead + 1e-9));
+        let error =
+            clock.at(crate::testing::moment(seconds)).signed_duration_since(at(seconds - own_ahead + 1e-9));
         if second > 0 {
             max_error = max_error.max(error.num_milliseconds().abs());
         }
@@ -169,7 +170,10 @@ fn stale_date_is_ignored_and_reported_once() {
         let expected = ahead as i64;
         assert_eq!((offset_ms - 500).div_euclid(1000) + 1, expected, "{offset_ms}");
         assert_eq!(clock.at(crate::testing::moment(20.0)), at(20.0));
-        assert_eq!((clock.is_known(), clock.skew(), clock.uncertainty()), (false, TimeDelta::zero(), Duration::ZERO));
+        assert_eq!(
+            (clock.is_known(), clock.skew(), clock.uncertainty()),
+            (false, TimeDelta::zero(), Duration::ZERO)
+        );
     }
 }
 
@@ -177,7 +181,8 @@ fn stale_date_is_ignored_and_reported_once() {
 fn date_within_its_resolution_is_not_stale() {
     let mut clock = ServerClock::default();
     let session = running_session("a", at(0.9), Duration::from_secs(60));
-    let update = clock.observe(&RequestTiming { date: Some(at(0.0)), ..request_timing(0.95, 1.0) }, &[&session]);
+    let update =
+        clock.observe(&RequestTiming { date: Some(at(0.0)), ..request_timing(0.95, 1.0) }, &[&session]);
     assert_eq!((update.problem, clock.is_known()), (None, true));
 }
 
