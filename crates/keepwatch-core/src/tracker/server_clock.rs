@@ -94,6 +94,9 @@ pub struct ServerClock {
     floor: Option<Timestamp>,
     /// True after [`DateProblem::Ignored`]. It is reported once.
     has_reported_ignored: bool,
+    /// True if a session showed that a `Date` far ahead of our own clock is wrong. Responses without sessions do not
+    /// show it. False again once a timestamp shows that our own clock is slow.
+    distrusts_future: bool,
 }
 
 /// The server times at our boot that consecutive responses allow, if they contradict the estimate.
@@ -140,7 +143,7 @@ impl ServerClock {
     /// Updates the estimate from the `Date` of a response, and from the timestamps of its sessions.
     pub fn observe(&mut self, at: &RequestTiming, sessions: &[&Session]) -> ClockUpdate {
         let previous = *self;
-        let evidence = ClockEvidence::new(at, sessions, self.floor);
+        let evidence = ClockEvidence::new(at, sessions, self.floor, self.distrusts_future);
         let reported_range = at.date.map(|date| {
             (
                 saturating_sub(date, at.received.boot),
@@ -152,6 +155,12 @@ impl ServerClock {
         if refuted_estimate.is_some() {
             self.forget_dates();
         }
+        self.distrusts_future = evidence.is_own_clock_possible()
+            && (self.distrusts_future
+                || refuted_estimate
+                    .into_iter()
+                    .chain(reported_range)
+                    .any(|range| evidence.is_from_future(range)));
         let accepted_range = reported_range.filter(|range| !evidence.refutes(*range));
         // If our own clock agrees with a date, a later timestamp is the API's mistake.
         let is_own_clock_right = [self.range, accepted_range]
@@ -168,7 +177,11 @@ impl ServerClock {
             self.use_own_clock(own_time_at_boot);
         }
         let ignored_range = refuted_estimate.or(reported_range.filter(|_| accepted_range.is_none()));
-        if let Some(range) = ignored_range.filter(|_| !self.has_reported_ignored) {
+        if let (Some(range), Some(count), true) = (ignored_range, self.jumping_dates, self.range.is_some()) {
+            // The jumps have been reported.
+            self.jumping_dates = Some(count.saturating_add(1));
+            self.disputed = Some((range, at.received.boot));
+        } else if let Some(range) = ignored_range.filter(|_| !self.has_reported_ignored) {
             self.has_reported_ignored = true;
             let time_at_boot = saturating_sub(self.at(at.received), at.received.boot);
             problem = Some(DateProblem::Ignored { offset_ms: offset_ms(range.0, time_at_boot) });
@@ -181,6 +194,7 @@ impl ServerClock {
         *self = Self {
             floor: self.floor,
             has_reported_ignored: self.has_reported_ignored,
+            distrusts_future: self.distrusts_future,
             skew: self.skew,
             ..Self::default()
         };
@@ -203,7 +217,7 @@ impl ServerClock {
             Some((_, Some(intersection))) => {
                 if let Some(challenger) = self.challenger.take() {
                     self.returns = self.returns.saturating_add(1).min(MIN_RETURNS);
-                    if self.returns >= MIN_RETURNS && self.jumping_dates.is_none() {
+                    if self.returns >= MIN_RETURNS && !self.has_reported_problem() {
                         self.jumping_dates = Some(u64::from(MIN_RETURNS));
                         let offset_ms = offset_ms(challenger.range.0, intersection.0);
                         problem = Some(DateProblem::Jumping { offset_ms });
@@ -235,7 +249,7 @@ impl ServerClock {
                 // If two machines disagree, trust at once the one whose clock agrees with ours.
                 let is_confirmed_by_own_clock =
                     allows_own_clock(challenger.range) && !allows_own_clock(range);
-                if is_confirmed_by_own_clock && self.jumping_dates.is_none() {
+                if is_confirmed_by_own_clock && !self.has_reported_problem() {
                     self.jumping_dates = Some(1);
                     let offset_ms = offset_ms(range.0, challenger.range.0);
                     problem = Some(DateProblem::Jumping { offset_ms });
@@ -334,6 +348,11 @@ impl ServerClock {
                 .max(high.signed_duration_since(estimate).abs());
         }
         error.to_std().unwrap_or_default()
+    }
+
+    /// Returns true if an event has said that dates are ignored, or that they jump and that the jumps are ignored.
+    fn has_reported_problem(&self) -> bool {
+        self.has_reported_ignored || self.jumping_dates.is_some()
     }
 
     /// Returns true if a `Date` was wrong and ignored.

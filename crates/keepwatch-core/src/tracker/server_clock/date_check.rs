@@ -42,13 +42,21 @@ pub(super) struct ClockEvidence<'a> {
     own_time_at_boot: Timestamp,
     /// The minimum server time at our boot, from the timestamps of this response and of earlier ones.
     min_time_at_boot: Option<Timestamp>,
+    /// True if an earlier response showed that a `Date` far ahead of our own clock is wrong.
+    distrusts_future: bool,
     /// The new value of the parameter `floor`: without `endedAt`, which can be a time that the API only plans.
     pub(super) floor: Option<Timestamp>,
 }
 
 impl<'a> ClockEvidence<'a> {
     /// Collects the facts in a response. `floor` is the minimum server time at our boot from earlier responses.
-    pub(super) fn new(at: &'a RequestTiming, sessions: &'a [&'a Session], floor: Option<Timestamp>) -> Self {
+    /// `distrusts_future` is true if one of them showed that a `Date` far ahead of our own clock is wrong.
+    pub(super) fn new(
+        at: &'a RequestTiming,
+        sessions: &'a [&'a Session],
+        floor: Option<Timestamp>,
+        distrusts_future: bool,
+    ) -> Self {
         let max_plausible = saturating_add(at.received.wall, MAX_TIMESTAMP_LEAD);
         let plausible = |time: &Timestamp| *time <= max_plausible;
         let starts = |session: &&Session| [session.created, session.started, session.updated];
@@ -63,6 +71,7 @@ impl<'a> ClockEvidence<'a> {
             own_time_at_boot: saturating_sub(at.received.wall, at.received.boot),
             min_time_at_boot: new_floor.max(newest_end.map(at_boot)),
             floor: new_floor,
+            distrusts_future,
         }
     }
 
@@ -84,11 +93,16 @@ impl<'a> ClockEvidence<'a> {
     }
 
     /// Returns true if `range` is far ahead of our own clock, and our own clock fits the sessions better.
-    fn is_from_future(&self, range: TimeRange) -> bool {
+    pub(super) fn is_from_future(&self, range: TimeRange) -> bool {
         let own_time = self.own_time_at_boot;
         range.0 > saturating_add(own_time, MIN_FUTURE)
-            && self.min_time_at_boot.is_none_or(|min| min <= saturating_add(own_time, TOLERANCE))
-            && self.count_running(own_time) > self.count_running(range.0)
+            && self.is_own_clock_possible()
+            && (self.distrusts_future || self.count_running(own_time) > self.count_running(range.0))
+    }
+
+    /// Returns true if no timestamp is after our own clock.
+    pub(super) fn is_own_clock_possible(&self) -> bool {
+        self.min_time_at_boot.is_none_or(|min| min <= saturating_add(self.own_time_at_boot, TOLERANCE))
     }
 
     /// Returns the number of running sessions that should run if the server's time at our boot is `time_at_boot`.

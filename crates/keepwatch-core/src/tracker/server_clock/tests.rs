@@ -223,6 +223,24 @@ fn date_from_future_is_ignored() {
 }
 
 #[test]
+fn future_date_without_sessions_is_ignored_later() {
+    let mut clock = ServerClock::default();
+    let session = session_of_47_minutes();
+    let mut problems = Vec::new();
+    for second in (0..60).step_by(3) {
+        // The response without sessions comes first.
+        problems.extend(clock.observe(&timing_ahead(f64::from(second), 3600.0), &[]).problem);
+        problems.extend(clock.observe(&timing_ahead(f64::from(second), 3600.0), &[&session]).problem);
+        assert_eq!(clock.at(crate::testing::moment(second)), at(second), "{second}");
+    }
+    assert!(matches!(problems[..], [DateProblem::Ignored { .. }]), "{problems:?}");
+    // A new session shows that our own clock is slow.
+    let new = running_session("b", at(3658.0), Duration::from_secs(900));
+    clock.observe(&timing_ahead(60.0, 3600.0), &[&session, &new]);
+    assert!(clock.at(crate::testing::moment(60.0)) > at(3659.0));
+}
+
+#[test]
 fn server_ahead_is_believed_if_session_is_ahead() {
     let session = running_session("a", at(3600.0 - 95.0), Duration::from_secs(95 + 45 * 60));
     let (clock, problems) = observe_with_session(3600.0, &session);
