@@ -125,7 +125,7 @@ fn jumping_date_is_one_problem_and_steady_time() {
 #[test]
 fn jumping_date_follows_own_clock() {
     // The first dates are wrong.
-    let offset = |second: u32| if second / 5 % 2 == 0 { -3600.0 } else { 0.0 };
+    let offset = |second: u32| if (second / 5).is_multiple_of(2) { -3600.0 } else { 0.0 };
     let (problems, _) = problems_and_error(0.0, offset);
     assert!(matches!(problems[..], [DateProblem::Jumping { .. }]), "{problems:?}");
 }
