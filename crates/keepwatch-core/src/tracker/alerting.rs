@@ -114,6 +114,8 @@ impl SessionTracker {
             alerts.contains(alert) || is_contradictory && !alert.applies_while_running()
         });
         if record.alerts.len() != previous_count {
+            // If the server's clock goes back later, the replay would otherwise keep the alert.
+            applied.must_be_stored = true;
             self.changes.count_session_change();
         }
         let new: Vec<Alert> = alerts

@@ -168,7 +168,7 @@ impl SessionTracker {
         }
         self.advance_time(now, &mut applied);
         self.evict();
-        if !is_tick || !applied.events.is_empty() {
+        if !is_tick || !applied.events.is_empty() || applied.must_be_stored {
             self.clock_reference = Some(now);
         }
         if !applied.events.is_empty() {
