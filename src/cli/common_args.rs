@@ -181,7 +181,6 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses the limit for early ends: a [duration](parse_duration), `always` or `never`.
-#[expect(dead_code, reason = "the options that use it follow")]
 pub(super) fn parse_early_limit(text: &str) -> Result<EarlyLimit, String> {
     match text.trim() {
         "always" => Ok(EarlyLimit::Always),

@@ -42,8 +42,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let mut watch =
         HeadlessWatch::start(Client::new(config.profile.endpoint, config.profile.key), clock, params, None)?;
     let deadline = config.timeout.map(|timeout| watch.now().boot.saturating_add(timeout));
-    let mut progress =
-        WaitProgress::new(config.ids, config.goal, config.any, config.exit_status, config.grace);
+    let mut progress = WaitProgress::new(config.ids, config.goal, config.any, config.fail_on, config.grace);
     loop {
         let next_wake_up = deadline.into_iter().chain(progress.next_grace_end()).min();
         match watch.next(next_wake_up).await {

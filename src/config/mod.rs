@@ -32,9 +32,9 @@ use std::time::Duration;
 
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
-use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
+use keepwatch_core::tracker::{AlertThresholds, EarlyLimit};
 
 use crate::api::Query;
 pub use crate::cli::{Goal, JournalAction, PlanArg};
@@ -258,8 +258,8 @@ pub struct WaitConfig {
     pub any: bool,
     /// The maximum time to wait, or `None` for no limit.
     pub timeout: Option<Duration>,
-    /// True if the exit code reports sessions that ended as `ERROR` or `TIMED_OUT`.
-    pub exit_status: bool,
+    /// The ways to end that the exit code reports.
+    pub fail_on: FailOn,
     /// The time in which a session may be unknown to the API, because it is still being created.
     pub grace: Duration,
     /// The poll interval and the maximum request rate.
@@ -270,6 +270,19 @@ pub struct WaitConfig {
     pub zone: Zone,
     /// True to print ASCII only.
     pub ascii: bool,
+}
+
+/// The ways to end that the exit code of `keepwatch wait` reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailOn {
+    /// True to report `ERROR`.
+    pub error: bool,
+    /// True to report `TIMED_OUT`.
+    pub timeout: bool,
+    /// The limit for early ends of keep-alive sessions. [`EarlyLimit::Never`] to report no early end.
+    pub early: EarlyLimit,
+    /// True to report a session that the API does not know (404 or 410), if no response showed its end.
+    pub gone: bool,
 }
 
 /// Options of `keepwatch explain`.

@@ -8,22 +8,22 @@ use super::list_status::parse_list;
 use super::resolved_profile::ResolveContext;
 use super::{
     Appearance, Config, ConfigError, ConfigFile, DemoConfig, Environment, EventFormat, EventsConfig,
-    ExplainConfig, ExplainSource, ExportConfig, GetConfig, HistoryConfig, ReleaseConfig, ReplayConfig,
-    ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
+    ExplainConfig, ExplainSource, ExportConfig, FailOn, GetConfig, HistoryConfig, ReleaseConfig,
+    ReplayConfig, ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
 };
 use crate::VERSION;
 use crate::api::Query;
 use crate::cli::{
     self, Color, Command, CompletionsArgs, DemoArgs, EventFormatArg, EventsArgs, ExplainArgs, ExportArgs,
-    GetArgs, HistoryArgs, JournalAction, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs, ReplayArgs,
-    SimulateArgs, WaitArgs, WatchArgs,
+    FailOnArg, GetArgs, HistoryArgs, JournalAction, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs,
+    ReplayArgs, SimulateArgs, WaitArgs, WatchArgs,
 };
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{AlertThresholds, evidence};
+use keepwatch_core::tracker::{AlertThresholds, EarlyLimit, evidence};
 
 /// The subcommands of keepwatch, and words that users may mistake for subcommands. `keepwatch SESSION_ID` rejects a
 /// session id that resembles one of these words, because the user probably meant a subcommand.
@@ -159,13 +159,24 @@ fn wait_config(wait: &WaitArgs, context: &ResolveContext<'_>) -> Result<WaitConf
         goal: wait.goal,
         any: wait.any,
         timeout: wait.timeout,
-        exit_status: wait.exit_status,
+        fail_on: fail_on(wait),
         grace: wait.grace,
         poll_limits: poll_limits(wait.interval, &wait.rate_limit),
         profile: context.resolve_single_profile(&wait.api)?,
         zone: zone(false, context.env),
         ascii: wait.ascii || !has_utf8(context.env),
     })
+}
+
+/// Combines `--fail-on` and `--exit-status`.
+fn fail_on(wait: &WaitArgs) -> FailOn {
+    let has = |way| wait.fail_on.contains(&way);
+    FailOn {
+        error: wait.exit_status || has(FailOnArg::Error),
+        timeout: wait.exit_status || has(FailOnArg::Timeout),
+        early: if has(FailOnArg::Early) { wait.alert_early } else { EarlyLimit::Never },
+        gone: has(FailOnArg::Gone),
+    }
 }
 
 fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<ReleaseConfig, ConfigError> {

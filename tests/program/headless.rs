@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use browserbase_simulator::{Fault, FaultResponse, FaultTarget, FinalStatus, StatusCode};
+use browserbase_simulator::{Fault, FaultResponse, FaultTarget, FinalStatus, Scenario, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -153,6 +153,9 @@ fn wait_exit_code_reports_outcome() {
         (&["--exit-status", "ended-1"], 0, ""),
         (&["--exit-status", "ended-1", "error-1"], 6, ""),
         (&["--exit-status", "timed-out-1"], 6, ""),
+        (&["--fail-on", "timeout,early", "error-1"], 0, ""),
+        (&["--fail-on", "error", "timed-out-1", "error-1"], 6, ""),
+        (&["--fail-on", "gone", "no-such-1"], 6, "404"),
         (&["--any", "s-2", "ended-1"], 0, ""),
         (&["--for", "running", "s-2"], 0, ""),
         (&["--for", "running", "ended-1"], 1, "will not run any more"),
@@ -168,6 +171,30 @@ fn wait_exit_code_reports_outcome() {
         assert_eq!(output.code, Some(code), "{args:?}: {}{}", output.out, output.err);
         assert!(output.err.contains(message), "{args:?}: {}", output.err);
         assert!(!output.out.contains(CANARY) && !output.err.contains(CANARY));
+    }
+}
+
+#[test]
+fn early_keep_alive_end_fails_wait() {
+    // The session of the report: keep-alive on, and COMPLETED ten seconds after its start, of fifteen minutes.
+    let api = TestSimulator::start(Scenario::builtin("I01").unwrap());
+    let wait = |options: &[&str]| PipedProgram::start(&api, &[&["wait", "-i", "1s", ID], options].concat());
+    let (strict, lenient, usual) =
+        (wait(&["--fail-on", "early"]), wait(&["--fail-on", "early", "--alert-early", "5s"]), wait(&[]));
+    let output = strict.finish(&api);
+    assert_eq!((output.code, output.err.as_str()), (Some(6), ""), "{}", output.out);
+    assert!(output.out.contains("COMPLETED after 10 s"), "{}", output.out);
+    assert_eq!([lenient, usual].map(|program| program.finish(&api).code), [Some(0), Some(0)]);
+}
+
+#[test]
+fn vanished_session_fails_wait_if_listed() {
+    for (options, code) in [(&["--fail-on", "gone,early"][..], 6), (&["--exit-status"], 4)] {
+        let api = TestSimulator::serve(SESSIONS);
+        let wait = PipedProgram::start(&api, &[&["wait", "-i", "1s", "s-2"], options].concat());
+        wait_until("a response", || !api.log().is_empty());
+        api.control.add_fault(Fault::with_status(FaultTarget::Retrieve, StatusCode::NOT_FOUND));
+        assert_eq!(wait.finish(&api).code, Some(code), "{options:?}");
     }
 }
 
