@@ -147,6 +147,23 @@ pub struct EventsArgs {
     /// Sessions to watch, until all of them have ended; without any, all of the project that run or are pending
     #[arg(value_name = "SESSION_ID")]
     pub ids: Vec<String>,
+    /// The API's `q`.
+    #[arg(
+        long,
+        value_name = "Q",
+        help = "Ask only for sessions with this in their metadata, as user_metadata['run']['id']:'c-881'"
+    )]
+    pub query: Option<String>,
+    /// Ask only for sessions with this status
+    #[arg(long, value_name = "PENDING|RUNNING")]
+    pub status: Option<String>,
+    /// Print only events of sessions that the screen's filter (`/`) would show, as "owner:nightly !region:us", and
+    /// events that are about no session
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Where the metadata says whose a session is, as run.id [default: owner, label, name …, or a known tool's stamp]
+    #[arg(long, value_name = "PATH")]
+    pub owner_key: Option<String>,
     /// As NDJSON, one object a line, or as text for people
     #[arg(long, value_enum, value_name = "json|text", default_value_t = EventFormatArg::Json, hide_possible_values = true)]
     pub format: EventFormatArg,

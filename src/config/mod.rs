@@ -88,8 +88,8 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         match self {
             Self::Watch(config) => config.profiles().filter_map(|profile| profile.warning.clone()).collect(),
+            Self::Events(config) => config.profiles().filter_map(|profile| profile.warning.clone()).collect(),
             Self::Get(GetConfig { profile, .. })
-            | Self::Events(EventsConfig { profile, .. })
             | Self::Wait(WaitConfig { profile, .. })
             | Self::Release(ReleaseConfig { profile, .. })
             | Self::Explain(ExplainConfig { source: ExplainSource::Api(profile), .. }) => {
@@ -223,14 +223,29 @@ pub struct EventsConfig {
     pub poll_limits: PollLimits,
     /// The limits at which a session raises an alert.
     pub thresholds: AlertThresholds,
-    /// The endpoint and API key.
-    pub profile: ResolvedProfile,
+    /// The query that restricts which sessions the API lists.
+    pub query: Option<Query>,
+    /// A filter expression, in the syntax of the screen's filter. Empty to print the events of all sessions.
+    pub filter: String,
+    /// The path at which the metadata has a session's owner, or `None` to try the usual names.
+    pub owner_key: Option<MetadataPath>,
+    /// The endpoint and API key of the first profile. At least one profile, this one or another, has an API key.
+    pub first_profile: MaybeKeyedProfile,
+    /// The endpoints and API keys of the other profiles.
+    pub other_profiles: Vec<MaybeKeyedProfile>,
     /// The path of the new recording, or `None` to record nothing.
     pub recording_path: Option<PathBuf>,
-    /// True if the recording leaves out metadata.
+    /// True if the recording leaves out metadata, and the events leave out owners.
     pub no_metadata: bool,
     /// The output format.
     pub format: EventFormat,
+}
+
+impl EventsConfig {
+    /// Returns all profiles, in the order of the command line.
+    pub fn profiles(&self) -> impl Iterator<Item = &MaybeKeyedProfile> {
+        std::iter::once(&self.first_profile).chain(&self.other_profiles)
+    }
 }
 
 /// The output format of `keepwatch events`.

@@ -23,12 +23,13 @@ id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
 created = "-2s"
 timeout = "15m"
 keep_alive = true
-metadata = { owner = "cAnArYoFmEtAdAtA", url = "wss://c/?signingKey=cAnArY77" }
+metadata = { owner = "nightly", note = "cAnArYoFmEtAdAtA", url = "wss://c/?signingKey=cAnArY77" }
 [[session]]
 id = "s-2"
 created = "-2s"
 timeout = "15m"
-metadata = { owner = "cAnArYoFmEtAdAtA" }
+region = "eu-central-1"
+metadata = { owner = "growth", note = "cAnArYoFmEtAdAtA", team = "blue" }
 [[session]]
 id = "ended-1"
 created = "-10m"
@@ -131,6 +132,82 @@ fn rejected_api_key_ends_headless_commands() {
         assert_eq!((output.code, output.out.as_str()), (Some(3), ""), "{args:?}: {}", output.err);
         assert!(output.err.contains("refuses the key (401)"), "{args:?}: {}", output.err);
     }
+}
+
+/// Returns the printed lines as JSON.
+fn json_lines(output: &ProgramOutput) -> Vec<Value> {
+    output.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn event_names_session_owner_and_project() {
+    let api = TestSimulator::serve(SESSIONS);
+    let events = |options: &[&str]| {
+        let mut events = PipedProgram::start(&api, &[&["events", "-i", "1s"], options].concat());
+        let line = events.wait_for_line("s-2");
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    let first_seen = events(&[]);
+    assert_eq!((&first_seen["event"], &first_seen["owner"]), (&"first_seen".into(), &"growth".into()));
+    assert_eq!((&first_seen["region"], &first_seen["keep_alive"]), (&"eu-central-1".into(), &false.into()));
+    assert!(first_seen["project_id"].is_string() && first_seen["profile"].is_null(), "{first_seen}");
+    assert_eq!(events(&["--owner-key", "team"])["owner"], "blue");
+    let without_metadata = events(&["--no-metadata"]);
+    assert!(without_metadata["owner"].is_null() && without_metadata["region"].is_string());
+}
+
+#[test]
+fn filter_narrows_events_of_sessions() {
+    let api = TestSimulator::serve(SESSIONS);
+    let mut growth =
+        PipedProgram::start(&api, &["events", "-i", "1s", "--filter", "owner:GROWTH", ID, "s-2"]);
+    growth.wait_for_line("s-2");
+    let mut nobody =
+        PipedProgram::start(&api, &["events", "-i", "1s", "--filter", "!owner:growth !keep:yes", ID, "s-2"]);
+    api.control.add_fault(Fault::new(FaultTarget::All, FaultResponse::Dropped));
+    growth.wait_for_line("polls_failing");
+    api.control.clear_faults();
+    growth.wait_for_line("polls_recovered");
+    api.control.end_session(ID, FinalStatus::Completed);
+    api.control.end_session("s-2", FinalStatus::Completed);
+    let growth = json_lines(&growth.finish(&api));
+    let names: Vec<&str> = growth.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["first_seen", "polls_failing", "polls_recovered", "ended", "ended_together"]);
+    assert!(growth.iter().all(|line| line["session"].is_null() || line["session"] == "s-2"), "{growth:?}");
+    nobody.wait_for_line("polls_recovered");
+    let nobody = nobody.finish(&api);
+    assert!(!nobody.out.contains("first_seen") && !nobody.out.contains("ended"), "{}", nobody.out);
+}
+
+#[test]
+fn mistake_in_filter_is_underlined() {
+    let api = TestSimulator::serve(SESSIONS);
+    let output = run(&api, &["events", "--filter", "owner:a colour:red"]);
+    assert_eq!(output.code, Some(2), "{}", output.err);
+    assert!(output.err.contains("--filter: no field “colour”"), "{}", output.err);
+    assert!(output.err.ends_with("owner:a colour:red\n        ^^^^^^\n"), "{}", output.err);
+    assert!(api.log().is_empty());
+}
+
+#[test]
+fn query_and_status_narrow_events() {
+    let api = TestSimulator::serve(SESSIONS);
+    let query = "user_metadata['owner']:'growth'";
+    let mut events =
+        PipedProgram::start(&api, &["events", "-i", "1s", "--query", query, "--status", "running"]);
+    assert!(events.wait_for_line("first_seen").contains("s-2"));
+    events.signal(Signal::TERM);
+    let output = events.finish(&api);
+    assert!(!output.out.contains(ID), "{}", output.out);
+    let log = api.log();
+    let lists = log.iter().filter(|request| request.path == "/v1/sessions");
+    assert!(lists.clone().count() > 0);
+    assert!(
+        lists.clone().all(|list| list.query.contains("status=RUNNING") && list.query.contains("q=user_")),
+        "{log:?}"
+    );
+    let output = run(&api, &["events", "--status", "RUNNING", "s-2"]);
+    assert!(output.code == Some(2) && output.err.contains("--status narrows the lists"), "{}", output.err);
 }
 
 #[test]

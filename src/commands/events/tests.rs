@@ -14,12 +14,12 @@ fn text_line_has_time_id_and_sentence() {
     let first_seen = EventKind::FirstSeen { status: Status::Running, time_left: None, ended_at: None };
     let session_event = event(Some("6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"), first_seen);
     assert_eq!(
-        text_lines(&session_event, None, Zone::Utc, false),
+        text_lines(&session_event, None, "", Zone::Utc, false),
         "2026-11-22 21:04:12  6512bd43  first seen RUNNING\n"
     );
     let event_without_session = event(None, EventKind::Slept(std::time::Duration::from_secs(90)));
     assert_eq!(
-        text_lines(&event_without_session, None, Zone::Utc, true),
+        text_lines(&event_without_session, None, "", Zone::Utc, true),
         "2026-11-22 21:04:12  all       this machine slept for 1m 30s; what happened meanwhile was not seen\n"
     );
 }
@@ -42,7 +42,7 @@ fn verdict_follows_end() {
         last_alive: None,
     };
     let ending = (status, facts.verdict().unwrap());
-    let lines = text_lines(&event(Some("s-1"), ended), Some(&ending), Zone::Utc, false);
+    let lines = text_lines(&event(Some("s-1"), ended), Some(&ending), "", Zone::Utc, false);
     assert_eq!(
         lines,
         "2026-11-22 21:04:12  s-1       COMPLETED (endedAt 21:04:11.6)\n\
