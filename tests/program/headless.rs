@@ -166,6 +166,7 @@ fn filter_narrows_events_of_sessions() {
         PipedProgram::start(&api, &["events", "-i", "1s", "--filter", "!owner:growth !keep:yes", ID, "s-2"]);
     api.control.add_fault(Fault::new(FaultTarget::All, FaultResponse::Dropped));
     growth.wait_for_line("polls_failing");
+    nobody.wait_for_line("polls_failing");
     api.control.clear_faults();
     growth.wait_for_line("polls_recovered");
     api.control.end_session(ID, FinalStatus::Completed);
