@@ -71,14 +71,14 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     let params = WatchParams {
         targets: config.targets,
         poll_limits: config.poll_limits,
-        thresholds: config.thresholds,
+        alert_rules: config.alert_rules,
         owner_key: config.owner_key,
     };
     let clock = Clock::system();
     let first_endpoint = &config.first_profile.endpoint;
     let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: params.thresholds.clone(),
+        alert_rules: params.alert_rules.clone(),
         owner_key: params.owner_key.clone(),
         rates: Rates::default(),
         host: (!is_multi_profile && !first_endpoint.is_public()).then(|| first_endpoint.host()),
@@ -176,7 +176,7 @@ pub(super) async fn stream(
         }
         // If several sessions ended at about the same time, the tracker adds an event about this a little later, at its
         // next deadline. The stream waits for that event.
-        if watch.time_until_deadline().is_none() && all_ended(&watch, &named_ids) {
+        if !watch.has_unreported_cluster() && all_ended(&watch, &named_ids) {
             output.close();
             return tokio::select! {
                 result = output.finished() => result.map(|()| ExitCode::Success),

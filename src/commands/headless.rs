@@ -34,9 +34,7 @@ use crate::store::recorder::{Recorder, RecordingFile};
 use crate::store::{self, Encoder, StreamEntry, StreamHeader};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::{ApiError, MetadataPath, SessionId, Targets};
-use keepwatch_core::tracker::{
-    AlertThresholds, Event, EventKind, Input, Record, RequestTiming, SessionTracker,
-};
+use keepwatch_core::tracker::{AlertRules, Event, EventKind, Input, Record, RequestTiming, SessionTracker};
 
 /// The capacity of the report queue of one poller.
 const MAX_QUEUED_REPORTS: usize = 16;
@@ -46,7 +44,7 @@ const MAX_QUEUED_REPORTS: usize = 16;
 pub(super) struct WatchParams {
     pub(super) targets: Targets,
     pub(super) poll_limits: PollLimits,
-    pub(super) thresholds: AlertThresholds,
+    pub(super) alert_rules: AlertRules,
     /// The path of the owner in a session's metadata.
     pub(super) owner_key: Option<MetadataPath>,
 }
@@ -134,8 +132,8 @@ impl HeadlessWatch {
             let (report_sender, reports) = mpsc::channel(MAX_QUEUED_REPORTS);
             let (targets, limits) = (&params.targets, params.poll_limits);
             let poller = Poller::spawn(client, None, targets, limits, clock.clone(), report_sender);
-            let tracker =
-                SessionTracker::new(params.thresholds.clone()).with_owner_key(params.owner_key.clone());
+            let tracker = SessionTracker::new(params.alert_rules.for_profile(&label))
+                .with_owner_key(params.owner_key.clone());
             let recorded_name = (!label.is_empty()).then(|| label.clone());
             let encoder = hides_metadata.map(|hides_metadata| Encoder::new(recorded_name, hides_metadata));
             ProfileWatch { name, label, tracker, poller, reports, encoder }
@@ -239,8 +237,13 @@ impl HeadlessWatch {
         self.profiles().any(|profile| profile.tracker.get(id).is_some_and(|record| record.session.is_some()))
     }
 
+    /// Returns true if a tracker will add an event about sessions that ended together.
+    pub(super) fn has_unreported_cluster(&self) -> bool {
+        self.profiles().any(|profile| profile.tracker.has_unreported_cluster())
+    }
+
     /// Returns the time until the next change of a tracker that depends on time alone.
-    pub(super) fn time_until_deadline(&self) -> Option<Duration> {
+    fn time_until_deadline(&self) -> Option<Duration> {
         self.profiles().filter_map(|profile| profile.tracker.time_until_deadline(self.now)).min()
     }
 

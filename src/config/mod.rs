@@ -34,7 +34,7 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
-use keepwatch_core::tracker::{AlertThresholds, EarlyLimit};
+use keepwatch_core::tracker::{AlertRules, EarlyLimit};
 
 use crate::api::Query;
 pub use crate::cli::{Goal, JournalAction, PlanArg};
@@ -142,7 +142,7 @@ impl WatchConfig {
 #[derive(Clone, Debug)]
 pub struct ScreenConfig {
     /// The limits at which a session raises an alert.
-    pub thresholds: AlertThresholds,
+    pub alert_rules: AlertRules,
     /// Prices for the cost estimate.
     pub rates: Rates,
     /// True if a new alert rings the terminal's bell.
@@ -222,7 +222,7 @@ pub struct EventsConfig {
     /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
     /// The limits at which a session raises an alert.
-    pub thresholds: AlertThresholds,
+    pub alert_rules: AlertRules,
     /// The query that restricts which sessions the API lists.
     pub query: Option<Query>,
     /// A filter expression, in the syntax of the screen's filter. Empty to print the events of all sessions.

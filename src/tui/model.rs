@@ -89,7 +89,7 @@ impl Model {
             profiles: Profiles::new(
                 first_profile,
                 other_profiles,
-                &settings.thresholds,
+                &settings.alert_rules,
                 settings.owner_key.as_ref(),
             ),
             settings,

@@ -51,7 +51,7 @@ fn load_tracker(
     request: HistoryRequest,
     now: Moment,
 ) -> Result<Option<SessionTracker>, JournalError> {
-    let HistoryRequest { scope, writer, are_named, thresholds, owner_key } = request;
+    let HistoryRequest { scope, writer, are_named, alert_rules, owner_key } = request;
     let Some(reader) = JournalReader::open(journal)? else { return Ok(None) };
     let period = TimeDelta::from_std(HISTORY_PERIOD).unwrap_or_default();
     let query = HistoryQuery {
@@ -61,7 +61,7 @@ fn load_tracker(
         excluded_run: Some(&writer.run),
         max_bytes: MAX_HISTORY_BYTES,
     };
-    let mut tracker = SessionTracker::new(thresholds).with_owner_key(owner_key);
+    let mut tracker = SessionTracker::new(alert_rules).with_owner_key(owner_key);
     // The tracker must have the named sessions before the first loaded input, so they are named at the start of the
     // period.
     if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {

@@ -94,7 +94,7 @@ impl ProfilePersistence {
                 commands.push(PersistenceCommand::SaveSummaries(summaries));
             }
             let request = journal.restore.request(tracker, &journal.scope);
-            commands.extend(request.map(PersistenceCommand::LoadHistory));
+            commands.extend(request.map(|request| PersistenceCommand::LoadHistory(Box::new(request))));
         }
         (events, commands)
     }

@@ -33,6 +33,12 @@ impl SessionTracker {
         alert_wait.into_iter().chain(cluster_wait).min()
     }
 
+    /// Returns true if sessions ended together, and the tracker waits for more such ends before it reports them.
+    #[must_use]
+    pub fn has_unreported_cluster(&self) -> bool {
+        self.end_clusters.due().is_some()
+    }
+
     /// Advances the time to `now`: raises the alerts and reports the end clusters that are due.
     pub(super) fn advance_time(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let server_time = self.clock.at(now);

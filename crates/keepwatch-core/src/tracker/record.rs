@@ -263,6 +263,12 @@ impl Record {
         self.phase() == Phase::Alive && !self.is_not_found()
     }
 
+    /// Returns true if the session is running or pending although its expiry has passed.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.is_overdue && self.is_alive()
+    }
+
     /// Returns true if the session has an incident: an alert that stays until the user acknowledges it.
     #[must_use]
     pub fn has_incident(&self) -> bool {
