@@ -213,9 +213,11 @@ mod tests {
             // An option without a default has an example value, which takes effect.
             let with_example = [
                 ("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))"),
-                ("query: None", "query: Some(Query(\"user_metadata['run']['id']:'c-881'\"))"),
+                (
+                    "query: None, filter: \"\"",
+                    "query: Some(Query(\"user_metadata['run']['id']:'c-881'\")), filter: \"status:error owner:nightly\"",
+                ),
                 ("targets: All", "targets: OneList(Running)"),
-                ("filter: \"\"", "filter: \"status:error owner:nightly\""),
             ]
             .into_iter()
             .fold(defaults.clone(), |text, (default, example)| text.replace(default, example));

@@ -158,7 +158,9 @@ pub(super) async fn stream(
         }
         for (id, event) in &update.events {
             let profile = watch.profile(*id);
-            if !watch.is_news(*id, event) || !passes(&output_params.filter, profile, event) {
+            if !watch.is_news(*id, event)
+                || !passes(&output_params.filter, &profile.tracker, &profile.label, event)
+            {
                 continue;
             }
             let ending = ending(&profile.tracker, event);
@@ -222,16 +224,15 @@ impl RefusedKeys {
     }
 }
 
-/// Returns true if the filter lets the event pass. The filter narrows the events of sessions. It reads the session's
-/// record at the time of the event. Other events always pass, except that at least one of the sessions that ended
-/// together must match.
-fn passes(filter: &Filter, profile: &ProfileWatch, event: &Event) -> bool {
+/// Returns true if the filter lets the event pass. `label` is the profile's label. The filter narrows the events of
+/// sessions: it reads the session's record at the time of the event. Other events always pass, except that at least one
+/// of the sessions that ended together must match.
+fn passes(filter: &Filter, tracker: &SessionTracker, label: &str, event: &Event) -> bool {
     if filter.is_empty() {
         return true;
     }
-    let matches = |id: &SessionId| {
-        profile.tracker.get(id).is_some_and(|record| filter.matches(&FilterRow(record, &profile.label)))
-    };
+    let matches =
+        |id: &SessionId| tracker.get(id).is_some_and(|record| filter.matches(&FilterRow(record, label)));
     match (&event.id, &event.kind) {
         (Some(id), _) => matches(id),
         (None, EventKind::EndedTogether { ids, .. }) => ids.iter().any(matches),
@@ -243,9 +244,10 @@ fn passes(filter: &Filter, profile: &ProfileWatch, event: &Event) -> bool {
 fn event_subject<'w>(profile: &'w ProfileWatch, event: &Event, hides_owner: bool) -> json::EventSubject<'w> {
     let record = event.id.as_ref().and_then(|id| profile.tracker.get(id));
     let session = record.and_then(|record| record.session.as_ref());
+    // promise: hidden-owner, mutant: !hides_owner -> true
+    let owner = record.and_then(|record| record.owner.as_ref()).filter(|_| !hides_owner);
     json::EventSubject {
-        // promise: hidden-owner, mutant: !hides_owner -> true
-        owner: record.and_then(|record| record.owner.as_ref()).filter(|_| !hides_owner),
+        owner,
         region: session.and_then(|session| session.region.as_ref()),
         keep_alive: session.and_then(|session| session.keep_alive),
         project: session.and_then(|session| session.project.as_ref()),

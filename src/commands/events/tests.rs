@@ -1,7 +1,9 @@
 use super::*;
-use keepwatch_core::testing::{id, time};
+use keepwatch_core::session::{ApiErrorKind, Metadata, Session};
+use keepwatch_core::testing::{id, moment, noon, request_timing, running_session, time};
 use keepwatch_core::tracker::server_clock::TimeInterval;
 use keepwatch_core::tracker::verdict::KnownFacts;
+use keepwatch_core::tracker::{Input, Scope};
 
 fn event(session: Option<&str>, kind: EventKind) -> Event {
     let at = time("21:04:12.1");
@@ -49,4 +51,45 @@ fn verdict_follows_end() {
          2026-11-22 21:04:12  s-1       likely: COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the \
          rules no disconnect and no timeout; released through the API, browser closed, or a platform fault\n"
     );
+}
+
+#[test]
+fn filter_reads_record_of_each_session() {
+    let mut tracker = SessionTracker::default();
+    tracker.apply(Input::SessionsNamed { at: moment(0), ids: vec![id("a"), id("b"), id("unseen")] });
+    for (session_id, owner) in [("a", "nightly"), ("b", "growth")] {
+        let metadata = Some(Metadata::new(&format!("{{\"owner\":\"{owner}\"}}")));
+        tracker.apply(Input::SessionsReceived {
+            at: request_timing(1, 2),
+            scope: Scope::Session(id(session_id)),
+            sessions: vec![Session {
+                metadata,
+                ..running_session(session_id, noon(), Duration::from_secs(900))
+            }],
+            malformed: 0,
+        });
+    }
+    let together = |ids: &[&str]| EventKind::EndedTogether {
+        ids: ids.iter().copied().map(id).collect(),
+        spread: Duration::ZERO,
+    };
+    let failing = EventKind::PollsFailing { error: ApiErrorKind::RateLimited.into(), list: None, wait: None };
+    for (filter, session, kind, expected) in [
+        ("", Some("b"), EventKind::Unlisted, true),
+        ("owner:nightly", Some("a"), EventKind::Unlisted, true),
+        ("owner:nightly", Some("b"), EventKind::Unlisted, false),
+        ("owner:nightly", Some("b"), failing.clone(), false),
+        ("owner:nightly", Some("unseen"), EventKind::TrafficStarted, false),
+        ("owner:nightly", None, failing, true),
+        ("owner:nightly", None, EventKind::Slept(Duration::from_secs(90)), true),
+        ("owner:nightly", None, EventKind::ServerClockSet { step_ms: 5000 }, true),
+        ("owner:nightly", None, together(&["b", "a"]), true),
+        ("owner:nightly", None, together(&["b", "unseen"]), false),
+        ("profile:acme", Some("a"), EventKind::Unlisted, true),
+        ("profile:staging", Some("a"), EventKind::Unlisted, false),
+    ] {
+        let parsed = Filter::parse_for_profiles(filter, true).unwrap();
+        let event = event(session, kind);
+        assert_eq!(passes(&parsed, &tracker, "acme", &event), expected, "{filter} {event:?}");
+    }
 }
