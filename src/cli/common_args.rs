@@ -30,7 +30,7 @@ pub struct RecordingArgs {
     /// `keepwatch explain --from`; no secret is in it
     #[arg(long, value_name = "FILE", value_parser = FileParser("standard output has the screen or the events"))]
     pub record: Option<PathBuf>,
-    /// Leave the sessions' metadata out of what is written down
+    /// Leave the sessions' metadata out of what is written down, and their owners out of `keepwatch events`
     #[arg(long)]
     pub no_metadata: bool,
 }
@@ -93,7 +93,7 @@ pub struct ConfigFileArgs {
 /// The profile, the endpoint, the API key and the log file.
 #[derive(Debug, Args)]
 pub struct ApiArgs {
-    /// Reach the API as this profile of the config file says; the screen takes several
+    /// Reach the API as this profile of the config file says; the screen and `keepwatch events` take several
     #[arg(long, value_name = "NAME")]
     pub profile: Vec<String>,
     /// The API's base URL [default: BROWSERBASE_BASE_URL, else the public one]

@@ -39,7 +39,7 @@ const ALERT_RULE: &str = "\
 ";
 
 /// The options without a default, each with an example value. The same examples apply to all tables.
-const EXAMPLES: [(&str, &str); 11] = [
+const EXAMPLES: [(&str, &str); 12] = [
     ("query", "user_metadata['run']['id']:'c-881'"),
     ("status", "RUNNING"),
     ("base-url", "https://api.browserbase.com"),
@@ -48,6 +48,7 @@ const EXAMPLES: [(&str, &str); 11] = [
     ("owner-key", "run.id"),
     ("filter", "status:error owner:nightly"),
     ("timeout", "30m"),
+    ("fail-on", "error,timeout,early,gone"),
     ("concurrency", "25"),
     ("plan", "paid"),
     ("release-delay", "2s"),
@@ -209,9 +210,17 @@ mod tests {
         for args in [&["get", "s-1"][..], &["events"], &["explain", "s-1"], &["release", "s-1"], &["demo"]] {
             let defaults = config(args, None);
             assert_eq!(config(args, Some(&default_file())), defaults, "{args:?}");
-            // An option without a default has an example value, which takes effect: here `owner-key`.
-            let with_example =
-                defaults.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
+            // An option without a default has an example value, which takes effect.
+            let with_example = [
+                ("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))"),
+                (
+                    "query: None, filter: \"\"",
+                    "query: Some(Query(\"user_metadata['run']['id']:'c-881'\")), filter: \"status:error owner:nightly\"",
+                ),
+                ("targets: All", "targets: OneList(Running)"),
+            ]
+            .into_iter()
+            .fold(defaults.clone(), |text, (default, example)| text.replace(default, example));
             assert_eq!(config(args, Some(&file)), with_example, "{args:?}");
         }
         let with_rule = config(&["events"], Some(&uncommented(ALERT_RULE)));

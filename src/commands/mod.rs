@@ -18,6 +18,7 @@ pub mod history;
 pub mod journal;
 mod json;
 mod output;
+mod profile_labels;
 mod recording;
 pub mod release;
 pub mod replay;

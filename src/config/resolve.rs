@@ -8,22 +8,22 @@ use super::list_status::parse_list;
 use super::resolved_profile::ResolveContext;
 use super::{
     Appearance, Config, ConfigError, ConfigFile, DemoConfig, Environment, EventFormat, EventsConfig,
-    ExplainConfig, ExplainSource, ExportConfig, GetConfig, HistoryConfig, ReleaseConfig, ReplayConfig,
-    ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
+    ExplainConfig, ExplainSource, ExportConfig, FailOn, GetConfig, HistoryConfig, ReleaseConfig,
+    ReplayConfig, ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
 };
 use crate::VERSION;
 use crate::api::Query;
 use crate::cli::{
     self, Color, Command, CompletionsArgs, DemoArgs, EventFormatArg, EventsArgs, ExplainArgs, ExportArgs,
-    GetArgs, HistoryArgs, JournalAction, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs, ReplayArgs,
-    SimulateArgs, WaitArgs, WatchArgs,
+    FailOnArg, GetArgs, HistoryArgs, JournalAction, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs,
+    ReplayArgs, SimulateArgs, WaitArgs, WatchArgs,
 };
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{AlertRule, AlertRules, AlertThresholds, evidence};
+use keepwatch_core::tracker::{AlertRule, AlertRules, AlertThresholds, EarlyLimit, evidence};
 
 /// The subcommands of keepwatch, and words that users may mistake for subcommands. `keepwatch SESSION_ID` rejects a
 /// session id that resembles one of these words, because the user probably meant a subcommand.
@@ -108,9 +108,7 @@ fn watch_config(
 ) -> Result<WatchConfig, ConfigError> {
     let ids_before_double_dash = watch.ids.len().saturating_sub(words_after_double_dash);
     watch.ids.iter().take(ids_before_double_dash).try_for_each(|word| reject_command_word(word))?;
-    let targets = restrict_by_status(targets(&watch.ids)?, watch)?;
-    let query = watch.query.as_deref().map(Query::parse).transpose();
-    let query = query.map_err(|error| invalid_option("--query", error))?;
+    let (targets, query) = targets_and_query(&watch.ids, watch.query.as_deref(), watch.status.as_deref())?;
     let screen = screen_config(&watch.screen, &watch.appearance, context.file, context.env)?;
     let (first_profile, other_profiles) = context.resolve_profiles(&watch.api)?;
     Ok(WatchConfig {
@@ -139,13 +137,20 @@ fn get_config(get: &GetArgs, context: &ResolveContext<'_>) -> Result<GetConfig, 
 
 fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<EventsConfig, ConfigError> {
     let ascii = events.ascii || !has_utf8(context.env);
+    let (targets, query) = targets_and_query(&events.ids, events.query.as_deref(), events.status.as_deref())?;
+    let owner_key = owner_key(events.owner_key.as_deref())?;
+    let (first_profile, other_profiles) = context.resolve_profiles(&events.api)?;
     Ok(EventsConfig {
-        targets: targets(&events.ids)?,
+        targets,
+        query,
+        filter: events.filter.clone().unwrap_or_default(),
+        owner_key,
         poll_limits: poll_limits(events.interval, &events.rate_limit),
         alert_rules: alert_rules(&events.alerts, context.file),
         recording_path: events.recording.record.clone(),
         no_metadata: events.recording.no_metadata,
-        profile: context.resolve_single_profile(&events.api)?,
+        first_profile,
+        other_profiles,
         format: match events.format {
             EventFormatArg::Json => EventFormat::Json,
             EventFormatArg::Text => EventFormat::Text { zone: zone(events.utc, context.env), ascii },
@@ -159,13 +164,24 @@ fn wait_config(wait: &WaitArgs, context: &ResolveContext<'_>) -> Result<WaitConf
         goal: wait.goal,
         any: wait.any,
         timeout: wait.timeout,
-        exit_status: wait.exit_status,
+        fail_on: fail_on(wait),
         grace: wait.grace,
         poll_limits: poll_limits(wait.interval, &wait.rate_limit),
         profile: context.resolve_single_profile(&wait.api)?,
         zone: zone(false, context.env),
         ascii: wait.ascii || !has_utf8(context.env),
     })
+}
+
+/// Combines `--fail-on` and `--exit-status`.
+fn fail_on(wait: &WaitArgs) -> FailOn {
+    let has = |way| wait.fail_on.contains(&way);
+    FailOn {
+        error: wait.exit_status || has(FailOnArg::Error),
+        timeout: wait.exit_status || has(FailOnArg::Timeout),
+        early: if has(FailOnArg::Early) { wait.alert_early } else { EarlyLimit::Never },
+        gone: has(FailOnArg::Gone),
+    }
 }
 
 fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<ReleaseConfig, ConfigError> {
@@ -197,7 +213,7 @@ fn replay_config(replay: ReplayArgs, env: &Environment) -> Result<ReplayConfig, 
     Ok(ReplayConfig {
         path: replay.file,
         speed: replay.speed,
-        owner_key: owner_key(&replay.appearance)?,
+        owner_key: owner_key(replay.appearance.owner_key.as_deref())?,
         zone: zone(replay.appearance.utc, env),
         appearance: appearance(&replay.appearance, env),
     })
@@ -250,23 +266,27 @@ fn scenario_config(args: cli::ScenarioArgs) -> ScenarioConfig {
     ScenarioConfig { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
-fn targets(words: &[String]) -> Result<Targets, ConfigError> {
-    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words)?) })
+/// Parses what to watch: the ids in `words`, or the lists with these values of `--query` and `--status`. Rejects both
+/// options if there are ids.
+fn targets_and_query(
+    words: &[String],
+    query: Option<&str>,
+    status: Option<&str>,
+) -> Result<(Targets, Option<Query>), ConfigError> {
+    let query = query.map(Query::parse).transpose().map_err(|error| invalid_option("--query", error))?;
+    let list = status.map(parse_list).transpose().map_err(|error| invalid_option("--status", error))?;
+    let option = query.as_ref().map(|_| "--query").or(list.map(|_| "--status"));
+    let targets = match (session_ids(words)?, option, list) {
+        (ids, None, _) if !ids.is_empty() => Targets::Ids(ids),
+        (ids, Some(option), _) if !ids.is_empty() => return Err(ConfigError::ListOptionWithIds(option)),
+        (_, _, Some(list)) => Targets::OneList(list),
+        (_, _, None) => Targets::All,
+    };
+    Ok((targets, query))
 }
 
 fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
     PollLimits { interval, max_rps: rate_limit.max_rps }
-}
-
-/// Restricts the targets to the list of `--status`, if that option is given. Rejects `--status` and `--query` if the
-/// command line names sessions.
-fn restrict_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
-    let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
-    if let (Targets::Ids(_), Some(option)) = (&targets, option) {
-        return Err(ConfigError::ListOptionWithIds(option));
-    }
-    let Some(status) = &watch.status else { return Ok(targets) };
-    parse_list(status).map(Targets::OneList).map_err(|error| invalid_option("--status", error))
 }
 
 fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
@@ -325,14 +345,14 @@ fn screen_config(
         rates: rates(&screen.rates),
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
-        owner_key: owner_key(appearance_args)?,
+        owner_key: owner_key(appearance_args.owner_key.as_deref())?,
         zone: zone(appearance_args.utc, env),
         appearance: appearance(appearance_args, env),
     })
 }
 
-fn owner_key(args: &cli::AppearanceArgs) -> Result<Option<MetadataPath>, ConfigError> {
-    let owner_key = args.owner_key.as_deref().map(MetadataPath::parse).transpose();
+fn owner_key(path: Option<&str>) -> Result<Option<MetadataPath>, ConfigError> {
+    let owner_key = path.map(MetadataPath::parse).transpose();
     owner_key.map_err(|error| invalid_option("--owner-key", error))
 }
 
