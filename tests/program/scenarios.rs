@@ -93,6 +93,8 @@ scenario_tests! {
     i15_session_past_expiry_is_overdue: "I15",
     i16_failed_release_stays_known: "I16",
     i17_successor_is_reported: "I17",
+    orderly_releases_raise_no_alert: "orderly",
+    stuck_sessions_raise_alerts: "stuck",
 }
 
 #[test]

@@ -369,7 +369,9 @@ impl<'t> ConfigParser<'t> {
             self.dropped_warnings = self.dropped_warnings.saturating_add(1);
             return;
         }
-        let (name, line) = (text::sanitise(key.get_ref(), MAX_NAME_COLUMNS), self.line_number(key.span()));
+        // The screen shows warnings, too. The user may have typed the API key as a name.
+        let name = text::sanitise(&text::redact_api_keys(key.get_ref()), MAX_NAME_COLUMNS);
+        let line = self.line_number(key.span());
         self.warnings.push(format!("“{name}” {message} (line {line} of {})", self.display_path));
     }
 

@@ -314,6 +314,7 @@ fn api_key_in_file_is_rejected() {
 #[test]
 fn unknown_name_warning_has_hint() {
     for (text, expected) in [
+        ("bb_live_cAnArY0123456789 = 1", "“••••” is no option; `keepwatch config`"),
         ("\nintervall = \"5s\"", "“intervall” is no option; did you mean interval? (line 2 of "),
         ("max_rps = 5", "did you mean max-rps?"),
         ("owner_key = \"run.id\"", "did you mean owner-key?"),
