@@ -90,6 +90,10 @@ pub enum Command {
     /// Print sessions once
     Get(GetArgs),
     /// Print what happens, as it happens: no terminal needed
+    #[command(
+        after_help = "Each event names the owner of its session. The owner is the only value of the metadata that is \
+                      printed; --no-metadata leaves it out. Repeat --profile to follow several projects."
+    )]
     Events(EventsArgs),
     /// Wait until sessions have ended, or run
     Wait(WaitArgs),

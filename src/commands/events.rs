@@ -209,8 +209,8 @@ async fn flush_briefly(mut output: OutputQueue, clock: &Clock) -> Result<(), Cli
 struct RefusedKeys(Vec<HeadlessProfileId>);
 
 impl RefusedKeys {
-    /// Reports each refused API key once on standard error, if no poll of its profile has succeeded. Returns true if the
-    /// API refuses the API key of every profile.
+    /// Reports each refused API key once on standard error, if no poll of its profile has succeeded. Returns true if
+    /// the API refuses the API key of every profile.
     fn report(&mut self, watch: &HeadlessWatch) -> bool {
         let is_refused = |id: &HeadlessProfileId| watch.profile(*id).auth_error().is_some();
         for id in watch.ids().filter(is_refused) {
@@ -263,11 +263,12 @@ fn label_column(label: &str, width: usize) -> String {
     format!("{label}{}  ", " ".repeat(width.saturating_sub(text::width(label))))
 }
 
-/// Returns true if the command line named sessions and all of them have ended.
+/// Returns true if the command line named sessions and all of them have ended, according to the profiles that own them.
+/// The events of other profiles are not printed.
 fn all_ended(watch: &HeadlessWatch, named_ids: &[SessionId]) -> bool {
     let ended = |id: &SessionId| {
-        let mut records = watch.profiles().filter_map(|profile| profile.tracker.get(id));
-        records.any(|record| record.phase() == Phase::Ended)
+        let record = watch.owner(id).and_then(|owner| watch.profile(owner).tracker.get(id));
+        record.is_some_and(|record| record.phase() == Phase::Ended)
     };
     !named_ids.is_empty() && named_ids.iter().all(ended)
 }

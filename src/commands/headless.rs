@@ -216,8 +216,8 @@ impl HeadlessWatch {
 
     /// Returns true if the event is news for the user. Two kinds of events are not:
     ///
-    /// - the events of a session that another profile owns. So a session that two profiles list has its events once, and
-    ///   an id is not found only if no profile finds it
+    /// - the events of a session that another profile owns. So a session that two profiles list has its events once,
+    ///   and an id is not found only if no profile finds it
     /// - the events about this machine in all trackers but the first
     pub(super) fn is_news(&self, profile: HeadlessProfileId, event: &Event) -> bool {
         match &event.id {
@@ -228,13 +228,17 @@ impl HeadlessWatch {
                     other.auth_error().is_some() || other.tracker.get(id).is_none_or(Record::is_not_found)
                 })
             }
+            // The profile that finds a session first need not be its owner.
+            Some(id) if matches!(event.kind, EventKind::FirstSeen { .. }) => {
+                self.ids().filter(|other| *other != profile).all(|other| !self.profile(other).has_found(id))
+            }
             Some(id) => self.owner(id).is_none_or(|owner| owner == profile),
         }
     }
 
     /// Returns true if a profile has received the session.
     fn was_found(&self, id: &SessionId) -> bool {
-        self.profiles().any(|profile| profile.tracker.get(id).is_some_and(|record| record.session.is_some()))
+        self.profiles().any(|profile| profile.has_found(id))
     }
 
     /// Returns true if a tracker will add an event about sessions that ended together.
@@ -325,6 +329,11 @@ impl HeadlessWatch {
 }
 
 impl ProfileWatch {
+    /// Returns true if a response to this profile has shown the session.
+    fn has_found(&self, id: &SessionId) -> bool {
+        self.tracker.get(id).is_some_and(|record| record.session.is_some())
+    }
+
     /// Returns the error if the API refuses the API key and no poll has succeeded yet.
     pub(super) fn auth_error(&self) -> Option<&ApiError> {
         let health = self.tracker.health();

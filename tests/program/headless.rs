@@ -154,6 +154,8 @@ fn event_names_session_owner_and_project() {
     assert_eq!(events(&["--owner-key", "team"])["owner"], "blue");
     let without_metadata = events(&["--no-metadata"]);
     assert!(without_metadata["owner"].is_null() && without_metadata["region"].is_string());
+    let help = run(&api, &["events", "--help"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("The owner is the only value of the metadata that is printed"), "{help}");
 }
 
 #[test]

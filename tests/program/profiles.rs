@@ -217,3 +217,21 @@ fn events_go_on_until_all_api_keys_are_refused() {
     assert_eq!(output.code, Some(3), "{}", output.err);
     assert_eq!(output.err.matches("refuses the key (401)").count(), 2, "{}", output.err);
 }
+
+#[test]
+fn session_of_two_profiles_has_events_once() {
+    let (acme, other) = (serve(IN_ACME), serve(IN_STAGING));
+    // Both profiles reach the same project.
+    let home = ProfilesHome::new(&acme, &acme);
+    let mut events = home.events(&["acme", "staging"], &[IN_ACME]);
+    events.wait_for_line("first_seen");
+    crate::harness::wait_until("polls of both", || {
+        acme.log().iter().filter(|request| request.path.ends_with(IN_ACME)).count() > 3
+    });
+    acme.control.end_session(IN_ACME, FinalStatus::Completed);
+    let output = events.wait_for_exit();
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert_eq!(output.out.matches("first_seen").count(), 1, "{}", output.out);
+    assert_eq!(output.out.matches("\"event\":\"ended\"").count(), 1, "{}", output.out);
+    assert!(other.log().is_empty());
+}

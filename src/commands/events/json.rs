@@ -1,8 +1,8 @@
 //! The JSON schema of `keepwatch events`, version 1. This module does no I/O.
 //!
 //! `docs/events.md` documents the schema, and a test compares every example there with this code. A version may gain
-//! fields, but never renames, removes or redefines one. Of a session's metadata, an object has only the owner. The fields
-//! of an event are not sanitised, but secrets in them are redacted. Sentences are sanitised and redacted.
+//! fields, but never renames, removes or redefines one. Of a session's metadata, an object has only the owner. The
+//! fields of an event are not sanitised, but secrets in them are redacted. Sentences are sanitised and redacted.
 
 use serde_json::{Map, Value, json};
 
