@@ -450,6 +450,6 @@ fn history_reports_unreadable_entry() {
     .unwrap();
     drop(db);
     let scope = HistoryScope::Sessions(vec![id("s-1")]);
-    let result = history::read_inputs(&harness.reader(), &HistoryQuery::all(&scope), moment(0), drop);
+    let result = history::read_inputs(&harness.reader(), &[HistoryQuery::all(&scope)], moment(0), drop);
     assert!(matches!(result, Err(JournalError::Other { .. })), "{result:?}");
 }
