@@ -22,7 +22,7 @@ use super::profiles::ProfileId;
 use crate::store::journal::StoredAlert;
 use keepwatch_core::clock::{Moment, Timestamp, saturating_add};
 use keepwatch_core::session::SessionId;
-use keepwatch_core::tracker::{AlertKind, MAX_INCIDENT_AGE, RaisedAlert, Record, SessionTracker};
+use keepwatch_core::tracker::{Alert, AlertKind, MAX_INCIDENT_AGE, Record, SessionTracker};
 
 /// The number by which the sessions with an acknowledgement may exceed the sessions on record. If there are more, those
 /// that are no longer on record are removed.
@@ -49,21 +49,27 @@ impl AcknowledgedAlerts {
     /// Returns true if the record, which belongs to `profile`, has an unacknowledged alert.
     #[must_use]
     pub fn has_unacknowledged(&self, profile: ProfileId, record: &Record) -> bool {
-        record.alerts.iter().any(|raised| !self.covers(profile, &record.id, raised))
+        record.alerts.iter().any(|raised| !self.covers(profile, &record.id, raised.alert, raised.at))
     }
 
-    /// Returns true if the alert of a session of `profile` is acknowledged.
+    /// Returns true if the alert of a session of `profile` is acknowledged. `raised_at` is a time on the server's clock.
     #[must_use]
-    pub(super) fn covers(&self, profile: ProfileId, id: &SessionId, raised: &RaisedAlert) -> bool {
+    pub(super) fn covers(
+        &self,
+        profile: ProfileId,
+        id: &SessionId,
+        alert: Alert,
+        raised_at: Timestamp,
+    ) -> bool {
         let acknowledged = self.per_profile.get(&profile).and_then(|sessions| sessions.get(id));
         let Some(acknowledged) =
-            acknowledged.and_then(|all| all.iter().find(|entry| entry.kind == raised.alert.kind()))
+            acknowledged.and_then(|all| all.iter().find(|entry| entry.kind == alert.kind()))
         else {
             return false;
         };
         let until = acknowledged.at.checked_add_signed(SAME_ALERT_WITHIN).unwrap_or(acknowledged.at);
-        // promise: condition-returns, mutant: raised.at <= until -> true
-        raised.alert.is_about_end() || raised.at <= until
+        // promise: condition-returns, mutant: raised_at <= until -> true
+        alert.is_about_end() || raised_at <= until
     }
 
     /// Acknowledges the alerts of this kind that a session had at the time `at`, on the server's clock. Returns true
@@ -142,7 +148,7 @@ impl Model {
         let mut new = Vec::new();
         for record in state.tracker.records().filter(|record| !record.alerts.is_empty() && matches(record)) {
             for raised in &record.alerts {
-                if !self.acknowledged.covers(profile, &record.id, raised) {
+                if !self.acknowledged.covers(profile, &record.id, raised.alert, raised.at) {
                     // The estimate of the server's clock may have gone back since the alert was raised.
                     let at = at.max(raised.at);
                     self.acknowledged.acknowledge(profile, &record.id, raised.alert.kind(), at);

@@ -15,7 +15,7 @@ use crate::poll::{IngestedReport, PollerCommand, Report, Request};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::{Alert, Event, EventKind, Input, RaisedAlert, RequestTiming, Scope};
+use keepwatch_core::tracker::{Alert, Event, EventKind, Input, RequestTiming, Scope};
 
 /// The difference between our clock and the server's, in seconds, above which the user sees a notice.
 const SKEW_NOTICE_SECS: i64 = 30;
@@ -181,8 +181,7 @@ impl Model {
 
     /// Returns true if the user has acknowledged the alert that this event raised: in an earlier run, or in another pane.
     fn is_acknowledged(&self, profile: ProfileId, event: &Event, alert: Alert) -> bool {
-        let raised = RaisedAlert { alert, seq: 0, at: event.learned_at };
-        event.id.as_ref().is_some_and(|id| self.acknowledged.covers(profile, id, &raised))
+        event.id.as_ref().is_some_and(|id| self.acknowledged.covers(profile, id, alert, event.learned_at))
     }
 
     /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours.

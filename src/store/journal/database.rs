@@ -48,6 +48,7 @@ impl OpenSegment {
 }
 
 /// The rows of one transaction that are not in the batch.
+#[derive(Debug, Default)]
 pub(super) struct QueuedRows {
     pub(super) summaries: Vec<Arc<QueuedSummary>>,
     pub(super) alerts: Vec<Arc<QueuedAlert>>,

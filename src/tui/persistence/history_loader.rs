@@ -29,6 +29,8 @@ const HISTORY_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 const INCIDENT_PERIOD: Duration = MAX_INCIDENT_AGE.saturating_add(HISTORY_PERIOD);
 /// Maximum size of the loaded history of each period, in bytes. A busy day with a thousand sessions fits.
 const MAX_HISTORY_BYTES: usize = 24 * 1024 * 1024;
+/// The difference between our clock and the server's up to which no incident is overlooked.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60 * 60);
 /// Maximum number of sessions that are loaded because of an incident, the newest.
 const MAX_INCIDENT_SESSIONS: usize = 200;
 
@@ -110,7 +112,10 @@ fn earlier_incidents(alerts: &[StoredAlert], scope: &HistoryScope, now: Timestam
             alert.project.as_ref().is_some_and(|project| projects.contains(project))
         }
     };
-    let (oldest, newest) = (time_before(now, MAX_INCIDENT_AGE), time_before(now, HISTORY_PERIOD));
+    // The incidents of the last day are in the last day's segments, unless the clocks differ: the time of an incident is
+    // on the server's clock, and that of a segment is on ours.
+    let newest = time_before(now, HISTORY_PERIOD.saturating_sub(MAX_CLOCK_DIFFERENCE));
+    let oldest = time_before(now, MAX_INCIDENT_AGE);
     let is_due = |alert: &&StoredAlert| {
         alert.acknowledged.is_none() && (oldest..newest).contains(&alert.raised) && is_in_scope(alert)
     };
