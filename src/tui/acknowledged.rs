@@ -95,6 +95,7 @@ impl AcknowledgedAlerts {
         let mut is_changed = false;
         for alert in alerts {
             let expired_at = Some(saturating_add(alert.raised, MAX_INCIDENT_AGE)).filter(|at| *at <= now);
+            // promise: sighting-acknowledges-nothing, mutant: alert.acknowledged.or(expired_at) -> Some(alert.raised)
             if let Some(at) = alert.acknowledged.or(expired_at) {
                 is_changed |= self.acknowledge(profile, &alert.session, alert.kind, at);
             }
@@ -159,6 +160,7 @@ impl Model {
         self.acknowledged.limit(profile, &state.tracker);
         let command =
             state.persistence.as_ref().and_then(|persistence| persistence.save_alerts(&state.tracker, new));
+        // promise: acknowledgement-saved, mutant: command.into_iter() -> command.into_iter().take(0)
         persistence::effects(profile, command.into_iter().collect()).collect()
     }
 }

@@ -1,5 +1,5 @@
 //! Writes the journal and the recording while the program runs: stores the inputs of every profile's tracker. At the
-//! start, restores the last day. Never waits for a disk, except in `flush`, `check_clears` and `close`, which have
+//! start, restores the last day, and the incidents that nobody acknowledged. Never waits for a disk, except in `flush`, `check_clears` and `close`, which have
 //! timeouts. `store::history` reads the journal.
 //!
 //! ```text

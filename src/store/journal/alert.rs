@@ -136,8 +136,7 @@ pub(super) struct AcknowledgementCheck {
 impl AcknowledgementCheck {
     /// Reads the token. If it is not `known_token`, the token at the last check, also reads the acknowledged alerts.
     pub(super) fn read(db: &Connection, known_token: Option<i64>) -> rusqlite::Result<Self> {
-        let token =
-            db.prepare_cached("SELECT token FROM alert_change")?.query_row([], |row| row.get(0))?;
+        let token = db.prepare_cached("SELECT token FROM alert_change")?.query_row([], |row| row.get(0))?;
         // promise: acknowledged-elsewhere, mutant: known_token != Some(token) -> false
         let is_changed = known_token != Some(token);
         let changed = is_changed.then(|| acknowledged_alerts(db)).transpose()?;
@@ -154,6 +153,7 @@ pub(super) fn write_alerts<'a>(
 ) -> rusqlite::Result<Option<i64>> {
     let mut is_changed = false;
     for alert in alerts {
+        // promise: pruned-alert-stays-pruned, mutant: !alert.is_pruned(db, marks)? -> true
         if !alert.is_pruned(db, marks)? {
             is_changed |= alert.write(db)?;
         }

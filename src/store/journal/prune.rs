@@ -45,7 +45,8 @@ fn prune_by_age(
     now: Timestamp,
     retention: Duration,
 ) -> Result<(), JournalError> {
-    let (retention_cutoff, abandoned_cutoff) = (time_before(now, retention), time_before(now, ABANDONED_AFTER));
+    let (retention_cutoff, abandoned_cutoff) =
+        (time_before(now, retention), time_before(now, ABANDONED_AFTER));
     database.db.execute(
         "UPDATE segment SET finished = 1 WHERE finished = 0 AND last < ?1 AND started < ?1",
         [abandoned_cutoff],

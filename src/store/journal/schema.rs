@@ -100,7 +100,6 @@ const MIGRATIONS: [&str; 3] = [
         acknowledged INTEGER,    -- NULL until then
         PRIMARY KEY (host, project, session, kind)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX alert_session ON alert (session);
     -- One row: a random number, which each new acknowledgement replaces, so that other processes notice it.
     CREATE TABLE alert_change (
         token INTEGER NOT NULL

@@ -21,7 +21,6 @@ use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Input, MAX_INCIDENT_AGE, SessionTracker};
 
-
 /// The period before this run from which inputs are loaded.
 const HISTORY_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 /// The period before this run from which the sessions with an incident are loaded: an incident of

@@ -99,6 +99,7 @@ impl ProfilePersistence {
                 commands.push(PersistenceCommand::CheckAcknowledgements);
             }
             let incidents = events.iter().filter_map(|event| raised_incident(tracker, event));
+            // promise: incident-saved
             commands.extend(journal.save_alerts(tracker, incidents));
             let request = journal.restore.request(tracker, &journal.scope);
             commands.extend(request.map(PersistenceCommand::LoadHistory));
@@ -280,9 +281,7 @@ fn raised_incident<'e>(
 }
 
 /// Returns all current incidents.
-fn incidents(
-    tracker: &SessionTracker,
-) -> impl Iterator<Item = (&SessionId, RaisedAlert, Option<Timestamp>)> {
+fn incidents(tracker: &SessionTracker) -> impl Iterator<Item = (&SessionId, RaisedAlert, Option<Timestamp>)> {
     tracker.records().flat_map(|record| {
         let incidents = record.alerts.iter().filter(|raised| raised.alert.is_incident());
         incidents.map(|raised| (&record.id, *raised, None))

@@ -10,8 +10,8 @@ use super::alert::Alert;
 /// The kind of an alert. Together with the session it identifies the alert: a session has at most one alert of each kind
 /// at a time, and a user acknowledges a session's alerts by their kinds.
 ///
-/// Written as the alert's name. The threshold of time left is a part of it, as in `time_left_300`: who has seen the
-/// alert of 5 minutes left has not seen that of 1 minute left.
+/// Written as the alert's name. The threshold of time left is a part of it, as in `time_left_300`: a user who has seen
+/// the alert of 5 minutes left has not seen that of 1 minute left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AlertKind {
     name: &'static str,
@@ -71,7 +71,10 @@ mod tests {
             (Alert::StillRunning(minutes(1)), "still_running"),
             (Alert::TimeLeft(minutes(5)), "time_left_300"),
         ] {
-            assert_eq!((alert.kind().to_string().as_str(), AlertKind::parse(text)), (text, Some(alert.kind())));
+            assert_eq!(
+                (alert.kind().to_string().as_str(), AlertKind::parse(text)),
+                (text, Some(alert.kind()))
+            );
         }
         for unknown in ["", "time_left", "time_left_", "time_left_5m", "ERROR", "error "] {
             assert_eq!(AlertKind::parse(unknown), None, "{unknown:?}");

@@ -464,8 +464,7 @@ impl Instance {
     /// Sends an alert that is raised at this second, and acknowledged at once or not.
     fn send_alert(&mut self, session: SessionNumber, second: u32, is_acknowledged: bool) {
         let acknowledged = is_acknowledged.then_some(second);
-        let stored =
-            alerts::alert(&format!("s-{session}"), at_second(second), acknowledged.map(at_second));
+        let stored = alerts::alert(&format!("s-{session}"), at_second(second), acknowledged.map(at_second));
         assert_eq!(self.journal.write_alert(stored), SendResult::Queued);
         // The alert of a sender that has not acknowledged a clear is dropped.
         if self.sender_clears == self.writer_clears {

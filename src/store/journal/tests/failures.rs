@@ -232,10 +232,7 @@ fn writes_without_wal_are_synced() {
             batch.add(message, &JournalQueueState::default());
         }
         let outcome = database.write(&batch, &QueuedRows::default(), &mut None, true, |_| false);
-        assert!(
-            matches!(outcome, Ok(WriteOutcome::Written { has_lost_entries: false, .. })),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Ok(WriteOutcome::Written { has_lost_entries: false, .. })), "{outcome:?}");
         let has_companions = file::is_open_elsewhere(&path);
         assert_eq!(has_companions, use_wal, "only an open WAL has companions");
     }

@@ -212,8 +212,9 @@ fn cleared_alert_is_not_saved_again() {
         let record = tracker.records().next().unwrap();
         (record.id.clone(), record.alerts[0])
     };
-    let acknowledge =
-        |persistence: &ProfilePersistence| persistence.save_alerts(&tracker, [(&id, raised, Some(at(9).wall))]);
+    let acknowledge = |persistence: &ProfilePersistence| {
+        persistence.save_alerts(&tracker, [(&id, raised, Some(at(9).wall))])
+    };
     assert!(acknowledge(&persistence).is_some());
     let commands = persistence.start_segment(&tracker, Some(at(5)), at(6));
     assert!(saved_alerts(&commands).is_empty());

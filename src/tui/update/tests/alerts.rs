@@ -184,9 +184,8 @@ fn stored(effects: &[Effect]) -> Vec<(String, String, Option<Timestamp>)> {
         Effect::Persist(_, PersistenceCommand::SaveAlerts(alerts)) => Some(alerts),
         _ => None,
     });
-    let columns = |alert: &StoredAlert| {
-        (alert.session.raw().to_owned(), alert.kind.to_string(), alert.acknowledged)
-    };
+    let columns =
+        |alert: &StoredAlert| (alert.session.raw().to_owned(), alert.kind.to_string(), alert.acknowledged);
     alerts.flatten().map(columns).collect()
 }
 
