@@ -11,12 +11,12 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use common_args::LOG_NEEDS_FILE;
 pub use common_args::{
     AlertArgs, ApiArgs, AppearanceArgs, Color, ConfigFileArgs, CostRateArgs, JournalArgs, RateLimitArgs,
     RecordingArgs, ScenarioArgs, ScreenArgs,
 };
-use common_args::{FileParser, parse_duration, parse_interval};
+use common_args::{FileParser, parse_interval};
+pub(crate) use common_args::{LOG_NEEDS_FILE, parse_duration, parse_early_limit};
 pub use raw_args::RawArgs;
 
 /// Watch Browserbase sessions: are they alive, how long have they left, and how did they end.

@@ -48,12 +48,12 @@ pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
     let params = WatchParams {
         targets: config.targets,
         poll_limits: config.poll_limits,
-        thresholds: config.thresholds,
+        alert_rules: config.alert_rules,
     };
     let clock = Clock::system();
     let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: params.thresholds.clone(),
+        alert_rules: params.alert_rules.clone(),
         owner_key: None,
         rates: Rates::default(),
         host: (!config.profile.endpoint.is_public()).then(|| config.profile.endpoint.host()),
@@ -107,8 +107,7 @@ pub(super) async fn stream(
         }
         // If several sessions ended at about the same time, the tracker adds an event about this a little later, at its
         // next deadline. The stream waits for that event.
-        let nothing_due = watch.tracker.time_until_deadline(watch.now()).is_none();
-        if nothing_due && all_ended(&watch.tracker, &named_ids) {
+        if !watch.tracker.has_unreported_cluster() && all_ended(&watch.tracker, &named_ids) {
             output.close();
             return tokio::select! {
                 result = output.finished() => result.map(|()| ExitCode::Success),

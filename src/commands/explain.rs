@@ -18,7 +18,7 @@ use crate::store::Recording;
 use keepwatch_core::clock::Clock;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
-use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Input, SessionTracker};
 
 /// Prints the evidence. If the API does not know the session, the evidence is the 404, its time and the API's request
 /// id.
@@ -46,7 +46,7 @@ fn explain_recording(
     let Recording { header, input_log, .. } = recording;
     // A recording may have several profiles. Each profile has its own tracker.
     let new_tracker =
-        || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+        || SessionTracker::new(header.alert_rules.clone()).with_owner_key(header.owner_key.clone());
     let mut trackers: Vec<SessionTracker> = input_log.profiles().iter().map(|_| new_tracker()).collect();
     for (profile, input) in input_log.inputs() {
         if let Some(tracker) = trackers.get_mut(profile) {
@@ -80,7 +80,7 @@ async fn explain_live(
     ascii: bool,
 ) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(profile.endpoint, profile.key), Clock::system());
-    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let mut tracker = SessionTracker::new(AlertRules::default());
     tracker.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
     let report = timed_request(&client, &clock, Request::Session(id.clone())).await;
     let mut exit = ExitCode::Success;
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn tracker_with_the_session_is_preferred() {
         let tracker = |input: Option<Input>| {
-            let mut tracker = SessionTracker::new(AlertThresholds::default());
+            let mut tracker = SessionTracker::new(AlertRules::default());
             if let Some(input) = input {
                 tracker.apply(input);
             }

@@ -36,7 +36,8 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
         return report_missing_entries(&reader, &id);
     };
     let header = StreamHeader { no_metadata: header.no_metadata || config.no_metadata, ..header };
-    let mut tracker = SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+    let mut tracker =
+        SessionTracker::new(header.alert_rules.clone()).with_owner_key(header.owner_key.clone());
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut entries = Vec::new();
     let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };

@@ -29,17 +29,17 @@ use crate::store::recorder::{Recorder, RecordingFile};
 use crate::store::{self, Encoder, StreamEntry, StreamHeader};
 use keepwatch_core::clock::{Clock, Moment};
 use keepwatch_core::session::{ApiError, SessionId, Targets};
-use keepwatch_core::tracker::{AlertThresholds, Event, Input, RequestTiming, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Event, Input, RequestTiming, SessionTracker};
 
 /// The capacity of the report queue.
 const MAX_QUEUED_REPORTS: usize = 16;
 
-/// The sessions to watch, the poll limits and the alert thresholds.
+/// The sessions to watch, the poll limits and the alert rules.
 #[derive(Debug)]
 pub(super) struct WatchParams {
     pub(super) targets: Targets,
     pub(super) poll_limits: PollLimits,
-    pub(super) thresholds: AlertThresholds,
+    pub(super) alert_rules: AlertRules,
 }
 
 /// A session tracker, the poller that feeds it, and the recording, if there is one.
@@ -89,7 +89,7 @@ impl HeadlessWatch {
         recording: Option<(RecordingFile, StreamHeader)>,
     ) -> Result<Self, CliError> {
         let shutdown_signal = ShutdownSignal::new()?;
-        let tracker = SessionTracker::new(params.thresholds);
+        let tracker = SessionTracker::new(params.alert_rules);
         let now = clock.now();
         let recording = recording.map(start_recorder).transpose()?;
         let (report_sender, reports) = mpsc::channel(MAX_QUEUED_REPORTS);

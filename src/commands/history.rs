@@ -92,7 +92,7 @@ fn print_timeline(
     let scope = HistoryScope::Sessions(vec![id.clone()]);
     let mut tracker = SessionTracker::default();
     if let Some((header, host)) = history::newest_header(reader, &HistoryQuery::all(&scope))? {
-        tracker = SessionTracker::new(header.thresholds).with_owner_key(header.owner_key);
+        tracker = SessionTracker::new(header.alert_rules).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::backdated(MAX_ENTRY_AGE).now();
         history::read_inputs(reader, &[query], now, |input| drop(tracker.apply(input)))?;

@@ -37,7 +37,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let params = WatchParams {
         targets: Targets::Ids(config.ids.clone()),
         poll_limits: config.poll_limits,
-        thresholds: AlertThresholds::none(),
+        alert_rules: AlertThresholds::none().into(),
     };
     let mut watch =
         HeadlessWatch::start(Client::new(config.profile.endpoint, config.profile.key), clock, params, None)?;

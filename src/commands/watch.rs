@@ -35,7 +35,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         |profile: &ResolvedProfile<_>| (!profile.endpoint.is_public()).then(|| profile.endpoint.host());
     let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: config.screen.thresholds.clone(),
+        alert_rules: config.screen.alert_rules.clone(),
         owner_key: config.screen.owner_key.clone(),
         rates: config.screen.rates,
         host: host(&config.first_profile).filter(|_| config.other_profiles.is_empty()),
@@ -66,7 +66,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
 /// Returns the settings that `watch` and `demo` share.
 pub(super) fn live_settings(screen: ScreenConfig, env: &Env) -> Settings {
     Settings {
-        thresholds: screen.thresholds,
+        alert_rules: screen.alert_rules,
         rates: screen.rates,
         bell: screen.bell,
         owner_key: screen.owner_key,
@@ -144,12 +144,12 @@ pub(super) async fn show_screen(
         print_error(&format!(
             "no screen can be shown here: {problem}; events are streamed as text, as by `keepwatch events --format text`"
         ));
-        let Settings { targets, poll_limits, thresholds, zone, theme, .. } = settings;
+        let Settings { targets, poll_limits, alert_rules, zone, theme, .. } = settings;
         let format = EventFormat::Text { zone, ascii: theme.ascii };
         return stream(
             client,
             clock,
-            WatchParams { targets, poll_limits, thresholds },
+            WatchParams { targets, poll_limits, alert_rules },
             format,
             persistence.recording.map(|file| (file, persistence.header)),
         )

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
-use keepwatch_core::tracker::AlertThresholds;
+use keepwatch_core::tracker::AlertRules;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
 
@@ -142,7 +142,7 @@ impl WatchConfig {
 #[derive(Clone, Debug)]
 pub struct ScreenConfig {
     /// The limits at which a session raises an alert.
-    pub thresholds: AlertThresholds,
+    pub alert_rules: AlertRules,
     /// Prices for the cost estimate.
     pub rates: Rates,
     /// True if a new alert rings the terminal's bell.
@@ -222,7 +222,7 @@ pub struct EventsConfig {
     /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
     /// The limits at which a session raises an alert.
-    pub thresholds: AlertThresholds,
+    pub alert_rules: AlertRules,
     /// The endpoint and API key.
     pub profile: ResolvedProfile,
     /// The path of the new recording, or `None` to record nothing.

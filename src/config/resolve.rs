@@ -23,7 +23,7 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{AlertThresholds, evidence};
+use keepwatch_core::tracker::{AlertRule, AlertRules, AlertThresholds, evidence};
 
 /// The subcommands of keepwatch, and words that users may mistake for subcommands. `keepwatch SESSION_ID` rejects a
 /// session id that resembles one of these words, because the user probably meant a subcommand.
@@ -80,7 +80,7 @@ impl Config {
                 let needs_local_zone = matches!(action, JournalAction::Size { utc: false });
                 Ok(Self::Journal(action, journal_file(env), zone(!needs_local_zone, env)))
             }
-            Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
+            Command::Demo(demo) => demo_config(demo, file, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
             Command::Config => Ok(Self::PrintDefaultConfig),
             Command::Completions(CompletionsArgs { shell }) => Ok(Self::Completions(shell)),
@@ -111,7 +111,7 @@ fn watch_config(
     let targets = restrict_by_status(targets(&watch.ids)?, watch)?;
     let query = watch.query.as_deref().map(Query::parse).transpose();
     let query = query.map_err(|error| invalid_option("--query", error))?;
-    let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
+    let screen = screen_config(&watch.screen, &watch.appearance, context.file, context.env)?;
     let (first_profile, other_profiles) = context.resolve_profiles(&watch.api)?;
     Ok(WatchConfig {
         targets,
@@ -142,7 +142,7 @@ fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<Ev
     Ok(EventsConfig {
         targets: targets(&events.ids)?,
         poll_limits: poll_limits(events.interval, &events.rate_limit),
-        thresholds: thresholds(&events.alerts),
+        alert_rules: alert_rules(&events.alerts, context.file),
         recording_path: events.recording.record.clone(),
         no_metadata: events.recording.no_metadata,
         profile: context.resolve_single_profile(&events.api)?,
@@ -223,13 +223,13 @@ fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConf
     })
 }
 
-fn demo_config(demo: DemoArgs, env: &Environment) -> Result<DemoConfig, ConfigError> {
+fn demo_config(demo: DemoArgs, file: &ConfigFile, env: &Environment) -> Result<DemoConfig, ConfigError> {
     let DemoArgs { scenario, speed, interval, rate_limit, screen, appearance, .. } = demo;
     Ok(DemoConfig {
         scenario: scenario_config(scenario),
         speed,
         poll_limits: poll_limits(interval, &rate_limit),
-        screen: screen_config(&screen, &appearance, env)?,
+        screen: screen_config(&screen, &appearance, file, env)?,
     })
 }
 
@@ -317,10 +317,11 @@ fn zone(utc: bool, env: &Environment) -> Zone {
 fn screen_config(
     screen: &cli::ScreenArgs,
     appearance_args: &cli::AppearanceArgs,
+    file: &ConfigFile,
     env: &Environment,
 ) -> Result<ScreenConfig, ConfigError> {
     Ok(ScreenConfig {
-        thresholds: thresholds(&screen.alerts),
+        alert_rules: alert_rules(&screen.alerts, file),
         rates: rates(&screen.rates),
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
@@ -344,9 +345,25 @@ fn is_read_only(env: &Environment) -> bool {
     env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
 }
 
-fn thresholds(alerts: &cli::AlertArgs) -> AlertThresholds {
-    // `--warn 0s` means never.
-    AlertThresholds::new(alerts.warn.iter().copied().filter(|left| !left.is_zero()).collect(), alerts.idle)
+/// Returns the thresholds of the options, and the rules of the config file with these thresholds as defaults.
+fn alert_rules(alerts: &cli::AlertArgs, file: &ConfigFile) -> AlertRules {
+    let default = AlertThresholds::new(without_zero(&alerts.alert_left), alerts.alert_idle)
+        .with_early(alerts.alert_early)
+        .with_pending(alerts.alert_pending);
+    let rules = file.alert_rules().iter().map(|rule| {
+        let left = rule.left.as_ref().map_or_else(|| default.time_left().to_vec(), |left| without_zero(left));
+        let thresholds = AlertThresholds::new(left, rule.idle.unwrap_or(default.idle))
+            .with_early(rule.early.unwrap_or(default.early))
+            .with_pending(rule.pending.unwrap_or(default.pending));
+        AlertRule::new(rule.filter.clone(), thresholds)
+    });
+    let rules = rules.collect();
+    AlertRules::new(default, rules)
+}
+
+/// Returns the thresholds of time left. `0s` means never.
+fn without_zero(left: &[Duration]) -> Vec<Duration> {
+    left.iter().copied().filter(|left| !left.is_zero()).collect()
 }
 
 fn appearance(args: &cli::AppearanceArgs, env: &Environment) -> Appearance {

@@ -123,7 +123,7 @@ pub enum PersistenceCommand {
         server: Timestamp,
     },
     /// Reads the entries of earlier runs. [`PersistenceEvent::HistoryLoaded`] returns the result.
-    LoadHistory(HistoryRequest),
+    LoadHistory(Box<HistoryRequest>),
 }
 
 /// A message from one of the threads.
@@ -299,7 +299,7 @@ impl Persistence {
             }
             PersistenceCommand::LoadHistory(request) => {
                 if let Some(history) = &self.history {
-                    history.load(profile, request);
+                    history.load(profile, *request);
                 }
             }
         }

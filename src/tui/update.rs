@@ -146,6 +146,7 @@ impl Model {
             effects.extend(self.on_urls_result(&id, is_live_view, &outcome, now));
         }
         self.notify_clock_skew(profile, now);
+        self.notify_wrong_date(profile, now);
         effects
     }
 
@@ -184,10 +185,26 @@ impl Model {
         event.id.as_ref().is_some_and(|id| self.acknowledged.covers(profile, id, alert, event.learned_at))
     }
 
-    /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours.
+    /// Shows a notice, once per run, if the `Date` of a profile's responses is wrong or jumps.
+    fn notify_wrong_date(&mut self, profile: ProfileId, now: Moment) {
+        let clock = self.profiles.get(profile).tracker.clock();
+        let text = match (clock.has_jumping_dates(), clock.has_ignored_dates()) {
+            _ if self.has_notified_wrong_date => return,
+            (false, false) => return,
+            (true, _) => "the API's dates jump back and forth; times do not follow the jumps (! for more)",
+            (false, true) => "the API sent a wrong Date, maybe from a cache; it is ignored (! for more)",
+        };
+        self.has_notified_wrong_date = true;
+        self.notify(now, NoticeLevel::Error, text.into());
+    }
+
+    /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours. Without a session,
+    /// no time is shown, and nothing can show that a `Date` is wrong.
     fn notify_clock_skew(&mut self, profile: ProfileId, now: Moment) {
         let skew = self.profiles.get(profile).tracker.clock().skew();
-        if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS {
+        let has_sessions =
+            self.profiles.get(profile).tracker.records().any(|record| record.session.is_some());
+        if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS || !has_sessions {
             return;
         }
         self.has_notified_skew = true;

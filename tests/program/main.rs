@@ -43,3 +43,4 @@ mod shutdown;
 mod simulate;
 mod slow_terminal;
 mod terminal_input;
+mod wrong_dates;

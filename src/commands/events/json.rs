@@ -118,6 +118,10 @@ fn kind_fields(kind: &EventKind) -> Value {
         EventKind::ServerClockSet { step_ms } | EventKind::ClockSet { step_ms } => {
             json!({ "by_s": seconds_of_millis(*step_ms) })
         }
+        EventKind::DateIgnored { offset_ms } | EventKind::DatesContradict { offset_ms } => {
+            json!({ "by_s": seconds_of_millis(*offset_ms) })
+        }
+        EventKind::DatesAgree { contradicting } => json!({ "contradicting": contradicting }),
     }
 }
 

@@ -77,11 +77,11 @@ fn events_command_accepts_any_id() {
 #[test]
 fn events_wait_and_explain_options_are_resolved() {
     let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
-    let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
+    let Ok(Config::Events(events)) = config(&["events", "--alert-left", "2m", "--idle", "1h"], &vars) else {
         panic!()
     };
     assert_eq!((events.targets, events.format), (Targets::All, EventFormat::Json));
-    assert_eq!(events.thresholds, AlertThresholds::new(vec![MINUTE * 2], MINUTE * 60));
+    assert_eq!(events.alert_rules, AlertThresholds::new(vec![MINUTE * 2], MINUTE * 60).into());
     let text = config(&["events", "--format", "text", "--utc"], &vars);
     let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
     assert_eq!(events.format, EventFormat::Text { zone: Zone::Utc, ascii: false });

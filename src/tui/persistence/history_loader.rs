@@ -70,7 +70,7 @@ fn load_history(
     request: HistoryRequest,
     now: Moment,
 ) -> Result<(Option<SessionTracker>, Vec<StoredAlert>), JournalError> {
-    let HistoryRequest { scope, writer, are_named, thresholds, owner_key } = request;
+    let HistoryRequest { scope, writer, are_named, alert_rules, owner_key } = request;
     let Some(reader) = JournalReader::open(journal)? else { return Ok((None, Vec::new())) };
     let alerts = reader.alerts(&writer.host)?;
     let day_start = time_before(now.wall, HISTORY_PERIOD);
@@ -90,7 +90,7 @@ fn load_history(
         until: Some(day_start),
         ..day
     };
-    let mut tracker = SessionTracker::new(thresholds).with_owner_key(owner_key);
+    let mut tracker = SessionTracker::new(alert_rules).with_owner_key(owner_key);
     // The tracker must have the named sessions before the first loaded input, so they are named at the start of the
     // longer period.
     if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {

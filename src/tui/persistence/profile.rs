@@ -102,7 +102,7 @@ impl ProfilePersistence {
             // promise: incident-saved
             commands.extend(journal.save_alerts(tracker, incidents));
             let request = journal.restore.request(tracker, &journal.scope);
-            commands.extend(request.map(PersistenceCommand::LoadHistory));
+            commands.extend(request.map(|request| PersistenceCommand::LoadHistory(Box::new(request))));
         }
         (events, commands)
     }

@@ -22,7 +22,7 @@ use crate::tui::profiles::ProfileId;
 use crate::tui::settings::Settings;
 use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{AlertThresholds, Input, Record, Scope, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Input, Record, Scope, SessionTracker};
 
 /// Maximum number of buffered inputs. If more come before the history is loaded, this run continues without the
 /// history.
@@ -38,7 +38,7 @@ pub struct HistoryRequest {
     /// True if the sessions are named on the command line.
     pub are_named: bool,
     /// Thresholds of the tracker's alerts.
-    pub thresholds: AlertThresholds,
+    pub alert_rules: AlertRules,
     /// Path of the owner in a session's metadata.
     pub owner_key: Option<MetadataPath>,
 }
@@ -62,7 +62,7 @@ pub(super) struct Restore {
     targets: Targets,
     /// True if the API filters the lists by a query.
     is_filtered: bool,
-    thresholds: AlertThresholds,
+    alert_rules: AlertRules,
     owner_key: Option<MetadataPath>,
 }
 
@@ -73,16 +73,16 @@ impl Restore {
             buffered: Vec::new(),
             targets: settings.targets.clone(),
             is_filtered: settings.query.is_some(),
-            thresholds: settings.thresholds.clone(),
+            alert_rules: settings.alert_rules.clone(),
             owner_key: settings.owner_key.clone(),
         }
     }
 
     #[cfg(test)]
     pub(super) fn for_targets(targets: Targets) -> Self {
-        let (thresholds, owner_key) = (AlertThresholds::default(), None);
+        let (alert_rules, owner_key) = (AlertRules::default(), None);
         let (state, buffered, is_filtered) = (RestoreState::ScopeUnknown, Vec::new(), false);
-        Self { state, buffered, targets, is_filtered, thresholds, owner_key }
+        Self { state, buffered, targets, is_filtered, alert_rules, owner_key }
     }
 
     /// Buffers an input of this run, or ends the restore if there are too many.
@@ -111,7 +111,7 @@ impl Restore {
             scope: self.scope(tracker)?,
             writer: writer.clone(),
             are_named: matches!(self.targets, Targets::Ids(_)),
-            thresholds: self.thresholds.clone(),
+            alert_rules: self.alert_rules.clone(),
             owner_key: self.owner_key.clone(),
         };
         self.state = RestoreState::Loading;

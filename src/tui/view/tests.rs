@@ -771,7 +771,7 @@ fn text_at_size(model: &mut Model, size: (u16, u16), now: Moment) -> String {
 fn verdict_appears_with_the_end() {
     for size in [(120, 40), (80, 24)] {
         let mut model = empty_model(Targets::All);
-        let started = at("21:05:00");
+        let started = at("21:06:00");
         let running =
             Session { keep_alive: Some(true), ..running_session("kept", started, Duration::from_secs(900)) };
         apply_inputs(&mut model, [list_input(ago(4), List::Running, vec![running.clone()], 0)]);

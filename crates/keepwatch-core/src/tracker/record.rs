@@ -233,6 +233,17 @@ impl Record {
         self.last_alive.as_deref().copied()
     }
 
+    /// Returns true if a response with this timing is stale: its request was sent before the request of the newest
+    /// response, or before the first request of the current period in which the API does not know the session.
+    #[must_use]
+    pub(super) fn is_stale(&self, at: &RequestTiming) -> bool {
+        let not_found_since = match &self.presence {
+            Presence::NotFound(not_found) => Some(not_found.since),
+            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
+        };
+        self.last_response().into_iter().chain(not_found_since).any(|known| at.sent.mono < known.sent.mono)
+    }
+
     /// Returns the newest status.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
@@ -261,6 +272,12 @@ impl Record {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.phase() == Phase::Alive && !self.is_not_found()
+    }
+
+    /// Returns true if the session is running or pending although its expiry has passed.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.is_overdue && self.is_alive()
     }
 
     /// Returns true if the session has an incident: an alert that stays until the user acknowledges it.
@@ -303,10 +320,9 @@ impl Record {
         if let Some(overrun) = sent.and_then(|sent| overrun(expires, sent)) {
             return TimeLeft::Overdue(Duration::from_secs(overrun.as_secs()));
         }
-        let seconds = expires.timestamp().saturating_sub(now.timestamp());
-        match seconds {
-            1.. => TimeLeft::Remaining(Duration::from_secs(seconds.unsigned_abs())),
-            _ => TimeLeft::Expiring,
+        match session.seconds_left(now) {
+            Some(left) if !left.is_zero() => TimeLeft::Remaining(left),
+            Some(_) | None => TimeLeft::Expiring,
         }
     }
 

@@ -106,6 +106,9 @@ fn every_kind() -> Vec<Event> {
         EventKind::PollsRecovered { list: None, outage: millis(63_500) },
         EventKind::Slept(millis(3_600_000)),
         EventKind::ServerClockSet { step_ms: 3_600_000 },
+        EventKind::DateIgnored { offset_ms: -7_080_000 },
+        EventKind::DatesContradict { offset_ms: 3_600_000 },
+        EventKind::DatesAgree { contradicting: 12 },
         EventKind::ClockSet { step_ms: -90_000 },
     ];
     let session_events = session_kinds.into_iter().map(|kind| event(Some(ID), kind));
@@ -132,7 +135,7 @@ fn every_kind_matches_documentation() {
     for name in &names {
         assert!(document.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
     }
-    assert_eq!(names.len(), 28, "add a new kind of event here and to docs/events.md");
+    assert_eq!(names.len(), 31, "add a new kind of event here and to docs/events.md");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use keepwatch_core::clock::saturating_add;
 use keepwatch_core::session::{List, Session, Status, Targets};
 use keepwatch_core::testing::{id, moment, noon, running_session};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{Alert, AlertThresholds, RequestTiming, Scope};
+use keepwatch_core::tracker::{Alert, AlertRules, RequestTiming, Scope};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -88,7 +88,7 @@ fn load(
         scope: history_scope,
         writer: scope(2),
         are_named: false,
-        thresholds: AlertThresholds::default(),
+        alert_rules: AlertRules::default(),
         owner_key: None,
     };
     load_history(&folder.path().join("journal.sqlite"), request, now).unwrap()

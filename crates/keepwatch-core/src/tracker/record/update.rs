@@ -54,8 +54,7 @@ pub(in crate::tracker) struct UpdateOutcome {
 }
 
 impl Record {
-    /// Applies a response. Returns `None` if the response is stale: its request was sent before the request of the
-    /// newest response, or before the first request of the current period in which the API does not know the session.
+    /// Applies a response. Returns `None` if the response is stale: see [`Record::is_stale`].
     pub(in crate::tracker) fn apply_response(
         &mut self,
         response: SessionResponse,
@@ -65,12 +64,7 @@ impl Record {
     ) -> Option<UpdateOutcome> {
         let SessionResponse { at: timing, is_from_list, repeats, now } = response;
         let at = *timing;
-        let not_found_since = match &self.presence {
-            Presence::NotFound(not_found) => Some(not_found.since),
-            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
-        };
-        if self.last_response().into_iter().chain(not_found_since).any(|known| at.sent.mono < known.sent.mono)
-        {
+        if self.is_stale(&at) {
             return None;
         }
         self.responses = self.responses.saturating_add(repeats.map_or(1, |(count, _)| count));
@@ -375,10 +369,9 @@ fn classify_change(old: &Session, new: &Session) -> Change {
 /// Returns the event of the first response about a session. The response was received at `now`, on the server's clock.
 fn first_seen_event(session: &Session, now: Timestamp) -> EventKind {
     let is_running = session.status == Status::Running;
-    let expires = session.expires.filter(|_| is_running);
     EventKind::FirstSeen {
         status: session.status.clone(),
-        time_left: expires.and_then(|expires| expires.signed_duration_since(now).to_std().ok()),
+        time_left: session.time_left(now).filter(|_| is_running),
         ended_at: session.ended.filter(|_| session.status.is_final()),
     }
 }

@@ -39,12 +39,8 @@ impl SessionTracker {
             let id = session.id.clone();
             let existing = self.records.get(&id);
             // If a list contains a session twice, only the first counts.
-            // A list may contain final sessions. Once the maximum is reached, a final session without a record may have
-            // been evicted, and an evicted session must not return.
-            // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
-            let may_have_been_evicted =
-                existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
-            if existing.is_none_or(|record| record.last_list_number != list_number) && !may_have_been_evicted
+            if existing.is_none_or(|record| record.last_list_number != list_number)
+                && !self.may_have_been_evicted(&session)
             {
                 self.apply_session(response.clone(), id, session, Some(list_number), applied);
             }
@@ -67,6 +63,16 @@ impl SessionTracker {
                 self.evictable_unlisted.put(record.id.clone(), ());
             }
         }
+    }
+
+    /// Returns true if a session in a list may have been evicted. An evicted session must not return.
+    ///
+    /// A list may contain final sessions. Once their maximum is reached, a final session without a record may have been
+    /// evicted.
+    pub(super) fn may_have_been_evicted(&self, session: &Session) -> bool {
+        let has_record = self.records.contains_key(&session.id);
+        // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
+        !has_record && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS
     }
 
     /// Applies a 404 or 410 for a session. Only the first of several consecutive ones causes an event.

@@ -29,7 +29,8 @@ impl SessionTracker {
         repeats: Option<(u64, Duration)>,
         applied: &mut AppliedChanges,
     ) {
-        self.observe_clock(&at, applied);
+        let applied_sessions = self.sessions_to_apply(&at, &scope, &sessions);
+        self.observe_clock(&at, &applied_sessions, applied);
         self.apply_success(at, &scope, applied);
         let (now, at) = (at.received, Arc::new(at.without_cache()));
         match scope {
