@@ -85,8 +85,7 @@ pub fn newest_header(
 }
 
 /// Calls `on_input` with every input that matches one of the `queries`, the oldest first. No two queries may select the
-/// same segment. Converts the moments of the inputs to this
-/// run's clocks. `now` is this run's current moment.
+/// same segment. Converts the moments of the inputs to this run's clocks. `now` is this run's current moment.
 ///
 /// # Errors
 /// The journal cannot be read.

@@ -104,7 +104,7 @@ impl AcknowledgedAlerts {
     }
 
     /// Removes the sessions that are no longer on record, if there are too many.
-    fn limit(&mut self, profile: ProfileId, tracker: &SessionTracker) {
+    pub(super) fn limit(&mut self, profile: ProfileId, tracker: &SessionTracker) {
         if let Some(sessions) = self.per_profile.get_mut(&profile)
             && sessions.len() > tracker.len().saturating_add(MAX_EXTRA_SESSIONS)
         {
@@ -162,5 +162,27 @@ impl Model {
             state.persistence.as_ref().and_then(|persistence| persistence.save_alerts(&state.tracker, new));
         // promise: acknowledgement-saved, mutant: command.into_iter() -> command.into_iter().take(0)
         persistence::effects(profile, command.into_iter().collect()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keepwatch_core::clock::Timestamp;
+    use keepwatch_core::testing::id;
+
+    #[test]
+    fn excess_sessions_off_record_are_removed() {
+        let (mut acknowledged, tracker) = (AcknowledgedAlerts::default(), SessionTracker::default());
+        let (kind, at) = (Alert::Error.kind(), Timestamp::UNIX_EPOCH);
+        let count = |acknowledged: &AcknowledgedAlerts| acknowledged.per_profile[&ProfileId::FIRST].len();
+        for number in 0..MAX_EXTRA_SESSIONS {
+            acknowledged.acknowledge(ProfileId::FIRST, &id(&format!("s-{number}")), kind, at);
+        }
+        acknowledged.limit(ProfileId::FIRST, &tracker);
+        assert_eq!(count(&acknowledged), MAX_EXTRA_SESSIONS);
+        acknowledged.acknowledge(ProfileId::FIRST, &id("one-more"), kind, at);
+        acknowledged.limit(ProfileId::FIRST, &tracker);
+        assert_eq!(count(&acknowledged), 0);
     }
 }

@@ -442,6 +442,7 @@ impl Model {
         if !self.acknowledged.add_stored(profile, alerts, server_time) {
             return Vec::new();
         }
+        self.acknowledged.limit(profile, &self.profiles.get(profile).tracker);
         self.rebuild_rows();
         self.update_title().into_iter().collect()
     }
