@@ -41,7 +41,7 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut entries = Vec::new();
     let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
-    history::read_inputs(&reader, &query, Clock::backdated(MAX_ENTRY_AGE).now(), |input| {
+    history::read_inputs(&reader, &[query], Clock::backdated(MAX_ENTRY_AGE).now(), |input| {
         let (_, new_entries) = store::apply_and_encode(Some(&mut encoder), &mut tracker, input);
         // The encoder returns a newer version of an open entry later, at the latest in `finish`.
         entries.extend(new_entries.into_iter().filter(|entry| !entry.is_open));

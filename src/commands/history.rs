@@ -93,7 +93,7 @@ fn print_timeline(
         tracker = SessionTracker::new(header.alert_rules).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::backdated(MAX_ENTRY_AGE).now();
-        history::read_inputs(reader, &query, now, |input| drop(tracker.apply(input)))?;
+        history::read_inputs(reader, &[query], now, |input| drop(tracker.apply(input)))?;
     }
     let mut events: Vec<&Event> = tracker.newest_events(id).map(|(_, event)| event).collect();
     if events.is_empty() {

@@ -106,8 +106,7 @@ pub struct EventRef {
     pub seq: Seq,
 }
 
-/// One position in the timeline of each profile. It separates the events that the user has read, or the alerts that the
-/// user has acknowledged, from the later ones.
+/// One position in the timeline of each profile. It separates the events that the user has read from the later ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimelineCursors(BTreeMap<ProfileId, Seq>);
 
@@ -117,11 +116,6 @@ impl TimelineCursors {
     #[must_use]
     pub fn get(&self, profile: ProfileId) -> Seq {
         self.0.get(&profile).copied().unwrap_or(0)
-    }
-
-    /// Sets the cursor of one profile.
-    pub(super) fn set(&mut self, profile: ProfileId, seq: Seq) {
-        self.0.insert(profile, seq);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::poll::{IngestedReport, PollerCommand, Report, Request};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
+use keepwatch_core::tracker::{Alert, Event, EventKind, Input, RequestTiming, Scope};
 
 /// The difference between our clock and the server's, in seconds, above which the user sees a notice.
 const SKEW_NOTICE_SECS: i64 = 30;
@@ -151,7 +151,7 @@ impl Model {
     }
 
     /// Applies an input to the tracker of a profile. Returns the effects. They ring the bell if the input raises an
-    /// alert, unless the session is muted or another profile owns it. All live inputs pass through here; replayed
+    /// alert, unless it is acknowledged, the session is muted or another profile owns it. All live inputs pass through here; replayed
     /// inputs do not.
     pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let not_found_id = match &input {
@@ -166,7 +166,7 @@ impl Model {
             let is_shown = event.id.as_ref().is_none_or(|id| self.profiles.owns(profile, id));
             is_shown
                 && !self.table.muted().mutes_event(event)
-                && matches!(event.kind, EventKind::AlertRaised(_))
+                && matches!(event.kind, EventKind::AlertRaised(alert) if !self.is_acknowledged(profile, event, alert))
         };
         let rings_bell = self.settings.bell && events.iter().any(is_audible);
         // The API does not find this session with this profile's API key. If another profile has received the session,
@@ -178,6 +178,11 @@ impl Model {
             id_found_elsewhere.map(|id| Effect::SendToPoller(profile, PollerCommand::Unwatch(id)));
         let effects = rings_bell.then_some(Effect::RingBell).into_iter().chain(unwatch_effect);
         effects.chain(persistence::effects(profile, commands)).chain(self.update_title()).collect()
+    }
+
+    /// Returns true if the user has acknowledged the alert that this event raised: in an earlier run, or in another pane.
+    fn is_acknowledged(&self, profile: ProfileId, event: &Event, alert: Alert) -> bool {
+        event.id.as_ref().is_some_and(|id| self.acknowledged.covers(profile, id, alert, event.learned_at))
     }
 
     /// Shows a notice, once per run, if the `Date` of a profile's responses is wrong or jumps.

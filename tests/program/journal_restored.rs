@@ -39,7 +39,10 @@ fn next_run_restores_sessions_without_secrets() {
     second.wait_for("unused");
     second.press(&format!("/{ENDED_ID}\r"));
     let screen = second.wait_for("first seen RUNNING");
-    assert!(screen.contains("COMPLETED") && !screen.contains("⚑ 1"), "{screen}");
+    assert!(
+        screen.contains("COMPLETED") && screen.contains("⚑ 1"),
+        "nobody acknowledged the early end: {screen}"
+    );
     assert!(!second.screen().contains("metadata changed"), "{screen}");
     second.press("q");
     assert_eq!(second.wait_for_restored_exit().exit_code(), 0);

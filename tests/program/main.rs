@@ -21,6 +21,7 @@ mod hostile;
 mod idle;
 mod incidents;
 mod journal;
+mod journal_alerts;
 mod journal_restored;
 mod log;
 #[cfg(target_os = "linux")] // needs /proc and /dev/full

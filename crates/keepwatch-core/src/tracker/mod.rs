@@ -23,6 +23,7 @@
 //! same state.
 
 mod alert;
+mod alert_kind;
 mod alert_rules;
 mod alerting;
 mod applied;
@@ -47,6 +48,7 @@ pub mod verdict;
 mod tests;
 
 pub use alert::{Alert, MAX_INCIDENT_AGE, RaisedAlert, Severity};
+pub use alert_kind::AlertKind;
 pub use alert_rules::{AlertRule, AlertRules, AlertThresholds};
 pub use applied::AppliedChanges;
 pub use change_counters::ChangeCounters;
