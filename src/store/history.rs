@@ -84,6 +84,18 @@ pub fn newest_header(
     Ok(segments.into_iter().rev().find_map(parse))
 }
 
+/// Returns the time of the newest entry in the segments of `query`, by the wall clock of the run that wrote it; `None` if
+/// there is no segment.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn newest_entry_time(
+    reader: &JournalReader,
+    query: &HistoryQuery<'_>,
+) -> Result<Option<Timestamp>, JournalError> {
+    Ok(query.segments(reader)?.iter().map(|segment| segment.newest_at).max())
+}
+
 /// Calls `on_input` with every input that matches one of the `queries`, the oldest first. No two queries may select the
 /// same segment. Converts the moments of the inputs to this run's clocks. `now` is this run's current moment.
 ///

@@ -90,6 +90,8 @@ pub enum Pane {
     Events,
     /// The newest sessions of each project, of any status.
     Recent,
+    /// What happened while the user was away.
+    Away,
 }
 
 /// A part of the details.

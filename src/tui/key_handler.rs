@@ -31,6 +31,7 @@ use keepwatch_core::tracker::evidence;
 impl Model {
     /// Handles a keystroke. All events so far count as read.
     pub(super) fn on_key(&mut self, key: KeyEvent, now: Moment) -> Vec<Effect> {
+        self.note_keystroke(now);
         self.table.mark_interacted();
         self.read_cursors = self.profiles.cursors_at_end();
         if key.modifiers.contains(KeyModifiers::CONTROL) {
@@ -78,7 +79,9 @@ impl Model {
         {
             return effects;
         }
-        if pane == Pane::Events && !self.prepare_on_events_page(action, now) {
+        if pane == Pane::Events && !self.prepare_on_events_page(action, now)
+            || pane == Pane::Away && !self.prepare_on_away_page(action, now)
+        {
             return Vec::new();
         }
         if let Some(notice) = self.hidden_target_notice(action, pane) {
@@ -106,7 +109,7 @@ impl Model {
                     return self.on_action(Action::ToggleAlertsOnly, pane, now);
                 }
                 Pane::Table => {}
-                Pane::LowerDetails(_) | Pane::FullDetails(_) | Pane::Events | Pane::Recent => {
+                Pane::LowerDetails(_) | Pane::FullDetails(_) | Pane::Events | Pane::Recent | Pane::Away => {
                     self.focus_pane(Pane::Table);
                     self.rebuild_rows();
                 }
@@ -117,7 +120,10 @@ impl Model {
                     Pane::LowerDetails(DetailsSection::Fields) => {
                         Pane::LowerDetails(DetailsSection::Timeline)
                     }
-                    Pane::LowerDetails(DetailsSection::Timeline) | Pane::Events | Pane::Recent => Pane::Table,
+                    Pane::LowerDetails(DetailsSection::Timeline)
+                    | Pane::Events
+                    | Pane::Recent
+                    | Pane::Away => Pane::Table,
                     Pane::FullDetails(DetailsSection::Fields) => Pane::FullDetails(DetailsSection::Timeline),
                     Pane::FullDetails(DetailsSection::Timeline) => Pane::FullDetails(DetailsSection::Fields),
                 };
@@ -128,6 +134,7 @@ impl Model {
                 }
             }
             Action::Events => self.focus_pane(if pane == Pane::Events { Pane::Table } else { Pane::Events }),
+            Action::Away => self.toggle_away(pane, now),
             Action::ToggleAlertsOnly => {
                 let alerts_only = !self.table.shows_alerts_only();
                 self.table.set_alerts_only(alerts_only);
@@ -236,7 +243,8 @@ impl Model {
             | Action::Failures
             | Action::Help => None,
             _ if self.viewport().is_counts_only() => Some("the screen is too small for that"),
-            Action::Acknowledge if pane == Pane::Events => None, // the page shows each alert as an event
+            // These pages show the alerts, too.
+            Action::Acknowledge if matches!(pane, Pane::Events | Pane::Away) => None,
             Action::Sort
             | Action::Reverse
             | Action::ToggleAlertsOnly
@@ -287,6 +295,7 @@ impl Model {
     /// Moves the focus to `pane`, and scrolls back to the first line and to the newest event.
     pub(super) fn focus_pane(&mut self, pane: Pane) {
         self.scroll.reset();
+        self.away.close();
         self.focus = Focus::Pane(pane);
     }
 

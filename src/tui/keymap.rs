@@ -63,6 +63,8 @@ pub enum Action {
     Recent,
     /// Shows the events of all sessions, or the table again.
     Events,
+    /// Shows what happened while the user was away, or the table again.
+    Away,
     /// Sorts by the next column.
     Sort,
     /// Reverses the sort order.
@@ -219,6 +221,12 @@ pub const BINDINGS: &[Binding] = &[
         actions: &[(letter('e'), Action::Events)],
         help: "events of all sessions",
         hint: Some("events"),
+    },
+    Binding {
+        keys: "w",
+        actions: &[(letter('w'), Action::Away)],
+        help: "while you were away: what ended since your last keystroke",
+        hint: None,
     },
     Binding {
         keys: "f A",

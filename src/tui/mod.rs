@@ -11,6 +11,7 @@
 //! a recording, `replay` is the event loop, and itself performs the effects that control the replay.
 
 mod acknowledged;
+mod away;
 mod effect;
 mod effect_runner;
 mod event_loop;
@@ -47,6 +48,10 @@ pub mod view;
 mod viewport;
 
 pub use acknowledged::AcknowledgedAlerts;
+pub use away::{
+    Absence, AbsenceKind, AwayExtent, AwayReport, AwaySession, AwayState, OwnerTotals, UnwatchedPeriod,
+    UnwatchedReason,
+};
 pub use effect::Effect;
 pub use event_loop::run;
 pub(crate) use event_scope::{COUNT_LIMIT, EventScope};

@@ -6,6 +6,7 @@
 //!          ├─ scroll         details and events                        (scroll)
 //!          ├─ focus          the part that receives keystrokes         (focus)
 //!          ├─ recent         the newest sessions of each project       (recent)
+//!          ├─ away           the newest absence of the user            (away)
 //!          ├─ url_requests   pending requests for connect URLs         (url_requests)
 //!          ├─ notice         a one-line message                        (notice)
 //!          ├─ acknowledged   alerts that the user has acknowledged     (acknowledged)
@@ -16,6 +17,7 @@
 use std::time::Duration;
 
 use super::acknowledged::AcknowledgedAlerts;
+use super::away::AwayState;
 use super::focus::{Focus, Pane};
 use super::notice::{Notice, NoticeLevel};
 use super::profiles::{ProfileId, ProfileInfo, Profiles, TimelineCursors};
@@ -46,6 +48,8 @@ pub struct Model {
     pub(crate) focus: Focus,
     /// The newest sessions of each project.
     pub(crate) recent: RecentSessions,
+    /// The newest absence of the user, and the report about it.
+    pub(crate) away: AwayState,
     /// The one-line message to the user, until it expires.
     pub(crate) notice: Option<Notice>,
     /// The alerts that the user has acknowledged.
@@ -99,6 +103,7 @@ impl Model {
             scroll: ScrollState::default(),
             focus: Focus::Pane(Pane::Table),
             recent: RecentSessions::default(),
+            away: AwayState::default(),
             notice: None,
             acknowledged: AcknowledgedAlerts::default(),
             read_cursors: TimelineCursors::default(),
@@ -143,6 +148,9 @@ impl Model {
         }
         if let Some(popup) = viewport.popup() {
             self.focus.clamp_popup(popup);
+        }
+        if let Some(extent) = viewport.away() {
+            self.away.clamp(extent);
         }
         // Only a taller pane can leave blank lines above the oldest event.
         if self.scroll.anchor().is_some() && viewport.event_lines() > previous.event_lines() {
@@ -226,10 +234,12 @@ impl Model {
     }
 
     /// Rebuilds the rows of the table. If this selects another session, resets the scroll positions of the other panes.
+    /// Also computes the page about the user's absence again, if it is open.
     pub(crate) fn rebuild_rows(&mut self) {
         let keep_selected = self.focus.pane().is_details();
         if self.table.rebuild(&self.profiles, &self.acknowledged, keep_selected) {
             self.scroll.reset();
         }
+        self.refresh_away();
     }
 }

@@ -82,7 +82,7 @@ impl Model {
             let text = format!("{} is watched, but a filter hides it", id.prefix(8));
             return self.notify(now, NoticeLevel::Info, text);
         }
-        if matches!(pane, Pane::Events | Pane::Recent) {
+        if matches!(pane, Pane::Events | Pane::Recent | Pane::Away) {
             self.focus = Focus::Pane(Pane::Table);
         }
         self.table.select(id);

@@ -131,6 +131,12 @@ pub enum PersistenceCommand {
 pub enum PersistenceEvent {
     /// A file cannot be written, or can be written again.
     Warning(PersistenceWarning),
+    /// The end of the last run of the same host and sessions: the newest entry that another run has written. Follows
+    /// [`PersistenceCommand::LoadHistory`].
+    LastRunEnded {
+        /// The time, by this machine's wall clock.
+        at: Timestamp,
+    },
     /// The result of [`PersistenceCommand::LoadHistory`].
     HistoryLoaded {
         /// The profile of the command.
@@ -421,6 +427,10 @@ impl Model {
                     WarningLabel::Keep => {}
                 }
                 Vec::new()
+            }
+            PersistenceEvent::LastRunEnded { at } => {
+                self.on_last_run_ended(at);
+                self.update_title().into_iter().collect()
             }
             PersistenceEvent::HistoryLoaded { profile, tracker, alerts } => {
                 let mut effects = self.add_stored_alerts(profile, &alerts, now);

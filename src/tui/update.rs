@@ -26,6 +26,7 @@ const CLOSED_POPUP_GRACE: Duration = Duration::from_millis(500);
 impl Model {
     /// Prepares the model for the first frame, before any report. Returns the first effects.
     pub fn start(&mut self, now: Moment) -> Vec<Effect> {
+        self.away.on_start(now);
         let mut effects = Vec::new();
         for (profile, input) in self.initial_inputs(now) {
             effects.extend(self.apply_input(profile, input));
@@ -137,6 +138,9 @@ impl Model {
             return Vec::new();
         }
         self.profiles.get_mut(profile).poll_stats.add_report(&report);
+        if report.result.is_ok() {
+            self.away.count_response();
+        }
         let IngestedReport { input, connect_urls, is_live_view } = IngestedReport::from(report);
         let mut effects = Vec::new();
         if let Some(input) = input {

@@ -10,6 +10,8 @@
 
 use ratatui::layout::Rect;
 
+use super::away::AwayExtent;
+
 /// The height of the horizontal rule above the events and the details.
 const RULE_HEIGHT: u16 = 1;
 /// The height of the rule and the line of headings above the recent sessions, together.
@@ -26,6 +28,8 @@ pub struct Viewport {
     pub(super) details: Option<ScrollExtent>,
     /// The extent of the popup, if keystrokes scroll it.
     pub(super) popup: Option<ScrollExtent>,
+    /// The extent of the page about the user's absence, if it is open.
+    pub(super) away: Option<AwayExtent>,
 }
 
 /// The extent of a part of the screen that scrolls.
@@ -77,6 +81,8 @@ pub(super) enum BodyArea {
     Events(Rect),
     /// The newest sessions of each project.
     Recent(Rect),
+    /// What happened while the user was away.
+    Away(Rect),
 }
 
 impl Default for ScreenAreas {
@@ -127,12 +133,18 @@ impl Viewport {
         self.popup
     }
 
+    /// Returns the extent of the page about the user's absence, if it is open.
+    #[must_use]
+    pub fn away(&self) -> Option<AwayExtent> {
+        self.away
+    }
+
     /// Returns the area of the details, if they are visible.
     pub(super) fn details_pane(&self) -> Option<Rect> {
         match self.body()? {
             BodyArea::Details(pane) => Some(pane),
             BodyArea::Table { details, .. } => details,
-            BodyArea::Empty(_) | BodyArea::Events(_) | BodyArea::Recent(_) => None,
+            BodyArea::Empty(_) | BodyArea::Events(_) | BodyArea::Recent(_) | BodyArea::Away(_) => None,
         }
     }
 
@@ -146,7 +158,7 @@ impl Viewport {
         matches!(self.body(), Some(BodyArea::Table { .. } | BodyArea::Empty(_)))
     }
 
-    fn body(&self) -> Option<BodyArea> {
+    pub(super) fn body(&self) -> Option<BodyArea> {
         match self.areas {
             ScreenAreas::Full(FullAreas { body, .. }) => Some(body),
             ScreenAreas::CountsOnly(_) => None,

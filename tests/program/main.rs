@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod away;
 mod chaos;
 mod chaos_soak;
 mod command_line;

@@ -145,6 +145,32 @@ impl Zone {
         if self.date(at) == self.date(now) { self.time(at) } else { self.date_time(at) }
     }
 
+    /// Formats a time in whole minutes: `21:04` if it is on the same day as `now`, `Mon 02:25` if it is less than a week
+    /// before `now`, else `22 Nov 02:25`.
+    #[must_use]
+    pub fn short_minutes(self, at: Timestamp, now: Timestamp) -> String {
+        if self.date(at) == self.date(now) {
+            return self.format(at, "%H:%M");
+        }
+        let is_this_week = (TimeDelta::zero()..TimeDelta::days(6)).contains(&now.signed_duration_since(at));
+        self.format(at, if is_this_week { "%a %H:%M" } else { "%-d %b %H:%M" })
+    }
+
+    /// Returns the name of the zone at the time `at`, by its offset: `UTC`, `UTC+1`, `UTC-3:30`.
+    #[must_use]
+    pub fn name(self, at: Timestamp) -> String {
+        let minutes = match self {
+            Self::Utc => 0,
+            Self::Local => at.with_timezone(&chrono::Local).offset().local_minus_utc() / 60,
+        };
+        let sign = if minutes < 0 { '-' } else { '+' };
+        match (minutes.unsigned_abs() / 60, minutes.unsigned_abs() % 60) {
+            (0, 0) => "UTC".into(),
+            (hours, 0) => format!("UTC{sign}{hours}"),
+            (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
+        }
+    }
+
     fn format(self, at: Timestamp, pattern: &str) -> String {
         match self {
             Self::Utc => at.format(pattern).to_string(),
@@ -312,6 +338,17 @@ mod tests {
         assert_eq!(tenths("2016-12-31T23:59:60.04Z"), "23:59:60.9");
         let at = "2016-12-31T23:59:60Z".parse().unwrap();
         assert!(Zone::Utc.short_date_time_tenths(at, at).ends_with("23:59:60.9"));
+    }
+
+    #[test]
+    fn short_minutes_names_other_days() {
+        let now = "2026-11-22T21:06:48Z".parse().unwrap(); // a Sunday
+        let text = |at: &str| Zone::Utc.short_minutes(at.parse().unwrap(), now);
+        assert_eq!(text("2026-11-22T00:00:59Z"), "00:00");
+        assert_eq!(text("2026-11-21T23:59:59Z"), "Sat 23:59");
+        assert_eq!(text("2026-11-15T21:06:48Z"), "15 Nov 21:06", "a weekday would be ambiguous");
+        assert_eq!(text("2026-11-23T02:25:11Z"), "23 Nov 02:25");
+        assert_eq!(Zone::Utc.name(now), "UTC");
     }
 
     #[test]

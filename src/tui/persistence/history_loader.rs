@@ -52,6 +52,10 @@ impl HistoryLoader {
             (self.journal.clone(), self.clock.now(), self.event_sender.clone());
         // If the thread cannot be started, nothing is restored.
         let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
+            // The end of the last run comes first, so that the page about the time since can open with the history.
+            if let Some(at) = last_run_end(&journal, &request).unwrap_or_default() {
+                event_sender.send(PersistenceEvent::LastRunEnded { at });
+            }
             let (tracker, alerts) = load_history(&journal, request, now).unwrap_or_default();
             let outcome = if tracker.is_some() { "is back" } else { "is not known" };
             tracing::info!("what earlier runs saw of project {profile} {outcome}");
@@ -100,6 +104,21 @@ fn load_history(
     let is_empty = history::newest_header(&reader, &day)?.is_none()
         && history::newest_header(&reader, &incidents)?.is_none();
     Ok(((!is_empty).then_some(tracker), alerts))
+}
+
+/// Returns the time of the newest entry of another run of the same host and sessions, however long ago. Returns `None` if
+/// there is no such entry.
+fn last_run_end(
+    journal: &std::path::Path,
+    request: &HistoryRequest,
+) -> Result<Option<Timestamp>, JournalError> {
+    let Some(reader) = JournalReader::open(journal)? else { return Ok(None) };
+    let query = HistoryQuery {
+        host: Some(&request.writer.host),
+        excluded_run: Some(&request.writer.run),
+        ..HistoryQuery::all(&request.scope)
+    };
+    history::newest_entry_time(&reader, &query)
 }
 
 /// Returns the sessions in `scope` with an incident from before the last day that nobody has acknowledged, and that has not

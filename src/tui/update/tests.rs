@@ -18,6 +18,7 @@ use keepwatch_core::testing::{at, id, moment, running_session};
 use keepwatch_core::text::Untrusted;
 
 mod alerts;
+mod away;
 mod idle;
 mod layout;
 mod profiles;

@@ -35,7 +35,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model) {
     }
     // A popup names its keystrokes on its own border.
     if let Focus::Pane(pane) = &model.focus {
-        let has_target = model.table.selected().is_some() || matches!(pane, Pane::Events | Pane::Recent);
+        let has_target =
+            model.table.selected().is_some() || matches!(pane, Pane::Events | Pane::Recent | Pane::Away);
         draw_hints(buffer, inner, model, has_target.then_some(*pane));
     }
 }
@@ -86,11 +87,12 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
     let has_action = |binding: &Binding, actions: &[Action]| {
         binding.actions.iter().any(|(_, action)| actions.contains(action))
     };
-    // Esc leaves a pane. In the table, Esc clears the filter, and has a hint only if the filter hides all sessions.
-    let shows_back_hint =
-        pane.is_some_and(|pane| pane != Pane::Table) || pane.is_none() && !model.table.filter().is_empty();
+    // Esc leaves a pane. The page about the user's absence has its own hint for it. In the table, Esc clears the filter, and has a hint only if the filter hides all sessions.
+    let shows_back_hint = pane.is_some_and(|pane| !matches!(pane, Pane::Table | Pane::Away))
+        || pane.is_none() && !model.table.filter().is_empty();
     let is_relevant = |binding: &&Binding| match pane {
         None => has_action(binding, &ALWAYS_SHOWN),
+        Some(Pane::Away) => has_action(binding, &ALWAYS_SHOWN),
         Some(Pane::Recent) => has_action(binding, &ALWAYS_SHOWN) || has_action(binding, &[Action::Open]),
         Some(Pane::Events) => has_action(binding, &ALWAYS_SHOWN) || has_action(binding, &EVENT_ACTIONS),
         Some(Pane::FullDetails(_)) => binding.hint.is_some() && !has_action(binding, &TABLE_ACTIONS),
@@ -110,14 +112,15 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         vec![span(keystroke, model.settings.theme.bold()), Span::raw(text)]
     };
     let hint_width = |hint: &[Span<'_>]| hint.iter().map(|span| text::width(&span.content)).sum::<usize>();
-    let replay_hints = [("Space", " play   "), ("[ ]", " event   ")]
-        .map(|(keys, text)| vec![span(keys, model.settings.theme.bold()), Span::raw(text)]);
+    let fixed_hint = |(keys, text)| vec![span(keys, model.settings.theme.bold()), Span::raw(text)];
+    let replay_hints = [("Space", " play   "), ("[ ]", " event   ")].map(fixed_hint);
+    let away_hints = away_hints(model, pane).into_iter().map(fixed_hint);
     let replay_hints = replay_hints.into_iter().filter(|_| model.replay.is_some());
     let always_shown_spans: Vec<Span<'static>> = always_shown.into_iter().flat_map(hint_spans).collect();
     // The three blanks after the last hint need no room.
     let mut room = usize::from(area.width).saturating_add(3).saturating_sub(hint_width(&always_shown_spans));
     let mut spans = Vec::new();
-    for hint in replay_hints.chain(back.chain(others).map(hint_spans)) {
+    for hint in replay_hints.chain(away_hints).chain(back.chain(others).map(hint_spans)) {
         let Some(room_left) = room.checked_sub(hint_width(&hint)) else { break };
         room = room_left;
         spans.extend(hint);
@@ -128,4 +131,16 @@ fn draw_hints(buffer: &mut Buffer, area: Rect, model: &Model, pane: Option<Pane>
         last.content = last.content.trim_end().to_owned().into();
     }
     drawing::write_line(buffer, area, &spans.into());
+}
+
+/// Returns the hints of the page about the user's absence, or none for another pane.
+fn away_hints(model: &Model, pane: Option<Pane>) -> Vec<(&'static str, &'static str)> {
+    if pane != Some(Pane::Away) {
+        return Vec::new();
+    }
+    let has_session = model.away.report().is_some_and(|report| !report.to_look_at.is_empty());
+    let session_hints = [("Enter", " look at it   "), ("A", " acknowledge all   ")];
+    let session_hints = session_hints.into_iter().filter(|_| has_session);
+    let others = [("e", " events   "), ("R", " recent   "), ("Esc", " to the sessions   ")];
+    session_hints.chain(others).collect()
 }

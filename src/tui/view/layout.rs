@@ -19,7 +19,7 @@
 use ratatui::layout::Rect;
 
 use super::drawing::{below, indent, row};
-use super::{details, header, popup};
+use super::{away, details, header, popup};
 use crate::tui::viewport::{BodyArea, FullAreas, ScreenAreas, Viewport};
 use crate::tui::{Model, Pane};
 use keepwatch_core::clock::Moment;
@@ -49,10 +49,14 @@ const BANNER_SUFFIX_WIDTH: u16 = 22;
 /// Lays out a screen.
 pub(super) fn viewport(model: &Model, screen: Rect, now: Moment) -> Viewport {
     let areas = areas(model, screen);
-    let viewport = Viewport { screen, areas, details: None, popup: popup::extent(model, screen) };
+    let viewport = Viewport { screen, areas, details: None, popup: popup::extent(model, screen), away: None };
     // Counting the lines of the details builds all of them, so this happens only while keystrokes scroll the details.
     let pane = viewport.details_pane().filter(|_| model.focus.pane().scrolls_fields());
-    Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), ..viewport }
+    let away = match viewport.body() {
+        Some(BodyArea::Away(area)) => away::extent(model, area, now),
+        _ => None,
+    };
+    Viewport { details: pane.and_then(|pane| details::extent(model, pane, now)), away, ..viewport }
 }
 
 fn areas(model: &Model, screen: Rect) -> ScreenAreas {
@@ -99,6 +103,7 @@ fn body(model: &Model, screen: Rect, area: Rect) -> BodyArea {
     match model.focus.pane() {
         Pane::Events => return BodyArea::Events(area),
         Pane::Recent => return BodyArea::Recent(area),
+        Pane::Away => return BodyArea::Away(area),
         Pane::Table | Pane::LowerDetails(_) | Pane::FullDetails(_) => {}
     }
     if model.table.rows().is_empty() {
@@ -111,7 +116,12 @@ fn body(model: &Model, screen: Rect, area: Rect) -> BodyArea {
         Pane::LowerDetails(_) if !has_room_below && model.selected_session().is_some() => {
             return BodyArea::Details(area);
         }
-        Pane::Table | Pane::LowerDetails(_) | Pane::FullDetails(_) | Pane::Events | Pane::Recent => {}
+        Pane::Table
+        | Pane::LowerDetails(_)
+        | Pane::FullDetails(_)
+        | Pane::Events
+        | Pane::Recent
+        | Pane::Away => {}
     }
     let height_above_details = area.height.saturating_sub(LOWER_PANE_MAX_HEIGHT);
     // The maximum height of the table.

@@ -9,6 +9,7 @@
 //!     ├─ details      one session; `session_fields` adds its fields to a `field_list`
 //!     ├─ timeline     events of one session or of all sessions
 //!     ├─ recent       the newest sessions of each project
+//!     ├─ away         what happened while the user was away
 //!     ├─ footer       a notice, or hints for keystrokes
 //!     │    └─ input_line    a line of text that the user is typing
 //!     └─ popup        help, copy menu, polling, release dialog, connect URL
@@ -17,6 +18,7 @@
 //!
 //! The view builds only the rows in view. So the cost of a frame does not depend on the number of sessions.
 
+mod away;
 mod cells;
 mod column_solver;
 mod details;
@@ -77,6 +79,7 @@ fn draw_screen(buffer: &mut Buffer, model: &Model, viewport: &Viewport, now: Mom
                 BodyArea::Empty(area) => empty_state::draw(buffer, area, model, now),
                 BodyArea::Events(area) => timeline::draw_all_events(buffer, area, model, now),
                 BodyArea::Recent(area) => recent::draw(buffer, area, model, now),
+                BodyArea::Away(area) => away::draw(buffer, area, model, now),
                 BodyArea::Details(area) => details::draw(buffer, area, model, now),
                 BodyArea::Table { table, note, details } => {
                     table::draw(buffer, table, model, now);

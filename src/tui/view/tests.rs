@@ -17,12 +17,14 @@ use crate::api::Query;
 use crate::api::{RateLimit, SessionList};
 use crate::poll::{Report, Request, ResponseBody};
 use crate::tui::{
-    DetailsSection, EventRef, Focus, Notice, NoticeLevel, Pane, ProfileId, ProfileInfo, RecentRequestState,
-    RecentSession, ScrollExtent, Sort, SortColumn, Theme,
+    Absence, AbsenceKind, DetailsSection, EventRef, Focus, Notice, NoticeLevel, Pane, ProfileId, ProfileInfo,
+    RecentRequestState, RecentSession, ScrollExtent, Sort, SortColumn, Theme,
 };
 use keepwatch_core::filter::Filter;
 use keepwatch_core::session::Targets;
-use keepwatch_core::session::{ApiError, ApiErrorKind, List, Project, Secret, Session, SessionId, Status};
+use keepwatch_core::session::{
+    ApiError, ApiErrorKind, List, Metadata, Project, Secret, Session, SessionId, Status,
+};
 use keepwatch_core::testing::{id, running_session};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::{Input, Scope};
@@ -32,7 +34,7 @@ mod cost;
 type NamedModel = (&'static str, fn() -> Model);
 
 /// All states that look different from each other, with the names of their snapshots.
-const STATES: [NamedModel; 53] = [
+const STATES: [NamedModel; 56] = [
     ("calm", calm),
     ("odd", odd),
     ("ended", ended),
@@ -90,6 +92,11 @@ const STATES: [NamedModel; 53] = [
         })
     }),
     ("recent", recent),
+    ("away", away),
+    ("away_since_last_run", away_since_last_run),
+    ("away_calm", || {
+        with_change(no_sessions(), |model| model.open_away_for_test(absence(AbsenceKind::NoKeystroke)))
+    }),
     ("recent_asking", || {
         with_change(calm(), |model| {
             model.focus = Focus::Pane(Pane::Recent);
@@ -319,6 +326,54 @@ fn recent() -> Model {
     // The response had more sessions than the pane lists, so the note names both numbers.
     model.recent.requests.get_mut(&ProfileId::FIRST).unwrap().last_response = Some((ago(1), 312));
     (model.recent.selected, model.focus) = (1, Focus::Pane(Pane::Recent));
+    model
+}
+
+/// Returns an absence of two hours that ended a minute ago.
+fn absence(kind: AbsenceKind) -> Absence {
+    let length = Duration::from_secs(2 * 60 * 60);
+    let responses = if kind == AbsenceKind::NoKeystroke { 2412 } else { 0 };
+    Absence { kind, until: ago(60), length, responses, was_paused: false }
+}
+
+/// Returns a model with the page about an absence, in which many sessions ended. The second one to look at is selected.
+fn away() -> Model {
+    let mut model = calm();
+    let ended = |id: &str, name: &str, status: Status, times: (&str, &str), keep_alive: bool| Session {
+        status,
+        ended: Some(at(times.1)),
+        keep_alive: Some(keep_alive),
+        proxy_bytes: Some(9_000_000),
+        metadata: Some(Metadata::new(&format!(r#"{{"owner":"{name}"}}"#))),
+        ..running_session(id, at(times.0), Duration::from_secs(3600))
+    };
+    let mut sessions = vec![
+        ended("98f13708-2101", "growth", Status::TimedOut, ("19:30:00", "20:30:00"), false),
+        ended("3c59dc04-8e88", "growth", Status::TimedOut, ("19:50:00", "20:50:00"), false),
+        ended("b6d767d2-f8ed", "qa", Status::Completed, ("20:00:00", "21:00:00"), true),
+        ended("1f0e3dad-9990", "qa", Status::Completed, ("18:00:00", "18:10:00"), true),
+    ];
+    sessions.extend((10..19).map(|number| {
+        let times = (format!("20:{number}:00"), format!("20:{}:30", number + 20));
+        ended(
+            &format!("c20ad4d7-6fe{number}"),
+            &format!("nightly-{}", number / 3),
+            Status::Completed,
+            (&times.0, &times.1),
+            true,
+        )
+    }));
+    apply_inputs(&mut model, [list_input(ago(2), List::Running, sessions, 0)]);
+    model.open_away_for_test(absence(AbsenceKind::NoKeystroke));
+    model.set_away_positions(1, 0);
+    model
+}
+
+/// Returns a model with the page that opens by itself. The last run ended on another day.
+fn away_since_last_run() -> Model {
+    let mut model = calm();
+    let length = Duration::from_secs(50 * 60 * 60);
+    model.open_away_for_test(Absence { length, ..absence(AbsenceKind::NotRunning) });
     model
 }
 
