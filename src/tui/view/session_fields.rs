@@ -15,7 +15,7 @@ use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default_timeout};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::verdict::{Cause, Confidence};
+use keepwatch_core::tracker::verdict::{Cause, VerdictText};
 use keepwatch_core::tracker::{Presence, Record, SessionTracker, TimeLeft, cost};
 
 /// The maximum number of metadata entries shown.
@@ -47,6 +47,7 @@ pub(super) fn add_status_and_verdict(
     let mut fields = SessionFieldsBuilder::new(list, model, profile, record, now);
     fields.add_status_fields();
     fields.add_verdict_fields(is_full_pane);
+    fields.add_shared_context();
 }
 
 /// Adds the cost, the fields of the API, and the number of responses. In the lower pane, also adds up to
@@ -213,28 +214,58 @@ impl<'a> SessionFieldsBuilder<'a> {
             // All other ends are normal, or not known to be a problem.
             _ => Style::new(),
         };
-        let label = match (&verdict.cause, verdict.confidence) {
-            (Cause::Overdue { .. }, _) => "trouble",
-            (_, Confidence::Reported) => "cause",
-            (_, Confidence::Likely) => "likely",
-            (_, Confidence::Possible) => "perhaps",
-            (_, Confidence::Unknown) => "unknown",
+        let label = match verdict.cause {
+            Cause::Overdue { .. } => "overdue",
+            _ => verdict.confidence.word(),
         };
         self.list.add_wrapped(label, &words.headline, style);
-        self.list.add_wrapped("", &words.explanation, Style::new());
         if is_full_pane {
-            if let Some(ruled_out) = words.ruled_out {
-                self.list.add_wrapped("was not", ruled_out, Style::new());
-            }
-            self.list.add_wrapped("how sure", words.confidence, Style::new());
-            self.list.add_wrapped("to do", words.advice, Style::new());
+            self.list.add_wrapped("why", &words.why, Style::new());
         }
-        if let Some(end_cluster) = words.end_cluster {
-            self.list.add_wrapped("together", &end_cluster, theme.warning());
+        if let Some(ruled_out) = &words.ruled_out {
+            self.list.add_wrapped("ruled out", ruled_out, Style::new());
+        }
+        if is_full_pane {
+            self.list.add_wrapped("how sure", words.how_sure, Style::new());
+        }
+        if let Some(hint) = words.hint {
+            self.list.add_wrapped("hint", hint, Style::new());
+        }
+        if let Some(end_cluster) = &words.end_cluster {
+            self.list.add_wrapped("related", end_cluster, theme.warning());
+        }
+        self.add_what_to_do(&words, is_full_pane);
+        if is_full_pane && verdict.has_dashboard_reason() {
+            self.list.add_wrapped("dashboard", "shows a termination reason: o", Style::new());
         }
         if let Some(successor) = &self.record.successor {
             let text = format!("{}, with the same metadata", successor.prefix(8));
             self.list.add_wrapped("successor", &text, theme.info());
+        }
+    }
+
+    /// Adds the advice: one line for each step in the full pane, otherwise all steps one after the other.
+    fn add_what_to_do(&mut self, words: &VerdictText, is_full_pane: bool) {
+        let steps: Vec<String> = words
+            .what_to_do
+            .iter()
+            .map(|step| if step.needs_evidence { format!("{}: y e", step.text) } else { step.text.clone() })
+            .collect();
+        let is_numbered = steps.len() > 1;
+        let numbered = (1..)
+            .zip(steps)
+            .map(|(number, step)| if is_numbered { format!("{number} {step}") } else { step });
+        let lines: Vec<String> =
+            if is_full_pane { numbered.collect() } else { vec![numbered.collect::<Vec<_>>().join("  ")] };
+        for (index, line) in lines.iter().enumerate() {
+            self.list.add_wrapped(if index == 0 { "what to do" } else { "" }, line, Style::new());
+        }
+    }
+
+    /// Adds the other running sessions that use the session's context.
+    fn add_shared_context(&mut self) {
+        if let Some(shared) = self.tracker().shared_context(&self.record.id) {
+            self.list.add_wrapped("context", &shared.sentence(), self.list.theme.warning());
         }
     }
 
@@ -374,6 +405,9 @@ impl<'a> SessionFieldsBuilder<'a> {
         let owner = match &self.record.owner {
             _ if self.model.hides_metadata => Line::styled("hidden; H shows it", theme.dim()),
             Some(owner) => owner.sanitise(self.list.value_width()).into(),
+            None if session.metadata.as_ref().is_some_and(|metadata| !metadata.is_empty()) => {
+                Line::styled("– · --owner-key PATH names it in the metadata", theme.dim())
+            }
             None => self.dash(),
         };
         self.list.add_field("owner", owner);

@@ -780,7 +780,7 @@ fn verdict_appears_with_the_end() {
         let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..running };
         apply_inputs(&mut model, [fixture::session_input(ago(1), "kept", ended)]);
         let screen = text_at_size(&mut model, size, ago(1));
-        assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
+        assert!(screen.contains("Released via API, browser closed, or platform fault"), "{screen}");
         assert!(screen.contains("keep-alive session ended early"), "{screen}");
     }
 }

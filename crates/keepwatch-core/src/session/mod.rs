@@ -26,6 +26,7 @@ pub use api_error::{ApiError, ApiErrorKind};
 pub use id::{SessionId, SessionIdError, dashboard_url};
 pub use metadata::Metadata;
 pub use metadata_path::{MetadataPath, MetadataPathError};
+pub(crate) use owner::owner_in;
 pub use secret::Secret;
 pub use status::{Phase, Region, Status};
 pub use targets::Targets;
