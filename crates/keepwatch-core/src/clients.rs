@@ -144,6 +144,21 @@ impl KnownClient {
 }
 
 impl CallEffect {
+    /// All effects, in the order of the story.
+    pub const ALL: [Self; 5] = [Disconnects, ClosesBrowser, Releases, ClosesPage, Nothing];
+
+    /// Returns the effect as a label of at most ten columns.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Disconnects => "disconnect",
+            ClosesBrowser => "close",
+            Releases => "release",
+            ClosesPage => "page only",
+            Nothing => "nothing",
+        }
+    }
+
     /// Returns the effect in words.
     #[must_use]
     pub fn text(self) -> &'static str {
@@ -183,8 +198,7 @@ impl KnownClient {
     }
 }
 
-/// Returns the table of calls as plain text of at most `columns` columns if that is 60 or more, one call a line, below
-/// its headings. The lines end with line feeds.
+/// Returns the table of calls as plain text: headings, and below them one call a line. Each line ends with a line feed.
 #[must_use]
 pub fn table_text() -> String {
     let headings = ("CLIENT", "CALL", "EFFECT");

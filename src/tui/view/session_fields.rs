@@ -11,6 +11,7 @@ use super::cells;
 use super::drawing::{OwnedLine, span};
 use super::field_list::{FieldList, pad_right};
 use crate::tui::{Model, ProfileId};
+use keepwatch_core::clients::{CALLS, CallEffect};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default_timeout};
@@ -234,7 +235,7 @@ impl<'a> SessionFieldsBuilder<'a> {
         if let Some(end_cluster) = &words.end_cluster {
             self.list.add_wrapped("related", end_cluster, theme.warning());
         }
-        self.add_what_to_do(&words, is_full_pane);
+        self.add_what_to_do(&words);
         if is_full_pane && verdict.has_dashboard_reason() {
             self.list.add_wrapped("dashboard", "shows a termination reason: o", Style::new());
         }
@@ -244,21 +245,14 @@ impl<'a> SessionFieldsBuilder<'a> {
         }
     }
 
-    /// Adds the advice: one line for each step in the full pane, otherwise all steps one after the other.
-    fn add_what_to_do(&mut self, words: &VerdictText, is_full_pane: bool) {
-        let steps: Vec<String> = words
-            .what_to_do
-            .iter()
-            .map(|step| if step.needs_evidence { format!("{}: y e", step.text) } else { step.text.clone() })
-            .collect();
-        let is_numbered = steps.len() > 1;
-        let numbered = (1..)
-            .zip(steps)
-            .map(|(number, step)| if is_numbered { format!("{number} {step}") } else { step });
-        let lines: Vec<String> =
-            if is_full_pane { numbered.collect() } else { vec![numbered.collect::<Vec<_>>().join("  ")] };
-        for (index, line) in lines.iter().enumerate() {
-            self.list.add_wrapped(if index == 0 { "what to do" } else { "" }, line, Style::new());
+    /// Adds the advice, one line for each step.
+    fn add_what_to_do(&mut self, words: &VerdictText) {
+        let is_numbered = words.what_to_do.len() > 1;
+        for (number, step) in (1..).zip(&words.what_to_do) {
+            let label = if number == 1 { "what to do" } else { "" };
+            let start = if is_numbered { format!("{number} ") } else { String::new() };
+            let keystrokes = if step.needs_evidence { ": y e" } else { "" };
+            self.list.add_wrapped(label, &format!("{start}{}{keystrokes}", step.text), Style::new());
         }
     }
 
@@ -593,6 +587,23 @@ fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     if !line.is_empty() {
         list.add_field(if line_count == 0 { "metadata" } else { "" }, line);
     }
+}
+
+/// Adds the table of the calls of clients, one paragraph for each effect, if such a call may have ended the session and
+/// its metadata does not tell the client.
+pub(super) fn add_client_calls(list: &mut FieldList, model: &Model, profile: ProfileId, record: &Record) {
+    let verdict = model.profiles.get(profile).tracker.verdict(&record.id);
+    if !verdict.is_some_and(|verdict| verdict.may_be_a_call_of_unknown_client()) {
+        return;
+    }
+    list.add_blank_line();
+    list.lines.push(Line::styled(" what the calls of clients do:", list.theme.dim()));
+    for effect in CallEffect::ALL {
+        let calls = CALLS.iter().filter(|row| row.effect == effect);
+        let calls: Vec<String> = calls.map(|row| format!("{} {}", row.client, row.call)).collect();
+        list.add_wrapped(effect.label(), &calls.join("; "), Style::new());
+    }
+    list.add_wrapped("", "A disconnect ends only a session without keep-alive.", list.theme.dim());
 }
 
 /// Adds the metadata that the session's creator attached: as a tree in the full pane, otherwise in at most

@@ -137,7 +137,7 @@ fn copied_evidence_has_no_metadata() {
     world.press("y");
     let effects = world.press("e");
     let [Effect::Copy(Copyable::Evidence, text)] = &effects[..] else { panic!("{effects:?}") };
-    assert!(text.expose().contains("keep-alive on: Released via API, browser closed, or platform fault"));
+    assert!(text.expose().contains("keep-alive on: Released via API"));
     assert!(!text.expose().contains("ACME"));
 }
 

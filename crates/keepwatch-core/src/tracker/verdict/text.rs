@@ -90,6 +90,13 @@ impl Verdict {
         !matches!(self.cause, Cause::Gone { .. } | Cause::Overdue { .. })
     }
 
+    /// Returns true if a call of the session's own client can be the cause, and its metadata does not tell the client.
+    /// The table of calls ([`crate::clients::CALLS`]) is then worth showing.
+    #[must_use]
+    pub fn may_be_a_call_of_unknown_client(&self) -> bool {
+        self.client.is_none() && self.cause.may_be_a_call_of_the_client()
+    }
+
     /// Returns the text. Times are in `zone`. A time on another day than `today` has a date.
     #[must_use]
     pub fn text(&self, zone: Zone, today: Timestamp) -> VerdictText {
