@@ -56,7 +56,7 @@ use CallEffect::{ClosesBrowser, ClosesPage, Disconnects, Nothing, Releases};
 pub const CALLS: [ClientCall; 17] = [
     row("Playwright", "browser.close(), context.close()", Disconnects),
     row("Playwright", "page.close()", ClosesPage),
-    row("Playwright", "CDP session send(\"Browser.close\")", ClosesBrowser),
+    row("Playwright", "CDP send(\"Browser.close\")", ClosesBrowser),
     row("Puppeteer", "disconnect()", Disconnects),
     row("Puppeteer", "close()", ClosesBrowser),
     stamped_row(KnownClient::Stagehand3, "close()", Disconnects),
@@ -67,9 +67,9 @@ pub const CALLS: [ClientCall; 17] = [
     stamped_row(KnownClient::Mcp, "exit, keep-alive off", Releases),
     stamped_row(KnownClient::Browse, "browse stop", Disconnects),
     row("browser-use", "stop(), kill()", Disconnects),
-    row("agent-browser --cdp", "close", Disconnects),
-    row("agent-browser -p browserbase", "close", Releases),
-    row("Selenium (inferred)", "quit(), close() of the last window", ClosesBrowser),
+    row("agent-browser", "close, with --cdp", Disconnects),
+    row("agent-browser", "close, with -p browserbase", Releases),
+    row("Selenium", "quit(), last close() (inferred)", ClosesBrowser),
     row("any client", "exits or is killed", Disconnects),
 ];
 
@@ -159,15 +159,21 @@ impl CallEffect {
         }
     }
 
+    /// Returns true if the call ends a session with keep-alive. Without keep-alive, a disconnect ends it, too.
+    #[must_use]
+    pub fn ends_keep_alive_session(self) -> bool {
+        matches!(self, ClosesBrowser | Releases)
+    }
+
     /// Returns the effect in words.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Disconnects => "disconnects: ends it without keep-alive",
-            ClosesPage => "closes a page: the session stays",
-            ClosesBrowser => "closes the browser: ends it",
-            Releases => "releases it: ends it",
-            Nothing => "sends nothing: stays connected",
+            Disconnects => "disconnects",
+            ClosesPage => "closes a page",
+            ClosesBrowser => "closes the browser",
+            Releases => "releases",
+            Nothing => "sends nothing",
         }
     }
 }
@@ -198,16 +204,22 @@ impl KnownClient {
     }
 }
 
-/// Returns the table of calls as plain text: headings, and below them one call a line. Each line ends with a line feed.
+/// Returns the table of calls as plain text of less than 80 columns: headings, and below them one call a line. The last
+/// column says what becomes of a session with keep-alive. Each line ends with a line feed.
 #[must_use]
 pub fn table_text() -> String {
-    let headings = ("CLIENT", "CALL", "EFFECT");
-    let rows = CALLS.iter().map(|row| (row.client, row.call, row.effect.text()));
+    let headings = ["CLIENT", "CALL", "EFFECT", "KEEP-ALIVE"];
+    let outcome = |effect: CallEffect| if effect.ends_keep_alive_session() { "ends" } else { "stays" };
+    let rows = CALLS.iter().map(|row| [row.client, row.call, row.effect.text(), outcome(row.effect)]);
     let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
-    let client_width = rows.iter().map(|row| text::width(row.0)).max().unwrap_or(0);
-    let call_width = rows.iter().map(|row| text::width(row.1)).max().unwrap_or(0);
+    let width = |column: fn(&[&'static str; 4]) -> &'static str| {
+        rows.iter().map(|row| text::width(column(row))).max().unwrap_or(0)
+    };
+    let widths = (width(|row| row[0]), width(|row| row[1]), width(|row| row[2]));
     rows.iter()
-        .map(|(client, call, effect)| format!("{client:client_width$}  {call:call_width$}  {effect}\n"))
+        .map(|[client, call, effect, keep_alive]| {
+            format!("{client:0$}  {call:1$}  {effect:2$}  {keep_alive}\n", widths.0, widths.1, widths.2)
+        })
         .collect()
 }
 
@@ -280,7 +292,7 @@ mod tests {
     fn table_fits_a_report() {
         let table = table_text();
         assert_eq!(table.lines().count(), CALLS.len() + 1);
-        assert!(table.lines().all(|line| text::width(line) <= 108 && line == line.trim_end()), "{table}");
+        assert!(table.lines().all(|line| text::width(line) < 80 && line == line.trim_end()), "{table}");
         assert!(table.contains("Stagehand 4 ") && table.contains("browser.disconnect()"), "{table}");
     }
 }
