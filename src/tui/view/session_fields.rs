@@ -209,9 +209,9 @@ impl<'a> SessionFieldsBuilder<'a> {
         let words = verdict.text(self.zone(), self.server_now);
         let style = match verdict.cause {
             Cause::Failed | Cause::Overdue { .. } => theme.error(),
-            Cause::KeepAliveEnded { .. } | Cause::EndedPastExpiry { .. } | Cause::Gone { .. } => {
-                theme.warning()
-            }
+            Cause::KeepAliveEnded { is_early: true, .. }
+            | Cause::EndedPastExpiry { .. }
+            | Cause::Gone { .. } => theme.warning(),
             // All other ends are normal, or not known to be a problem.
             _ => Style::new(),
         };
@@ -236,7 +236,7 @@ impl<'a> SessionFieldsBuilder<'a> {
             self.list.add_wrapped("related", end_cluster, theme.warning());
         }
         self.add_what_to_do(&words);
-        if is_full_pane && verdict.has_dashboard_reason() {
+        if (is_full_pane || self.list.is_spacious) && verdict.has_dashboard_reason() {
             self.list.add_wrapped("dashboard", "shows a termination reason: o", Style::new());
         }
         if let Some(successor) = &self.record.successor {
