@@ -299,8 +299,11 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// The session
-    #[arg(value_name = "SESSION_ID")]
-    pub id: String,
+    #[arg(value_name = "SESSION_ID", required_unless_present = "clients")]
+    pub id: Option<String>,
+    /// Print which call of which client disconnects, and which ends a session; without an id, only that
+    #[arg(long)]
+    pub clients: bool,
     /// Print its metadata too; what looks like a secret is masked
     #[arg(long)]
     pub with_metadata: bool,

@@ -39,7 +39,7 @@ use keepwatch_core::filter::{Filter, FilterRow};
 use keepwatch_core::session::{Phase, SessionId, Status, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::verdict::{Confidence, Verdict};
+use keepwatch_core::tracker::verdict::Verdict;
 use keepwatch_core::tracker::{Event, EventKind, SessionTracker};
 use output_queue::OutputQueue;
 
@@ -313,17 +313,9 @@ pub(super) fn text_lines(
     let flag = if matches!(event.kind, EventKind::AlertRaised(_)) { "⚑ " } else { "" };
     let mut lines = format!("{prefix}{flag}{}\n", event.sentence(zone, event.learned_at));
     if let Some((status, verdict)) = ending {
-        let (summary, explanation) = (
-            verdict.summary_line(status, zone, event.learned_at),
-            verdict.text(zone, event.learned_at).explanation,
-        );
-        let confidence = match verdict.confidence {
-            Confidence::Reported => "as the API says",
-            Confidence::Likely => "likely",
-            Confidence::Possible => "perhaps",
-            Confidence::Unknown => "unknown",
-        };
-        lines.push_str(&format!("{prefix}{confidence}: {summary}; {explanation}\n"));
+        let summary = verdict.summary_line(status, zone, event.learned_at);
+        let (confidence, why) = (verdict.confidence.word(), verdict.text(zone, event.learned_at).why);
+        lines.push_str(&format!("{prefix}{confidence}: {summary}; {why}\n"));
     }
     if ascii { text::to_ascii(&lines) } else { lines }
 }

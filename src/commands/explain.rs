@@ -1,7 +1,8 @@
 //! `keepwatch explain SESSION_ID`: prints the evidence about one session.
 //!
 //! With `--from`, the inputs come from a recording. Otherwise they come from two requests: the first is for the session
-//! and the second is for the projects. In both cases a session tracker applies the inputs, so the text is the one that
+//! and the second is for the projects. If the session runs with a context, a third request lists the running sessions,
+//! which may share the context. In all cases a session tracker applies the inputs, so the text is the one that
 //! the screen copies.
 
 use std::path::Path;
@@ -15,8 +16,9 @@ use crate::config::{ExplainConfig, ExplainSource, ResolvedProfile};
 use crate::exit_code::ExitCode;
 use crate::poll::{IngestedReport, Report, Request, send_request};
 use crate::store::Recording;
+use keepwatch_core::clients;
 use keepwatch_core::clock::Clock;
-use keepwatch_core::session::SessionId;
+use keepwatch_core::session::{List, SessionId, Status};
 use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
 use keepwatch_core::tracker::{AlertRules, Input, SessionTracker};
 
@@ -27,11 +29,24 @@ use keepwatch_core::tracker::{AlertRules, Input, SessionTracker};
 /// Returns an error if the recording cannot be read or standard output cannot be written. An API error is printed and
 /// becomes the exit code.
 pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
-    let ExplainConfig { id, options, source, ascii } = config;
-    match source {
-        ExplainSource::Recording(path) => explain_recording(&path, &id, options, ascii),
-        ExplainSource::Api(profile) => explain_live(profile, id, options, ascii).await,
+    let ExplainConfig { id, options, source, with_clients, ascii } = config;
+    let exit = match source {
+        ExplainSource::Recording(path) => explain_recording(&path, &id, options, ascii)?,
+        ExplainSource::Api(profile) => explain_live(profile, id, options, ascii).await?,
+    };
+    if with_clients {
+        print_text("\nWhich call of which client ends a session\n", ascii)?;
+        print_client_calls(ascii)?;
     }
+    Ok(exit)
+}
+
+/// Prints which call of which client disconnects, and which ends the session.
+///
+/// # Errors
+/// Returns an error if standard output cannot be written.
+pub fn print_client_calls(ascii: bool) -> Result<(), CliError> {
+    print_text(&clients::table_text(), ascii)
 }
 
 /// Prints the evidence as the screen would have copied it at the end of the recording.
@@ -100,9 +115,26 @@ async fn explain_live(
             apply_report(&mut tracker, report);
         }
     }
+    if uses_context(&tracker, &id) {
+        // The list shows whether other sessions run with the same context. If this request fails, the evidence does not
+        // mention other sessions.
+        let report = timed_request(&client, &clock, Request::List(List::Running)).await;
+        if report.result.is_ok() {
+            apply_report(&mut tracker, report);
+        }
+    }
     let text = evidence::render(&tracker, &id, options).unwrap_or_default();
     print_text(&text, ascii)?;
     Ok(exit)
+}
+
+/// Returns true if the session runs with a context.
+fn uses_context(tracker: &SessionTracker, id: &SessionId) -> bool {
+    let session = tracker.get(id).and_then(|record| record.session.as_ref());
+    session.is_some_and(|session| {
+        session.status == Status::Running
+            && session.context.as_ref().is_some_and(|context| !context.is_empty())
+    })
 }
 
 /// Sends the request and returns its report.

@@ -130,8 +130,8 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId, zone: Zone) -> Str
         return status.sanitise(MAX_STATUS_COLUMNS);
     };
     if let Some(verdict) = tracker.verdict(id) {
-        let explanation = verdict.text(zone, last_response_at).explanation;
-        return format!("{}; {explanation}", verdict.summary_line(status, zone, last_response_at));
+        let why = verdict.text(zone, last_response_at).why;
+        return format!("{}; {why}", verdict.summary_line(status, zone, last_response_at));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last_response_at).to_std().ok());

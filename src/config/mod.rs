@@ -68,6 +68,11 @@ pub enum Config {
     Wait(WaitConfig),
     /// `keepwatch explain`
     Explain(ExplainConfig),
+    /// `keepwatch explain --clients` without a session id
+    PrintClientCalls {
+        /// True to print ASCII only.
+        ascii: bool,
+    },
     /// `keepwatch release`
     Release(ReleaseConfig),
     /// `keepwatch history`
@@ -102,6 +107,7 @@ impl Config {
             | Self::History(_)
             | Self::Journal(..)
             | Self::Simulate(_)
+            | Self::PrintClientCalls { .. }
             | Self::PrintDefaultConfig
             | Self::Completions(_) => Vec::new(),
         }
@@ -309,6 +315,8 @@ pub struct ExplainConfig {
     pub options: evidence::EvidenceOptions<'static>,
     /// The source of the data about the session.
     pub source: ExplainSource,
+    /// True to print the table of the calls of clients below the evidence.
+    pub with_clients: bool,
     /// True to print ASCII only.
     pub ascii: bool,
 }

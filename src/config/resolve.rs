@@ -71,7 +71,7 @@ impl Config {
             Command::Events(events) => events_config(&events, &context).map(Self::Events),
             Command::Wait(wait) => wait_config(&wait, &context).map(Self::Wait),
             Command::Release(release) => release_config(release, &context).map(Self::Release),
-            Command::Explain(explain) => explain_config(&explain, &context).map(Self::Explain),
+            Command::Explain(explain) => explain_config(&explain, &context),
             Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
             Command::History(history) => history_config(history, env).map(Self::History),
             Command::Export(export) => export_config(export, env).map(Self::Export),
@@ -196,17 +196,20 @@ fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<
     })
 }
 
-fn explain_config(explain: &ExplainArgs, context: &ResolveContext<'_>) -> Result<ExplainConfig, ConfigError> {
+fn explain_config(explain: &ExplainArgs, context: &ResolveContext<'_>) -> Result<Config, ConfigError> {
     let rates = rates(&explain.rates);
-    Ok(ExplainConfig {
-        id: SessionId::parse(&explain.id)?,
+    let ascii = explain.ascii || !has_utf8(context.env);
+    let Some(id) = &explain.id else { return Ok(Config::PrintClientCalls { ascii }) };
+    Ok(Config::Explain(ExplainConfig {
+        id: SessionId::parse(id)?,
         options: evidence::EvidenceOptions { with_metadata: explain.with_metadata, rates, version: VERSION },
         source: match &explain.from {
             Some(path) => ExplainSource::Recording(path.clone()),
             None => ExplainSource::Api(context.resolve_single_profile(&explain.api)?),
         },
-        ascii: explain.ascii || !has_utf8(context.env),
-    })
+        with_clients: explain.clients,
+        ascii,
+    }))
 }
 
 fn replay_config(replay: ReplayArgs, env: &Environment) -> Result<ReplayConfig, ConfigError> {

@@ -72,7 +72,7 @@ fn events_report_early_keep_alive_end() {
     let ended = &lines[1];
     assert_eq!(ended["status"], "COMPLETED");
     assert_eq!(ended["verdict"]["name"], "keep_alive_ended_early");
-    assert!(ended["verdict"]["line"].as_str().unwrap().contains("unused, keep-alive on"), "{ended}");
+    assert!(ended["verdict"]["line"].as_str().unwrap().contains(", keep-alive on"), "{ended}");
     let times = ["not_before", "not_after", "observed_at"].map(|name| ended[name].as_str().unwrap());
     assert!(times.is_sorted(), "{times:?}");
     assert!(!output.out.contains(CANARY), "{}", output.out);
@@ -105,7 +105,7 @@ fn events_text_format_is_readable() {
     assert_eq!(output.code, Some(0), "{}", output.err);
     let lines: Vec<&str> = output.out.lines().collect();
     assert!(lines[0].contains("  ended-1   first seen already COMPLETED, ended at "), "{}", output.out);
-    assert!(lines[1].contains("likely: COMPLETED after 1m 00s, 14m 00s unused"), "{}", output.out);
+    assert!(lines[1].contains("likely: COMPLETED after 1m 00s, 14m 00s"), "{}", output.out);
 }
 
 #[test]
@@ -424,4 +424,44 @@ fn dumb_terminal_streams_text_events() {
     let raw = terminal.raw();
     assert!(!raw.contains(&0x1b), "no escape sequence is written: {}", String::from_utf8_lossy(&raw));
     terminal.assert_no_secrets(&api, &[]);
+}
+
+#[test]
+fn explain_prints_the_calls_of_clients() {
+    let api = TestSimulator::serve(SESSIONS);
+    let table = run(&api, &["explain", "--clients"]);
+    assert_eq!((table.code, table.err.as_str()), (Some(0), ""));
+    assert!(api.log().is_empty(), "without a session there is no request");
+    assert!(
+        table.out.lines().any(|line| line.starts_with("Stagehand 4    browser.close() ")),
+        "{}",
+        table.out
+    );
+    let documentation =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verdicts.md")).unwrap();
+    assert!(documentation.contains(&table.out), "docs/verdicts.md should show:\n{}", table.out);
+
+    let evidence = run(&api, &["explain", "--clients", "ended-1"]).out;
+    assert!(
+        evidence.contains("evidence for session ended-1") && evidence.ends_with(&table.out),
+        "{evidence}"
+    );
+    assert_eq!(run(&api, &["explain"]).code, Some(2));
+}
+
+#[test]
+fn explain_names_sessions_with_the_same_context() {
+    let session = |id: &str, context: &str| {
+        format!("[[session]]\nid = \"{id}\"\ncreated = \"-2m\"\ntimeout = \"1h\"\ncontext = \"{context}\"\n")
+    };
+    let sessions = [session("one", "ctx-1"), session("two", "ctx-1"), session("three", "ctx-2")].concat();
+    let api = TestSimulator::serve(&sessions);
+    for (id, other) in [("one", "two"), ("two", "one")] {
+        let output = run(&api, &["explain", id]);
+        let sentence = format!("{other} runs with the same context, too: whoever saves last wins");
+        assert!(output.out.contains(&sentence), "{}", output.out);
+    }
+    let paths: Vec<String> = api.log().into_iter().take(3).map(|request| request.path).collect();
+    assert_eq!(paths, ["/v1/sessions/one", "/v1/projects", "/v1/sessions"]);
+    assert!(!run(&api, &["explain", "three"]).out.contains("whoever saves"));
 }

@@ -65,7 +65,7 @@ fn next_run_restores_sessions_without_secrets() {
     // The readings of clocks without a date differ from run to run.
     assert_eq!(printed.out.lines().count(), std::fs::read_to_string(path).unwrap().lines().count());
     let explained = run_with(&["explain", "--from", "-", ENDED_ID], &env, &printed.out);
-    assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
+    assert!(explained.out.contains("14m 58s early"), "{}{}", explained.out, explained.err);
     let refused = run_with(&["export", &ENDED_ID[..8], "--to", path], &env, "");
     assert!(
         refused.code == 2 && refused.err.contains("--to") && refused.err.contains("there already"),
@@ -73,7 +73,7 @@ fn next_run_restores_sessions_without_secrets() {
         refused.err
     );
     let explained = run_with(&["explain", "--from", path, ENDED_ID], &env, "");
-    assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
+    assert!(explained.out.contains("14m 58s early"), "{}{}", explained.out, explained.err);
 
     let mut secrets = api.connect_urls();
     secrets.extend([KEY.to_owned(), "canary-7d1f".to_owned()]);

@@ -107,7 +107,7 @@ fn release_goes_to_named_profile() {
     terminal.press("x");
     terminal.wait_for("in the profile staging");
     terminal.press("b3de\r");
-    terminal.wait_for("release asked from here at ");
+    terminal.wait_for("You released it at ");
     let posts = |api: &TestSimulator| api.log().iter().filter(|request| request.method == "POST").count();
     assert_eq!((posts(&acme), posts(&staging)), (0, 1));
 }

@@ -342,10 +342,10 @@ impl Watcher {
             let text = verdict.text(Zone::Utc, today);
             let status = self.tracker.get(&id).unwrap().status().unwrap();
             texts.push(verdict.summary_line(status, Zone::Utc, today));
-            texts.push(text.explanation);
-            texts.extend(text.ruled_out.map(str::to_owned));
-            texts.extend([text.confidence, text.advice].map(str::to_owned));
-            texts.extend(text.end_cluster);
+            texts.extend([text.short, text.why, text.how_sure.to_owned()]);
+            texts.extend(text.what_to_do.into_iter().map(|step| step.text));
+            texts.extend(text.hint.map(str::to_owned));
+            texts.extend(text.ruled_out.into_iter().chain(text.end_cluster));
         }
         texts
     }

@@ -155,14 +155,20 @@ fn kind_fields(kind: &EventKind) -> Value {
 
 fn verdict_object(status: &Status, verdict: &Verdict, learned_at: Timestamp) -> Value {
     let text = verdict.text(Zone::Utc, learned_at);
+    let advice = text.advice();
+    let steps: Vec<&str> = text.what_to_do.iter().map(|step| step.text.as_str()).collect();
     json!({
         "name": verdict.name(),
         "line": verdict.summary_line(status, Zone::Utc, learned_at),
-        "was": text.explanation,
+        "short": text.short,
+        "was": text.headline,
+        "why": text.why,
         "was_not": text.ruled_out,
         "sure": verdict.confidence.name(),
-        "how_sure": text.confidence,
-        "advice": text.advice,
+        "how_sure": text.how_sure,
+        "advice": advice,
+        "what_to_do": steps,
+        "hint": text.hint,
     })
 }
 

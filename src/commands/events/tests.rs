@@ -48,8 +48,8 @@ fn verdict_follows_end() {
     assert_eq!(
         lines,
         "2026-11-22 21:04:12  s-1       COMPLETED (endedAt 21:04:11.6)\n\
-         2026-11-22 21:04:12  s-1       likely: COMPLETED after 9.6 s, 14m 50s unused, keep-alive on: by the \
-         rules no disconnect and no timeout; released through the API, browser closed, or a platform fault\n"
+         2026-11-22 21:04:12  s-1       likely: COMPLETED after 9.6 s, 14m 50s early, keep-alive on: Released via \
+         API, browser closed, or platform fault; the API reports an orderly end, and gives no reason for it\n"
     );
 }
 

@@ -11,6 +11,7 @@ use super::input::RequestTiming;
 use super::server_clock::{ServerClock, TimeInterval};
 use super::traffic::{TrafficActivity, TrafficHistory};
 use super::verdict::NEAR_EXPIRY;
+use crate::clients::KnownClient;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
@@ -58,6 +59,8 @@ pub struct Record {
     pub successor: Option<SessionId>,
     /// The session's owner, from its metadata.
     pub owner: Option<Untrusted>,
+    /// The client that created the session, from its metadata.
+    pub client: Option<KnownClient>,
     /// True if the newest response about the session was a list.
     pub(super) is_from_list: bool,
     /// The sequence number of the newest list that contained the session.
@@ -203,6 +206,7 @@ impl Record {
             release: None,
             successor: None,
             owner: None,
+            client: None,
             is_from_list: false,
             last_list_number: 0,
             is_checked_for_short: false,
@@ -254,6 +258,20 @@ impl Record {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.status().map_or(Phase::Unknown, Status::phase)
+    }
+
+    /// Returns the context of the session, if the session runs with a context. A session that is missing from its list
+    /// counts as running only once a request by its id has confirmed it.
+    pub(super) fn running_context(&self) -> Option<&Untrusted> {
+        let is_confirmed = match &self.presence {
+            Presence::Present | Presence::Unlisted { confirmed: true, .. } => true,
+            Presence::Unlisted { confirmed: false, .. } | Presence::NoResponseYet | Presence::NotFound(_) => {
+                false
+            }
+        };
+        let session =
+            self.session.as_ref().filter(|session| is_confirmed && session.status == Status::Running)?;
+        session.context.as_ref().filter(|context| !context.is_empty())
     }
 
     /// Returns true while the responses about the session contradict each other: the session changes back and forth.

@@ -31,6 +31,7 @@ use super::event::{Event, EventKind};
 use super::health::PollHealth;
 use super::input::{Input, RequestTiming, Scope};
 use super::record::{FailureStreak, Record, ReleaseRequest};
+use super::running_contexts::RunningContexts;
 use super::server_clock::{ClockUpdate, DateProblem, ServerClock, TimeInterval};
 use super::successors::SuccessorMatcher;
 use super::timeline::{Seq, Timeline};
@@ -70,6 +71,7 @@ pub struct SessionTracker {
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) end_clusters: EndClusters,
     successors: SuccessorMatcher,
+    running_contexts: RunningContexts,
     short_sessions: ShortSessions,
     /// The number of lists received so far.
     list_count: u64,
@@ -112,6 +114,7 @@ impl SessionTracker {
             deadlines: BTreeSet::default(),
             end_clusters: EndClusters::default(),
             successors: SuccessorMatcher::default(),
+            running_contexts: RunningContexts::default(),
             short_sessions: ShortSessions::default(),
             list_count: 0,
             max_listed: 0,

@@ -140,7 +140,7 @@ fn copied_evidence_has_no_metadata() {
     world.press("y");
     let effects = world.press("e");
     let [Effect::Copy(Copyable::Evidence, text)] = &effects[..] else { panic!("{effects:?}") };
-    assert!(text.expose().contains("keep-alive on: by the rules no disconnect and no timeout"));
+    assert!(text.expose().contains("keep-alive on: Released via API"));
     assert!(!text.expose().contains("ACME"));
 }
 

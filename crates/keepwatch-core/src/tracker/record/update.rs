@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::contradictions::Consistency;
 use super::{MAX_WATCHED_GAP, ObservedEnd, Presence, Record, overrun};
+use crate::clients::KnownClient;
 use crate::clock::{Moment, Timestamp};
-use crate::session::{MetadataPath, Phase, Session, Status};
+use crate::session::{Metadata, MetadataPath, Phase, Session, Status, owner_in};
 use crate::tracker::diff;
 use crate::tracker::event::EventKind;
 use crate::tracker::input::RequestTiming;
@@ -119,7 +120,9 @@ impl Record {
             }
             Some(_) | None => {
                 outcome.change = Change::Full;
-                self.owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(owner_key));
+                let tree = session.metadata.as_ref().and_then(Metadata::to_value);
+                self.owner = tree.as_ref().and_then(|tree| owner_in(tree, owner_key));
+                self.client = tree.as_ref().and_then(KnownClient::from_metadata_tree);
             }
         }
         self.first_response.get_or_insert_with(|| timing.clone());

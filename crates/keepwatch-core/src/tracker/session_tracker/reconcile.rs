@@ -52,6 +52,7 @@ impl SessionTracker {
                 && record.presence == Presence::Present
                 && record.last_response().is_some_and(|last| last.sent.mono < at.sent.mono);
             if is_missing_from_list {
+                self.running_contexts.update(&record.id, record.running_context(), None);
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
                 applied.must_be_stored = true;
             }
@@ -98,6 +99,7 @@ impl SessionTracker {
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => (at, true),
         };
         let when = TimeInterval::between(&self.clock, record.last_response.as_deref(), &at);
+        self.running_contexts.update(id, record.running_context(), None);
         record.presence = Presence::NotFound(Box::new(NotFoundSince { since, error: error.clone(), next }));
         self.evictable_unlisted.pop(id);
         if is_new {
@@ -139,10 +141,11 @@ impl SessionTracker {
         }
     }
 
-    /// Removes the record of a session, its events, its deadline, and its end from the end clusters.
+    /// Removes the record of a session, its events, its deadline, its context, and its end from the end clusters.
     pub(super) fn forget(&mut self, id: &SessionId) {
         let Some(record) = self.records.swap_remove(id) else { return };
         self.ids.remove(id);
+        self.running_contexts.update(id, record.running_context(), None);
         self.evictable_final.pop(id);
         self.evictable_incidents.pop(id);
         self.evictable_unlisted.pop(id);

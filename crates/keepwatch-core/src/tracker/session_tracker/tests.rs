@@ -11,6 +11,7 @@ use crate::tracker::health::MAX_FAILURES;
 use crate::tracker::{Alert, Presence, TimeLeft};
 
 mod alerting;
+mod clients;
 mod contradictions;
 mod day;
 
