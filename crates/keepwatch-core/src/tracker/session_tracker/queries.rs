@@ -9,6 +9,7 @@ use crate::text;
 use crate::tracker::alert_rules::AlertThresholds;
 use crate::tracker::change_counters::ChangeCounters;
 use crate::tracker::cost::ShortSessions;
+use crate::tracker::early_limit::EarlyLimit;
 use crate::tracker::event::{Event, EventKind};
 use crate::tracker::health::PollHealth;
 use crate::tracker::record::{Presence, Record};
@@ -41,6 +42,11 @@ impl SessionTracker {
                 .map(|last| self.clock.earliest(last.sent)),
             end_cluster,
             client: record.client,
+            early_limit: match self.rules.thresholds(record.alert_rule).early {
+                // A user who wants no alert about an early end still wants to know what probably happened.
+                EarlyLimit::Never => EarlyLimit::default(),
+                limit => limit,
+            },
             ..self.known_facts_from_fields(session)
         })
     }
