@@ -15,7 +15,7 @@ pub enum ExitCode {
     NoSuchSession,
     /// 5: the API cannot be reached.
     Unreachable,
-    /// 6: a session that `keepwatch wait` waited for ended in `ERROR` or `TIMED_OUT`.
+    /// 6: a session that `keepwatch wait` waited for ended in a way that `--fail-on` or `--exit-status` lists.
     EndedBadly,
     /// 7: `keepwatch wait` timed out.
     TimedOut,

@@ -30,7 +30,7 @@ pub struct RecordingArgs {
     /// `keepwatch explain --from`; no secret is in it
     #[arg(long, value_name = "FILE", value_parser = FileParser("standard output has the screen or the events"))]
     pub record: Option<PathBuf>,
-    /// Leave the sessions' metadata out of what is written down
+    /// Leave the sessions' metadata out of what is written down, and their owners out of `keepwatch events`
     #[arg(long)]
     pub no_metadata: bool,
 }
@@ -57,12 +57,18 @@ pub struct RateLimitArgs {
 /// The thresholds at which a session gets an alert.
 #[derive(Debug, Args)]
 pub struct AlertArgs {
-    /// Flag sessions with so much time left; several by commas, 0s for never
-    #[arg(long, value_name = "DURATIONS", default_value = "5m,1m", value_delimiter = ',', value_parser = parse_duration)]
-    pub warn: Vec<Duration>,
-    /// Flag sessions whose proxy carried nothing for so long, if it had carried something
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
-    pub idle: Duration,
+    /// Alert when this much time is left; of several, the shortest is red; 0s for never
+    #[arg(long, alias = "warn", value_name = "DURATIONS", default_value = "5m,1m", value_delimiter = ',', value_parser = parse_duration)]
+    pub alert_left: Vec<Duration>,
+    /// Alert when a keep-alive session ends before its expiry and ran for less than this; or always, or never
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_early_limit)]
+    pub alert_early: EarlyLimit,
+    /// Alert when the proxy of a session has carried nothing for this long, after it carried something
+    #[arg(long, alias = "idle", value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub alert_idle: Duration,
+    /// Alert when a session has been PENDING for this long
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]
+    pub alert_pending: Duration,
 }
 
 /// The prices, in dollars, for cost estimates.
@@ -87,7 +93,7 @@ pub struct ConfigFileArgs {
 /// The profile, the endpoint, the API key and the log file.
 #[derive(Debug, Args)]
 pub struct ApiArgs {
-    /// Reach the API as this profile of the config file says; the screen takes several
+    /// Reach the API as this profile of the config file says; the screen and `keepwatch events` take several
     #[arg(long, value_name = "NAME")]
     pub profile: Vec<String>,
     /// The API's base URL [default: BROWSERBASE_BASE_URL, else the public one]
@@ -176,13 +182,12 @@ impl TypedValueParser for FileParser {
 }
 
 /// Parses a duration such as `5s` or `1m30s`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| format!("“{text}” is no duration; write 5s or 1m30s"))
 }
 
 /// Parses the limit for early ends: a [duration](parse_duration), `always` or `never`.
-#[expect(dead_code, reason = "the options that use it follow")]
-pub(super) fn parse_early_limit(text: &str) -> Result<EarlyLimit, String> {
+pub(crate) fn parse_early_limit(text: &str) -> Result<EarlyLimit, String> {
     match text.trim() {
         "always" => Ok(EarlyLimit::Always),
         "never" => Ok(EarlyLimit::Never),

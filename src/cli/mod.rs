@@ -11,13 +11,15 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use common_args::LOG_NEEDS_FILE;
 pub use common_args::{
     AlertArgs, ApiArgs, AppearanceArgs, Color, ConfigFileArgs, CostRateArgs, JournalArgs, RateLimitArgs,
     RecordingArgs, ScenarioArgs, ScreenArgs,
 };
-use common_args::{FileParser, parse_duration, parse_interval};
+use common_args::{FileParser, parse_interval};
+pub(crate) use common_args::{LOG_NEEDS_FILE, parse_duration, parse_early_limit};
 pub use raw_args::RawArgs;
+
+use keepwatch_core::tracker::EarlyLimit;
 
 /// Watch Browserbase sessions: are they alive, how long have they left, and how did they end.
 #[derive(Debug, Parser)]
@@ -28,7 +30,7 @@ pub use raw_args::RawArgs;
     after_help = "Without a key: `keepwatch demo`. The key comes from BROWSERBASE_API_KEY, --api-key-file or what the \
                   config file names (`keepwatch config` prints one); no option takes it, for `ps` would show it.\n\
                   Exit codes: 0 fine, 1 failed, 2 usage, 3 key missing or refused, 4 a session does not exist, \
-                  5 the API cannot be reached; of `keepwatch wait`: 6 a session ended in ERROR or TIMED_OUT, 7 timed \
+                  5 the API cannot be reached; of `keepwatch wait`: 6 a session ended in a way of --fail-on, 7 timed \
                   out."
 )]
 pub struct Cli {
@@ -88,6 +90,10 @@ pub enum Command {
     /// Print sessions once
     Get(GetArgs),
     /// Print what happens, as it happens: no terminal needed
+    #[command(
+        after_help = "Each event names the owner of its session. The owner is the only value of the metadata that is \
+                      printed; --no-metadata leaves it out. Repeat --profile to follow several projects."
+    )]
     Events(EventsArgs),
     /// Wait until sessions have ended, or run
     Wait(WaitArgs),
@@ -145,6 +151,23 @@ pub struct EventsArgs {
     /// Sessions to watch, until all of them have ended; without any, all of the project that run or are pending
     #[arg(value_name = "SESSION_ID")]
     pub ids: Vec<String>,
+    /// The API's `q`.
+    #[arg(
+        long,
+        value_name = "Q",
+        help = "Ask only for sessions with this in their metadata, as user_metadata['run']['id']:'c-881'"
+    )]
+    pub query: Option<String>,
+    /// Ask only for sessions with this status
+    #[arg(long, value_name = "PENDING|RUNNING")]
+    pub status: Option<String>,
+    /// Print only events of sessions that the screen's filter (`/`) would show, as "owner:nightly !region:us", and
+    /// events that are about no session
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Where the metadata says whose a session is, as run.id [default: owner, label, name …, or a known tool's stamp]
+    #[arg(long, value_name = "PATH")]
+    pub owner_key: Option<String>,
     /// As NDJSON, one object a line, or as text for people
     #[arg(long, value_enum, value_name = "json|text", default_value_t = EventFormatArg::Json, hide_possible_values = true)]
     pub format: EventFormatArg,
@@ -197,9 +220,23 @@ pub struct WaitArgs {
     /// Wait no longer than this, and exit with 7 then
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
-    /// Exit with 6 if one ended in ERROR or TIMED_OUT
+    /// Exit with 6 if one ended in a way of this list, separated by commas
+    #[arg(
+        long,
+        value_enum,
+        value_name = "error|timeout|early|gone",
+        value_delimiter = ',',
+        hide_possible_values = true,
+        help = "Exit with 6 if one of them ended in a listed way; several by commas. early: a keep-alive session that \
+                ended before its expiry and sooner than --alert-early; gone: 404 or 410, and no reply showed its end"
+    )]
+    pub fail_on: Vec<FailOnArg>,
+    /// Short for --fail-on error,timeout; both together: the ways of both
     #[arg(long)]
     pub exit_status: bool,
+    /// How long a keep-alive session must run so that its end before its expiry is not early; or always, or never
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_early_limit)]
+    pub alert_early: EarlyLimit,
     /// Take a 404 for “not there yet” for so long
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub grace: Duration,
@@ -218,6 +255,16 @@ pub struct WaitArgs {
     /// The config file.
     #[command(flatten)]
     pub config_file: ConfigFileArgs,
+}
+
+/// A way to end that `keepwatch wait --fail-on` reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "clap would print each variant's sentence below the option")]
+pub enum FailOnArg {
+    Error,
+    Timeout,
+    Early,
+    Gone,
 }
 
 /// The state that `keepwatch wait` waits for.
@@ -252,8 +299,11 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// The session
-    #[arg(value_name = "SESSION_ID")]
-    pub id: String,
+    #[arg(value_name = "SESSION_ID", required_unless_present = "clients")]
+    pub id: Option<String>,
+    /// Print which call of which client disconnects, and which ends a session; without an id, only that
+    #[arg(long)]
+    pub clients: bool,
     /// Print its metadata too; what looks like a secret is masked
     #[arg(long)]
     pub with_metadata: bool,

@@ -182,7 +182,7 @@ mod tests {
             (watch.rate_limit.max_rps, watch.screen.bell, watch.appearance.color),
             (9, true, Color::Never)
         );
-        assert_eq!(watch.screen.alerts.warn.len(), 2, "a default with a comma is a list");
+        assert_eq!(watch.screen.alerts.alert_left.len(), 2, "a default with a comma is a list");
         assert_eq!(watch.interval.as_secs(), 3, "other options keep clap's default");
         let off = raw_args(&[]).parse_with_defaults(&[("bell", "false")]).unwrap().watch;
         assert!(!off.screen.bell);

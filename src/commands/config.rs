@@ -26,8 +26,20 @@ const PROFILE_HELP: &str = "\
 # shows the sessions of all of them in one table, each called by its label.
 ";
 
+/// An example of an alert rule, with a comment above it.
+const ALERT_RULE: &str = "\
+# Other alerts for some sessions. `filter` is as on the screen (/). Of several rules, the first that matches a session
+# counts; what it leaves out is as above.
+# [[alert]]
+# filter = \"owner:nightly\"
+# early = \"never\"
+# left = [\"10m\"]
+# idle = \"30m\"
+# pending = \"5m\"
+";
+
 /// The options without a default, each with an example value. The same examples apply to all tables.
-const EXAMPLES: [(&str, &str); 11] = [
+const EXAMPLES: [(&str, &str); 12] = [
     ("query", "user_metadata['run']['id']:'c-881'"),
     ("status", "RUNNING"),
     ("base-url", "https://api.browserbase.com"),
@@ -36,6 +48,7 @@ const EXAMPLES: [(&str, &str); 11] = [
     ("owner-key", "run.id"),
     ("filter", "status:error owner:nightly"),
     ("timeout", "30m"),
+    ("fail-on", "error,timeout,early,gone"),
     ("concurrency", "25"),
     ("plan", "paid"),
     ("release-delay", "2s"),
@@ -54,7 +67,7 @@ pub fn config() -> Result<ExitCode, CliError> {
 fn default_file() -> String {
     let tables = tables();
     let tables: Vec<String> = tables.iter().map(|table| render_table(table, tables.first())).collect();
-    format!("{HEAD}{}\n{PROFILE_HELP}{}", tables.concat(), example_profile())
+    format!("{HEAD}{}\n{ALERT_RULE}\n{PROFILE_HELP}{}", tables.concat(), example_profile())
 }
 
 /// Renders one table. `top` is the top-level table. A command's table leaves out the options that it shares with `top`.
@@ -130,18 +143,18 @@ mod tests {
     use crate::cli::RawArgs;
     use crate::config::{Config, ConfigFile, Environment};
 
-    /// Returns the file with each `# name = value` uncommented.
-    fn uncommented_file() -> String {
+    /// Returns `text` with each `# name = value` and `# [[alert]]` uncommented.
+    fn uncommented(text: &str) -> String {
         let is_name = |word: &str| {
             !word.is_empty() && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())
         };
         let uncommented = |line: &str| {
-            let entry = line
-                .strip_prefix("# ")
-                .filter(|entry| entry.split_once(" = ").is_some_and(|(name, _)| is_name(name)));
+            let entry = line.strip_prefix("# ").filter(|entry| {
+                *entry == "[[alert]]" || entry.split_once(" = ").is_some_and(|(name, _)| is_name(name))
+            });
             entry.unwrap_or(line).to_owned()
         };
-        default_file().lines().map(uncommented).collect::<Vec<_>>().join("\n")
+        text.lines().map(uncommented).collect::<Vec<_>>().join("\n")
     }
 
     /// Returns the config of the command line `args` as debug text. `text` is the text of the config file, if there is
@@ -192,16 +205,26 @@ mod tests {
 
     #[test]
     fn file_sets_only_defaults_and_examples() {
-        let file = uncommented_file();
+        let file = uncommented(&default_file().replace(ALERT_RULE, ""));
         assert!(file.lines().filter(|line| line.contains(" = ")).count() > 35, "{file}");
         for args in [&["get", "s-1"][..], &["events"], &["explain", "s-1"], &["release", "s-1"], &["demo"]] {
             let defaults = config(args, None);
             assert_eq!(config(args, Some(&default_file())), defaults, "{args:?}");
-            // An option without a default has an example value, which takes effect: here `owner-key`.
-            let with_example =
-                defaults.replace("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))");
+            // An option without a default has an example value, which takes effect.
+            let with_example = [
+                ("owner_key: None", "owner_key: Some(MetadataPath(\"run.id\"))"),
+                (
+                    "query: None, filter: \"\"",
+                    "query: Some(Query(\"user_metadata['run']['id']:'c-881'\")), filter: \"status:error owner:nightly\"",
+                ),
+                ("targets: All", "targets: OneList(Running)"),
+            ]
+            .into_iter()
+            .fold(defaults.clone(), |text, (default, example)| text.replace(default, example));
             assert_eq!(config(args, Some(&file)), with_example, "{args:?}");
         }
+        let with_rule = config(&["events"], Some(&uncommented(ALERT_RULE)));
+        assert!(with_rule.contains("owner:nightly") && with_rule.contains("early: Never"), "{with_rule}");
         // The example of `status` is `RUNNING`.
         assert!(config(&[], Some(&file)).contains("OneList(Running)"));
     }

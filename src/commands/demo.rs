@@ -45,7 +45,7 @@ pub async fn demo(config: DemoConfig, warnings: &[String], env: Env) -> Result<E
     };
     let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: settings.thresholds.clone(),
+        alert_rules: settings.alert_rules.clone(),
         owner_key: settings.owner_key.clone(),
         rates: settings.rates,
         host: None,

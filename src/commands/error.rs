@@ -7,7 +7,8 @@
 //!   clap rejects the arguments                   2            main
 //!   invalid config, no API key                   2, 3         ConfigError::exit_code
 //!   any other error that ends a command          1, 2, 3      CliError::exit_code, below
-//!   API key refused in `events`, `wait`          3            CliError::ApiKeyRefused, below
+//!   API key refused in `wait`                    3            CliError::ApiKeyRefused, below
+//!   API keys of all profiles refused in `events` 3            events::stream
 //!   API error in `get`, `explain`, `release`     1, 3, 4, 5   api_error::exit_code
 //!   several API errors in `get`                  1, 3, 4, 5   api_error::more_specific
 //!   progress of the sessions of `wait`           0, 1, 4, 6   WaitProgress::outcome in wait/progress.rs
@@ -55,8 +56,6 @@ pub enum CliError {
     NewFile { option: &'static str, path: String, problem: String },
     #[error("nobody can be asked here: give {0}")]
     NotInteractive(&'static str),
-    #[error("no screen can be shown here: {0}; and events are streamed of one project: give --profile once")]
-    NoScreenForProfiles(&'static str),
 
     #[error("{}", api_error::message(.0))]
     ApiKeyRefused(Box<ApiError>),
@@ -120,6 +119,12 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Returns the error for a mistake in `--filter`. `text` is the whole filter.
+    pub(super) fn filter(mistake: FilterError, text: &str) -> Self {
+        let pointer = mistake.underline(text);
+        Self::Filter { mistake, pointer }
+    }
+
     /// Returns the exit code that goes with the message.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -132,8 +137,7 @@ impl CliError {
             | Self::SeedWithoutChaos { .. }
             | Self::AmbiguousId { .. }
             | Self::NewFile { .. }
-            | Self::NotInteractive(_)
-            | Self::NoScreenForProfiles(_) => ExitCode::Usage,
+            | Self::NotInteractive(_) => ExitCode::Usage,
             _ => ExitCode::Failure,
         }
     }

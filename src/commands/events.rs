@@ -1,5 +1,9 @@
 //! `keepwatch events [SESSION_ID]...`: streams events, as NDJSON or as text.
 //!
+//! ```text
+//!   HeadlessWatch ── event, profile ──► is_news ──► filter ──► JSON or text ──► OutputQueue ──► standard output
+//! ```
+//!
 //! The command needs no terminal, and other programs can read its output. `watch` also streams events if no screen can
 //! be shown.
 //!
@@ -18,18 +22,24 @@ use rustix::io::Errno;
 use tokio::sync::oneshot;
 
 use super::CliError;
-use super::headless::{HeadlessEvent, HeadlessWatch, WatchParams};
+use super::headless::{
+    HeadlessEvent, HeadlessProfile, HeadlessProfileId, HeadlessWatch, ProfileWatch, WatchParams,
+    is_about_machine,
+};
+use super::profile_labels::profile_labels;
 use super::recording::{self, RecordingParams};
-use crate::api::Client;
-use crate::config::{EventFormat, EventsConfig};
+use super::{api_error, print_error};
+use crate::api::{Client, Query};
+use crate::config::{ConfigError, EventFormat, EventsConfig, KeyError, MaybeKeyedProfile};
 use crate::exit_code::ExitCode;
 use crate::store::StreamHeader;
 use crate::store::recorder::RecordingFile;
 use keepwatch_core::clock::{Clock, Zone};
+use keepwatch_core::filter::{Filter, FilterRow};
 use keepwatch_core::session::{Phase, SessionId, Status, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::verdict::{Confidence, Verdict};
+use keepwatch_core::tracker::verdict::Verdict;
 use keepwatch_core::tracker::{Event, EventKind, SessionTracker};
 use output_queue::OutputQueue;
 
@@ -39,38 +49,87 @@ const ID_COLUMNS: usize = 8;
 /// time after which a signal ends the process (see `commands/signals.rs`).
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// The format of the output, and what it leaves out.
+#[derive(Debug)]
+pub(super) struct OutputParams {
+    pub(super) format: EventFormat,
+    /// The filter for events of sessions.
+    pub(super) filter: Filter,
+    /// True to leave out the owners of sessions, which come from their metadata.
+    pub(super) hides_owner: bool,
+}
+
 /// Streams events until all named sessions have ended, the reader closes the pipe, or a signal comes.
 ///
 /// # Errors
-/// Returns an error if the recording cannot be created, if the API refuses the API key before any poll has succeeded,
-/// or if standard output cannot be written.
+/// Returns an error if the filter is invalid, if the recording cannot be created, if every profile's API key is refused
+/// before any poll has succeeded, or if standard output cannot be written.
 pub async fn events(config: EventsConfig) -> Result<ExitCode, CliError> {
+    let is_multi_profile = !config.other_profiles.is_empty();
+    let filter = Filter::parse_for_profiles(&config.filter, is_multi_profile)
+        .map_err(|mistake| CliError::filter(mistake, &config.filter))?;
     let params = WatchParams {
         targets: config.targets,
         poll_limits: config.poll_limits,
-        thresholds: config.thresholds,
+        alert_rules: config.alert_rules,
+        owner_key: config.owner_key,
     };
     let clock = Clock::system();
+    let first_endpoint = &config.first_profile.endpoint;
     let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: params.thresholds.clone(),
-        owner_key: None,
+        alert_rules: params.alert_rules.clone(),
+        owner_key: params.owner_key.clone(),
         rates: Rates::default(),
-        host: (!config.profile.endpoint.is_public()).then(|| config.profile.endpoint.host()),
+        host: (!is_multi_profile && !first_endpoint.is_public()).then(|| first_endpoint.host()),
     };
     let file = config.recording_path.as_deref().map(recording::create_watched).transpose()?;
     let recording = file.map(|file| (file, recording_params.header(config.no_metadata)));
-    let client = Client::new(config.profile.endpoint, config.profile.key);
-    stream(client, clock, params, config.format, recording).await
+    let output = OutputParams { format: config.format, filter, hides_owner: config.no_metadata };
+    let profiles = profiles_with_keys(config.first_profile, config.other_profiles, config.query.as_ref())?;
+    stream(profiles, clock, params, output, recording).await
 }
 
-/// Streams events as [`events`] does, but with the given client and clock. `recording` is a new file and its header.
-/// `watch` and `demo` call this function where no screen can be shown.
+/// Returns the profiles that have an API key: the first one and the others. Reports each profile without an API key on
+/// standard error.
+fn profiles_with_keys(
+    first: MaybeKeyedProfile,
+    others: Vec<MaybeKeyedProfile>,
+    query: Option<&Query>,
+) -> Result<(HeadlessProfile, Vec<HeadlessProfile>), ConfigError> {
+    let labels = profile_labels(&first, &others);
+    let (mut with_key, mut errors): (Vec<HeadlessProfile>, Vec<KeyError>) = (Vec::new(), Vec::new());
+    for (profile, label) in std::iter::once(first).chain(others).zip(labels) {
+        match profile.key {
+            Ok(key) => {
+                let client = Client::new(profile.endpoint, key).with_query(query.cloned());
+                with_key.push(HeadlessProfile { name: profile.name, label, client });
+            }
+            Err(error) => {
+                print_error(&with_label(&label, &error.to_string()));
+                errors.push(error);
+            }
+        }
+    }
+    let mut with_key = with_key.into_iter();
+    match with_key.next() {
+        Some(first) => Ok((first, with_key.collect())),
+        None => Err(errors.into_iter().next().unwrap_or(KeyError::Missing).into()),
+    }
+}
+
+/// Returns a sentence about a profile, with the profile's label if there are several profiles.
+fn with_label(label: &str, sentence: &str) -> String {
+    if label.is_empty() { sentence.to_owned() } else { format!("{label}: {sentence}") }
+}
+
+/// Streams events as [`events`] does, but with the given profiles (the first one and the others) and clock. `recording`
+/// is a new file and its header. `watch` and `demo` call this function where no screen can be shown.
 pub(super) async fn stream(
-    client: Client,
+    (first, others): (HeadlessProfile, Vec<HeadlessProfile>),
     clock: Clock,
     params: WatchParams,
-    format: EventFormat,
+    output_params: OutputParams,
     recording: Option<(RecordingFile, StreamHeader)>,
 ) -> Result<ExitCode, CliError> {
     let named_ids = match &params.targets {
@@ -78,7 +137,9 @@ pub(super) async fn stream(
         Targets::All | Targets::OneList(_) => Vec::new(),
     };
     let to_terminal = stdout().is_terminal();
-    let mut watch = HeadlessWatch::start(client, clock.clone(), params, recording)?;
+    let mut watch = HeadlessWatch::start(first, others, clock.clone(), params, recording)?;
+    let label_width = watch.profiles().map(|profile| text::width(&profile.label)).max().unwrap_or(0);
+    let mut refused_keys = RefusedKeys::default();
     let mut output = OutputQueue::start().map_err(CliError::Stdout)?;
     let mut reader_closed = pin!(wait_until_stdout_closes());
     loop {
@@ -92,23 +153,32 @@ pub(super) async fn stream(
             HeadlessEvent::DeadlineReached => continue, // there is no deadline
             HeadlessEvent::Interrupted(exit) => return flush_briefly(output, &clock).await.map(|()| exit),
         };
-        if let Some(error) = watch.auth_error() {
-            let error = error.clone();
-            flush_briefly(output, &clock).await?;
-            return Err(CliError::ApiKeyRefused(Box::new(error)));
+        if refused_keys.report(&watch) {
+            return flush_briefly(output, &clock).await.map(|()| ExitCode::ApiKey);
         }
-        for event in &update.events {
-            let ending = ending(&watch.tracker, event);
-            let lines = match format {
-                EventFormat::Json => json_line(event, ending.as_ref(), to_terminal),
-                EventFormat::Text { zone, ascii } => text_lines(event, ending.as_ref(), zone, ascii),
+        for (id, event) in &update.events {
+            let profile = watch.profile(*id);
+            if !watch.is_news(*id, event)
+                || !passes(&output_params.filter, &profile.tracker, &profile.label, event)
+            {
+                continue;
+            }
+            let ending = ending(&profile.tracker, event);
+            let lines = match output_params.format {
+                EventFormat::Json => {
+                    let subject = event_subject(profile, event, output_params.hides_owner);
+                    json_line(event, &subject, ending.as_ref(), to_terminal)
+                }
+                EventFormat::Text { zone, ascii } => {
+                    let column = label_column(&profile.label, label_width);
+                    text_lines(event, ending.as_ref(), &column, zone, ascii)
+                }
             };
             output.push(lines, ending.is_some());
         }
         // If several sessions ended at about the same time, the tracker adds an event about this a little later, at its
         // next deadline. The stream waits for that event.
-        let nothing_due = watch.tracker.time_until_deadline(watch.now()).is_none();
-        if nothing_due && all_ended(&watch.tracker, &named_ids) {
+        if !watch.has_unreported_cluster() && all_ended(&watch, &named_ids) {
             output.close();
             return tokio::select! {
                 result = output.finished() => result.map(|()| ExitCode::Success),
@@ -134,9 +204,72 @@ async fn flush_briefly(mut output: OutputQueue, clock: &Clock) -> Result<(), Cli
     }
 }
 
-/// Returns true if the command line named sessions and all of them have ended.
-fn all_ended(tracker: &SessionTracker, named_ids: &[SessionId]) -> bool {
-    let ended = |id| tracker.get(id).is_some_and(|record| record.phase() == Phase::Ended);
+/// The profiles whose refused API key was reported.
+#[derive(Debug, Default)]
+struct RefusedKeys(Vec<HeadlessProfileId>);
+
+impl RefusedKeys {
+    /// Reports each refused API key once on standard error, if no poll of its profile has succeeded. Returns true if
+    /// the API refuses the API key of every profile.
+    fn report(&mut self, watch: &HeadlessWatch) -> bool {
+        let is_refused = |id: &HeadlessProfileId| watch.profile(*id).auth_error().is_some();
+        for id in watch.ids().filter(is_refused) {
+            let profile = watch.profile(id);
+            if let Some(error) = profile.auth_error().filter(|_| !self.0.contains(&id)) {
+                print_error(&with_label(&profile.label, &api_error::message(error)));
+                self.0.push(id);
+            }
+        }
+        watch.ids().all(|id| is_refused(&id))
+    }
+}
+
+/// Returns true if the filter lets the event pass. `label` is the profile's label. The filter narrows the events of
+/// sessions: it reads the session's record at the time of the event. Other events always pass, except that at least one
+/// of the sessions that ended together must match.
+fn passes(filter: &Filter, tracker: &SessionTracker, label: &str, event: &Event) -> bool {
+    if filter.is_empty() {
+        return true;
+    }
+    let matches =
+        |id: &SessionId| tracker.get(id).is_some_and(|record| filter.matches(&FilterRow(record, label)));
+    match (&event.id, &event.kind) {
+        (Some(id), _) => matches(id),
+        (None, EventKind::EndedTogether { ids, .. }) => ids.iter().any(matches),
+        (None, _) => true,
+    }
+}
+
+/// Returns the session and the profile that the event is about.
+fn event_subject<'w>(profile: &'w ProfileWatch, event: &Event, hides_owner: bool) -> json::EventSubject<'w> {
+    let record = event.id.as_ref().and_then(|id| profile.tracker.get(id));
+    let session = record.and_then(|record| record.session.as_ref());
+    // promise: hidden-owner, mutant: !hides_owner -> true
+    let owner = record.and_then(|record| record.owner.as_ref()).filter(|_| !hides_owner);
+    json::EventSubject {
+        owner,
+        region: session.and_then(|session| session.region.as_ref()),
+        keep_alive: session.and_then(|session| session.keep_alive),
+        project: session.and_then(|session| session.project.as_ref()),
+        profile: profile.name.as_deref().filter(|_| !is_about_machine(&event.kind)),
+    }
+}
+
+/// Returns the label as a column of this width, or an empty text if there is only one profile.
+fn label_column(label: &str, width: usize) -> String {
+    if label.is_empty() {
+        return String::new();
+    }
+    format!("{label}{}  ", " ".repeat(width.saturating_sub(text::width(label))))
+}
+
+/// Returns true if the command line named sessions and all of them have ended, according to the profiles that own them.
+/// The events of other profiles are not printed.
+fn all_ended(watch: &HeadlessWatch, named_ids: &[SessionId]) -> bool {
+    let ended = |id: &SessionId| {
+        let record = watch.owner(id).and_then(|owner| watch.profile(owner).tracker.get(id));
+        record.is_some_and(|record| record.phase() == Phase::Ended)
+    };
     !named_ids.is_empty() && named_ids.iter().all(ended)
 }
 
@@ -155,36 +288,34 @@ pub(super) fn ending(tracker: &SessionTracker, event: &Event) -> Option<(Status,
 }
 
 /// Returns the event as one line of JSON. `ending` is the session's final status and verdict, if it has ended.
-fn json_line(event: &Event, ending: Option<&(Status, Verdict)>, to_terminal: bool) -> String {
-    let json = json::object(event, ending).to_string();
+fn json_line(
+    event: &Event,
+    subject: &json::EventSubject<'_>,
+    ending: Option<&(Status, Verdict)>,
+    to_terminal: bool,
+) -> String {
+    let json = json::object(event, subject, ending).to_string();
     (if to_terminal { text::escape_json_for_terminal(&json) } else { json }) + "\n"
 }
 
 /// Returns a line such as `2026-11-22 21:04:12  6512bd43  COMPLETED (endedAt …)`, and a second one for the verdict if
-/// the session has ended.
+/// the session has ended. `profile_column` comes after the time; it is empty if there is only one profile.
 pub(super) fn text_lines(
     event: &Event,
     ending: Option<&(Status, Verdict)>,
+    profile_column: &str,
     zone: Zone,
     ascii: bool,
 ) -> String {
     let id = event.id.as_ref().map_or_else(|| "all".to_owned(), |id| id.prefix(ID_COLUMNS));
     let gap = " ".repeat(ID_COLUMNS.saturating_sub(text::width(&id)));
-    let prefix = format!("{}  {id}{gap}  ", zone.date_time(event.learned_at));
+    let prefix = format!("{}  {profile_column}{id}{gap}  ", zone.date_time(event.learned_at));
     let flag = if matches!(event.kind, EventKind::AlertRaised(_)) { "⚑ " } else { "" };
     let mut lines = format!("{prefix}{flag}{}\n", event.sentence(zone, event.learned_at));
     if let Some((status, verdict)) = ending {
-        let (summary, explanation) = (
-            verdict.summary_line(status, zone, event.learned_at),
-            verdict.text(zone, event.learned_at).explanation,
-        );
-        let confidence = match verdict.confidence {
-            Confidence::Reported => "as the API says",
-            Confidence::Likely => "likely",
-            Confidence::Possible => "perhaps",
-            Confidence::Unknown => "unknown",
-        };
-        lines.push_str(&format!("{prefix}{confidence}: {summary}; {explanation}\n"));
+        let summary = verdict.summary_line(status, zone, event.learned_at);
+        let (confidence, why) = (verdict.confidence.word(), verdict.text(zone, event.learned_at).why);
+        lines.push_str(&format!("{prefix}{confidence}: {summary}; {why}\n"));
     }
     if ascii { text::to_ascii(&lines) } else { lines }
 }

@@ -1,7 +1,8 @@
 //! `keepwatch explain SESSION_ID`: prints the evidence about one session.
 //!
 //! With `--from`, the inputs come from a recording. Otherwise they come from two requests: the first is for the session
-//! and the second is for the projects. In both cases a session tracker applies the inputs, so the text is the one that
+//! and the second is for the projects. If the session runs with a context, a third request lists the running sessions,
+//! which may share the context. In all cases a session tracker applies the inputs, so the text is the one that
 //! the screen copies.
 
 use std::path::Path;
@@ -15,10 +16,11 @@ use crate::config::{ExplainConfig, ExplainSource, ResolvedProfile};
 use crate::exit_code::ExitCode;
 use crate::poll::{IngestedReport, Report, Request, send_request};
 use crate::store::Recording;
+use keepwatch_core::clients;
 use keepwatch_core::clock::Clock;
-use keepwatch_core::session::SessionId;
+use keepwatch_core::session::{List, SessionId, Status};
 use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
-use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Input, SessionTracker};
 
 /// Prints the evidence. If the API does not know the session, the evidence is the 404, its time and the API's request
 /// id.
@@ -27,11 +29,24 @@ use keepwatch_core::tracker::{AlertThresholds, Input, SessionTracker};
 /// Returns an error if the recording cannot be read or standard output cannot be written. An API error is printed and
 /// becomes the exit code.
 pub async fn explain(config: ExplainConfig) -> Result<ExitCode, CliError> {
-    let ExplainConfig { id, options, source, ascii } = config;
-    match source {
-        ExplainSource::Recording(path) => explain_recording(&path, &id, options, ascii),
-        ExplainSource::Api(profile) => explain_live(profile, id, options, ascii).await,
+    let ExplainConfig { id, options, source, with_clients, ascii } = config;
+    let exit = match source {
+        ExplainSource::Recording(path) => explain_recording(&path, &id, options, ascii)?,
+        ExplainSource::Api(profile) => explain_live(profile, id, options, ascii).await?,
+    };
+    if with_clients {
+        print_text("\nWhich call of which client ends a session\n", ascii)?;
+        print_client_calls(ascii)?;
     }
+    Ok(exit)
+}
+
+/// Prints which call of which client disconnects, and which ends the session.
+///
+/// # Errors
+/// Returns an error if standard output cannot be written.
+pub fn print_client_calls(ascii: bool) -> Result<(), CliError> {
+    print_text(&clients::table_text(), ascii)
 }
 
 /// Prints the evidence as the screen would have copied it at the end of the recording.
@@ -46,7 +61,7 @@ fn explain_recording(
     let Recording { header, input_log, .. } = recording;
     // A recording may have several profiles. Each profile has its own tracker.
     let new_tracker =
-        || SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+        || SessionTracker::new(header.alert_rules.clone()).with_owner_key(header.owner_key.clone());
     let mut trackers: Vec<SessionTracker> = input_log.profiles().iter().map(|_| new_tracker()).collect();
     for (profile, input) in input_log.inputs() {
         if let Some(tracker) = trackers.get_mut(profile) {
@@ -80,7 +95,7 @@ async fn explain_live(
     ascii: bool,
 ) -> Result<ExitCode, CliError> {
     let (client, clock) = (Client::new(profile.endpoint, profile.key), Clock::system());
-    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let mut tracker = SessionTracker::new(AlertRules::default());
     tracker.apply(Input::SessionsNamed { at: clock.now(), ids: vec![id.clone()] });
     let report = timed_request(&client, &clock, Request::Session(id.clone())).await;
     let mut exit = ExitCode::Success;
@@ -100,9 +115,26 @@ async fn explain_live(
             apply_report(&mut tracker, report);
         }
     }
+    if uses_context(&tracker, &id) {
+        // The list shows whether other sessions run with the same context. If this request fails, the evidence does not
+        // mention other sessions.
+        let report = timed_request(&client, &clock, Request::List(List::Running)).await;
+        if report.result.is_ok() {
+            apply_report(&mut tracker, report);
+        }
+    }
     let text = evidence::render(&tracker, &id, options).unwrap_or_default();
     print_text(&text, ascii)?;
     Ok(exit)
+}
+
+/// Returns true if the session runs with a context.
+fn uses_context(tracker: &SessionTracker, id: &SessionId) -> bool {
+    let session = tracker.get(id).and_then(|record| record.session.as_ref());
+    session.is_some_and(|session| {
+        session.status == Status::Running
+            && session.context.as_ref().is_some_and(|context| !context.is_empty())
+    })
 }
 
 /// Sends the request and returns its report.
@@ -127,7 +159,7 @@ mod tests {
     #[test]
     fn tracker_with_the_session_is_preferred() {
         let tracker = |input: Option<Input>| {
-            let mut tracker = SessionTracker::new(AlertThresholds::default());
+            let mut tracker = SessionTracker::new(AlertRules::default());
             if let Some(input) = input {
                 tracker.apply(input);
             }

@@ -36,11 +36,12 @@ pub fn export(config: ExportConfig) -> Result<ExitCode, CliError> {
         return report_missing_entries(&reader, &id);
     };
     let header = StreamHeader { no_metadata: header.no_metadata || config.no_metadata, ..header };
-    let mut tracker = SessionTracker::new(header.thresholds.clone()).with_owner_key(header.owner_key.clone());
+    let mut tracker =
+        SessionTracker::new(header.alert_rules.clone()).with_owner_key(header.owner_key.clone());
     let mut encoder = Encoder::new(None, header.no_metadata);
     let mut entries = Vec::new();
     let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
-    history::read_inputs(&reader, &query, Clock::backdated(MAX_ENTRY_AGE).now(), |input| {
+    history::read_inputs(&reader, &[query], Clock::backdated(MAX_ENTRY_AGE).now(), |input| {
         let (_, new_entries) = store::apply_and_encode(Some(&mut encoder), &mut tracker, input);
         // The encoder returns a newer version of an open entry later, at the latest in `finish`.
         entries.extend(new_entries.into_iter().filter(|entry| !entry.is_open));

@@ -48,10 +48,8 @@ pub struct HistoryOptions {
 /// Returns an error if the filter is invalid, the journal is missing or cannot be read, the id is ambiguous, or
 /// standard output cannot be written.
 pub fn history(config: HistoryConfig) -> Result<ExitCode, CliError> {
-    let filter = Filter::parse(&config.filter).map_err(|mistake| {
-        let pointer = mistake.underline(&config.filter);
-        CliError::Filter { mistake, pointer }
-    })?;
+    let filter =
+        Filter::parse(&config.filter).map_err(|mistake| CliError::filter(mistake, &config.filter))?;
     let reader = open_journal(&journal_path(config.journal)?)?;
     if let Some(id) = &config.id {
         return print_timeline(&reader, &resolve_session_id(&reader, id)?, config.zone, config.ascii);
@@ -92,10 +90,10 @@ fn print_timeline(
     let scope = HistoryScope::Sessions(vec![id.clone()]);
     let mut tracker = SessionTracker::default();
     if let Some((header, host)) = history::newest_header(reader, &HistoryQuery::all(&scope))? {
-        tracker = SessionTracker::new(header.thresholds).with_owner_key(header.owner_key);
+        tracker = SessionTracker::new(header.alert_rules).with_owner_key(header.owner_key);
         let query = HistoryQuery { host: Some(&host), ..HistoryQuery::all(&scope) };
         let now = Clock::backdated(MAX_ENTRY_AGE).now();
-        history::read_inputs(reader, &query, now, |input| drop(tracker.apply(input)))?;
+        history::read_inputs(reader, &[query], now, |input| drop(tracker.apply(input)))?;
     }
     let mut events: Vec<&Event> = tracker.newest_events(id).map(|(_, event)| event).collect();
     if events.is_empty() {
@@ -104,7 +102,7 @@ fn print_timeline(
     events.reverse();
     let lines = events.into_iter().map(|event| {
         let ending = ending(&tracker, event);
-        text_lines(event, ending.as_ref(), zone, ascii)
+        text_lines(event, ending.as_ref(), "", zone, ascii)
     });
     print(&lines.collect::<String>())?;
     Ok(ExitCode::Success)

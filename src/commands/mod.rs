@@ -18,6 +18,7 @@ pub mod history;
 pub mod journal;
 mod json;
 mod output;
+mod profile_labels;
 mod recording;
 pub mod release;
 pub mod replay;
@@ -59,6 +60,7 @@ pub async fn run(config: Config, warnings: &[String], env: Env) -> Result<ExitCo
         Config::Export(config) => export::export(config),
         Config::Journal(action, file, zone) => journal::journal(action, file, zone),
         Config::Simulate(config) => simulate::simulate(config).await,
+        Config::PrintClientCalls { ascii } => explain::print_client_calls(ascii).map(|()| ExitCode::Success),
         Config::PrintDefaultConfig => config::config(),
         Config::Completions(shell) => completions::completions(shell),
     }

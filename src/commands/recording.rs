@@ -13,7 +13,7 @@ use crate::store::{FORMAT_VERSION, Recording, StreamHeader};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
 use keepwatch_core::text;
-use keepwatch_core::tracker::AlertThresholds;
+use keepwatch_core::tracker::AlertRules;
 use keepwatch_core::tracker::cost::Rates;
 
 /// The maximum width of a path in a message, in columns.
@@ -22,7 +22,7 @@ const MAX_PATH_COLUMNS: usize = 200;
 /// The values that a recording stores in its header, so that a replay raises the same alerts and shows the same host.
 pub(super) struct RecordingParams {
     pub(super) started: Timestamp,
-    pub(super) thresholds: AlertThresholds,
+    pub(super) alert_rules: AlertRules,
     pub(super) owner_key: Option<MetadataPath>,
     pub(super) rates: Rates,
     /// The host of the API, or `None` for the public API and for several profiles.
@@ -32,13 +32,13 @@ pub(super) struct RecordingParams {
 impl RecordingParams {
     /// Returns the header of a new recording. `no_metadata` is true if the recording leaves out metadata.
     pub(super) fn header(self, no_metadata: bool) -> StreamHeader {
-        let Self { started, thresholds, owner_key, rates, host } = self;
+        let Self { started, alert_rules, owner_key, rates, host } = self;
         let version = VERSION.to_owned();
         StreamHeader {
             format: FORMAT_VERSION,
             version,
             started,
-            thresholds,
+            alert_rules,
             owner_key,
             rates,
             host,

@@ -1,6 +1,6 @@
 //! `keepwatch replay FILE`: plays a recording on the screen.
 //!
-//! Alert thresholds, cost rates and the owner's metadata path come from the recording, because alerts and events depend
+//! Alert rules, cost rates and the owner's metadata path come from the recording, because alerts and events depend
 //! on them. The user may override the owner's path, and chooses the appearance of the screen.
 
 use super::CliError;
@@ -32,7 +32,7 @@ pub async fn replay(config: ReplayConfig, warnings: &[String], env: Env) -> Resu
         (None, None) => (NoticeLevel::Info, greeting(&header, config.zone)),
     };
     let settings = Settings {
-        thresholds: header.thresholds,
+        alert_rules: header.alert_rules,
         rates: header.rates,
         owner_key: config.owner_key.or(header.owner_key),
         zone: config.zone,

@@ -8,7 +8,7 @@ mod progress;
 
 use super::CliError;
 use super::api_error::session_message;
-use super::headless::{HeadlessEvent, HeadlessWatch, WatchParams};
+use super::headless::{HeadlessEvent, HeadlessProfile, HeadlessWatch, WatchParams};
 use super::output::print_text;
 use super::print_error;
 use crate::api::Client;
@@ -37,23 +37,24 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
     let params = WatchParams {
         targets: Targets::Ids(config.ids.clone()),
         poll_limits: config.poll_limits,
-        thresholds: AlertThresholds::none(),
+        alert_rules: AlertThresholds::none().into(),
+        owner_key: None,
     };
-    let mut watch =
-        HeadlessWatch::start(Client::new(config.profile.endpoint, config.profile.key), clock, params, None)?;
+    let client = Client::new(config.profile.endpoint, config.profile.key);
+    let profile = HeadlessProfile { name: config.profile.name, label: String::new(), client };
+    let mut watch = HeadlessWatch::start(profile, Vec::new(), clock, params, None)?;
     let deadline = config.timeout.map(|timeout| watch.now().boot.saturating_add(timeout));
-    let mut progress =
-        WaitProgress::new(config.ids, config.goal, config.any, config.exit_status, config.grace);
+    let mut progress = WaitProgress::new(config.ids, config.goal, config.any, config.fail_on, config.grace);
     loop {
         let next_wake_up = deadline.into_iter().chain(progress.next_grace_end()).min();
         match watch.next(next_wake_up).await {
             HeadlessEvent::Update(update) => {
-                if let Some(error) = watch.auth_error() {
+                if let Some(error) = watch.first().auth_error() {
                     return Err(CliError::ApiKeyRefused(Box::new(error.clone())));
                 }
-                update.events.iter().for_each(|event| print_problem(event, config.zone));
-                for change in progress.update(&watch.tracker, update.not_found) {
-                    print_change(&change, &watch.tracker, config.zone, config.ascii)?;
+                update.events.iter().for_each(|(_, event)| print_problem(event, config.zone));
+                for change in progress.update(&watch.first().tracker, update.not_found) {
+                    print_change(&change, &watch.first().tracker, config.zone, config.ascii)?;
                 }
             }
             HeadlessEvent::DeadlineReached => {}
@@ -67,7 +68,7 @@ pub async fn wait(config: WaitConfig) -> Result<ExitCode, CliError> {
             let timeout = config.timeout.map(text::format_duration).unwrap_or_default();
             print_error(&format!(
                 "timed out after {timeout}: {}",
-                describe_waiting(&progress, &watch.tracker, config.zone)
+                describe_waiting(&progress, &watch.first().tracker, config.zone)
             ));
             return Ok(ExitCode::TimedOut);
         }
@@ -129,8 +130,8 @@ fn describe_session(tracker: &SessionTracker, id: &SessionId, zone: Zone) -> Str
         return status.sanitise(MAX_STATUS_COLUMNS);
     };
     if let Some(verdict) = tracker.verdict(id) {
-        let explanation = verdict.text(zone, last_response_at).explanation;
-        return format!("{}; {explanation}", verdict.summary_line(status, zone, last_response_at));
+        let why = verdict.text(zone, last_response_at).why;
+        return format!("{}; {why}", verdict.summary_line(status, zone, last_response_at));
     }
     let expires = record.session.as_ref().and_then(|session| session.expires);
     let left = expires.and_then(|expires| expires.signed_duration_since(last_response_at).to_std().ok());

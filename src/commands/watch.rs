@@ -4,21 +4,22 @@
 use std::time::Duration;
 
 use super::CliError;
-use super::events::stream;
-use super::headless::WatchParams;
+use super::events::{OutputParams, stream};
+use super::headless::{HeadlessProfile, WatchParams};
 use super::print_error;
+use super::profile_labels::profile_labels;
 use super::recording::{self, RecordingParams};
 use crate::api::{Client, Query, ReleasePermission, key_tail};
-use crate::config::{Appearance, EventFormat, MaybeKeyedProfile, ResolvedProfile, ScreenConfig, WatchConfig};
+use crate::config::{
+    Appearance, ConfigError, EventFormat, KeyError, MaybeKeyedProfile, ResolvedProfile, ScreenConfig,
+    WatchConfig,
+};
 use crate::exit_code::ExitCode;
 use crate::log;
 use crate::terminal::{self, Env};
 use crate::tui::{self, NoticeLevel, PersistenceConfig, ProfileInfo, Settings, Theme};
 use keepwatch_core::clock::Clock;
-use keepwatch_core::text;
-
-/// The maximum width of a profile's name, in columns. `config` has truncated labels already.
-const MAX_NAME_COLUMNS: usize = 24;
+use keepwatch_core::filter::Filter;
 
 /// The maximum age of restored entries. The screen restores the last day of earlier runs, and a segment that reaches
 /// into that day may have begun long before.
@@ -35,7 +36,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         |profile: &ResolvedProfile<_>| (!profile.endpoint.is_public()).then(|| profile.endpoint.host());
     let recording_params = RecordingParams {
         started: clock.now().wall,
-        thresholds: config.screen.thresholds.clone(),
+        alert_rules: config.screen.alert_rules.clone(),
         owner_key: config.screen.owner_key.clone(),
         rates: config.screen.rates,
         host: host(&config.first_profile).filter(|_| config.other_profiles.is_empty()),
@@ -55,7 +56,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
         startup_notice: startup_notice(warnings),
         ..live_settings(config.screen, &env)
     };
-    let mut names = profile_names(&config.first_profile, &config.other_profiles).into_iter();
+    let mut names = profile_labels(&config.first_profile, &config.other_profiles).into_iter();
     let mut with_next_name =
         |profile| profile_and_client(profile, names.next().unwrap_or_default(), config.query.as_ref());
     let first = with_next_name(config.first_profile);
@@ -66,7 +67,7 @@ pub async fn watch(config: WatchConfig, warnings: &[String], env: Env) -> Result
 /// Returns the settings that `watch` and `demo` share.
 pub(super) fn live_settings(screen: ScreenConfig, env: &Env) -> Settings {
     Settings {
-        thresholds: screen.thresholds,
+        alert_rules: screen.alert_rules,
         rates: screen.rates,
         bell: screen.bell,
         owner_key: screen.owner_key,
@@ -82,20 +83,6 @@ impl From<Appearance> for Theme {
     fn from(Appearance { color, ascii }: Appearance) -> Self {
         Self { ascii, color }
     }
-}
-
-/// Returns the names to show for the profiles. A profile is shown by its label, or by its own name if it has no label
-/// or another profile has the same label. A single profile gets an empty name.
-fn profile_names(first: &MaybeKeyedProfile, others: &[MaybeKeyedProfile]) -> Vec<String> {
-    let all = || std::iter::once(first).chain(others);
-    let label = |profile: &MaybeKeyedProfile| profile.label.clone();
-    let name = |profile: &MaybeKeyedProfile| {
-        let name = text::sanitise(profile.name.as_deref().unwrap_or_default(), MAX_NAME_COLUMNS);
-        let is_shared =
-            |label: &String| all().filter(|other| other.label.as_ref() == Some(label)).count() > 1;
-        label(profile).filter(|label| !is_shared(label)).unwrap_or(name)
-    };
-    if others.is_empty() { vec![String::new()] } else { all().map(name).collect() }
 }
 
 /// Returns the profile as the screen shows it, and its client if it has an API key.
@@ -124,8 +111,7 @@ pub(super) fn startup_notice(warnings: &[String]) -> Option<(NoticeLevel, String
 
 /// Shows the screen of one or several profiles, for `watch` and `demo`. A profile without an API key has no client.
 ///
-/// If the terminal cannot show a screen, this function streams the events of a single profile as text. Several profiles
-/// are then an error.
+/// If the terminal cannot show a screen, this function streams the events of the profiles as text.
 pub(super) async fn show_screen(
     settings: Settings,
     first: (ProfileInfo, Option<Client>),
@@ -138,19 +124,26 @@ pub(super) async fn show_screen(
         if let Some((NoticeLevel::Error, warning)) = &settings.startup_notice {
             print_error(warning);
         }
-        let ((_, Some(client)), []) = (first, others.as_slice()) else {
-            return Err(CliError::NoScreenForProfiles(problem));
-        };
+        let profiles = std::iter::once(first).chain(others);
+        let mut with_client = profiles.filter_map(|(info, client)| {
+            if let Some(reason) = &info.missing_key_reason {
+                print_error(&format!("{}: {reason}", info.name));
+            }
+            // The output is text, so only the label of a profile matters.
+            Some(HeadlessProfile { name: None, label: info.name, client: client? })
+        });
+        let Some(first) = with_client.next() else { return Err(ConfigError::from(KeyError::Missing).into()) };
+        let others = with_client.collect();
         print_error(&format!(
             "no screen can be shown here: {problem}; events are streamed as text, as by `keepwatch events --format text`"
         ));
-        let Settings { targets, poll_limits, thresholds, zone, theme, .. } = settings;
+        let Settings { targets, poll_limits, alert_rules, owner_key, zone, theme, .. } = settings;
         let format = EventFormat::Text { zone, ascii: theme.ascii };
         return stream(
-            client,
+            (first, others),
             clock,
-            WatchParams { targets, poll_limits, thresholds },
-            format,
+            WatchParams { targets, poll_limits, alert_rules, owner_key },
+            OutputParams { format, filter: Filter::default(), hides_owner: true },
             persistence.recording.map(|file| (file, persistence.header)),
         )
         .await;
@@ -165,36 +158,4 @@ pub(super) async fn show_screen(
     let (exit, last_messages) = outcome.map_err(CliError::Terminal)?;
     last_messages.iter().for_each(|message| print_error(message));
     Ok(exit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::Endpoint;
-    use keepwatch_core::session::Secret;
-
-    /// Returns the names that the screen shows for `profiles`, which are pairs of a name and a label.
-    fn shown_names(profiles: &[(&str, Option<&str>)]) -> Vec<String> {
-        let profile = |(name, label): &(&str, Option<&str>)| ResolvedProfile {
-            name: Some((*name).to_owned()),
-            label: label.map(str::to_owned),
-            endpoint: Endpoint::new("https://a.example", "a test", false).unwrap(),
-            key: Ok(Secret::new("k".into())),
-            warning: None,
-        };
-        let profiles: Vec<_> = profiles.iter().map(profile).collect();
-        let (first, others) = profiles.split_first().unwrap();
-        profile_names(first, others)
-    }
-
-    #[test]
-    fn label_is_shown_unless_shared() {
-        assert_eq!(shown_names(&[("a", Some("Acme")), ("b", None)]), ["Acme", "b"]);
-        assert_eq!(
-            shown_names(&[("a", Some("prod")), ("b", Some("prod")), ("c", Some("C"))]),
-            ["a", "b", "C"]
-        );
-        assert_eq!(shown_names(&[("x\u{1b}y", None), ("b", None)]), ["x·y", "b"]);
-        assert_eq!(shown_names(&[("a", Some("Acme"))]), [""], "a single profile needs no name");
-    }
 }

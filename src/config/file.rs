@@ -23,12 +23,15 @@ mod value;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::api_options::ApiOptions;
 use super::file_schema::TableSchema;
 use super::{ConfigError, Environment, nearest};
 use crate::cli::RawArgs;
+use keepwatch_core::filter::Filter;
 use keepwatch_core::text;
+use keepwatch_core::tracker::EarlyLimit;
 use parser::ConfigParser;
 
 /// The maximum size of the file, in bytes. A file with every option, each with a comment, has 6 KB.
@@ -48,8 +51,20 @@ pub struct ConfigFile {
     tables: Vec<(TableSchema, TableValues)>,
     /// The profiles, by name.
     profiles: BTreeMap<String, ApiOptions>,
+    /// The rules in the tables `[[alert]]`, in their order.
+    alert_rules: Vec<FileAlertRule>,
     /// Warnings about ignored names, one sentence each. After 20 of them, the last one has the number of further names.
     warnings: Vec<String>,
+}
+
+/// One table `[[alert]]`: the thresholds of the sessions that match the filter. The options give missing ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FileAlertRule {
+    pub(super) filter: Filter,
+    pub(super) early: Option<EarlyLimit>,
+    pub(super) left: Option<Vec<Duration>>,
+    pub(super) idle: Option<Duration>,
+    pub(super) pending: Option<Duration>,
 }
 
 /// The values in one table.
@@ -86,6 +101,11 @@ impl ConfigFile {
             }
             Err(error) => Err(ConfigError::UnreadableFile { file: display_path, error }),
         }
+    }
+
+    /// Returns the alert rules, in descending priority.
+    pub(super) fn alert_rules(&self) -> &[FileAlertRule] {
+        &self.alert_rules
     }
 
     /// Returns the options that the file sets for `command`: their long names and values. Without a command, these are

@@ -131,10 +131,16 @@ pub fn cli_only_reason(command: Option<&str>, name: &str) -> Option<&'static str
 }
 
 impl TableSchema {
-    /// Returns the option with this name.
+    /// Returns the option with this name, or with this former name.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&FileOption> {
-        self.options.iter().find(|option| option.name == name)
+        let has_former_name = |option: &&FileOption| {
+            option.arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
+        };
+        self.options
+            .iter()
+            .find(|option| option.name == name)
+            .or_else(|| self.options.iter().find(has_former_name))
     }
 }
 

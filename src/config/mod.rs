@@ -32,9 +32,9 @@ use std::time::Duration;
 
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
-use keepwatch_core::tracker::AlertThresholds;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
+use keepwatch_core::tracker::{AlertRules, EarlyLimit};
 
 use crate::api::Query;
 pub use crate::cli::{Goal, JournalAction, PlanArg};
@@ -68,6 +68,11 @@ pub enum Config {
     Wait(WaitConfig),
     /// `keepwatch explain`
     Explain(ExplainConfig),
+    /// `keepwatch explain --clients` without a session id
+    PrintClientCalls {
+        /// True to print ASCII only.
+        ascii: bool,
+    },
     /// `keepwatch release`
     Release(ReleaseConfig),
     /// `keepwatch history`
@@ -88,8 +93,8 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         match self {
             Self::Watch(config) => config.profiles().filter_map(|profile| profile.warning.clone()).collect(),
+            Self::Events(config) => config.profiles().filter_map(|profile| profile.warning.clone()).collect(),
             Self::Get(GetConfig { profile, .. })
-            | Self::Events(EventsConfig { profile, .. })
             | Self::Wait(WaitConfig { profile, .. })
             | Self::Release(ReleaseConfig { profile, .. })
             | Self::Explain(ExplainConfig { source: ExplainSource::Api(profile), .. }) => {
@@ -102,6 +107,7 @@ impl Config {
             | Self::History(_)
             | Self::Journal(..)
             | Self::Simulate(_)
+            | Self::PrintClientCalls { .. }
             | Self::PrintDefaultConfig
             | Self::Completions(_) => Vec::new(),
         }
@@ -142,7 +148,7 @@ impl WatchConfig {
 #[derive(Clone, Debug)]
 pub struct ScreenConfig {
     /// The limits at which a session raises an alert.
-    pub thresholds: AlertThresholds,
+    pub alert_rules: AlertRules,
     /// Prices for the cost estimate.
     pub rates: Rates,
     /// True if a new alert rings the terminal's bell.
@@ -222,15 +228,30 @@ pub struct EventsConfig {
     /// The poll interval and the maximum request rate.
     pub poll_limits: PollLimits,
     /// The limits at which a session raises an alert.
-    pub thresholds: AlertThresholds,
-    /// The endpoint and API key.
-    pub profile: ResolvedProfile,
+    pub alert_rules: AlertRules,
+    /// The query that restricts which sessions the API lists.
+    pub query: Option<Query>,
+    /// A filter expression, in the syntax of the screen's filter. Empty to print the events of all sessions.
+    pub filter: String,
+    /// The path at which the metadata has a session's owner, or `None` to try the usual names.
+    pub owner_key: Option<MetadataPath>,
+    /// The endpoint and API key of the first profile. At least one profile, this one or another, has an API key.
+    pub first_profile: MaybeKeyedProfile,
+    /// The endpoints and API keys of the other profiles.
+    pub other_profiles: Vec<MaybeKeyedProfile>,
     /// The path of the new recording, or `None` to record nothing.
     pub recording_path: Option<PathBuf>,
-    /// True if the recording leaves out metadata.
+    /// True if the recording leaves out metadata, and the events leave out owners.
     pub no_metadata: bool,
     /// The output format.
     pub format: EventFormat,
+}
+
+impl EventsConfig {
+    /// Returns all profiles, in the order of the command line.
+    pub fn profiles(&self) -> impl Iterator<Item = &MaybeKeyedProfile> {
+        std::iter::once(&self.first_profile).chain(&self.other_profiles)
+    }
 }
 
 /// The output format of `keepwatch events`.
@@ -258,8 +279,8 @@ pub struct WaitConfig {
     pub any: bool,
     /// The maximum time to wait, or `None` for no limit.
     pub timeout: Option<Duration>,
-    /// True if the exit code reports sessions that ended as `ERROR` or `TIMED_OUT`.
-    pub exit_status: bool,
+    /// The ways to end that the exit code reports.
+    pub fail_on: FailOn,
     /// The time in which a session may be unknown to the API, because it is still being created.
     pub grace: Duration,
     /// The poll interval and the maximum request rate.
@@ -272,6 +293,19 @@ pub struct WaitConfig {
     pub ascii: bool,
 }
 
+/// The ways to end that the exit code of `keepwatch wait` reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailOn {
+    /// True to report `ERROR`.
+    pub error: bool,
+    /// True to report `TIMED_OUT`.
+    pub timeout: bool,
+    /// The limit for early ends of keep-alive sessions. [`EarlyLimit::Never`] to report no early end.
+    pub early: EarlyLimit,
+    /// True to report a session that the API does not know (404 or 410), if no response showed its end.
+    pub gone: bool,
+}
+
 /// Options of `keepwatch explain`.
 #[derive(Debug)]
 pub struct ExplainConfig {
@@ -281,6 +315,8 @@ pub struct ExplainConfig {
     pub options: evidence::EvidenceOptions<'static>,
     /// The source of the data about the session.
     pub source: ExplainSource,
+    /// True to print the table of the calls of clients below the evidence.
+    pub with_clients: bool,
     /// True to print ASCII only.
     pub ascii: bool,
 }

@@ -8,22 +8,22 @@ use super::list_status::parse_list;
 use super::resolved_profile::ResolveContext;
 use super::{
     Appearance, Config, ConfigError, ConfigFile, DemoConfig, Environment, EventFormat, EventsConfig,
-    ExplainConfig, ExplainSource, ExportConfig, GetConfig, HistoryConfig, ReleaseConfig, ReplayConfig,
-    ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
+    ExplainConfig, ExplainSource, ExportConfig, FailOn, GetConfig, HistoryConfig, ReleaseConfig,
+    ReplayConfig, ScenarioConfig, ScreenConfig, SimulateConfig, WaitConfig, WatchConfig, nearest,
 };
 use crate::VERSION;
 use crate::api::Query;
 use crate::cli::{
     self, Color, Command, CompletionsArgs, DemoArgs, EventFormatArg, EventsArgs, ExplainArgs, ExportArgs,
-    GetArgs, HistoryArgs, JournalAction, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs, ReplayArgs,
-    SimulateArgs, WaitArgs, WatchArgs,
+    FailOnArg, GetArgs, HistoryArgs, JournalAction, JournalCommand, RateLimitArgs, RawArgs, ReleaseArgs,
+    ReplayArgs, SimulateArgs, WaitArgs, WatchArgs,
 };
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, SessionId, Targets};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::Rates;
-use keepwatch_core::tracker::{AlertThresholds, evidence};
+use keepwatch_core::tracker::{AlertRule, AlertRules, AlertThresholds, EarlyLimit, evidence};
 
 /// The subcommands of keepwatch, and words that users may mistake for subcommands. `keepwatch SESSION_ID` rejects a
 /// session id that resembles one of these words, because the user probably meant a subcommand.
@@ -71,7 +71,7 @@ impl Config {
             Command::Events(events) => events_config(&events, &context).map(Self::Events),
             Command::Wait(wait) => wait_config(&wait, &context).map(Self::Wait),
             Command::Release(release) => release_config(release, &context).map(Self::Release),
-            Command::Explain(explain) => explain_config(&explain, &context).map(Self::Explain),
+            Command::Explain(explain) => explain_config(&explain, &context),
             Command::Replay(replay) => replay_config(replay, env).map(Self::Replay),
             Command::History(history) => history_config(history, env).map(Self::History),
             Command::Export(export) => export_config(export, env).map(Self::Export),
@@ -80,7 +80,7 @@ impl Config {
                 let needs_local_zone = matches!(action, JournalAction::Size { utc: false });
                 Ok(Self::Journal(action, journal_file(env), zone(!needs_local_zone, env)))
             }
-            Command::Demo(demo) => demo_config(demo, env).map(Self::Demo),
+            Command::Demo(demo) => demo_config(demo, file, env).map(Self::Demo),
             Command::Simulate(simulate) => Ok(Self::Simulate(simulate_config(simulate))),
             Command::Config => Ok(Self::PrintDefaultConfig),
             Command::Completions(CompletionsArgs { shell }) => Ok(Self::Completions(shell)),
@@ -108,10 +108,8 @@ fn watch_config(
 ) -> Result<WatchConfig, ConfigError> {
     let ids_before_double_dash = watch.ids.len().saturating_sub(words_after_double_dash);
     watch.ids.iter().take(ids_before_double_dash).try_for_each(|word| reject_command_word(word))?;
-    let targets = restrict_by_status(targets(&watch.ids)?, watch)?;
-    let query = watch.query.as_deref().map(Query::parse).transpose();
-    let query = query.map_err(|error| invalid_option("--query", error))?;
-    let screen = screen_config(&watch.screen, &watch.appearance, context.env)?;
+    let (targets, query) = targets_and_query(&watch.ids, watch.query.as_deref(), watch.status.as_deref())?;
+    let screen = screen_config(&watch.screen, &watch.appearance, context.file, context.env)?;
     let (first_profile, other_profiles) = context.resolve_profiles(&watch.api)?;
     Ok(WatchConfig {
         targets,
@@ -139,13 +137,20 @@ fn get_config(get: &GetArgs, context: &ResolveContext<'_>) -> Result<GetConfig, 
 
 fn events_config(events: &EventsArgs, context: &ResolveContext<'_>) -> Result<EventsConfig, ConfigError> {
     let ascii = events.ascii || !has_utf8(context.env);
+    let (targets, query) = targets_and_query(&events.ids, events.query.as_deref(), events.status.as_deref())?;
+    let owner_key = owner_key(events.owner_key.as_deref())?;
+    let (first_profile, other_profiles) = context.resolve_profiles(&events.api)?;
     Ok(EventsConfig {
-        targets: targets(&events.ids)?,
+        targets,
+        query,
+        filter: events.filter.clone().unwrap_or_default(),
+        owner_key,
         poll_limits: poll_limits(events.interval, &events.rate_limit),
-        thresholds: thresholds(&events.alerts),
+        alert_rules: alert_rules(&events.alerts, context.file),
         recording_path: events.recording.record.clone(),
         no_metadata: events.recording.no_metadata,
-        profile: context.resolve_single_profile(&events.api)?,
+        first_profile,
+        other_profiles,
         format: match events.format {
             EventFormatArg::Json => EventFormat::Json,
             EventFormatArg::Text => EventFormat::Text { zone: zone(events.utc, context.env), ascii },
@@ -159,13 +164,24 @@ fn wait_config(wait: &WaitArgs, context: &ResolveContext<'_>) -> Result<WaitConf
         goal: wait.goal,
         any: wait.any,
         timeout: wait.timeout,
-        exit_status: wait.exit_status,
+        fail_on: fail_on(wait),
         grace: wait.grace,
         poll_limits: poll_limits(wait.interval, &wait.rate_limit),
         profile: context.resolve_single_profile(&wait.api)?,
         zone: zone(false, context.env),
         ascii: wait.ascii || !has_utf8(context.env),
     })
+}
+
+/// Combines `--fail-on` and `--exit-status`.
+fn fail_on(wait: &WaitArgs) -> FailOn {
+    let has = |way| wait.fail_on.contains(&way);
+    FailOn {
+        error: wait.exit_status || has(FailOnArg::Error),
+        timeout: wait.exit_status || has(FailOnArg::Timeout),
+        early: if has(FailOnArg::Early) { wait.alert_early } else { EarlyLimit::Never },
+        gone: has(FailOnArg::Gone),
+    }
 }
 
 fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<ReleaseConfig, ConfigError> {
@@ -180,24 +196,27 @@ fn release_config(release: ReleaseArgs, context: &ResolveContext<'_>) -> Result<
     })
 }
 
-fn explain_config(explain: &ExplainArgs, context: &ResolveContext<'_>) -> Result<ExplainConfig, ConfigError> {
+fn explain_config(explain: &ExplainArgs, context: &ResolveContext<'_>) -> Result<Config, ConfigError> {
     let rates = rates(&explain.rates);
-    Ok(ExplainConfig {
-        id: SessionId::parse(&explain.id)?,
+    let ascii = explain.ascii || !has_utf8(context.env);
+    let Some(id) = &explain.id else { return Ok(Config::PrintClientCalls { ascii }) };
+    Ok(Config::Explain(ExplainConfig {
+        id: SessionId::parse(id)?,
         options: evidence::EvidenceOptions { with_metadata: explain.with_metadata, rates, version: VERSION },
         source: match &explain.from {
             Some(path) => ExplainSource::Recording(path.clone()),
             None => ExplainSource::Api(context.resolve_single_profile(&explain.api)?),
         },
-        ascii: explain.ascii || !has_utf8(context.env),
-    })
+        with_clients: explain.clients,
+        ascii,
+    }))
 }
 
 fn replay_config(replay: ReplayArgs, env: &Environment) -> Result<ReplayConfig, ConfigError> {
     Ok(ReplayConfig {
         path: replay.file,
         speed: replay.speed,
-        owner_key: owner_key(&replay.appearance)?,
+        owner_key: owner_key(replay.appearance.owner_key.as_deref())?,
         zone: zone(replay.appearance.utc, env),
         appearance: appearance(&replay.appearance, env),
     })
@@ -223,13 +242,13 @@ fn history_config(history: HistoryArgs, env: &Environment) -> Result<HistoryConf
     })
 }
 
-fn demo_config(demo: DemoArgs, env: &Environment) -> Result<DemoConfig, ConfigError> {
+fn demo_config(demo: DemoArgs, file: &ConfigFile, env: &Environment) -> Result<DemoConfig, ConfigError> {
     let DemoArgs { scenario, speed, interval, rate_limit, screen, appearance, .. } = demo;
     Ok(DemoConfig {
         scenario: scenario_config(scenario),
         speed,
         poll_limits: poll_limits(interval, &rate_limit),
-        screen: screen_config(&screen, &appearance, env)?,
+        screen: screen_config(&screen, &appearance, file, env)?,
     })
 }
 
@@ -250,23 +269,27 @@ fn scenario_config(args: cli::ScenarioArgs) -> ScenarioConfig {
     ScenarioConfig { scenario, seed, sessions: usize::try_from(sessions).unwrap_or(usize::MAX) }
 }
 
-fn targets(words: &[String]) -> Result<Targets, ConfigError> {
-    Ok(if words.is_empty() { Targets::All } else { Targets::Ids(session_ids(words)?) })
+/// Parses what to watch: the ids in `words`, or the lists with these values of `--query` and `--status`. Rejects both
+/// options if there are ids.
+fn targets_and_query(
+    words: &[String],
+    query: Option<&str>,
+    status: Option<&str>,
+) -> Result<(Targets, Option<Query>), ConfigError> {
+    let query = query.map(Query::parse).transpose().map_err(|error| invalid_option("--query", error))?;
+    let list = status.map(parse_list).transpose().map_err(|error| invalid_option("--status", error))?;
+    let option = query.as_ref().map(|_| "--query").or(list.map(|_| "--status"));
+    let targets = match (session_ids(words)?, option, list) {
+        (ids, None, _) if !ids.is_empty() => Targets::Ids(ids),
+        (ids, Some(option), _) if !ids.is_empty() => return Err(ConfigError::ListOptionWithIds(option)),
+        (_, _, Some(list)) => Targets::OneList(list),
+        (_, _, None) => Targets::All,
+    };
+    Ok((targets, query))
 }
 
 fn poll_limits(interval: Duration, rate_limit: &RateLimitArgs) -> PollLimits {
     PollLimits { interval, max_rps: rate_limit.max_rps }
-}
-
-/// Restricts the targets to the list of `--status`, if that option is given. Rejects `--status` and `--query` if the
-/// command line names sessions.
-fn restrict_by_status(targets: Targets, watch: &WatchArgs) -> Result<Targets, ConfigError> {
-    let option = watch.query.as_ref().map(|_| "--query").or(watch.status.as_ref().map(|_| "--status"));
-    if let (Targets::Ids(_), Some(option)) = (&targets, option) {
-        return Err(ConfigError::ListOptionWithIds(option));
-    }
-    let Some(status) = &watch.status else { return Ok(targets) };
-    parse_list(status).map(Targets::OneList).map_err(|error| invalid_option("--status", error))
 }
 
 fn invalid_option(option: &'static str, problem: impl ToString) -> ConfigError {
@@ -317,21 +340,22 @@ fn zone(utc: bool, env: &Environment) -> Zone {
 fn screen_config(
     screen: &cli::ScreenArgs,
     appearance_args: &cli::AppearanceArgs,
+    file: &ConfigFile,
     env: &Environment,
 ) -> Result<ScreenConfig, ConfigError> {
     Ok(ScreenConfig {
-        thresholds: thresholds(&screen.alerts),
+        alert_rules: alert_rules(&screen.alerts, file),
         rates: rates(&screen.rates),
         bell: screen.bell,
         read_only: screen.read_only || is_read_only(env),
-        owner_key: owner_key(appearance_args)?,
+        owner_key: owner_key(appearance_args.owner_key.as_deref())?,
         zone: zone(appearance_args.utc, env),
         appearance: appearance(appearance_args, env),
     })
 }
 
-fn owner_key(args: &cli::AppearanceArgs) -> Result<Option<MetadataPath>, ConfigError> {
-    let owner_key = args.owner_key.as_deref().map(MetadataPath::parse).transpose();
+fn owner_key(path: Option<&str>) -> Result<Option<MetadataPath>, ConfigError> {
+    let owner_key = path.map(MetadataPath::parse).transpose();
     owner_key.map_err(|error| invalid_option("--owner-key", error))
 }
 
@@ -344,9 +368,25 @@ fn is_read_only(env: &Environment) -> bool {
     env.get("KEEPWATCH_READ_ONLY").is_some_and(|value| value != "0")
 }
 
-fn thresholds(alerts: &cli::AlertArgs) -> AlertThresholds {
-    // `--warn 0s` means never.
-    AlertThresholds::new(alerts.warn.iter().copied().filter(|left| !left.is_zero()).collect(), alerts.idle)
+/// Returns the thresholds of the options, and the rules of the config file with these thresholds as defaults.
+fn alert_rules(alerts: &cli::AlertArgs, file: &ConfigFile) -> AlertRules {
+    let default = AlertThresholds::new(without_zero(&alerts.alert_left), alerts.alert_idle)
+        .with_early(alerts.alert_early)
+        .with_pending(alerts.alert_pending);
+    let rules = file.alert_rules().iter().map(|rule| {
+        let left = rule.left.as_ref().map_or_else(|| default.time_left().to_vec(), |left| without_zero(left));
+        let thresholds = AlertThresholds::new(left, rule.idle.unwrap_or(default.idle))
+            .with_early(rule.early.unwrap_or(default.early))
+            .with_pending(rule.pending.unwrap_or(default.pending));
+        AlertRule::new(rule.filter.clone(), thresholds)
+    });
+    let rules = rules.collect();
+    AlertRules::new(default, rules)
+}
+
+/// Returns the thresholds of time left. `0s` means never.
+fn without_zero(left: &[Duration]) -> Vec<Duration> {
+    left.iter().copied().filter(|left| !left.is_zero()).collect()
 }
 
 fn appearance(args: &cli::AppearanceArgs, env: &Environment) -> Appearance {

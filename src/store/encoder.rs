@@ -128,7 +128,7 @@ impl Encoder {
         }
         match snapshot.0 {
             SnapshotContent::Tick(now) => {
-                if !applied.events.is_empty() {
+                if !applied.events.is_empty() || applied.must_be_stored {
                     self.close_repeats(|_| true, &mut entries);
                     self.push_entry(now, EntryContent::Input(Input::TimePassed { now }), &mut entries);
                 }

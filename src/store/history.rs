@@ -36,6 +36,8 @@ pub struct HistoryQuery<'q> {
     pub scope: &'q HistoryScope,
     /// Segments that ended before this time are skipped.
     pub since: Timestamp,
+    /// Segments that ended at this time or later are skipped; `None` to skip none.
+    pub until: Option<Timestamp>,
     /// The API host whose segments are read; `None` for all hosts.
     pub host: Option<&'q str>,
     /// A run whose segments are skipped.
@@ -49,7 +51,8 @@ impl<'q> HistoryQuery<'q> {
     /// Creates a query for everything in `scope`.
     #[must_use]
     pub fn all(scope: &'q HistoryScope) -> Self {
-        Self { scope, since: Timestamp::UNIX_EPOCH, host: None, excluded_run: None, max_bytes: usize::MAX }
+        let since = Timestamp::UNIX_EPOCH;
+        Self { scope, since, until: None, host: None, excluded_run: None, max_bytes: usize::MAX }
     }
 
     /// Returns the segments that may have entries in the scope, the oldest first.
@@ -60,7 +63,9 @@ impl<'q> HistoryQuery<'q> {
         };
         let mut segments = reader.segments(self.since, filter)?;
         segments.retain(|segment| {
-            self.excluded_run != Some(&segment.run) && self.host.is_none_or(|host| host == segment.host)
+            self.excluded_run != Some(&segment.run)
+                && self.host.is_none_or(|host| host == segment.host)
+                && self.until.is_none_or(|until| segment.newest_at < until)
         });
         Ok(segments)
     }
@@ -91,21 +96,25 @@ pub fn newest_entry_time(
     Ok(query.segments(reader)?.iter().map(|segment| segment.newest_at).max())
 }
 
-/// Calls `on_input` with every input that matches `query`, the oldest first. Converts the moments of the inputs to this
-/// run's clocks. `now` is this run's current moment.
+/// Calls `on_input` with every input that matches one of the `queries`, the oldest first. No two queries may select the
+/// same segment. Converts the moments of the inputs to this run's clocks. `now` is this run's current moment.
 ///
 /// # Errors
 /// The journal cannot be read.
 pub fn read_inputs(
     reader: &JournalReader,
-    query: &HistoryQuery<'_>,
+    queries: &[HistoryQuery<'_>],
     now: Moment,
     mut on_input: impl FnMut(Input),
 ) -> Result<(), JournalError> {
-    let mut cursors = open_cursors(reader, query, now)?;
+    let mut cursors = Vec::new();
+    for query in queries {
+        cursors.extend(open_cursors(reader, query, now)?);
+    }
     while let Some(cursor) = oldest_cursor(&mut cursors) {
         let input = cursor.advance();
-        if let Some(input) = input.and_then(|input| restrict_to_scope(input, query.scope)) {
+        let scope = cursor.scope;
+        if let Some(input) = input.and_then(|input| restrict_to_scope(input, scope)) {
             on_input(input);
         }
     }
@@ -113,11 +122,11 @@ pub fn read_inputs(
 }
 
 /// Returns a cursor for each segment of `query`, the oldest segment first.
-fn open_cursors(
+fn open_cursors<'q>(
     reader: &JournalReader,
-    query: &HistoryQuery<'_>,
+    query: &HistoryQuery<'q>,
     now: Moment,
-) -> Result<Vec<SegmentCursor>, JournalError> {
+) -> Result<Vec<SegmentCursor<'q>>, JournalError> {
     let (mut cursors, mut bytes) = (Vec::new(), 0_usize);
     for segment in query.segments(reader)?.iter().rev() {
         let mut entries = Vec::new();
@@ -131,21 +140,23 @@ fn open_cursors(
         if bytes > query.max_bytes && !cursors.is_empty() {
             break;
         }
-        cursors.extend(SegmentCursor::new(InputLog::from_entries(entries), now));
+        cursors.extend(SegmentCursor::new(InputLog::from_entries(entries), query.scope, now));
     }
     cursors.reverse();
     Ok(cursors)
 }
 
 /// Returns the cursor whose next step is the oldest, or `None` if all cursors are at their end.
-fn oldest_cursor(cursors: &mut [SegmentCursor]) -> Option<&mut SegmentCursor> {
+fn oldest_cursor<'c, 'q>(cursors: &'c mut [SegmentCursor<'q>]) -> Option<&'c mut SegmentCursor<'q>> {
     let next_time =
-        |cursor: &SegmentCursor| Some(cursor.shift.apply(cursor.input_log.get(cursor.next_step)?.0).boot);
+        |cursor: &SegmentCursor<'_>| Some(cursor.shift.apply(cursor.input_log.get(cursor.next_step)?.0).boot);
     cursors.iter_mut().filter(|cursor| next_time(cursor).is_some()).min_by_key(|cursor| next_time(cursor))
 }
 
 /// A position in the steps of a segment.
-struct SegmentCursor {
+struct SegmentCursor<'q> {
+    /// The scope of the query that selected the segment.
+    scope: &'q HistoryScope,
     input_log: InputLog,
     decoder: Decoder,
     /// Index of the next step.
@@ -154,11 +165,12 @@ struct SegmentCursor {
     shift: ClockShift,
 }
 
-impl SegmentCursor {
+impl<'q> SegmentCursor<'q> {
     /// Starts at the first step; `None` if the segment is empty.
-    fn new(input_log: InputLog, now: Moment) -> Option<Self> {
+    fn new(input_log: InputLog, scope: &'q HistoryScope, now: Moment) -> Option<Self> {
         let (newest, _) = input_log.iter().last()?;
         Some(Self {
+            scope,
             input_log,
             decoder: Decoder::default(),
             next_step: 0,

@@ -16,7 +16,7 @@ use super::entry::StreamEntry;
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::MetadataPath;
 use keepwatch_core::text;
-use keepwatch_core::tracker::AlertThresholds;
+use keepwatch_core::tracker::AlertRules;
 use keepwatch_core::tracker::cost::Rates;
 
 /// Version of the format that is written, and the newest that can be read.
@@ -40,8 +40,9 @@ pub struct StreamHeader {
     pub version: String,
     /// Wall time at the start of the stream.
     pub started: Timestamp,
-    /// Thresholds of the alerts.
-    pub thresholds: AlertThresholds,
+    /// Rules of the alerts.
+    #[serde(rename = "thresholds")]
+    pub alert_rules: AlertRules,
     /// Path of the owner in a session's metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_key: Option<MetadataPath>,

@@ -12,7 +12,7 @@ use keepwatch_core::testing::inputs::{StepClocks, step};
 use keepwatch_core::testing::{id, noon, request_timing, running_session};
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence;
-use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Input, Scope, SessionTracker};
 
 /// A tracker and its encoder, and the entries of the inputs that were applied so far.
 #[derive(Default)]
@@ -56,7 +56,7 @@ pub(crate) fn header() -> StreamHeader {
         format: FORMAT_VERSION,
         version: "0.1.0".into(),
         started: noon(),
-        thresholds: AlertThresholds::default(),
+        alert_rules: AlertRules::default(),
         owner_key: None,
         rates: Rates::default(),
         host: None,

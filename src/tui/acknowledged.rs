@@ -1,52 +1,188 @@
-//! The alerts that the user has acknowledged. An alert that is raised again is unacknowledged again.
+//! The alerts that the user has acknowledged: in this run, in earlier runs, and in other panes. Only a keystroke
+//! acknowledges: being on the screen is not enough.
+//!
+//! ```text
+//!   `A`, `Enter` ──► AcknowledgedAlerts ──► SaveAlerts ──► journal ──► other panes, the next run
+//!                          ▲                                               │
+//!                          └──── AlertsAcknowledged, HistoryLoaded ────────┘
+//! ```
+//!
+//! An acknowledgement belongs to a session and a kind of alert, because each run and each pane observes an alert at
+//! another time. The API reports an end only once, so an acknowledged end stays acknowledged. All other alerts can come
+//! back: an acknowledgement covers those that were raised before it, or shortly after it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::profiles::{EventRef, ProfileId, Profiles, TimelineCursors};
+use chrono::TimeDelta;
+
+use super::effect::Effect;
+use super::model::Model;
+use super::persistence;
+use super::profiles::ProfileId;
+use crate::store::journal::StoredAlert;
+use keepwatch_core::clock::{Moment, Timestamp, saturating_add};
 use keepwatch_core::session::SessionId;
-use keepwatch_core::tracker::{Record, Seq};
+use keepwatch_core::tracker::{Alert, AlertKind, MAX_INCIDENT_AGE, Record, SessionTracker};
 
-/// The number by which the sessions in `per_session` may exceed the sessions on record. If there are more, those that
-/// are no longer on record are removed from `per_session`.
-const MAX_EXTRA_SESSIONS: usize = 1000;
+/// The number by which the sessions with an acknowledgement may exceed the sessions on record. If there are more, those
+/// that are no longer on record are removed.
+const MAX_EXTRA_SESSIONS: usize = 10_000;
+/// The time after an acknowledgement within which an alert of the same kind counts as the acknowledged one. Panes that poll
+/// at different times observe the same alert up to this time apart.
+const SAME_ALERT_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// The acknowledged alerts, identified by the events that raised them.
+/// The acknowledged alerts, identified by the session and the kind of alert.
 #[derive(Debug, Default)]
 pub struct AcknowledgedAlerts {
-    /// For each profile, the event before which all of the profile's alerts are acknowledged.
-    per_profile: TimelineCursors,
-    /// For some sessions, the event of the session's profile before which the session's alerts are acknowledged.
-    per_session: HashMap<SessionId, EventRef>,
+    per_profile: BTreeMap<ProfileId, HashMap<SessionId, Vec<Acknowledgement>>>,
+}
+
+/// The newest acknowledgement of one kind of alert of a session.
+#[derive(Clone, Copy, Debug)]
+struct Acknowledgement {
+    kind: AlertKind,
+    /// The time, on the server's clock.
+    at: Timestamp,
 }
 
 impl AcknowledgedAlerts {
     /// Returns true if the record, which belongs to `profile`, has an unacknowledged alert.
     #[must_use]
     pub fn has_unacknowledged(&self, profile: ProfileId, record: &Record) -> bool {
-        let per_session = self.per_session.get(&record.id).filter(|bound| bound.profile == profile);
-        let acknowledged_before = per_session.map_or(0, |bound| bound.seq).max(self.per_profile.get(profile));
-        record.alerts.iter().any(|raised| raised.seq >= acknowledged_before)
+        record.alerts.iter().any(|raised| !self.covers(profile, &record.id, raised.alert, raised.at))
     }
 
-    /// Acknowledges the alerts of a session of `profile`.
-    pub(super) fn acknowledge(&mut self, profile: ProfileId, id: &SessionId, profiles: &Profiles) {
-        let seq = profiles.get(profile).tracker.timeline().next_seq();
-        self.per_session.insert(id.clone(), EventRef { profile, seq });
-        if self.per_session.len() > profiles.session_count().saturating_add(MAX_EXTRA_SESSIONS) {
-            self.per_session.retain(|id, _| profiles.record(id).is_some());
+    /// Returns true if the alert of a session of `profile` is acknowledged. `raised_at` is a time on the server's clock.
+    #[must_use]
+    pub(super) fn covers(
+        &self,
+        profile: ProfileId,
+        id: &SessionId,
+        alert: Alert,
+        raised_at: Timestamp,
+    ) -> bool {
+        let acknowledged = self.per_profile.get(&profile).and_then(|sessions| sessions.get(id));
+        let Some(acknowledged) =
+            acknowledged.and_then(|all| all.iter().find(|entry| entry.kind == alert.kind()))
+        else {
+            return false;
+        };
+        let until = acknowledged.at.checked_add_signed(SAME_ALERT_WITHIN).unwrap_or(acknowledged.at);
+        // promise: condition-returns, mutant: raised_at <= until -> true
+        alert.is_about_end() || raised_at <= until
+    }
+
+    /// Acknowledges the alerts of this kind that a session had at the time `at`, on the server's clock. Returns true
+    /// unless a later acknowledgement is known.
+    fn acknowledge(&mut self, profile: ProfileId, id: &SessionId, kind: AlertKind, at: Timestamp) -> bool {
+        let sessions = self.per_profile.entry(profile).or_default();
+        if !sessions.contains_key(id) {
+            sessions.insert(id.clone(), Vec::new());
+        }
+        let Some(of_session) = sessions.get_mut(id) else { return false };
+        match of_session.iter_mut().find(|entry| entry.kind == kind) {
+            Some(known) if known.at >= at => return false,
+            Some(known) => known.at = at,
+            None => of_session.push(Acknowledgement { kind, at }),
+        }
+        true
+    }
+
+    /// Adds what the journal has of the sessions of a profile: the acknowledgements. Incidents that have been there for
+    /// [`MAX_INCIDENT_AGE`] count as acknowledged. `now` is the time on the server's clock. Returns true if there is
+    /// something new.
+    pub(super) fn add_stored(&mut self, profile: ProfileId, alerts: &[StoredAlert], now: Timestamp) -> bool {
+        let mut is_changed = false;
+        for alert in alerts {
+            let expired_at = Some(saturating_add(alert.raised, MAX_INCIDENT_AGE)).filter(|at| *at <= now);
+            // promise: sighting-acknowledges-nothing, mutant: alert.acknowledged.or(expired_at) -> Some(alert.raised)
+            if let Some(at) = alert.acknowledged.or(expired_at) {
+                is_changed |= self.acknowledge(profile, &alert.session, alert.kind, at);
+            }
+        }
+        is_changed
+    }
+
+    /// Removes the sessions that are no longer on record, if there are too many.
+    pub(super) fn limit(&mut self, profile: ProfileId, tracker: &SessionTracker) {
+        if let Some(sessions) = self.per_profile.get_mut(&profile)
+            && sessions.len() > tracker.len().saturating_add(MAX_EXTRA_SESSIONS)
+        {
+            sessions.retain(|id, _| tracker.get(id).is_some());
         }
     }
+}
 
-    /// Acknowledges the alerts that a profile raised before `seq`. All later alerts of the profile become
-    /// unacknowledged, even those that [`AcknowledgedAlerts::acknowledge`] has acknowledged.
-    pub(super) fn acknowledge_before(&mut self, profile: ProfileId, seq: Seq) {
-        self.per_profile.set(profile, seq);
-        self.per_session.retain(|_, bound| bound.profile != profile);
+impl Model {
+    /// Acknowledges the alerts of one session of `profile`. Returns the effects that store this and update the title.
+    pub(super) fn acknowledge_session(
+        &mut self,
+        profile: ProfileId,
+        id: &SessionId,
+        now: Moment,
+    ) -> Vec<Effect> {
+        let effects = self.acknowledge_where(profile, |record| record.id == *id, now);
+        self.rebuild_rows();
+        effects.into_iter().chain(self.update_title()).collect()
     }
 
-    /// Acknowledges all alerts.
-    pub(super) fn acknowledge_all(&mut self, profiles: &Profiles) {
-        self.per_profile = profiles.cursors_at_end();
-        self.per_session.clear();
+    /// Acknowledges all alerts. Returns the effects that store this and update the title.
+    pub(super) fn acknowledge_all(&mut self, now: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for profile in self.profiles.ids() {
+            effects.extend(self.acknowledge_where(profile, |_| true, now));
+        }
+        self.rebuild_rows();
+        effects.extend(self.update_title());
+        effects
+    }
+
+    /// Acknowledges the alerts of the sessions of `profile` that match. Returns the effects that store this.
+    fn acknowledge_where(
+        &mut self,
+        profile: ProfileId,
+        matches: impl Fn(&Record) -> bool,
+        now: Moment,
+    ) -> Vec<Effect> {
+        let state = self.profiles.get(profile);
+        let at = state.tracker.clock().at(now);
+        let mut new = Vec::new();
+        for record in state.tracker.records().filter(|record| !record.alerts.is_empty() && matches(record)) {
+            for raised in &record.alerts {
+                if !self.acknowledged.covers(profile, &record.id, raised.alert, raised.at) {
+                    // The estimate of the server's clock may have gone back since the alert was raised.
+                    let at = at.max(raised.at);
+                    self.acknowledged.acknowledge(profile, &record.id, raised.alert.kind(), at);
+                    new.push((&record.id, *raised, Some(at)));
+                }
+            }
+        }
+        self.acknowledged.limit(profile, &state.tracker);
+        let command =
+            state.persistence.as_ref().and_then(|persistence| persistence.save_alerts(&state.tracker, new));
+        // promise: acknowledgement-saved, mutant: command.into_iter() -> command.into_iter().take(0)
+        persistence::effects(profile, command.into_iter().collect()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keepwatch_core::clock::Timestamp;
+    use keepwatch_core::testing::id;
+
+    #[test]
+    fn excess_sessions_off_record_are_removed() {
+        let (mut acknowledged, tracker) = (AcknowledgedAlerts::default(), SessionTracker::default());
+        let (kind, at) = (Alert::Error.kind(), Timestamp::UNIX_EPOCH);
+        let count = |acknowledged: &AcknowledgedAlerts| acknowledged.per_profile[&ProfileId::FIRST].len();
+        for number in 0..MAX_EXTRA_SESSIONS {
+            acknowledged.acknowledge(ProfileId::FIRST, &id(&format!("s-{number}")), kind, at);
+        }
+        acknowledged.limit(ProfileId::FIRST, &tracker);
+        assert_eq!(count(&acknowledged), MAX_EXTRA_SESSIONS);
+        acknowledged.acknowledge(ProfileId::FIRST, &id("one-more"), kind, at);
+        acknowledged.limit(ProfileId::FIRST, &tracker);
+        assert_eq!(count(&acknowledged), 0);
     }
 }

@@ -98,7 +98,7 @@ impl Model {
             }
             Action::Open if self.table.selected().is_some() => {
                 self.focus_pane(Pane::FullDetails(DetailsSection::Fields));
-                return self.acknowledge_selected();
+                return self.acknowledge_selected(now);
             }
             Action::Back => match pane {
                 Pane::Table if !self.table.filter().is_empty() => {
@@ -130,7 +130,7 @@ impl Model {
                 self.scroll.follow_newest();
                 self.focus = Focus::Pane(next);
                 if matches!(next, Pane::LowerDetails(_)) {
-                    return self.acknowledge_selected();
+                    return self.acknowledge_selected(now);
                 }
             }
             Action::Events => self.focus_pane(if pane == Pane::Events { Pane::Table } else { Pane::Events }),
@@ -144,15 +144,14 @@ impl Model {
             }
             Action::Acknowledge => {
                 let count = self.table.rows().counts().with_alerts;
-                self.acknowledged.acknowledge_all(&self.profiles);
-                self.rebuild_rows();
+                let effects = self.acknowledge_all(now);
                 let text = match count {
                     0 => "there is no flag to acknowledge".into(),
                     1 => "the flags of one session are acknowledged".into(),
                     many => format!("the flags of {many} sessions are acknowledged"),
                 };
                 self.notify(now, NoticeLevel::Info, text);
-                return self.update_title().into_iter().collect();
+                return effects;
             }
             Action::CopyConnect | Action::Reveal => {
                 let must_reveal = action == Action::Reveal;
@@ -301,15 +300,13 @@ impl Model {
     }
 
     /// Acknowledges the alerts of the selected session, because the user is reading its details.
-    pub(super) fn acknowledge_selected(&mut self) -> Vec<Effect> {
+    pub(super) fn acknowledge_selected(&mut self, now: Moment) -> Vec<Effect> {
         let Some((profile, record)) = self.selected_session() else { return Vec::new() };
         if !self.acknowledged.has_unacknowledged(profile, record) {
             return Vec::new();
         }
         let id = record.id.clone();
-        self.acknowledged.acknowledge(profile, &id, &self.profiles);
-        self.rebuild_rows();
-        self.update_title().into_iter().collect()
+        self.acknowledge_session(profile, &id, now)
     }
 
     fn set_sort(&mut self, sort: Sort, now: Moment) {

@@ -76,6 +76,8 @@ pub struct Model {
     /// The time since boot until which keystrokes are ignored. A popup has just closed by itself, so the next keystroke
     /// may be meant for the popup.
     pub(super) ignores_keys_until: Option<Duration>,
+    /// True once a notice has reported that the `Date` of an API is wrong or jumps.
+    pub(super) has_notified_wrong_date: bool,
     /// True once a notice has reported that a server's clock differs from ours.
     pub(super) has_notified_skew: bool,
 }
@@ -93,7 +95,7 @@ impl Model {
             profiles: Profiles::new(
                 first_profile,
                 other_profiles,
-                &settings.thresholds,
+                &settings.alert_rules,
                 settings.owner_key.as_ref(),
             ),
             settings,
@@ -114,6 +116,7 @@ impl Model {
             viewport: Viewport::default(),
             title: WindowTitle::default(),
             ignores_keys_until: None,
+            has_notified_wrong_date: false,
             has_notified_skew: false,
         }
     }

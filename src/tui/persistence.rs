@@ -1,5 +1,5 @@
 //! Writes the journal and the recording while the program runs: stores the inputs of every profile's tracker. At the
-//! start, restores the last day. Never waits for a disk, except in `flush`, `check_clears` and `close`, which have
+//! start, restores the last day, and the incidents that nobody acknowledged. Never waits for a disk, except in `flush`, `check_clears` and `close`, which have
 //! timeouts. `store::history` reads the journal.
 //!
 //! ```text
@@ -39,7 +39,7 @@ use super::effect::Effect;
 use super::model::Model;
 use super::notice::NoticeLevel;
 use super::profiles::ProfileId;
-use crate::store::journal::{JournalConfig, JournalError, RunId, SessionSummary};
+use crate::store::journal::{JournalConfig, JournalError, RunId, SessionSummary, StoredAlert};
 use crate::store::recorder::{Recorder, RecordingFile, RecordingProblem};
 use crate::store::{StreamEntry, StreamHeader};
 use crate::terminal;
@@ -110,6 +110,11 @@ pub enum PersistenceCommand {
     },
     /// Inserts these summaries into the journal, or replaces the earlier ones of the same sessions and run.
     SaveSummaries(Vec<SessionSummary>),
+    /// Inserts these alerts into the journal, or merges them into the stored ones.
+    SaveAlerts(Vec<StoredAlert>),
+    /// Makes the journal's writer look for acknowledgements in other panes, because nothing else was written for a while.
+    /// [`PersistenceEvent::AlertsAcknowledged`] returns them.
+    CheckAcknowledgements,
     /// Tells the journal's writer the server's time, with which it measures the age of entries.
     SetServerTime {
         /// A moment on our clocks.
@@ -118,7 +123,7 @@ pub enum PersistenceCommand {
         server: Timestamp,
     },
     /// Reads the entries of earlier runs. [`PersistenceEvent::HistoryLoaded`] returns the result.
-    LoadHistory(HistoryRequest),
+    LoadHistory(Box<HistoryRequest>),
 }
 
 /// A message from one of the threads.
@@ -138,6 +143,15 @@ pub enum PersistenceEvent {
         profile: ProfileId,
         /// A tracker with the history of earlier runs; `None` if there is no history.
         tracker: Option<Box<SessionTracker>>,
+        /// The alerts in the journal.
+        alerts: Vec<StoredAlert>,
+    },
+    /// Another process has acknowledged alerts in the journal.
+    AlertsAcknowledged {
+        /// The profile whose writer noticed.
+        profile: ProfileId,
+        /// All acknowledged alerts in the journal, of all hosts.
+        alerts: Vec<StoredAlert>,
     },
 }
 
@@ -212,10 +226,6 @@ impl PersistenceEventSender {
         self.send(PersistenceEvent::Warning(warning));
     }
 
-    fn history_loaded(&self, profile: ProfileId, tracker: Option<Box<SessionTracker>>) {
-        self.send(PersistenceEvent::HistoryLoaded { profile, tracker });
-    }
-
     fn send(&self, event: PersistenceEvent) {
         terminal::send_nonblocking(&self.0, event);
     }
@@ -250,7 +260,7 @@ impl Persistence {
         let recorder = recording.map(|file| Recorder::start(file, header.clone(), on_problem)).transpose()?;
         let (mut journals, mut history) = (BTreeMap::new(), None);
         if let Some(journal) = journal {
-            let start = |id| (id, JournalSender::start(&journal, clock, event_sender.clone()));
+            let start = |id| (id, JournalSender::start(id, &journal, clock, event_sender.clone()));
             journals.extend(profiles.map(start));
             history = Some(HistoryLoader::new(journal.path, clock.clone(), event_sender.clone()));
         }
@@ -278,6 +288,16 @@ impl Persistence {
                     journal.save(summaries);
                 }
             }
+            PersistenceCommand::SaveAlerts(alerts) => {
+                if let Some(journal) = self.journals.get_mut(&profile) {
+                    journal.save_alerts(alerts);
+                }
+            }
+            PersistenceCommand::CheckAcknowledgements => {
+                if let Some(journal) = self.journals.get(&profile) {
+                    journal.check_acknowledgements();
+                }
+            }
             PersistenceCommand::SetServerTime { now, server } => {
                 if let Some(journal) = self.journals.get(&profile) {
                     journal.set_server_time(now, server);
@@ -285,7 +305,7 @@ impl Persistence {
             }
             PersistenceCommand::LoadHistory(request) => {
                 if let Some(history) = &self.history {
-                    history.load(profile, request);
+                    history.load(profile, *request);
                 }
             }
         }
@@ -394,7 +414,8 @@ impl Model {
         all
     }
 
-    /// Shows a warning from a thread to the user, or restores a profile from its loaded history.
+    /// Shows a warning from a thread to the user, restores a profile from its loaded history, or adds the acknowledgements
+    /// of other panes.
     pub(super) fn on_persistence_event(&mut self, event: PersistenceEvent, now: Moment) -> Vec<Effect> {
         match event {
             PersistenceEvent::Warning(PersistenceWarning { label, message }) => {
@@ -411,8 +432,29 @@ impl Model {
                 self.on_last_run_ended(at);
                 self.update_title().into_iter().collect()
             }
-            PersistenceEvent::HistoryLoaded { profile, tracker } => self.restore(profile, tracker),
+            PersistenceEvent::HistoryLoaded { profile, tracker, alerts } => {
+                let mut effects = self.add_stored_alerts(profile, &alerts, now);
+                effects.extend(self.restore(profile, tracker, &alerts));
+                effects
+            }
+            PersistenceEvent::AlertsAcknowledged { profile, mut alerts } => {
+                let persistence = self.profiles.get(profile).persistence.as_ref();
+                let host = persistence.and_then(ProfilePersistence::host);
+                alerts.retain(|alert| Some(alert.host.as_str()) == host);
+                self.add_stored_alerts(profile, &alerts, now)
+            }
         }
+    }
+
+    /// Adds the acknowledgements among the stored alerts of a profile's host. Returns the effects.
+    fn add_stored_alerts(&mut self, profile: ProfileId, alerts: &[StoredAlert], now: Moment) -> Vec<Effect> {
+        let server_time = self.profiles.get(profile).tracker.clock().at(now);
+        if !self.acknowledged.add_stored(profile, alerts, server_time) {
+            return Vec::new();
+        }
+        self.acknowledged.limit(profile, &self.profiles.get(profile).tracker);
+        self.rebuild_rows();
+        self.update_title().into_iter().collect()
     }
 }
 

@@ -24,7 +24,7 @@ use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{MetadataPath, SessionId};
 use keepwatch_core::text;
 use keepwatch_core::tracker::cost::ShortSessions;
-use keepwatch_core::tracker::{AlertThresholds, ChangeCounters, Event, Input, Record, Seq, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, ChangeCounters, Event, Input, Record, Seq, SessionTracker};
 
 /// Identifies one profile of this run. Only [`Profiles`] creates ids (tests aside), so that [`Profiles::get`] has a
 /// profile for each.
@@ -78,8 +78,9 @@ pub struct ProfileState {
 }
 
 impl ProfileState {
-    fn new(info: ProfileInfo, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) -> Self {
-        let tracker = SessionTracker::new(thresholds.clone()).with_owner_key(owner_key.cloned());
+    fn new(info: ProfileInfo, alert_rules: &AlertRules, owner_key: Option<&MetadataPath>) -> Self {
+        let tracker =
+            SessionTracker::new(alert_rules.for_profile(&info.name)).with_owner_key(owner_key.cloned());
         Self { info, tracker, poll_stats: PollStats::default(), persistence: None }
     }
 }
@@ -105,8 +106,7 @@ pub struct EventRef {
     pub seq: Seq,
 }
 
-/// One position in the timeline of each profile. It separates the events that the user has read, or the alerts that the
-/// user has acknowledged, from the later ones.
+/// One position in the timeline of each profile. It separates the events that the user has read from the later ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimelineCursors(BTreeMap<ProfileId, Seq>);
 
@@ -116,11 +116,6 @@ impl TimelineCursors {
     #[must_use]
     pub fn get(&self, profile: ProfileId) -> Seq {
         self.0.get(&profile).copied().unwrap_or(0)
-    }
-
-    /// Sets the cursor of one profile.
-    pub(super) fn set(&mut self, profile: ProfileId, seq: Seq) {
-        self.0.insert(profile, seq);
     }
 }
 
@@ -170,11 +165,11 @@ impl Profiles {
     pub fn new(
         first: ProfileInfo,
         others: Vec<ProfileInfo>,
-        thresholds: &AlertThresholds,
+        alert_rules: &AlertRules,
         owner_key: Option<&MetadataPath>,
     ) -> Self {
         let infos = std::iter::once(first).chain(others);
-        Self { states: infos.map(|info| ProfileState::new(info, thresholds, owner_key)).collect() }
+        Self { states: infos.map(|info| ProfileState::new(info, alert_rules, owner_key)).collect() }
     }
 
     /// Returns the ids of all profiles, in the order of the command line.
@@ -247,9 +242,9 @@ impl Profiles {
     }
 
     /// Removes all sessions, events and poll statistics. Only for a replay, which has no state for storing inputs.
-    pub fn reset(&mut self, thresholds: &AlertThresholds, owner_key: Option<&MetadataPath>) {
+    pub fn reset(&mut self, alert_rules: &AlertRules, owner_key: Option<&MetadataPath>) {
         for profile in &mut self.states {
-            *profile = ProfileState::new(std::mem::take(&mut profile.info), thresholds, owner_key);
+            *profile = ProfileState::new(std::mem::take(&mut profile.info), alert_rules, owner_key);
         }
     }
 

@@ -173,7 +173,7 @@ impl Model {
                 // Open the details first: a session with open details keeps its row even if the filter hides it.
                 self.focus_pane(Pane::FullDetails(DetailsSection::Fields));
                 let mut effects = self.add_session(id, Some(profile), now);
-                effects.extend(self.acknowledge_selected());
+                effects.extend(self.acknowledge_selected(now));
                 return Some(effects);
             }
             Action::Refresh | Action::Recent => return Some(self.request_recent()),

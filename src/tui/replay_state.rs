@@ -23,7 +23,7 @@ pub struct ReplayProgress {
 impl Model {
     /// Returns an empty tracker with this model's settings.
     pub(super) fn new_tracker(&self) -> SessionTracker {
-        SessionTracker::new(self.settings.thresholds.clone()).with_owner_key(self.settings.owner_key.clone())
+        SessionTracker::new(self.settings.alert_rules.clone()).with_owner_key(self.settings.owner_key.clone())
     }
 
     /// Applies an input of a recording. Rings no bell, because the alerts happened in the past.
@@ -36,7 +36,7 @@ impl Model {
 
     /// Removes all sessions and events. The filter and the sort order stay.
     pub(super) fn clear_sessions(&mut self) {
-        self.profiles.reset(&self.settings.thresholds, self.settings.owner_key.as_ref());
+        self.profiles.reset(&self.settings.alert_rules, self.settings.owner_key.as_ref());
         self.acknowledged = AcknowledgedAlerts::default();
         self.read_cursors = TimelineCursors::default();
         self.scroll.follow_newest();

@@ -338,7 +338,7 @@ fn text_key(text: Option<&str>) -> SortKey<'_> {
 
 /// Returns the sort key of the time left. The groups are:
 ///
-/// - 0: sessions with a known expiry, the earliest first
+/// - 0: sessions with a known expiry, the earliest first. Pending sessions are here only if they are overdue.
 /// - 1: sessions that are pending or have no known expiry
 /// - 2: sessions that were not found, or have no response yet
 /// - 3: final sessions, those that ended most recently first, those without an end time last
@@ -350,7 +350,7 @@ fn time_left_key(record: &Record, clock_offset: TimeDelta) -> SortKey<'static> {
     }
     let session = record.session.as_ref().filter(|_| !record.is_not_found());
     let Some(session) = session else { return SortKey::TimeLeft(2, 0) };
-    match session.expires.filter(|_| session.status != Status::Pending) {
+    match session.expires.filter(|_| session.status != Status::Pending || record.is_overdue()) {
         Some(expires) => SortKey::TimeLeft(0, micros(expires)),
         None => SortKey::TimeLeft(1, 0),
     }

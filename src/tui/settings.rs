@@ -7,7 +7,7 @@ use crate::api::{Query, ReleasePermission};
 use crate::poll::PollLimits;
 use keepwatch_core::clock::Zone;
 use keepwatch_core::session::{MetadataPath, Targets};
-use keepwatch_core::tracker::AlertThresholds;
+use keepwatch_core::tracker::AlertRules;
 use keepwatch_core::tracker::cost::Rates;
 
 /// The settings of the screen.
@@ -19,8 +19,8 @@ pub struct Settings {
     pub query: Option<Query>,
     /// The interval and rate of polls.
     pub poll_limits: PollLimits,
-    /// The thresholds for alerts.
-    pub thresholds: AlertThresholds,
+    /// The rules that raise alerts.
+    pub alert_rules: AlertRules,
     /// The prices that cost estimates use.
     pub rates: Rates,
     /// True if a new alert rings the bell.
@@ -53,7 +53,7 @@ impl Default for Settings {
             targets: Targets::All,
             query: None,
             poll_limits: PollLimits::default(),
-            thresholds: AlertThresholds::default(),
+            alert_rules: AlertRules::default(),
             rates: Rates::default(),
             bell: false,
             owner_key: None,

@@ -15,7 +15,7 @@ use crate::poll::{IngestedReport, PollerCommand, Report, Request};
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiErrorKind, List, Targets};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::{Event, EventKind, Input, RequestTiming, Scope};
+use keepwatch_core::tracker::{Alert, Event, EventKind, Input, RequestTiming, Scope};
 
 /// The difference between our clock and the server's, in seconds, above which the user sees a notice.
 const SKEW_NOTICE_SECS: i64 = 30;
@@ -150,11 +150,12 @@ impl Model {
             effects.extend(self.on_urls_result(&id, is_live_view, &outcome, now));
         }
         self.notify_clock_skew(profile, now);
+        self.notify_wrong_date(profile, now);
         effects
     }
 
     /// Applies an input to the tracker of a profile. Returns the effects. They ring the bell if the input raises an
-    /// alert, unless the session is muted or another profile owns it. All live inputs pass through here; replayed
+    /// alert, unless it is acknowledged, the session is muted or another profile owns it. All live inputs pass through here; replayed
     /// inputs do not.
     pub(super) fn apply_input(&mut self, profile: ProfileId, input: Input) -> Vec<Effect> {
         let not_found_id = match &input {
@@ -169,7 +170,7 @@ impl Model {
             let is_shown = event.id.as_ref().is_none_or(|id| self.profiles.owns(profile, id));
             is_shown
                 && !self.table.muted().mutes_event(event)
-                && matches!(event.kind, EventKind::AlertRaised(_))
+                && matches!(event.kind, EventKind::AlertRaised(alert) if !self.is_acknowledged(profile, event, alert))
         };
         let rings_bell = self.settings.bell && events.iter().any(is_audible);
         // The API does not find this session with this profile's API key. If another profile has received the session,
@@ -183,10 +184,31 @@ impl Model {
         effects.chain(persistence::effects(profile, commands)).chain(self.update_title()).collect()
     }
 
-    /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours.
+    /// Returns true if the user has acknowledged the alert that this event raised: in an earlier run, or in another pane.
+    fn is_acknowledged(&self, profile: ProfileId, event: &Event, alert: Alert) -> bool {
+        event.id.as_ref().is_some_and(|id| self.acknowledged.covers(profile, id, alert, event.learned_at))
+    }
+
+    /// Shows a notice, once per run, if the `Date` of a profile's responses is wrong or jumps.
+    fn notify_wrong_date(&mut self, profile: ProfileId, now: Moment) {
+        let clock = self.profiles.get(profile).tracker.clock();
+        let text = match (clock.has_jumping_dates(), clock.has_ignored_dates()) {
+            _ if self.has_notified_wrong_date => return,
+            (false, false) => return,
+            (true, _) => "the API's dates jump back and forth; times do not follow the jumps (! for more)",
+            (false, true) => "the API sent a wrong Date, maybe from a cache; it is ignored (! for more)",
+        };
+        self.has_notified_wrong_date = true;
+        self.notify(now, NoticeLevel::Error, text.into());
+    }
+
+    /// Shows a notice, once per run, if the clock of a profile's server differs too much from ours. Without a session,
+    /// no time is shown, and nothing can show that a `Date` is wrong.
     fn notify_clock_skew(&mut self, profile: ProfileId, now: Moment) {
         let skew = self.profiles.get(profile).tracker.clock().skew();
-        if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS {
+        let has_sessions =
+            self.profiles.get(profile).tracker.records().any(|record| record.session.is_some());
+        if self.has_notified_skew || skew.num_seconds().abs() <= SKEW_NOTICE_SECS || !has_sessions {
             return;
         }
         self.has_notified_skew = true;

@@ -8,7 +8,7 @@
 //!                │                  │
 //!      truth, requests          journal ──► keepwatch history --json
 //!                └───────┬──────────┘
-//!                     Checker       lost sessions, wrong verdicts, gaps between polls
+//!                     Checker       lost sessions, wrong verdicts, gaps between polls; `alerts` replays the recording
 //! ```
 //!
 //! The ordinary test takes a minute. The long one takes half an hour, or the duration in `KEEPWATCH_SOAK`, and also
@@ -18,6 +18,7 @@
 //! cargo test --release --locked --test program -- --ignored --nocapture soak
 //! ```
 
+mod alerts;
 mod allowed_verdicts;
 mod checks;
 mod resources;
@@ -35,6 +36,7 @@ use browserbase_simulator::{Offset, Scenario, TruthEvent, TruthEventKind, Window
 use serde_json::Value;
 
 use crate::harness::{KEY, PROGRAM, TEST_TIMEOUT, Terminal, TestSimulator, clean_env, output, wait_for_time};
+use alerts::{AlertFindings, check_alerts};
 use checks::{Checker, Findings, RequestLog};
 use resources::{Measurement, ResourceHistory};
 
@@ -110,6 +112,7 @@ fn half_hour_of_chaos_keeps_memory_flat() {
 struct SoakResult {
     resources: ResourceHistory,
     findings: Findings,
+    alerts: AlertFindings,
     /// Maximum number of requests that were in flight at the same time.
     max_in_flight: u64,
 }
@@ -120,6 +123,8 @@ impl SoakResult {
     fn assert_passed(&self, warm_up: Option<Duration>) {
         let problems = &self.findings.problems;
         assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
+        let problems = &self.alerts.problems;
+        assert!(problems.is_empty(), "{} alerts against the rule:\n{}", problems.len(), problems.join("\n"));
         let count = self.max_in_flight;
         assert!(count <= MAX_IN_FLIGHT, "{count} requests in flight, limit {MAX_IN_FLIGHT}");
         self.resources.assert_within(&RESOURCE_LIMITS, warm_up.map(|warm_up| (warm_up, MAX_GROWTH)));
@@ -128,8 +133,8 @@ impl SoakResult {
 
 impl fmt::Display for SoakResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { findings, max_in_flight, .. } = self;
-        writeln!(f, "{findings}  at most {max_in_flight} requests in flight")
+        let Self { findings, alerts, max_in_flight, .. } = self;
+        writeln!(f, "{findings}{alerts}  at most {max_in_flight} requests in flight")
     }
 }
 
@@ -173,7 +178,8 @@ fn soak(length: Duration) -> SoakResult {
         Checker::new(&api.control.ground_truth(unlimited_window()), &scenario, INTERVAL, faults_ended);
     let findings = checker.check(&history, &requests, quit);
     assert!(recording.metadata().unwrap().len() > 100_000, "the recording is too short");
-    SoakResult { resources, findings, max_in_flight: api.counts().max_in_flight }
+    let alerts = check_alerts(&recording, &api.control.ground_truth(unlimited_window()));
+    SoakResult { resources, findings, alerts, max_in_flight: api.counts().max_in_flight }
 }
 
 /// Prints the measurements. The caller does so before any check, because a failing check ends the soak.

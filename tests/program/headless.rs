@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use browserbase_simulator::{Fault, FaultResponse, FaultTarget, FinalStatus, StatusCode};
+use browserbase_simulator::{Fault, FaultResponse, FaultTarget, FinalStatus, Scenario, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -23,12 +23,13 @@ id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
 created = "-2s"
 timeout = "15m"
 keep_alive = true
-metadata = { owner = "cAnArYoFmEtAdAtA", url = "wss://c/?signingKey=cAnArY77" }
+metadata = { owner = "nightly", note = "cAnArYoFmEtAdAtA", url = "wss://c/?signingKey=cAnArY77" }
 [[session]]
 id = "s-2"
 created = "-2s"
 timeout = "15m"
-metadata = { owner = "cAnArYoFmEtAdAtA" }
+region = "eu-central-1"
+metadata = { owner = "growth", note = "cAnArYoFmEtAdAtA", team = "blue" }
 [[session]]
 id = "ended-1"
 created = "-10m"
@@ -71,7 +72,7 @@ fn events_report_early_keep_alive_end() {
     let ended = &lines[1];
     assert_eq!(ended["status"], "COMPLETED");
     assert_eq!(ended["verdict"]["name"], "keep_alive_ended_early");
-    assert!(ended["verdict"]["line"].as_str().unwrap().contains("unused, keep-alive on"), "{ended}");
+    assert!(ended["verdict"]["line"].as_str().unwrap().contains(", keep-alive on"), "{ended}");
     let times = ["not_before", "not_after", "observed_at"].map(|name| ended[name].as_str().unwrap());
     assert!(times.is_sorted(), "{times:?}");
     assert!(!output.out.contains(CANARY), "{}", output.out);
@@ -104,7 +105,7 @@ fn events_text_format_is_readable() {
     assert_eq!(output.code, Some(0), "{}", output.err);
     let lines: Vec<&str> = output.out.lines().collect();
     assert!(lines[0].contains("  ended-1   first seen already COMPLETED, ended at "), "{}", output.out);
-    assert!(lines[1].contains("likely: COMPLETED after 1m 00s, 14m 00s unused"), "{}", output.out);
+    assert!(lines[1].contains("likely: COMPLETED after 1m 00s, 14m 00s"), "{}", output.out);
 }
 
 #[test]
@@ -133,6 +134,86 @@ fn rejected_api_key_ends_headless_commands() {
     }
 }
 
+/// Returns the printed lines as JSON.
+fn json_lines(output: &ProgramOutput) -> Vec<Value> {
+    output.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn event_names_session_owner_and_project() {
+    let api = TestSimulator::serve(SESSIONS);
+    let events = |options: &[&str]| {
+        let mut events = PipedProgram::start(&api, &[&["events", "-i", "1s"], options].concat());
+        let line = events.wait_for_line("s-2");
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    let first_seen = events(&[]);
+    assert_eq!((&first_seen["event"], &first_seen["owner"]), (&"first_seen".into(), &"growth".into()));
+    assert_eq!((&first_seen["region"], &first_seen["keep_alive"]), (&"eu-central-1".into(), &false.into()));
+    assert!(first_seen["project_id"].is_string() && first_seen["profile"].is_null(), "{first_seen}");
+    assert_eq!(events(&["--owner-key", "team"])["owner"], "blue");
+    let without_metadata = events(&["--no-metadata"]);
+    assert!(without_metadata["owner"].is_null() && without_metadata["region"].is_string());
+    let help = run(&api, &["events", "--help"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("The owner is the only value of the metadata that is printed"), "{help}");
+}
+
+#[test]
+fn filter_narrows_events_of_sessions() {
+    let api = TestSimulator::serve(SESSIONS);
+    let start =
+        |args: &[&str]| PipedProgram::start(&api, &[&["events", "-i", "1s", "--filter"], args].concat());
+    let mut growth = start(&["owner:GROWTH !keep:yes"]);
+    assert!(growth.wait_for_line("first_seen").contains("s-2"));
+    let nobody = start(&["owner:nobody", ID, "s-2"]);
+    api.control.add_fault(Fault::new(FaultTarget::All, FaultResponse::Dropped));
+    growth.wait_for_line("polls_failing");
+    api.control.clear_faults();
+    growth.wait_for_line("polls_recovered");
+    api.control.end_session(ID, FinalStatus::Completed);
+    api.control.end_session("s-2", FinalStatus::Completed);
+    growth.wait_for_line("ended_together");
+    growth.signal(Signal::TERM);
+    let lines = json_lines(&growth.finish(&api));
+    assert!(lines.iter().any(|line| line["event"] == "ended" && line["session"] == "s-2"), "{lines:?}");
+    assert!(lines.iter().all(|line| line["session"].is_null() || line["session"] == "s-2"), "{lines:?}");
+    let nobody = nobody.finish(&api);
+    assert_eq!(nobody.code, Some(0), "{}", nobody.err);
+    assert!(json_lines(&nobody).iter().all(|line| line["session"].is_null()), "{}", nobody.out);
+    assert!(!nobody.out.contains("ended_together"), "{}", nobody.out);
+}
+
+#[test]
+fn mistake_in_filter_is_underlined() {
+    let api = TestSimulator::serve(SESSIONS);
+    let output = run(&api, &["events", "--filter", "owner:a colour:red"]);
+    assert_eq!(output.code, Some(2), "{}", output.err);
+    assert!(output.err.contains("--filter: no field “colour”"), "{}", output.err);
+    assert!(output.err.ends_with("owner:a colour:red\n        ^^^^^^\n"), "{}", output.err);
+    assert!(api.log().is_empty());
+}
+
+#[test]
+fn query_and_status_narrow_events() {
+    let api = TestSimulator::serve(SESSIONS);
+    let query = "user_metadata['owner']:'growth'";
+    let mut events =
+        PipedProgram::start(&api, &["events", "-i", "1s", "--query", query, "--status", "running"]);
+    assert!(events.wait_for_line("first_seen").contains("s-2"));
+    events.signal(Signal::TERM);
+    let output = events.finish(&api);
+    assert!(!output.out.contains(ID), "{}", output.out);
+    let log = api.log();
+    let lists = log.iter().filter(|request| request.path == "/v1/sessions");
+    assert!(lists.clone().count() > 0);
+    assert!(
+        lists.clone().all(|list| list.query.contains("status=RUNNING") && list.query.contains("q=user_")),
+        "{log:?}"
+    );
+    let output = run(&api, &["events", "--status", "RUNNING", "s-2"]);
+    assert!(output.code == Some(2) && output.err.contains("--status narrows the lists"), "{}", output.err);
+}
+
 #[test]
 fn wait_prints_each_ended_session() {
     let api = TestSimulator::serve(SESSIONS);
@@ -153,6 +234,9 @@ fn wait_exit_code_reports_outcome() {
         (&["--exit-status", "ended-1"], 0, ""),
         (&["--exit-status", "ended-1", "error-1"], 6, ""),
         (&["--exit-status", "timed-out-1"], 6, ""),
+        (&["--fail-on", "timeout,early", "error-1"], 0, ""),
+        (&["--fail-on", "error", "timed-out-1", "error-1"], 6, ""),
+        (&["--fail-on", "gone", "no-such-1"], 6, "404"),
         (&["--any", "s-2", "ended-1"], 0, ""),
         (&["--for", "running", "s-2"], 0, ""),
         (&["--for", "running", "ended-1"], 1, "will not run any more"),
@@ -168,6 +252,30 @@ fn wait_exit_code_reports_outcome() {
         assert_eq!(output.code, Some(code), "{args:?}: {}{}", output.out, output.err);
         assert!(output.err.contains(message), "{args:?}: {}", output.err);
         assert!(!output.out.contains(CANARY) && !output.err.contains(CANARY));
+    }
+}
+
+#[test]
+fn early_keep_alive_end_fails_wait() {
+    // The session of the report: keep-alive on, and COMPLETED ten seconds after its start, of fifteen minutes.
+    let api = TestSimulator::start(Scenario::builtin("I01").unwrap());
+    let wait = |options: &[&str]| PipedProgram::start(&api, &[&["wait", "-i", "1s", ID], options].concat());
+    let (strict, lenient, usual) =
+        (wait(&["--fail-on", "early"]), wait(&["--fail-on", "early", "--alert-early", "5s"]), wait(&[]));
+    let output = strict.finish(&api);
+    assert_eq!((output.code, output.err.as_str()), (Some(6), ""), "{}", output.out);
+    assert!(output.out.contains("COMPLETED after 10 s"), "{}", output.out);
+    assert_eq!([lenient, usual].map(|program| program.finish(&api).code), [Some(0), Some(0)]);
+}
+
+#[test]
+fn vanished_session_fails_wait_if_listed() {
+    for (options, code) in [(&["--fail-on", "gone,early"][..], 6), (&["--exit-status"], 4)] {
+        let api = TestSimulator::serve(SESSIONS);
+        let wait = PipedProgram::start(&api, &[&["wait", "-i", "1s", "s-2"], options].concat());
+        wait_until("a response", || !api.log().is_empty());
+        api.control.add_fault(Fault::with_status(FaultTarget::Retrieve, StatusCode::NOT_FOUND));
+        assert_eq!(wait.finish(&api).code, Some(code), "{options:?}");
     }
 }
 
@@ -316,4 +424,44 @@ fn dumb_terminal_streams_text_events() {
     let raw = terminal.raw();
     assert!(!raw.contains(&0x1b), "no escape sequence is written: {}", String::from_utf8_lossy(&raw));
     terminal.assert_no_secrets(&api, &[]);
+}
+
+#[test]
+fn explain_prints_the_calls_of_clients() {
+    let api = TestSimulator::serve(SESSIONS);
+    let table = run(&api, &["explain", "--clients"]);
+    assert_eq!((table.code, table.err.as_str()), (Some(0), ""));
+    assert!(api.log().is_empty(), "without a session there is no request");
+    assert!(
+        table.out.lines().any(|line| line.starts_with("Stagehand 4    browser.close() ")),
+        "{}",
+        table.out
+    );
+    let documentation =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verdicts.md")).unwrap();
+    assert!(documentation.contains(&table.out), "docs/verdicts.md should show:\n{}", table.out);
+
+    let evidence = run(&api, &["explain", "--clients", "ended-1"]).out;
+    assert!(
+        evidence.contains("evidence for session ended-1") && evidence.ends_with(&table.out),
+        "{evidence}"
+    );
+    assert_eq!(run(&api, &["explain"]).code, Some(2));
+}
+
+#[test]
+fn explain_names_sessions_with_the_same_context() {
+    let session = |id: &str, context: &str| {
+        format!("[[session]]\nid = \"{id}\"\ncreated = \"-2m\"\ntimeout = \"1h\"\ncontext = \"{context}\"\n")
+    };
+    let sessions = [session("one", "ctx-1"), session("two", "ctx-1"), session("three", "ctx-2")].concat();
+    let api = TestSimulator::serve(&sessions);
+    for (id, other) in [("one", "two"), ("two", "one")] {
+        let output = run(&api, &["explain", id]);
+        let sentence = format!("{other} runs with the same context, too: whoever saves last wins");
+        assert!(output.out.contains(&sentence), "{}", output.out);
+    }
+    let paths: Vec<String> = api.log().into_iter().take(3).map(|request| request.path).collect();
+    assert_eq!(paths, ["/v1/sessions/one", "/v1/projects", "/v1/sessions"]);
+    assert!(!run(&api, &["explain", "three"]).out.contains("whoever saves"));
 }

@@ -36,6 +36,8 @@ screen_tests! {
     i15_overdue_session_is_shown: "I15",
     i16_failed_release_stays_visible: "I16",
     i17_successor_is_shown: "I17",
+    orderly_releases_are_calm: "orderly",
+    stuck_sessions_are_shown: "stuck",
 }
 
 #[test]

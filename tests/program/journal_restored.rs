@@ -39,7 +39,10 @@ fn next_run_restores_sessions_without_secrets() {
     second.wait_for("unused");
     second.press(&format!("/{ENDED_ID}\r"));
     let screen = second.wait_for("first seen RUNNING");
-    assert!(screen.contains("COMPLETED") && !screen.contains("⚑ 1"), "{screen}");
+    assert!(
+        screen.contains("COMPLETED") && screen.contains("⚑ 1"),
+        "nobody acknowledged the early end: {screen}"
+    );
     assert!(!second.screen().contains("metadata changed"), "{screen}");
     second.press("q");
     assert_eq!(second.wait_for_restored_exit().exit_code(), 0);
@@ -62,7 +65,7 @@ fn next_run_restores_sessions_without_secrets() {
     // The readings of clocks without a date differ from run to run.
     assert_eq!(printed.out.lines().count(), std::fs::read_to_string(path).unwrap().lines().count());
     let explained = run_with(&["explain", "--from", "-", ENDED_ID], &env, &printed.out);
-    assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
+    assert!(explained.out.contains("14m 58s early"), "{}{}", explained.out, explained.err);
     let refused = run_with(&["export", &ENDED_ID[..8], "--to", path], &env, "");
     assert!(
         refused.code == 2 && refused.err.contains("--to") && refused.err.contains("there already"),
@@ -70,7 +73,7 @@ fn next_run_restores_sessions_without_secrets() {
         refused.err
     );
     let explained = run_with(&["explain", "--from", path, ENDED_ID], &env, "");
-    assert!(explained.out.contains("14m 58s unused"), "{}{}", explained.out, explained.err);
+    assert!(explained.out.contains("14m 58s early"), "{}{}", explained.out, explained.err);
 
     let mut secrets = api.connect_urls();
     secrets.extend([KEY.to_owned(), "canary-7d1f".to_owned()]);

@@ -22,6 +22,7 @@ mod hostile;
 mod idle;
 mod incidents;
 mod journal;
+mod journal_alerts;
 mod journal_restored;
 mod log;
 #[cfg(target_os = "linux")] // needs /proc and /dev/full
@@ -43,3 +44,4 @@ mod shutdown;
 mod simulate;
 mod slow_terminal;
 mod terminal_input;
+mod wrong_dates;

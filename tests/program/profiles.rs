@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
-use browserbase_simulator::{Fault, FaultTarget, StatusCode};
+use browserbase_simulator::{Fault, FaultTarget, FinalStatus, StatusCode};
+use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, clean_env, output};
+use crate::piped_program::PipedProgram;
 
 const IN_ACME: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
 const IN_STAGING: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
@@ -45,6 +48,20 @@ impl ProfilesHome {
         command.extend(profiles.iter().flat_map(|profile| ["--profile", profile]));
         command.extend(args);
         Terminal::start(&command, &[], 120, 40)
+    }
+
+    /// Starts `keepwatch` with these profiles and arguments, without a terminal.
+    fn program(&self, profiles: &[&str], args: &[&str]) -> PipedProgram {
+        let config = self.config();
+        let mut words = args.to_vec();
+        words.extend(["--config", &config, "-i", "1s"]);
+        words.extend(profiles.iter().flat_map(|profile| ["--profile", profile]));
+        PipedProgram::start_at("http://127.0.0.1:9", &words, "", &[])
+    }
+
+    /// Starts `keepwatch events` with these profiles and arguments.
+    fn events(&self, profiles: &[&str], args: &[&str]) -> PipedProgram {
+        self.program(profiles, &[&["events"], args].concat())
     }
 }
 
@@ -90,7 +107,7 @@ fn release_goes_to_named_profile() {
     terminal.press("x");
     terminal.wait_for("in the profile staging");
     terminal.press("b3de\r");
-    terminal.wait_for("release asked from here at ");
+    terminal.wait_for("You released it at ");
     let posts = |api: &TestSimulator| api.log().iter().filter(|request| request.method == "POST").count();
     assert_eq!((posts(&acme), posts(&staging)), (0, 1));
 }
@@ -119,15 +136,102 @@ fn missing_api_key_disables_one_profile() {
     let screen = terminal.wait_for("locked: api-key-command “sh” failed (exit status: 7)");
     assert!(!screen.contains("next try"), "{screen}");
     terminal.wait_for("45c48cce");
-    let run_without_screen = |profiles: &[&str]| {
-        let config = home.config();
-        let mut args = vec!["--config", &config];
-        args.extend(profiles.iter().flat_map(|profile| ["--profile", profile]));
-        let output = output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()));
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
-    let (code, err) = run_without_screen(&["locked"]);
-    assert!(code == Some(3) && err.contains("failed (exit status: 7)"), "{err}");
-    let (code, err) = run_without_screen(&["acme", "staging"]);
-    assert!(code == Some(2) && err.contains("events are streamed of one project"), "{err}");
+    let config = home.config();
+    let args = ["--config", &config, "--profile", "locked"];
+    let output = output(Command::new(PROGRAM).args(args).env_clear().envs(clean_env()));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(3) && err.contains("failed (exit status: 7)"), "{err}");
+}
+
+#[test]
+fn events_name_their_profile() {
+    let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
+    let home = ProfilesHome::new(&acme, &staging);
+    let recording = home.0.path().join("run.ndjson");
+    let mut events = home.events(
+        &["acme", "staging", "locked"],
+        &[IN_ACME, IN_STAGING, "--record", recording.to_str().unwrap()],
+    );
+    events.wait_for_line("first_seen");
+    events.wait_for_line("first_seen");
+    acme.control.end_session(IN_ACME, FinalStatus::Completed);
+    staging.control.end_session(IN_STAGING, FinalStatus::Error);
+    let output = events.wait_for_exit();
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert!(output.err.contains("locked: api-key-command “sh” failed (exit status: 7)"), "{}", output.err);
+    let lines: Vec<Value> = output.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!output.out.contains("not_found"), "each id is in one of the profiles: {}", output.out);
+    for (id, profile) in [(IN_ACME, "acme"), (IN_STAGING, "staging")] {
+        let of_session: Vec<&Value> = lines.iter().filter(|line| line["session"] == id).collect();
+        assert!(of_session.iter().all(|line| line["profile"] == profile), "{of_session:?}");
+        assert!(of_session.iter().any(|line| line["event"] == "ended"), "{of_session:?}");
+        let explain = ["explain", "--from", recording.to_str().unwrap(), id];
+        let explained =
+            crate::harness::output(Command::new(PROGRAM).args(explain).env_clear().envs(clean_env()));
+        assert_eq!(explained.status.code(), Some(0), "{}", String::from_utf8_lossy(&explained.stderr));
+    }
+}
+
+#[test]
+fn events_of_profiles_are_filtered_and_labelled() {
+    let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
+    let home = ProfilesHome::new(&acme, &staging);
+    let options = ["--filter", "profile:stag", "--format", "text"];
+    let mut events = home.events(&["acme", "staging"], &options);
+    assert!(events.wait_for_line("first seen").contains("  staging  6512bd43  first seen RUNNING"));
+    let mut all = home.events(&["acme", "staging"], &options[2..]);
+    assert!(all.wait_for_line("45c48cce").contains("  acme     45c48cce  first seen RUNNING"));
+    events.signal(Signal::INT);
+    let output = events.wait_for_exit();
+    assert!(output.code == Some(130) && !output.out.contains("45c48cce"), "{}", output.out);
+    let mut without_screen = home.program(&["acme", "staging"], &[]);
+    without_screen.wait_for_line("  acme     45c48cce  first seen RUNNING");
+}
+
+#[test]
+fn unknown_id_is_not_found_once() {
+    let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
+    let home = ProfilesHome::new(&acme, &staging);
+    let mut events = home.events(&["acme", "staging"], &["no-such-1", IN_ACME]);
+    events.wait_for_line("not_found");
+    acme.control.end_session(IN_ACME, FinalStatus::Completed);
+    events.wait_for_line("\"ended\"");
+    events.signal(Signal::TERM);
+    let output = events.wait_for_exit();
+    assert_eq!((output.code, output.out.matches("not_found").count()), (Some(143), 1), "{}", output.out);
+}
+
+#[test]
+fn events_go_on_until_all_api_keys_are_refused() {
+    let (acme, staging) = (serve(IN_ACME), serve(IN_STAGING));
+    staging.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::UNAUTHORIZED));
+    let home = ProfilesHome::new(&acme, &staging);
+    let mut events = home.events(&["acme", "staging"], &[IN_ACME]);
+    events.wait_for_line("first_seen");
+    acme.control.end_session(IN_ACME, FinalStatus::Completed);
+    let output = events.wait_for_exit();
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert_eq!(output.err.matches("staging: the API refuses the key (401)").count(), 1, "{}", output.err);
+    acme.control.add_fault(Fault::with_status(FaultTarget::All, StatusCode::UNAUTHORIZED));
+    let output = home.events(&["acme", "staging"], &[]).wait_for_exit();
+    assert_eq!(output.code, Some(3), "{}", output.err);
+    assert_eq!(output.err.matches("refuses the key (401)").count(), 2, "{}", output.err);
+}
+
+#[test]
+fn session_of_two_profiles_has_events_once() {
+    let (acme, other) = (serve(IN_ACME), serve(IN_STAGING));
+    // Both profiles reach the same project.
+    let home = ProfilesHome::new(&acme, &acme);
+    let mut events = home.events(&["acme", "staging"], &[IN_ACME]);
+    events.wait_for_line("first_seen");
+    crate::harness::wait_until("polls of both", || {
+        acme.log().iter().filter(|request| request.path.ends_with(IN_ACME)).count() > 3
+    });
+    acme.control.end_session(IN_ACME, FinalStatus::Completed);
+    let output = events.wait_for_exit();
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert_eq!(output.out.matches("first_seen").count(), 1, "{}", output.out);
+    assert_eq!(output.out.matches("\"event\":\"ended\"").count(), 1, "{}", output.out);
+    assert!(other.log().is_empty());
 }

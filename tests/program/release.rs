@@ -41,7 +41,7 @@ fn x_releases_session_after_confirmation() {
     assert_eq!(posts(&api), []);
     terminal.press("b3de\r");
     terminal.wait_for("RELEASING (asked ");
-    let screen = terminal.wait_for("release asked from here at ");
+    let screen = terminal.wait_for("You released it at ");
     assert!(screen.contains("COMPLETED"), "{screen}");
     assert_eq!(posts(&api).len(), 1);
     terminal.press("q");

@@ -20,7 +20,7 @@ use keepwatch_core::session::{Secret, SessionId};
 use keepwatch_core::testing;
 use keepwatch_core::tracker::cost::Rates;
 use keepwatch_core::tracker::evidence::{self, EvidenceOptions};
-use keepwatch_core::tracker::{AlertThresholds, Event, EventKind, Input, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Event, EventKind, Input, SessionTracker};
 use tokio::sync::mpsc;
 
 use crate::harness::at_speed;
@@ -93,6 +93,8 @@ scenario_tests! {
     i15_session_past_expiry_is_overdue: "I15",
     i16_failed_release_stays_known: "I16",
     i17_successor_is_reported: "I17",
+    orderly_releases_raise_no_alert: "orderly",
+    stuck_sessions_raise_alerts: "stuck",
 }
 
 #[test]
@@ -162,7 +164,7 @@ impl Watcher {
             name: name.to_owned(),
             scenario,
             start: clock.now(),
-            tracker: SessionTracker::new(AlertThresholds::default()),
+            tracker: SessionTracker::new(AlertRules::default()),
             encoder: Encoder::default(),
             entries: Vec::new(),
             events: Vec::new(),
@@ -212,7 +214,7 @@ impl Watcher {
             format: FORMAT_VERSION,
             version: "9.9.9".into(),
             started: self.start.wall,
-            thresholds: AlertThresholds::default(),
+            alert_rules: AlertRules::default(),
             owner_key: None,
             rates: Rates::default(),
             host: None,
@@ -223,7 +225,7 @@ impl Watcher {
         RecordingWriter::new(&mut file, &header).unwrap().write(&self.entries).unwrap();
         let recording = Recording::read(&mut file.as_slice()).unwrap();
         assert_eq!(recording.damage, None);
-        let mut replayed = SessionTracker::new(recording.header.thresholds.clone());
+        let mut replayed = SessionTracker::new(recording.header.alert_rules.clone());
         recording.input_log.inputs().for_each(|(_, input)| drop(replayed.apply(input)));
         for record in self.tracker.records() {
             let version = &recording.header.version;
@@ -340,10 +342,10 @@ impl Watcher {
             let text = verdict.text(Zone::Utc, today);
             let status = self.tracker.get(&id).unwrap().status().unwrap();
             texts.push(verdict.summary_line(status, Zone::Utc, today));
-            texts.push(text.explanation);
-            texts.extend(text.ruled_out.map(str::to_owned));
-            texts.extend([text.confidence, text.advice].map(str::to_owned));
-            texts.extend(text.end_cluster);
+            texts.extend([text.short, text.why, text.how_sure.to_owned()]);
+            texts.extend(text.what_to_do.into_iter().map(|step| step.text));
+            texts.extend(text.hint.map(str::to_owned));
+            texts.extend(text.ruled_out.into_iter().chain(text.end_cluster));
         }
         texts
     }

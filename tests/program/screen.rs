@@ -106,7 +106,7 @@ fn recent_pane_finds_ended_session() {
     };
     assert_eq!(unfiltered_lists(&api), 0, "the unfiltered list is not polled");
     terminal.press("R");
-    let screen = terminal.wait_for("ran into its own timeout of 15m");
+    let screen = terminal.wait_for("Its own timeout of 15m");
     assert!(screen.contains("TIMED_OUT") && screen.contains("growth"), "{screen}");
     terminal.press("G\r");
     let screen = terminal.wait_for("TIMED_OUT after 15m");

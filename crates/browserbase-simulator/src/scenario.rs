@@ -217,6 +217,8 @@ const BUILTIN_SCENARIOS: &[(&str, &str)] = &[
     ("I15", include_str!("../../../assets/scenarios/I15.toml")),
     ("I16", include_str!("../../../assets/scenarios/I16.toml")),
     ("I17", include_str!("../../../assets/scenarios/I17.toml")),
+    ("orderly", include_str!("../../../assets/scenarios/orderly.toml")),
+    ("stuck", include_str!("../../../assets/scenarios/stuck.toml")),
 ];
 
 /// The maximum number of sessions in a scenario, including copies.

@@ -9,10 +9,12 @@
 //! | [`tracker`] | records, events, alerts, verdicts and evidence, all computed from a stream of inputs |
 //! | [`filter`] | the filter language: parsing and matching |
 //! | [`text`] | sanitising hostile text for a terminal; redacting secrets; formatting durations and bytes; widths |
+//! | [`clients`] | which call of which client disconnects, and which ends the session |
 //! | [`backoff`] | the delay before a retry |
 //! | [`clock`] | reading clocks |
 
 pub mod backoff;
+pub mod clients;
 pub mod clock;
 pub mod filter;
 pub mod session;

@@ -1,14 +1,14 @@
 //! The JSON schema of `keepwatch events`, version 1. This module does no I/O.
 //!
 //! `docs/events.md` documents the schema, and a test compares every example there with this code. A version may gain
-//! fields, but never renames, removes or redefines one. No object has the metadata of a session. The fields of an event
-//! are not sanitised, but secrets in them are redacted. Sentences are sanitised and redacted.
+//! fields, but never renames, removes or redefines one. Of a session's metadata, an object has only the owner. The
+//! fields of an event are not sanitised, but secrets in them are redacted. Sentences are sanitised and redacted.
 
 use serde_json::{Map, Value, json};
 
 use crate::commands::json::{seconds, seconds_of_millis, time};
 use keepwatch_core::clock::{Timestamp, Zone};
-use keepwatch_core::session::{SessionId, Status};
+use keepwatch_core::session::{Region, SessionId, Status};
 use keepwatch_core::text::{self, Untrusted};
 use keepwatch_core::tracker::verdict::Verdict;
 use keepwatch_core::tracker::{Alert, Event, EventKind};
@@ -16,9 +16,25 @@ use keepwatch_core::tracker::{Alert, Event, EventKind};
 /// The version of the schema.
 pub const VERSION: u32 = 1;
 
+/// The session and the profile that an event is about. A value is `None` if it is unknown, or if the event is about no
+/// session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventSubject<'a> {
+    /// The session's owner, from its metadata.
+    pub owner: Option<&'a Untrusted>,
+    /// The session's region.
+    pub region: Option<&'a Region>,
+    /// True if the session's keep-alive is on.
+    pub keep_alive: Option<bool>,
+    /// The id of the session's project.
+    pub project: Option<&'a Untrusted>,
+    /// The profile's name. `None` for a profile without a name, and for an event about this machine.
+    pub profile: Option<&'a str>,
+}
+
 /// Returns the JSON object of an event. `ending` is the final status and the verdict if the session has ended.
 #[must_use]
-pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
+pub fn object(event: &Event, subject: &EventSubject<'_>, ending: Option<&(Status, Verdict)>) -> Value {
     let mut object = Map::new();
     object.insert("v".into(), VERSION.into());
     object.insert("event".into(), event.kind.name().into());
@@ -28,10 +44,11 @@ pub fn object(event: &Event, ending: Option<&(Status, Verdict)>) -> Value {
     object.insert("observed_at".into(), time(event.learned_at).into());
     object.insert("sentence".into(), event.kind.sentence(Zone::Utc, event.learned_at).into());
     // `sentence` has redacted its text already. A second redaction could remove too much.
-    let mut fields = kind_fields(&event.kind);
-    text::redact_values(&mut fields);
-    if let Value::Object(fields) = fields {
-        object.extend(fields);
+    for mut fields in [subject_fields(subject), kind_fields(&event.kind)] {
+        text::redact_values(&mut fields);
+        if let Value::Object(fields) = fields {
+            object.extend(fields);
+        }
     }
     if is_end_event(&event.kind) {
         let verdict = ending.map(|(status, verdict)| verdict_object(status, verdict, event.learned_at));
@@ -49,6 +66,17 @@ fn is_end_event(kind: &EventKind) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns the fields about the session and the profile.
+fn subject_fields(subject: &EventSubject<'_>) -> Value {
+    json!({
+        "owner": subject.owner.map(Untrusted::raw),
+        "region": subject.region.map(Region::raw),
+        "keep_alive": subject.keep_alive,
+        "project_id": subject.project.map(Untrusted::raw),
+        "profile": subject.profile,
+    })
 }
 
 /// Returns the fields that only events of this kind have.
@@ -118,19 +146,29 @@ fn kind_fields(kind: &EventKind) -> Value {
         EventKind::ServerClockSet { step_ms } | EventKind::ClockSet { step_ms } => {
             json!({ "by_s": seconds_of_millis(*step_ms) })
         }
+        EventKind::DateIgnored { offset_ms } | EventKind::DatesContradict { offset_ms } => {
+            json!({ "by_s": seconds_of_millis(*offset_ms) })
+        }
+        EventKind::DatesAgree { contradicting } => json!({ "contradicting": contradicting }),
     }
 }
 
 fn verdict_object(status: &Status, verdict: &Verdict, learned_at: Timestamp) -> Value {
     let text = verdict.text(Zone::Utc, learned_at);
+    let advice = text.advice();
+    let steps: Vec<&str> = text.what_to_do.iter().map(|step| step.text.as_str()).collect();
     json!({
         "name": verdict.name(),
         "line": verdict.summary_line(status, Zone::Utc, learned_at),
-        "was": text.explanation,
+        "short": text.short,
+        "was": text.headline,
+        "why": text.why,
         "was_not": text.ruled_out,
         "sure": verdict.confidence.name(),
-        "how_sure": text.confidence,
-        "advice": text.advice,
+        "how_sure": text.how_sure,
+        "advice": advice,
+        "what_to_do": steps,
+        "hint": text.hint,
     })
 }
 

@@ -12,25 +12,35 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::Goal;
+use crate::config::{FailOn, Goal};
 use crate::exit_code::ExitCode;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::{ApiError, Phase, SessionId, Status};
+use keepwatch_core::tracker::verdict::Cause;
 use keepwatch_core::tracker::{Presence, RequestTiming, SessionTracker};
 
 /// The sessions and the progress of each.
 #[derive(Debug)]
 pub(super) struct WaitProgress {
-    sessions: Vec<(SessionId, SessionProgress)>,
+    sessions: Vec<WaitedSession>,
     /// The sessions that the API does not know, each with its grace period.
     not_found: HashMap<SessionId, GracePeriod>,
     goal: Goal,
     /// True if one session that reaches the goal is enough.
     any: bool,
-    /// True if the exit code reports sessions that ended as `ERROR` or `TIMED_OUT`.
-    exit_status: bool,
+    /// The ways to end that the exit code reports.
+    fail_on: FailOn,
     /// The length of a grace period.
     grace: Duration,
+}
+
+/// A session and its progress.
+#[derive(Debug)]
+struct WaitedSession {
+    id: SessionId,
+    progress: SessionProgress,
+    /// True if it ended in a way that the exit code reports.
+    has_failed: bool,
 }
 
 /// The progress of one session.
@@ -38,8 +48,8 @@ pub(super) struct WaitProgress {
 enum SessionProgress {
     /// The session may still reach the goal.
     Waiting,
-    /// The session reached the goal with this status.
-    GoalReached(Status),
+    /// The session reached the goal.
+    GoalReached,
     /// The session can no longer reach the goal.
     GoalMissed(MissReason),
 }
@@ -72,15 +82,10 @@ struct GracePeriod {
 }
 
 impl WaitProgress {
-    pub(super) fn new(
-        ids: Vec<SessionId>,
-        goal: Goal,
-        any: bool,
-        exit_status: bool,
-        grace: Duration,
-    ) -> Self {
-        let sessions = ids.into_iter().map(|id| (id, SessionProgress::Waiting)).collect();
-        Self { sessions, not_found: HashMap::new(), goal, any, exit_status, grace }
+    pub(super) fn new(ids: Vec<SessionId>, goal: Goal, any: bool, fail_on: FailOn, grace: Duration) -> Self {
+        let session = |id| WaitedSession { id, progress: SessionProgress::Waiting, has_failed: false };
+        let sessions = ids.into_iter().map(session).collect();
+        Self { sessions, not_found: HashMap::new(), goal, any, fail_on, grace }
     }
 
     pub(super) fn goal(&self) -> Goal {
@@ -95,9 +100,8 @@ impl WaitProgress {
         not_found: Option<(SessionId, RequestTiming)>,
     ) -> Vec<ProgressChange> {
         let mut changes = Vec::new();
-        for (id, progress) in
-            self.sessions.iter_mut().filter(|(_, progress)| *progress == SessionProgress::Waiting)
-        {
+        let waiting = self.sessions.iter_mut().filter(|session| session.progress == SessionProgress::Waiting);
+        for WaitedSession { id, progress, has_failed } in waiting {
             let Some(record) = tracker.get(id) else { continue };
             if let Presence::NotFound(absence) = &record.presence {
                 let (first_timing, error) = (absence.since, &absence.error);
@@ -109,6 +113,7 @@ impl WaitProgress {
                     newest.is_some_and(|(_, timing)| timing.sent.since(first_timing.sent) >= self.grace);
                 if is_grace_over {
                     *progress = SessionProgress::GoalMissed(MissReason::NotFound(error.clone()));
+                    *has_failed = self.fail_on.gone && record.ended.is_none();
                     changes.push(ProgressChange::GoalMissed(id.clone(), MissReason::NotFound(error.clone())));
                 }
                 continue;
@@ -120,8 +125,9 @@ impl WaitProgress {
                 Goal::Ended => has_ended,
                 Goal::Running => *status == Status::Running,
             };
+            *has_failed = has_ended && ended_badly(tracker, id, status, self.fail_on);
             if is_goal_reached {
-                *progress = SessionProgress::GoalReached(status.clone());
+                *progress = SessionProgress::GoalReached;
                 changes.push(ProgressChange::GoalReached(id.clone()));
             } else if has_ended {
                 *progress = SessionProgress::GoalMissed(MissReason::Ended(status.clone()));
@@ -133,8 +139,8 @@ impl WaitProgress {
 
     /// Returns the exit code of the command as soon as no further response can change it.
     pub(super) fn outcome(&self) -> Option<ExitCode> {
-        let all = || self.sessions.iter().map(|(_, progress)| progress);
-        let reached = || all().filter(|progress| matches!(progress, SessionProgress::GoalReached(_)));
+        let all = || self.sessions.iter().map(|session| &session.progress);
+        let reached = || all().filter(|progress| **progress == SessionProgress::GoalReached);
         let missed = || all().filter(|progress| matches!(progress, SessionProgress::GoalMissed(_)));
         let count = self.sessions.len();
         // With `any`, the command reaches its goal if one session does, and misses it if all do. Otherwise, the command
@@ -144,28 +150,24 @@ impl WaitProgress {
         } else {
             (reached().count() == count, missed().count() > 0)
         };
-        let ended_badly = |progress: &SessionProgress| match progress {
-            SessionProgress::GoalReached(status) | SessionProgress::GoalMissed(MissReason::Ended(status)) => {
-                self.exit_status && matches!(status, Status::Error | Status::TimedOut)
-            }
-            SessionProgress::Waiting | SessionProgress::GoalMissed(MissReason::NotFound(_)) => false,
-        };
+        if !is_reached && !is_missed {
+            return None;
+        }
+        if self.sessions.iter().any(|session| session.has_failed) {
+            return Some(ExitCode::EndedBadly);
+        }
         if is_reached {
-            return Some(if reached().any(ended_badly) { ExitCode::EndedBadly } else { ExitCode::Success });
+            return Some(ExitCode::Success);
         }
         let is_not_found =
             missed().any(|progress| matches!(progress, SessionProgress::GoalMissed(MissReason::NotFound(_))));
-        is_missed.then(|| match (missed().any(ended_badly), is_not_found) {
-            (true, _) => ExitCode::EndedBadly,
-            (false, true) => ExitCode::NoSuchSession,
-            (false, false) => ExitCode::Failure,
-        })
+        Some(if is_not_found { ExitCode::NoSuchSession } else { ExitCode::Failure })
     }
 
     /// Returns the sessions that may still reach the goal.
     pub(super) fn waiting(&self) -> Vec<&SessionId> {
-        let waiting = self.sessions.iter().filter(|(_, progress)| *progress == SessionProgress::Waiting);
-        waiting.map(|(id, _)| id).collect()
+        let waiting = self.sessions.iter().filter(|session| session.progress == SessionProgress::Waiting);
+        waiting.map(|session| &session.id).collect()
     }
 
     /// Returns when the next grace period ends, as a reading of the clock since boot. Ignores grace periods whose final
@@ -189,6 +191,18 @@ impl WaitProgress {
             }
         }
         is_due
+    }
+}
+
+/// Returns true if the session with this final status ended in a way that `fail_on` lists.
+fn ended_badly(tracker: &SessionTracker, id: &SessionId, status: &Status, fail_on: FailOn) -> bool {
+    match status {
+        Status::Error => fail_on.error,
+        Status::TimedOut => fail_on.timeout,
+        _ => tracker.verdict(id).is_some_and(|verdict| {
+            let is_before_expiry = matches!(verdict.cause, Cause::KeepAliveEnded { unused: Some(_), .. });
+            is_before_expiry && fail_on.early.is_early(verdict.duration)
+        }),
     }
 }
 

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::value::{NOT_A_BOOLEAN, argv, option_text};
-use super::{ConfigFile, MAX_NAME_COLUMNS, TableValues};
+use super::value::{NOT_A_BOOLEAN, argv, list_texts, option_text};
+use super::{ConfigFile, FileAlertRule, MAX_NAME_COLUMNS, TableValues};
 use crate::api::Endpoint;
+use crate::cli::{parse_duration, parse_early_limit};
 use crate::config::api_options::{ApiOptions, KeySource, PROFILE_KEYS, resolve_path};
 use crate::config::file_schema::{self, TableSchema};
 use crate::config::{ConfigError, nearest};
+use keepwatch_core::filter::Filter;
 use keepwatch_core::text;
 
 /// The maximum width of a message that quotes a value, in columns.
@@ -24,6 +26,12 @@ const MAX_WARNINGS: usize = 20;
 const API_KEY_COMMAND: &str = "api-key-command";
 /// The name of the option for the log file. A relative path in its value starts at the config file's folder.
 const LOG: &str = "log";
+/// The name of the tables that are alert rules.
+const ALERT: &str = "alert";
+/// The names that an alert rule may have.
+const ALERT_KEYS: [&str; 5] = ["filter", "early", "left", "idle", "pending"];
+/// The maximum number of alert rules. Each session is matched with them when it changes.
+const MAX_ALERT_RULES: usize = 100;
 /// The name of the table that contains the profiles.
 const PROFILES: &str = "profile";
 
@@ -69,6 +77,8 @@ impl<'t> ConfigParser<'t> {
                     let profile = self.parse_profile(profile_name, value)?;
                     file.profiles.insert(profile_name.get_ref().to_string(), profile);
                 }
+            } else if name == ALERT {
+                file.alert_rules = self.parse_alert_rules(key, value)?;
             } else if command_tables.iter().all(|table| table.command.as_deref() != Some(name)) {
                 self.parse_option(&top, &command_tables, key, value, &mut top_values)?;
             }
@@ -122,7 +132,11 @@ impl<'t> ConfigParser<'t> {
                     _ => text,
                 };
                 let text = text.map_err(|problem| self.invalid_item(key, &problem))?;
-                values.options.push((name.to_owned(), text));
+                if values.options.iter().any(|(other, _)| *other == option.name) {
+                    let problem = format!("the option has two names here; write only {}", option.name);
+                    return Err(self.invalid_item(key, &problem));
+                }
+                values.options.push((option.name.clone(), text));
                 Ok(())
             }
             None => self.warn_unknown_option(table, command_tables, key, value),
@@ -186,6 +200,69 @@ impl<'t> ConfigParser<'t> {
             return Err(self.invalid_item(key, "api-key-file and api-key-command exclude each other"));
         }
         Ok(())
+    }
+
+    /// Parses the tables `[[alert]]`.
+    fn parse_alert_rules(
+        &mut self,
+        key: &SpannedKey<'t>,
+        value: &SpannedValue<'t>,
+    ) -> Result<Vec<FileAlertRule>, ConfigError> {
+        let tables = value.get_ref().as_array();
+        let tables: Option<Vec<_>> =
+            tables.map(|items| items.iter().map(|item| item.get_ref().as_table()).collect());
+        let tables: Option<Vec<&DeTable<'t>>> = tables.and_then(|tables| tables.into_iter().collect());
+        let Some(tables) = tables else {
+            return Err(self.invalid_item(key, "rules are tables, each with [[alert]] above it"));
+        };
+        if tables.len() > MAX_ALERT_RULES {
+            return Err(self.invalid_item(key, &format!("there are more than {MAX_ALERT_RULES} rules")));
+        }
+        tables.into_iter().map(|table| self.parse_alert_rule(key, table)).collect()
+    }
+
+    /// Parses one table `[[alert]]`.
+    fn parse_alert_rule(
+        &mut self,
+        header: &SpannedKey<'t>,
+        table: &DeTable<'t>,
+    ) -> Result<FileAlertRule, ConfigError> {
+        let mut rule = FileAlertRule::default();
+        let mut has_filter = false;
+        for (key, value) in table {
+            let invalid = |problem: &str| self.invalid_item(key, problem);
+            let texts = || list_texts(value.get_ref()).map_err(|problem| invalid(&problem));
+            let text = || match texts()?.as_slice() {
+                [text] => Ok(text.clone()),
+                _ => Err(invalid("it takes one value, not a list")),
+            };
+            let duration = |text: &String| parse_duration(text).map_err(|problem| invalid(&problem));
+            match key.get_ref().as_ref() {
+                "filter" => {
+                    let text = text()?;
+                    let parsed = Filter::parse_for_profiles(&text, true);
+                    rule.filter = parsed.map_err(|error| invalid(&error.message))?;
+                    has_filter = true;
+                }
+                "early" => {
+                    rule.early = Some(parse_early_limit(&text()?).map_err(|problem| invalid(&problem))?)
+                }
+                "left" => rule.left = Some(texts()?.iter().map(duration).collect::<Result<_, _>>()?),
+                "idle" => rule.idle = Some(duration(&text()?)?),
+                "pending" => rule.pending = Some(duration(&text()?)?),
+                name => {
+                    let similar = nearest(name, ALERT_KEYS.into_iter());
+                    let hint =
+                        similar.map_or_else(|| ALERT_KEYS.join(", "), |name| format!("did you mean {name}?"));
+                    self.reject_api_key(key, value)?;
+                    self.warn(key, &format!("is nothing that an alert rule has: {hint}"));
+                }
+            }
+        }
+        if !has_filter {
+            return Err(self.invalid_item(header, "a rule has no filter (try filter = \"owner:nightly\")"));
+        }
+        Ok(rule)
     }
 
     /// Parses the table of the profile `name`.
@@ -292,7 +369,9 @@ impl<'t> ConfigParser<'t> {
             self.dropped_warnings = self.dropped_warnings.saturating_add(1);
             return;
         }
-        let (name, line) = (text::sanitise(key.get_ref(), MAX_NAME_COLUMNS), self.line_number(key.span()));
+        // The screen shows warnings, too. The user may have typed the API key as a name.
+        let name = text::sanitise(&text::redact_api_keys(key.get_ref()), MAX_NAME_COLUMNS);
+        let line = self.line_number(key.span());
         self.warnings.push(format!("“{name}” {message} (line {line} of {})", self.display_path));
     }
 

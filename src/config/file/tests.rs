@@ -2,6 +2,7 @@ use super::*;
 use crate::config::Config;
 use crate::config::api_options::KeySource;
 use crate::exit_code::ExitCode;
+use keepwatch_core::tracker::{AlertRule, AlertRules, AlertThresholds};
 
 /// A home directory with a config file.
 struct Home(tempfile::TempDir);
@@ -85,7 +86,39 @@ fn precedence_is_typed_then_command_then_top() {
     let text = crate::config::EventFormat::Text { zone: keepwatch_core::clock::Zone::Utc, ascii: false };
     assert_eq!(events.format, text);
     // 180 s is the `3m` at the top of the file. Only the debug output shows the thresholds.
-    assert!(format!("{:?}", events.thresholds).contains("180s"), "{:?}", events.thresholds);
+    assert!(format!("{:?}", events.alert_rules).contains("180s"), "{:?}", events.alert_rules);
+}
+
+#[test]
+fn alert_rule_inherits_missing_thresholds() {
+    let home = Home::new(
+        r#"
+        alert-early = "2m"
+        [[alert]]
+        filter = "owner:nightly profile:prod"
+        early = "never"
+        left = ["10m", "0s"]
+        [[alert]]
+        filter = "region:us"
+        idle = "1h"
+        pending = "5m"
+        "#,
+    );
+    let Config::Events(events) = home.config(&["events", "--alert-left", "3m"], &[API_KEY_VAR]).unwrap()
+    else {
+        panic!()
+    };
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let default =
+        AlertThresholds::new(vec![minutes(3)], minutes(10)).with_early(EarlyLimit::Below(minutes(2)));
+    let nightly = AlertThresholds::new(vec![minutes(10)], minutes(10)).with_early(EarlyLimit::Never);
+    let us = AlertThresholds::new(vec![minutes(3)], minutes(60))
+        .with_early(EarlyLimit::Below(minutes(2)))
+        .with_pending(minutes(5));
+    let rule =
+        |filter, thresholds| AlertRule::new(Filter::parse_for_profiles(filter, true).unwrap(), thresholds);
+    let rules = vec![rule("owner:nightly profile:prod", nightly), rule("region:us", us)];
+    assert_eq!(events.alert_rules, AlertRules::new(default, rules));
 }
 
 #[test]
@@ -211,6 +244,13 @@ fn invalid_item_error_has_line_and_problem() {
         ("interval = 2020-01-01", "interval: it takes no date"),
         ("[interval]\na = 1", "interval: it is an option, not a table"),
         ("warn = []", "warn: the list is empty"),
+        ("warn = [\"5m\"]\nalert-left = [\"1m\"]", "the option has two names here; write only alert-left"),
+        ("alert-early = \"soon\"", "alert-early: invalid limit \"soon\" (try 1m, always or never)"),
+        ("[[alert]]\nearly = \"never\"", "alert: a rule has no filter (try filter = \"owner:nightly\")"),
+        ("[[alert]]\nfilter = \"region:\"", "filter: "),
+        ("[[alert]]\nfilter = \"a\"\nleft = [\"soon\"]", "left: “soon” is no duration"),
+        ("[[alert]]\nfilter = \"a\"\nearly = [\"1m\", \"2m\"]", "early: it takes one value, not a list"),
+        ("alert = 7", "alert: rules are tables, each with [[alert]] above it"),
         ("warn = [\"5m\", \"soon\"]", "warn: “soon” is no duration"),
         ("max-rps = 99999999999999999999", "max-rps: the number is too large"),
         ("rate-gb = nan", "rate-gb: “nan” is no price"),
@@ -274,10 +314,15 @@ fn api_key_in_file_is_rejected() {
 #[test]
 fn unknown_name_warning_has_hint() {
     for (text, expected) in [
+        ("bb_live_cAnArY0123456789 = 1", "“••••” is no option; `keepwatch config`"),
         ("\nintervall = \"5s\"", "“intervall” is no option; did you mean interval? (line 2 of "),
         ("max_rps = 5", "did you mean max-rps?"),
         ("owner_key = \"run.id\"", "did you mean owner-key?"),
         ("api_key_file = \"x\"", "did you mean api-key-file?"),
+        (
+            "[[alert]]\nfilter = \"a\"\nlfet = \"1m\"",
+            "“lfet” is nothing that an alert rule has: did you mean left?",
+        ),
         ("json = true", "“json” is no option at the top; it belongs under [get]"),
         ("scenario = \"x\"", "it belongs under [demo] or [simulate]"),
         ("[evnets]\nutc = true", "“evnets” is no option; did you mean [events]?"),

@@ -23,6 +23,15 @@ pub(super) fn option_text(option: &FileOption, value: &DeValue<'_>) -> Result<St
     }
 }
 
+/// Returns the elements of a list, or a single value, in the syntax of the command line.
+pub(super) fn list_texts(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    match value {
+        DeValue::Array(elements) if elements.is_empty() => Err("the list is empty".into()),
+        DeValue::Array(elements) => elements.iter().map(|element| scalar_text(element.get_ref())).collect(),
+        value => scalar_text(value).map(|text| vec![text]),
+    }
+}
+
 /// Returns a single value in the syntax of the command line. Returns an error for a list or a table.
 fn scalar_text(value: &DeValue<'_>) -> Result<String, String> {
     match value {

@@ -77,17 +77,17 @@ fn events_command_accepts_any_id() {
 #[test]
 fn events_wait_and_explain_options_are_resolved() {
     let vars = [("BROWSERBASE_API_KEY", "k"), ("LANG", "C.UTF-8")];
-    let Ok(Config::Events(events)) = config(&["events", "--warn", "2m", "--idle", "1h"], &vars) else {
+    let Ok(Config::Events(events)) = config(&["events", "--alert-left", "2m", "--idle", "1h"], &vars) else {
         panic!()
     };
     assert_eq!((events.targets, events.format), (Targets::All, EventFormat::Json));
-    assert_eq!(events.thresholds, AlertThresholds::new(vec![MINUTE * 2], MINUTE * 60));
+    assert_eq!(events.alert_rules, AlertThresholds::new(vec![MINUTE * 2], MINUTE * 60).into());
     let text = config(&["events", "--format", "text", "--utc"], &vars);
     let Ok(Config::Events(events)) = text else { panic!("{text:?}") };
     assert_eq!(events.format, EventFormat::Text { zone: Zone::Utc, ascii: false });
     let wait = ["wait", "a", "a", "b", "--for", "running", "--any", "--timeout", "30m", "--grace", "1m"];
     let Ok(Config::Wait(wait)) = config(&wait, &vars) else { panic!() };
-    assert_eq!((wait.ids.len(), wait.goal, wait.any, wait.exit_status), (2, cli::Goal::Running, true, false));
+    assert_eq!((wait.ids.len(), wait.goal, wait.any), (2, cli::Goal::Running, true));
     assert_eq!((wait.timeout, wait.grace), (Some(MINUTE * 30), MINUTE));
     let Ok(Config::Explain(explain)) = config(&["explain", "a", "--rate-hour", "0.1"], &vars) else {
         panic!()
@@ -177,4 +177,28 @@ fn query_and_status_narrow_only_lists() {
         assert_eq!(code, 2);
         assert!(message.starts_with(expected), "{message}");
     }
+}
+
+#[test]
+fn fail_on_and_exit_status_are_combined() {
+    let vars = [("BROWSERBASE_API_KEY", "k")];
+    let fail_on = |options: &[&str]| match config(&[&["wait", "s-1"], options].concat(), &vars) {
+        Ok(Config::Wait(wait)) => wait.fail_on,
+        other => panic!("{options:?}: {other:?}"),
+    };
+    let nothing = FailOn { error: false, timeout: false, early: EarlyLimit::Never, gone: false };
+    assert_eq!(fail_on(&[]), nothing);
+    assert_eq!(fail_on(&["--exit-status"]), FailOn { error: true, timeout: true, ..nothing });
+    assert_eq!(
+        fail_on(&["--exit-status", "--fail-on", "gone"]),
+        FailOn { error: true, timeout: true, gone: true, ..nothing }
+    );
+    assert_eq!(
+        fail_on(&["--fail-on", "error,early"]),
+        FailOn { error: true, early: EarlyLimit::Below(MINUTE), ..nothing }
+    );
+    let always = fail_on(&["--fail-on", "early", "--alert-early", "always"]);
+    assert_eq!(always, FailOn { early: EarlyLimit::Always, ..nothing });
+    let error = RawArgs::parse(["keepwatch", "wait", "s-1", "--alert-early", "soon"]).unwrap_err();
+    assert!(error.to_string().contains("(try 1m, always or never)"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The messages to the writer thread, and the batch that the next transaction writes.
 //!
 //! An entry replaces the entry directly before it if both have the same sequence number. The database replaces all other
-//! duplicates. Summaries are not in the batch: they wait in the `summary_queue` until they are written.
+//! duplicates. Summaries and alerts are not in the batch: they wait in queues of their own until they are written.
 
 use std::sync::mpsc::Sender;
 
@@ -19,8 +19,8 @@ pub(super) enum JournalMessage<B, H> {
     },
     /// Appends an entry to the segment, or replaces the segment's entry with the same sequence number.
     Entry(JournalEntry<B>),
-    /// Wakes the thread, because there is a summary in the queue of summaries.
-    SummaryWaits,
+    /// Wakes the thread, because there is a summary or an alert in its queue.
+    RowWaits,
     /// Requests a write at once. The writer thread sends true through this channel after the write, or false after a
     /// failure.
     Flush(Sender<bool>),
@@ -97,7 +97,7 @@ impl<B, H> Batch<B, H> {
                     _ => self.items.push(BatchItem::Entry(entry)),
                 }
             }
-            JournalMessage::SummaryWaits => {}
+            JournalMessage::RowWaits => {}
             JournalMessage::Flush(waiter) => self.flush_waiters.push(waiter),
         }
     }

@@ -53,7 +53,8 @@ fn delete_rows(path: &Path, now: Timestamp) -> Result<(), JournalError> {
     database.db.pragma_update(None, "secure_delete", "ON")?;
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
-        "DELETE FROM entry; DELETE FROM mention; DELETE FROM project; DELETE FROM segment; DELETE FROM summary;",
+        "DELETE FROM entry; DELETE FROM mention; DELETE FROM project; DELETE FROM segment; DELETE FROM summary;
+         DELETE FROM alert;",
     )?;
     mark_cleared(&transaction, now)?;
     transaction.commit()?;

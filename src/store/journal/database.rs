@@ -8,6 +8,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
+use super::alert::{AcknowledgementCheck, write_alerts};
+use super::alert_queue::QueuedAlert;
 use super::batch::{Batch, BatchItem};
 use super::deletion::DeletionMarks;
 use super::reader::to_millis;
@@ -42,6 +44,21 @@ pub(super) struct OpenSegment {
 impl OpenSegment {
     pub(super) fn new(id: i64, bytes: usize) -> Self {
         Self { id, bytes, opening_bytes: None }
+    }
+}
+
+/// The rows of one transaction that are not in the batch.
+#[derive(Debug, Default)]
+pub(super) struct QueuedRows {
+    pub(super) summaries: Vec<Arc<QueuedSummary>>,
+    pub(super) alerts: Vec<Arc<QueuedAlert>>,
+    /// The token of acknowledgements after the last transaction or check; `None` before the first.
+    pub(super) known_alert_token: Option<i64>,
+}
+
+impl QueuedRows {
+    pub(super) fn is_empty(&self) -> bool {
+        self.summaries.is_empty() && self.alerts.is_empty()
     }
 }
 
@@ -91,7 +108,7 @@ impl JournalDatabase {
         Ok((bytes(all_pages.saturating_sub(free_pages)), bytes(all_pages)))
     }
 
-    /// Writes a batch and summaries in one transaction, unless `is_cleared` finds from the marks of deletions that the
+    /// Writes a batch and other rows in one transaction, unless `is_cleared` finds from the marks of deletions that the
     /// file was cleared.
     ///
     /// `current` is the open segment. It changes if the batch starts a new segment. If the transaction fails, the value
@@ -99,7 +116,7 @@ impl JournalDatabase {
     pub(super) fn write<B: Serialize, H: Serialize>(
         &mut self,
         batch: &Batch<B, H>,
-        summaries: &[Arc<QueuedSummary>],
+        rows: &QueuedRows,
         current: &mut Option<OpenSegment>,
         is_closing: bool,
         is_cleared: impl FnOnce(DeletionMarks) -> bool,
@@ -134,11 +151,16 @@ impl JournalDatabase {
                 (BatchItem::Entry(_), None) => has_lost_entries = true,
             }
         }
-        for queued in summaries {
+        for queued in &rows.summaries {
             // promise: pruned-stays-pruned, mutant: !marks.cover(&transaction, &queued.summary)? -> true
             if !marks.cover(&transaction, &queued.summary)? {
                 queued.summary.write(&transaction)?;
             }
+        }
+        let alerts = rows.alerts.iter().map(|queued| &queued.alert);
+        let mut acknowledgements = AcknowledgementCheck::read(&transaction, rows.known_alert_token)?;
+        if let Some(token) = write_alerts(&transaction, alerts, marks)? {
+            acknowledgements.token = token;
         }
         match current {
             Some(open) if is_closing => finish_segment(&transaction, open.id, newest_at)?,
@@ -146,17 +168,33 @@ impl JournalDatabase {
             None => {}
         }
         transaction.commit()?;
-        Ok(WriteOutcome::Written { has_lost_entries })
+        Ok(WriteOutcome::Written { has_lost_entries, acknowledgements })
+    }
+
+    /// Reads the marks of deletions, and the acknowledgements by other processes. Writes nothing. `known_alert_token` is
+    /// that of [`QueuedRows`].
+    pub(super) fn check(
+        &self,
+        known_alert_token: Option<i64>,
+    ) -> Result<(DeletionMarks, AcknowledgementCheck), JournalError> {
+        // All values are read in one transaction, because another process may be clearing the file.
+        let transaction = self.db.unchecked_transaction()?;
+        let marks = DeletionMarks::read(&transaction)?;
+        let acknowledgements = AcknowledgementCheck::read(&transaction, known_alert_token)?;
+        transaction.finish()?;
+        Ok((marks, acknowledgements))
     }
 }
 
 /// The outcome of writing a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
     /// The batch is in the file.
     Written {
         /// True if the open segment lost entries, or if another process deleted it.
         has_lost_entries: bool,
+        /// The acknowledgements in the file.
+        acknowledgements: AcknowledgementCheck,
     },
     /// Nothing was written: the file was cleared.
     Cleared,

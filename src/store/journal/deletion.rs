@@ -6,8 +6,9 @@
 //!   prune ────────► pruned ──────────┤
 //!                                    ▼
 //!   each write transaction reads the marks first:
-//!     another token ──► drop the batch, the open segment and the queued summaries; tell the sender
+//!     another token ──► drop the batch, the open segment, the queued summaries and alerts; tell the sender
 //!     a summary no newer than `pruned`, without a segment that mentions its session ──► drop it
+//!     an alert no newer than `pruned`, of whose session nothing else is left ──► drop it
 //! ```
 //!
 //! The sender learns of the clear when it starts its next segment. Until then, everything it sends is dropped, because
@@ -27,7 +28,7 @@ pub(super) struct DeletionMarks {
     /// Time of the newest clear, in milliseconds since 1970; `None` if the file was never cleared.
     cleared: Option<i64>,
     /// Time of the newest data that pruning has deleted, in milliseconds since 1970.
-    pruned: i64,
+    pub(super) pruned: i64,
 }
 
 impl DeletionMarks {

@@ -1,4 +1,4 @@
-//! The sender's end of the journal: queues segments, entries and summaries for the writer thread. Never waits for the
+//! The sender's end of the journal: queues segments, entries, summaries and alerts for the writer thread. Never waits for the
 //! disk, except in `flush`, in `close` and when it is dropped, each time with a timeout.
 
 use std::path::PathBuf;
@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::alert::AcknowledgementListener;
+use super::alert_queue::{AlertQueue, QueuedAlert};
 use super::batch::JournalMessage;
 use super::summary_queue::{QueuedSummary, SummaryQueue};
 use super::writer::JournalWriter;
-use super::{JournalEntry, JournalError, Segment, SendResult, SessionSummary};
+use super::{JournalEntry, JournalError, Segment, SendResult, SessionSummary, StoredAlert};
 use crate::store::writer_thread::WriterThread;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 
@@ -43,6 +45,8 @@ pub struct JournalOptions {
     pub max_bytes: u64,
     /// The clock.
     pub clock: Clock,
+    /// Learns of the acknowledgements by other processes.
+    pub acknowledgement_listener: Option<AcknowledgementListener>,
     /// Maximum number of pages of the file. Simulates a full disk in tests.
     #[cfg(test)]
     pub(super) max_pages: Option<i64>,
@@ -56,6 +60,7 @@ impl JournalOptions {
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             max_bytes: 200_000_000,
             clock,
+            acknowledgement_listener: None,
             #[cfg(test)]
             max_pages: None,
         }
@@ -71,6 +76,8 @@ pub(super) struct JournalQueueState {
     queued_bytes: AtomicUsize,
     /// The summaries that are not written yet.
     summaries: Mutex<SummaryQueue>,
+    /// The alerts that are not written yet.
+    alerts: Mutex<AlertQueue>,
     /// The clears of the file that the thread has found.
     clears: Mutex<FoundClears>,
     /// The server's time when our `boot` clock (see [`Moment`]) was zero, in milliseconds since 1970; [`UNKNOWN_TIME`]
@@ -113,6 +120,7 @@ impl Default for JournalQueueState {
             queued: AtomicUsize::default(),
             queued_bytes: AtomicUsize::default(),
             summaries: Mutex::default(),
+            alerts: Mutex::default(),
             clears: Mutex::default(),
             server_time_at_boot: AtomicI64::new(UNKNOWN_TIME),
             is_segment_closed: AtomicBool::default(),
@@ -133,6 +141,11 @@ impl JournalQueueState {
     /// Returns the summaries that are not written yet.
     pub(super) fn summaries(&self) -> MutexGuard<'_, SummaryQueue> {
         self.summaries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the alerts that are not written yet.
+    pub(super) fn alerts(&self) -> MutexGuard<'_, AlertQueue> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn clears(&self) -> MutexGuard<'_, FoundClears> {
@@ -302,7 +315,25 @@ impl<B: Serialize + Send + 'static, H: Serialize + Send + 'static> Journal<B, H>
             return SendResult::Dropped;
         }
         drop(summaries);
-        match was_empty.then(|| sender.send(JournalMessage::SummaryWaits)) {
+        match was_empty.then(|| sender.send(JournalMessage::RowWaits)) {
+            Some(Err(_)) => SendResult::Dropped, // the thread has ended
+            Some(Ok(())) | None => SendResult::Queued,
+        }
+    }
+
+    /// Queues an alert, which is merged with the stored one. It stays queued until it is written. A dropped alert does not
+    /// affect the segment.
+    pub fn write_alert(&mut self, alert: StoredAlert) -> SendResult {
+        let Some(sender) = self.sender.as_ref().filter(|_| !self.is_closed()) else {
+            return SendResult::Dropped;
+        };
+        let mut alerts = self.queue_state.alerts();
+        let was_empty = alerts.is_empty();
+        if !alerts.insert(QueuedAlert { alert, clears: self.known_clears }) {
+            return SendResult::Dropped;
+        }
+        drop(alerts);
+        match was_empty.then(|| sender.send(JournalMessage::RowWaits)) {
             Some(Err(_)) => SendResult::Dropped, // the thread has ended
             Some(Ok(())) | None => SendResult::Queued,
         }

@@ -1,11 +1,11 @@
-//! The journal: an SQLite database with the inputs and the session summaries of all runs. Owns the file, its schema,
+//! The journal: an SQLite database with the inputs, the session summaries and the alerts of all runs. Owns the file, its schema,
 //! and the thread that writes it. Never looks into the entries' bodies: the sender chooses their type.
 //!
 //! ```text
-//!   sender ──segment, entry, summary──► Journal ──bounded queue──► writer thread ──a batch a second──► SQLite
-//!                                          │                            │                                 │
-//!                                          ▼                            ▼                                 ▼
-//!                          SendResult: Queued or Dropped    JournalError, once per change          JournalReader
+//!   sender ──segment, entry, summary, alert──► Journal ──bounded queue──► writer thread ──a batch a second──► SQLite
+//!                                                 │                            │                                 │
+//!                                                 ▼                            ▼                                 ▼
+//!                                 SendResult: Queued or Dropped    JournalError, once per change          JournalReader
 //! ```
 //!
 //! Sending never blocks: not on a slow disk, a full disk, or another process. A run is written as *segments*. Each
@@ -19,6 +19,8 @@
 //! The journal never holds an API key or a connect URL: text that looks like one is redacted before it is written.
 
 mod age_clock;
+mod alert;
+mod alert_queue;
 mod batch;
 mod clear;
 mod database;
@@ -34,6 +36,7 @@ mod summary_queue;
 mod types;
 mod writer;
 
+pub use alert::{AcknowledgementListener, StoredAlert};
 pub use clear::{ClearOutcome, clear};
 pub use error::JournalError;
 pub use file::{damaged_files, reject_foreign_or_newer_file};

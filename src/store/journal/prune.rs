@@ -1,11 +1,12 @@
 //! Deletes old data: everything beyond the retention period and, while the file is too large, the oldest segments.
 //! Deletes whole segments only, and never one that may still be written. Deletes a session's summary together with the
-//! last segment of its run that mentions the session.
+//! last segment of its run that mentions the session, and a session's alerts together with the last of its other data.
 
 use std::time::Duration;
 
 use rusqlite::TransactionBehavior;
 
+use super::alert::prune_alerts;
 use super::database::JournalDatabase;
 use super::deletion::mark_pruned;
 use super::reader::to_millis;
@@ -35,6 +36,7 @@ pub(super) fn prune(
         let target = max_bytes.saturating_sub(max_bytes / SLACK_DIVISOR);
         while database.used_and_total_bytes()?.0 > target && delete_oldest_segment(database, i64::MAX)? {}
     }
+    prune_alerts(&database.db, now.map(|now| time_before(now, retention)))?;
     vacuum(&database.db)
 }
 
@@ -43,14 +45,8 @@ fn prune_by_age(
     now: Timestamp,
     retention: Duration,
 ) -> Result<(), JournalError> {
-    // If the age reaches back beyond all representable times, nothing is old enough.
-    let cutoff = |age: Duration| {
-        chrono::TimeDelta::from_std(age)
-            .ok()
-            .and_then(|age| now.checked_sub_signed(age))
-            .map_or(i64::MIN, to_millis)
-    };
-    let (retention_cutoff, abandoned_cutoff) = (cutoff(retention), cutoff(ABANDONED_AFTER));
+    let (retention_cutoff, abandoned_cutoff) =
+        (time_before(now, retention), time_before(now, ABANDONED_AFTER));
     database.db.execute(
         "UPDATE segment SET finished = 1 WHERE finished = 0 AND last < ?1 AND started < ?1",
         [abandoned_cutoff],
@@ -58,6 +54,13 @@ fn prune_by_age(
     delete_old_summaries(database, retention_cutoff)?;
     while delete_oldest_segment(database, retention_cutoff)? {}
     Ok(())
+}
+
+/// Returns the time `age` before `now`, in milliseconds since 1970. If that is earlier than all representable times, nothing
+/// is old enough.
+fn time_before(now: Timestamp, age: Duration) -> i64 {
+    let age = chrono::TimeDelta::from_std(age).ok();
+    age.and_then(|age| now.checked_sub_signed(age)).map_or(i64::MIN, to_millis)
 }
 
 /// Deletes the summaries of sessions that were last seen before `cutoff`, in milliseconds since 1970. Also deletes the

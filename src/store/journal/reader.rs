@@ -7,8 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
+use super::alert::alerts_of_host;
 use super::database::JournalDatabase;
-use super::{JournalError, RunId, SCHEMA_VERSION, SessionSummary, file, schema};
+use super::{JournalError, RunId, SCHEMA_VERSION, SessionSummary, StoredAlert, file, schema};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
@@ -217,6 +218,14 @@ impl JournalReader {
     /// The file cannot be read.
     pub fn summaries(&self, since: Timestamp) -> Result<Vec<SessionSummary>, JournalError> {
         Ok(SessionSummary::seen_since(&self.db, since)?)
+    }
+
+    /// Returns the newest alerts of a host, the newest first: the incidents, and the acknowledged alerts.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn alerts(&self, host: &str) -> Result<Vec<StoredAlert>, JournalError> {
+        Ok(alerts_of_host(&self.db, host)?)
     }
 
     /// Returns the size of the journal.

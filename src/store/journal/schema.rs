@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::JournalError;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// The `application_id` in the header of a journal: the bytes "kwjl".
 const APPLICATION_ID: i64 = 0x6b77_6a6c;
@@ -17,7 +17,7 @@ const APPLICATION_ID: i64 = 0x6b77_6a6c;
 ///
 /// SQLite stores a comment inside a statement in the file, so these comments keep the words of the version that
 /// shipped: `last` is the time of the segment's newest entry, and the `place` of an entry is `segment << 32 | seq`.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     -- A part of a run's stream that can be read by itself. AUTOINCREMENT never uses an id again: if another process
     -- deletes a segment, its writer must not write to a new segment with the same id.
@@ -88,6 +88,23 @@ const MIGRATIONS: [&str; 2] = [
         pruned INTEGER NOT NULL  -- time of the newest data that pruning has deleted
     ) STRICT;
     INSERT INTO deletion VALUES (random(), NULL, 0);
+",
+    "
+    -- One row for each incident that was raised, and for each alert that was acknowledged.
+    CREATE TABLE alert (
+        host TEXT NOT NULL,
+        project TEXT NOT NULL,   -- empty if unknown
+        session TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        raised INTEGER NOT NULL, -- on the server's clock, as all times here
+        acknowledged INTEGER,    -- NULL until then
+        PRIMARY KEY (host, project, session, kind)
+    ) STRICT, WITHOUT ROWID;
+    -- One row: a random number, which each new acknowledgement replaces, so that other processes notice it.
+    CREATE TABLE alert_change (
+        token INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO alert_change VALUES (random());
 ",
 ];
 

@@ -11,6 +11,7 @@ use keepwatch_core::session::{Metadata, Region, Status};
 use keepwatch_core::testing::{id, moment, time};
 use keepwatch_core::text::Untrusted;
 
+mod alerts;
 mod deletions;
 mod failures;
 mod versions;

@@ -19,9 +19,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::age_clock::AgeClock;
+use super::alert::AcknowledgementCheck;
 use super::batch::{Batch, JournalMessage};
-use super::database::{JournalDatabase, OpenSegment, WriteOutcome};
-use super::deletion::{self, ClearWatch, DeletionMarks};
+use super::database::{JournalDatabase, OpenSegment, QueuedRows, WriteOutcome};
+use super::deletion::{self, ClearWatch};
 use super::file;
 use super::handle::JournalQueueState;
 use super::prune::{SLACK_DIVISOR, prune};
@@ -70,6 +71,8 @@ pub(super) struct JournalWriter<B, H, F> {
     retry_at: Duration,
     /// The check for clears by other processes.
     clear_watch: ClearWatch,
+    /// The token of acknowledgements at the last check; `None` before it.
+    alert_token: Option<i64>,
     age_clock: AgeClock,
     /// True from the report of a clock jump until the jump ends.
     is_jump_reported: bool,
@@ -108,6 +111,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             failures: 0,
             retry_at: Duration::ZERO,
             clear_watch,
+            alert_token: None,
             age_clock: AgeClock::default(),
             is_jump_reported: false,
             last_prune: None,
@@ -123,7 +127,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
     fn run_until_closed(&mut self) {
         // The file is opened before the first message arrives, so that errors are reported early.
         let opened = self.ensure_open().or_else(|error| self.recover_damaged(error));
-        if let Err(error) = opened.and_then(|()| self.check_clear()) {
+        if let Err(error) = opened.and_then(|()| self.check_file()) {
             self.on_failure(error);
         }
         loop {
@@ -186,7 +190,9 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
 
     /// Returns true if there is something to write.
     fn has_data(&self) -> bool {
-        !self.batch.is_empty() || !self.queue_state.summaries().is_empty()
+        !self.batch.is_empty()
+            || !self.queue_state.summaries().is_empty()
+            || !self.queue_state.alerts().is_empty()
     }
 
     /// Writes the batch and prunes. Moves a damaged file aside and tries once more. Reports errors to `on_error`.
@@ -238,14 +244,24 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         Ok(())
     }
 
-    /// Looks for a clear by another process, without writing anything.
-    fn check_clear(&mut self) -> Result<(), JournalError> {
+    /// Looks for a clear and for acknowledgements by another process, without writing anything.
+    fn check_file(&mut self) -> Result<(), JournalError> {
         let Some(database) = &self.database else { return Ok(()) };
-        let marks = DeletionMarks::read(&database.db)?;
+        let (marks, acknowledgements) = database.check(self.alert_token)?;
+        self.on_acknowledgements(acknowledgements);
         if let Some(at) = self.clear_watch.check(marks, self.options.clock.now()) {
             self.on_clear(at);
         }
         Ok(())
+    }
+
+    /// Tells the listener of acknowledgements by other processes.
+    fn on_acknowledgements(&mut self, check: AcknowledgementCheck) {
+        self.alert_token = Some(check.token);
+        let changed = check.changed.filter(|alerts| !alerts.is_empty());
+        if let (Some(alerts), Some(listener)) = (changed, &self.options.acknowledgement_listener) {
+            listener.notify(alerts);
+        }
     }
 
     /// Drops everything that may be older than a clear, and makes the sender start a new segment.
@@ -253,23 +269,28 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
         let clears = self.queue_state.add_clear(at);
         self.batch.drop_for_clear(clears, &self.queue_state);
         self.queue_state.summaries().drop_for_clear(clears);
+        self.queue_state.alerts().drop_for_clear(clears);
         self.open_segment = None;
         self.queue_state.close_segment();
     }
 
-    /// Writes the batch and the next part of the summaries, if there are any. If `is_closing`, also finishes the open
+    /// Writes the batch, the queued alerts, and the next part of the summaries, if there are any. If `is_closing`, also finishes the open
     /// segment.
     fn try_write(&mut self, is_closing: bool) -> Result<(), JournalError> {
-        let summaries = self.queue_state.summaries().next_batch();
+        let rows = QueuedRows {
+            summaries: self.queue_state.summaries().next_batch(),
+            alerts: self.queue_state.alerts().next_batch(),
+            known_alert_token: self.alert_token,
+        };
         let must_write =
-            !self.batch.is_empty() || !summaries.is_empty() || is_closing && self.open_segment.is_some();
+            !self.batch.is_empty() || !rows.is_empty() || is_closing && self.open_segment.is_some();
         // After a failure, opening the file shows whether the problem is over, even if there is nothing to write. If
         // the file is open already, `ensure_open` checks that it is still at its path.
         if must_write || self.failures > 0 || self.database.is_some() {
             self.ensure_open()?;
         }
         if !must_write {
-            return self.check_clear();
+            return self.check_file();
         }
         let Some(database) = &mut self.database else { return Ok(()) };
         // A failed write leaves a wrong value in `open_segment`.
@@ -281,7 +302,7 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             cleared_at.is_some()
         };
         let outcome = database
-            .write(&self.batch, &summaries, &mut self.open_segment, is_closing, is_cleared)
+            .write(&self.batch, &rows, &mut self.open_segment, is_closing, is_cleared)
             .inspect_err(|_| {
                 self.open_segment = segment_before.map(|(id, bytes, opening_bytes)| OpenSegment {
                     opening_bytes,
@@ -290,9 +311,11 @@ impl<B: Serialize, H: Serialize, F: Fn(JournalError)> JournalWriter<B, H, F> {
             })?;
         match outcome {
             WriteOutcome::Cleared => self.on_clear(cleared_at.unwrap_or(now)),
-            WriteOutcome::Written { has_lost_entries } => {
+            WriteOutcome::Written { has_lost_entries, acknowledgements } => {
                 self.batch.clear(&self.queue_state);
-                self.queue_state.summaries().remove_written(&summaries);
+                self.queue_state.summaries().remove_written(&rows.summaries);
+                self.queue_state.alerts().remove_written(&rows.alerts);
+                self.on_acknowledgements(acknowledgements);
                 if has_lost_entries || self.is_segment_long() {
                     self.queue_state.close_segment();
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::store::journal::SessionSummary;
 use keepwatch_core::clock::Moment;
 use keepwatch_core::session::SessionId;
-use keepwatch_core::tracker::{Record, SessionTracker};
+use keepwatch_core::tracker::{RaisedAlert, Record, SessionTracker};
 
 /// The newest clear of the journal.
 #[derive(Debug)]
@@ -72,6 +72,11 @@ impl ClearedJournal {
         summary.responses = summary.responses.saturating_sub(before.responses).max(1);
         summary.watched = summary.watched.saturating_sub(before.watched);
         Some(summary)
+    }
+
+    /// Returns true if the alert was raised after the clear.
+    pub(super) fn is_raised_since(&self, tracker: &SessionTracker, raised: &RaisedAlert) -> bool {
+        raised.at > tracker.clock().at(self.cleared_at)
     }
 
     fn was_seen_before(&self, record: &Record) -> bool {

@@ -4,11 +4,13 @@ use std::iter::Sum;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use super::{JournalScope, PersistenceEventSender, PersistenceWarning};
+use super::{JournalScope, PersistenceEvent, PersistenceEventSender, PersistenceWarning};
 use crate::store::journal::{
-    Journal, JournalConfig, JournalEntry, JournalOptions, Segment, SendResult, SessionSummary,
+    AcknowledgementListener, Journal, JournalConfig, JournalEntry, JournalOptions, Segment, SendResult,
+    SessionSummary, StoredAlert,
 };
 use crate::store::{StreamEntry, StreamHeader};
+use crate::tui::profiles::ProfileId;
 use keepwatch_core::clock::{Clock, Moment, Timestamp};
 
 /// Estimated size of a segment's header, in bytes.
@@ -64,9 +66,19 @@ pub(super) struct JournalSender {
 }
 
 impl JournalSender {
-    pub(super) fn start(config: &JournalConfig, clock: &Clock, event_sender: PersistenceEventSender) -> Self {
+    /// Starts the writer of the journal of `profile`.
+    pub(super) fn start(
+        profile: ProfileId,
+        config: &JournalConfig,
+        clock: &Clock,
+        event_sender: PersistenceEventSender,
+    ) -> Self {
         let mut options = JournalOptions::new(clock.clone());
         options.retention = config.retention;
+        let acknowledgement_sender = event_sender.clone();
+        options.acknowledgement_listener = Some(AcknowledgementListener::new(move |alerts| {
+            acknowledgement_sender.send(PersistenceEvent::AlertsAcknowledged { profile, alerts });
+        }));
         let error_sender = event_sender.clone();
         let journal = Journal::spawn(config.path.clone(), options, move |error| {
             tracing::warn!("{error}");
@@ -131,6 +143,19 @@ impl JournalSender {
         self.report_loss(has_lost && !self.journal.is_closed());
     }
 
+    /// Saves alerts.
+    pub(super) fn save_alerts(&mut self, alerts: Vec<StoredAlert>) {
+        for alert in alerts {
+            // Only a disk that is stuck for hours fills the queue, and the user knows of that disk by then.
+            let _ = self.journal.write_alert(alert);
+        }
+    }
+
+    /// Makes the writer look for acknowledgements by other processes, without waiting.
+    pub(super) fn check_acknowledgements(&self) {
+        let _ = self.journal.start_flush();
+    }
+
     /// Tells the user when the journal begins to lack data, and when it no longer loses any.
     fn report_loss(&mut self, has_lost: bool) {
         let is_behind = has_lost || self.is_behind && self.journal.is_full();
@@ -188,7 +213,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = JournalConfig { path: folder.path().join("journal.sqlite"), retention: Duration::MAX };
         let (event_sender, mut events) = PersistenceEventSender::channel();
-        let mut sender = JournalSender::start(&config, &Clock::system(), event_sender);
+        let mut sender = JournalSender::start(ProfileId::FIRST, &config, &Clock::system(), event_sender);
         let _ = sender.start_flush().unwrap().recv(); // the writer has created the file
         // While this transaction is open, the writer cannot write.
         let lock = rusqlite::Connection::open(&config.path).unwrap();

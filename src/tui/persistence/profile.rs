@@ -4,12 +4,14 @@
 //! ```text
 //!   Input ──► tracker ──► encoder ──► AppendEntries      when the encoder completes entries
 //!                │                    StartSegment       if the event loop finds no open segment
-//!                ├──► summaries ────► SaveSummaries      at once after an event, once a minute after other responses
+//!                ├──► summaries ────► SaveSummaries      at once after an event, once a minute after other responses; if there
+//!                │                                       is none to save, CheckAcknowledgements
+//!                ├──► incidents ────► SaveAlerts         at once, as acknowledgements are
 //!                ├──► server clock ─► SetServerTime      when first known, and if it changes by a minute or more
 //!                └──► restore ──────► LoadHistory        once, when the sessions to load are known
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -18,11 +20,11 @@ use super::clear::ClearedJournal;
 use super::restore::Restore;
 use super::summary::session_summary;
 use super::{JournalScope, PersistenceCommand};
-use crate::store::journal::SessionSummary;
+use crate::store::journal::{SessionSummary, StoredAlert};
 use crate::store::{self, Encoder};
 use keepwatch_core::clock::{Moment, Timestamp, saturating_add};
 use keepwatch_core::session::SessionId;
-use keepwatch_core::tracker::{Event, Input, SessionTracker};
+use keepwatch_core::tracker::{Event, EventKind, Input, RaisedAlert, SessionTracker};
 
 /// Interval at which the summaries of all sessions with a new response are saved. An event saves its session at once.
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
@@ -89,12 +91,18 @@ impl ProfilePersistence {
         }
         if let Some(journal) = &mut self.journal {
             commands.extend(journal.changed_server_time(tracker, now));
+            let is_save_due = now.since(journal.last_save) >= SUMMARY_INTERVAL;
             let summaries = journal.due_summaries(tracker, &events, now, self.hides_metadata);
             if !summaries.is_empty() {
                 commands.push(PersistenceCommand::SaveSummaries(summaries));
+            } else if is_save_due {
+                commands.push(PersistenceCommand::CheckAcknowledgements);
             }
+            let incidents = events.iter().filter_map(|event| raised_incident(tracker, event));
+            // promise: incident-saved
+            commands.extend(journal.save_alerts(tracker, incidents));
             let request = journal.restore.request(tracker, &journal.scope);
-            commands.extend(request.map(PersistenceCommand::LoadHistory));
+            commands.extend(request.map(|request| PersistenceCommand::LoadHistory(Box::new(request))));
         }
         (events, commands)
     }
@@ -120,7 +128,10 @@ impl ProfilePersistence {
             journal.summaries(tracker, ids, self.hides_metadata)
         });
         let save_summaries = (!summaries.is_empty()).then_some(PersistenceCommand::SaveSummaries(summaries));
-        append_entries.into_iter().chain([start_segment]).chain(save_summaries).collect()
+        // The writer has dropped what was raised since the clear, too.
+        let save_alerts = cleared_at.and_then(|_| journal.save_alerts(tracker, incidents(tracker)));
+        let commands = append_entries.into_iter().chain([start_segment]);
+        commands.chain(save_summaries).chain(save_alerts).collect()
     }
 
     /// Ends the stream, and saves the summaries of sessions with a response since the last save.
@@ -141,16 +152,42 @@ impl ProfilePersistence {
         commands
     }
 
+    /// Returns the command that stores alerts, each with the time of its acknowledgement, if any. Returns `None` without a
+    /// journal, or if the journal was cleared after they were raised.
+    pub(in crate::tui) fn save_alerts<'i>(
+        &self,
+        tracker: &SessionTracker,
+        alerts: impl IntoIterator<Item = (&'i SessionId, RaisedAlert, Option<Timestamp>)>,
+    ) -> Option<PersistenceCommand> {
+        self.journal.as_ref()?.save_alerts(tracker, alerts)
+    }
+
+    /// Returns the API's host, under which the journal stores this profile; `None` without a journal.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.journal.as_ref().map(|journal| journal.scope.host.as_str())
+    }
+
     /// Ends the restore. Returns the inputs that came while it was pending, or `None` if it was not pending.
     pub(super) fn finish_restore(&mut self) -> Option<Vec<Input>> {
         self.journal.as_mut()?.restore.finish()
     }
 
-    /// Notes the sessions of the restored tracker, which has replaced this run's tracker.
-    pub(super) fn on_tracker_restored(&mut self, tracker: &SessionTracker) {
-        if let Some(cleared) = self.journal.as_mut().and_then(|journal| journal.cleared.as_mut()) {
+    /// Notes the sessions of the restored tracker, which has replaced this run's tracker. `stored` are the alerts in the
+    /// journal. Returns the command that stores the incidents that the journal lacks: an older version did not store them,
+    /// or a run was killed before it did.
+    pub(super) fn on_tracker_restored(
+        &mut self,
+        tracker: &SessionTracker,
+        stored: &[StoredAlert],
+    ) -> Option<PersistenceCommand> {
+        let journal = self.journal.as_mut()?;
+        if let Some(cleared) = &mut journal.cleared {
             cleared.note_earlier(tracker);
         }
+        let known: HashSet<_> = stored.iter().map(|alert| (&alert.session, alert.kind)).collect();
+        let missing =
+            incidents(tracker).filter(|(id, raised, _)| !known.contains(&(*id, raised.alert.kind())));
+        journal.save_alerts(tracker, missing)
     }
 }
 
@@ -190,6 +227,30 @@ impl JournalState {
         }
     }
 
+    /// Returns the command that stores alerts, as [`ProfilePersistence::save_alerts`] does.
+    fn save_alerts<'i>(
+        &self,
+        tracker: &SessionTracker,
+        alerts: impl IntoIterator<Item = (&'i SessionId, RaisedAlert, Option<Timestamp>)>,
+    ) -> Option<PersistenceCommand> {
+        let is_kept = |raised: &RaisedAlert| {
+            // promise: cleared-alerts, mutant: cleared.is_raised_since(tracker, raised) -> true
+            self.cleared.as_ref().is_none_or(|cleared| cleared.is_raised_since(tracker, raised))
+        };
+        let kept = alerts.into_iter().filter(|(_, raised, _)| is_kept(raised));
+        let stored: Vec<StoredAlert> = kept
+            .map(|(id, raised, acknowledged)| StoredAlert {
+                host: self.scope.host.clone(),
+                project: tracker.get(id).and_then(|record| record.session.as_ref()?.project.clone()),
+                session: id.clone(),
+                kind: raised.alert.kind(),
+                raised: raised.at,
+                acknowledged,
+            })
+            .collect();
+        (!stored.is_empty()).then_some(PersistenceCommand::SaveAlerts(stored))
+    }
+
     /// Returns the command that tells the journal's writer the server's time. Returns `None` if that time is unknown,
     /// or differs by less than [`SERVER_TIME_TOLERANCE`] from the time that the writer was last told.
     fn changed_server_time(&mut self, tracker: &SessionTracker, now: Moment) -> Option<PersistenceCommand> {
@@ -206,6 +267,25 @@ impl JournalState {
         self.server_time_at_boot = Some(at_boot);
         Some(PersistenceCommand::SetServerTime { now, server: saturating_add(at_boot, now.boot) })
     }
+}
+
+/// Returns the incident that this event raised, if it did.
+fn raised_incident<'e>(
+    tracker: &SessionTracker,
+    event: &'e Event,
+) -> Option<(&'e SessionId, RaisedAlert, Option<Timestamp>)> {
+    let EventKind::AlertRaised(alert) = event.kind else { return None };
+    let id = event.id.as_ref().filter(|_| alert.is_incident())?;
+    let raised = tracker.get(id)?.alerts.iter().find(|raised| raised.alert == alert)?;
+    Some((id, *raised, None))
+}
+
+/// Returns all current incidents.
+fn incidents(tracker: &SessionTracker) -> impl Iterator<Item = (&SessionId, RaisedAlert, Option<Timestamp>)> {
+    tracker.records().flat_map(|record| {
+        let incidents = record.alerts.iter().filter(|raised| raised.alert.is_incident());
+        incidents.map(|raised| (&record.id, *raised, None))
+    })
 }
 
 /// Returns the sessions whose newest response came after `moment`.

@@ -1,4 +1,5 @@
-//! Restores the sessions that earlier runs saw during the last day. Pure.
+//! Restores the sessions that earlier runs saw during the last day, and those with an incident that nobody acknowledged.
+//! Pure.
 //!
 //! ```text
 //!   ScopeUnknown ──ids or projects known──► Loading ──history loaded──► Done
@@ -11,16 +12,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{JournalScope, ProfilePersistence};
+use super::{JournalScope, ProfilePersistence, effects};
 use crate::poll::PollerCommand;
 use crate::store::history::HistoryScope;
+use crate::store::journal::StoredAlert;
 use crate::tui::effect::Effect;
 use crate::tui::model::Model;
 use crate::tui::profiles::ProfileId;
 use crate::tui::settings::Settings;
 use keepwatch_core::session::{List, MetadataPath, Phase, SessionId, Targets};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{AlertThresholds, Input, Record, Scope, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Input, Record, Scope, SessionTracker};
 
 /// Maximum number of buffered inputs. If more come before the history is loaded, this run continues without the
 /// history.
@@ -36,7 +38,7 @@ pub struct HistoryRequest {
     /// True if the sessions are named on the command line.
     pub are_named: bool,
     /// Thresholds of the tracker's alerts.
-    pub thresholds: AlertThresholds,
+    pub alert_rules: AlertRules,
     /// Path of the owner in a session's metadata.
     pub owner_key: Option<MetadataPath>,
 }
@@ -60,7 +62,7 @@ pub(super) struct Restore {
     targets: Targets,
     /// True if the API filters the lists by a query.
     is_filtered: bool,
-    thresholds: AlertThresholds,
+    alert_rules: AlertRules,
     owner_key: Option<MetadataPath>,
 }
 
@@ -71,16 +73,16 @@ impl Restore {
             buffered: Vec::new(),
             targets: settings.targets.clone(),
             is_filtered: settings.query.is_some(),
-            thresholds: settings.thresholds.clone(),
+            alert_rules: settings.alert_rules.clone(),
             owner_key: settings.owner_key.clone(),
         }
     }
 
     #[cfg(test)]
     pub(super) fn for_targets(targets: Targets) -> Self {
-        let (thresholds, owner_key) = (AlertThresholds::default(), None);
+        let (alert_rules, owner_key) = (AlertRules::default(), None);
         let (state, buffered, is_filtered) = (RestoreState::ScopeUnknown, Vec::new(), false);
-        Self { state, buffered, targets, is_filtered, thresholds, owner_key }
+        Self { state, buffered, targets, is_filtered, alert_rules, owner_key }
     }
 
     /// Buffers an input of this run, or ends the restore if there are too many.
@@ -109,7 +111,7 @@ impl Restore {
             scope: self.scope(tracker)?,
             writer: writer.clone(),
             are_named: matches!(self.targets, Targets::Ids(_)),
-            thresholds: self.thresholds.clone(),
+            alert_rules: self.alert_rules.clone(),
             owner_key: self.owner_key.clone(),
         };
         self.state = RestoreState::Loading;
@@ -166,19 +168,19 @@ fn may_run(record: &Record) -> bool {
 }
 
 impl Model {
-    /// Replaces a profile's tracker by the loaded one, and applies the buffered inputs to it. Acknowledges the alerts
-    /// that were raised before this run.
+    /// Replaces a profile's tracker by the loaded one, and applies the buffered inputs to it. Acknowledges nothing: an
+    /// incident that nobody saw must not be missed. `alerts` are the alerts in the journal.
     pub(super) fn restore(
         &mut self,
         profile: ProfileId,
         tracker: Option<Box<SessionTracker>>,
+        alerts: &[StoredAlert],
     ) -> Vec<Effect> {
         let persistence = self.profiles.get_mut(profile).persistence.as_mut();
         let Some(buffered) = persistence.and_then(ProfilePersistence::finish_restore) else {
             return Vec::new();
         };
         let Some(mut tracker) = tracker.map(|tracker| *tracker) else { return Vec::new() };
-        let end_of_history = tracker.timeline().next_seq();
         let state = self.profiles.get_mut(profile);
         // This run has no record of these sessions. Some may have ended between the runs. No list contains those, so
         // the poller requests each session.
@@ -190,17 +192,18 @@ impl Model {
         for input in buffered {
             tracker.apply(input);
         }
-        if let Some(persistence) = &mut state.persistence {
-            persistence.on_tracker_restored(&tracker);
-        }
+        let save_alerts = state
+            .persistence
+            .as_mut()
+            .and_then(|persistence| persistence.on_tracker_restored(&tracker, alerts));
         state.tracker = tracker;
-        self.acknowledged.acknowledge_before(profile, end_of_history);
         self.read_cursors = self.profiles.cursors_at_end();
         self.scroll.follow_newest();
         self.rebuild_rows();
-        let effect = (!unseen.is_empty())
+        let track_unseen = (!unseen.is_empty())
             .then_some(Effect::SendToPoller(profile, PollerCommand::TrackEarlierSessions(unseen)));
-        effect.into_iter().chain(self.update_title()).collect()
+        let save_alerts = effects(profile, save_alerts.into_iter().collect());
+        save_alerts.chain(track_unseen).chain(self.update_title()).collect()
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use keepwatch_core::session::{ApiErrorKind, Metadata, Region, Session};
 use keepwatch_core::testing::{at, id, moment, request_timing, running_session};
-use keepwatch_core::tracker::{AlertThresholds, Input, Scope, SessionTracker};
+use keepwatch_core::tracker::{AlertRules, Input, Scope, SessionTracker};
 
 /// Returns a session that starts and expires the given number of seconds after noon.
 fn session(text: &str, started: u32, expires: u32) -> Session {
@@ -16,7 +16,7 @@ fn ended(text: &str, status: Status, seconds: u32) -> Session {
 }
 
 fn profiles(sessions: Vec<Session>) -> Profiles {
-    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let mut tracker = SessionTracker::new(AlertRules::default());
     for session in sessions {
         let scope = Scope::Session(session.id.clone());
         tracker.apply(Input::SessionsReceived {
@@ -130,7 +130,7 @@ fn columns_sort_by_their_values() {
 
 #[test]
 fn owner_key_overrides_other_metadata() {
-    let mut tracker = SessionTracker::new(AlertThresholds::default())
+    let mut tracker = SessionTracker::new(AlertRules::default())
         .with_owner_key(Some(keepwatch_core::session::MetadataPath::parse("run.id").unwrap()));
     let metadata = Some(Metadata::new(r#"{"owner":"growth","run":{"id":"c-881"}}"#));
     let session = Session { metadata, ..session("a", 0, 900) };

@@ -1020,7 +1020,9 @@ fn large_clock_skew_is_reported_once() {
     {
         let mut world = World::watching(Targets::All);
         let report = |seconds: f64| {
-            let result = Ok(ResponseBody::List(SessionList::default()));
+            let session = running_session("a", at(ahead), secs(900.0));
+            let list = SessionList { sessions: vec![session], malformed: 0 };
+            let result = Ok(ResponseBody::List(list));
             let request = Request::List(List::Running);
             let date = Some(at(100.0 + seconds.floor() + ahead));
             let now = moment(100.0 + seconds);

@@ -17,6 +17,8 @@ use keepwatch_core::tracker::{Presence, Record, ReleaseRequest, TimeLeft};
 const LOW_TIME_LEFT: Duration = Duration::from_secs(5 * 60);
 /// The maximum time left that a countdown marks as critical ("!!").
 const CRITICAL_TIME_LEFT: Duration = Duration::from_secs(60);
+/// The usual end of a keep-alive session before its expiry. The API does not tell a release from a closed browser.
+const RELEASED_OR_CLOSED: &str = "released or closed";
 /// The width of a countdown with its mark and the blanks before it, in columns.
 const COUNTDOWN_WIDTH: u16 = 10;
 /// The minimum width of the bar before a countdown, in columns.
@@ -44,6 +46,11 @@ impl CellContext<'_> {
     /// Converts a moment to the server's clock.
     fn server_time(&self, moment: Moment) -> Timestamp {
         self.model.profiles.profile_time(self.profile, moment)
+    }
+
+    /// Returns the time without traffic from which on the session counts as idle.
+    fn idle_threshold(&self) -> Duration {
+        self.model.profiles.get(self.profile).tracker.thresholds_of(self.record).idle
     }
 }
 
@@ -137,6 +144,9 @@ fn time_left_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     if let Some(release) = record.release.as_ref().filter(|_| record.phase() != Phase::Ended) {
         return release_text(cell, release);
     }
+    if record.is_alive() && record.session.as_ref().is_some_and(|session| session.ended.is_some()) {
+        return Line::styled("endedAt is set", theme.warning()); // contradicts the status
+    }
     match record.time_left(cell.model.profiles.get(cell.profile).tracker.clock(), cell.server_now) {
         TimeLeft::Remaining(left) => countdown_text(left, record, width, theme),
         TimeLeft::Starting => Line::styled("starting", theme.dim()),
@@ -144,7 +154,7 @@ fn time_left_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
         TimeLeft::Overdue(overdue) => {
             Line::styled(format!("overdue {}", text::format_countdown(overdue)), theme.error())
         }
-        TimeLeft::Ended => end_text(cell),
+        TimeLeft::Ended => end_text(cell, usize::from(width)),
         TimeLeft::Unknown => match (&record.session, &record.failure_streak) {
             (Some(_), _) => Line::styled("no expiry", theme.dim()),
             (None, Some(streak)) => Line::styled(streak.error.short_label(), theme.error()),
@@ -189,14 +199,17 @@ fn countdown_text(left: Duration, record: &Record, width: u16, theme: Theme) -> 
     Line::from(vec![span(bar_left, bar_style), span(bar_used, theme.dim()), span(countdown, text_style)])
 }
 
-/// Returns how a session ended: the unused time of a completed keep-alive session, otherwise the time of the end.
-fn end_text(cell: &CellContext<'_>) -> OwnedLine {
+/// Returns how a session ended. For a completed keep-alive session: that it was released or closed, which is its usual
+/// end, or the unused time if it ended early. Otherwise the time of the end.
+fn end_text(cell: &CellContext<'_>, width: usize) -> OwnedLine {
     let (record, zone) = (cell.record, cell.model.settings.zone);
     let theme = cell.model.settings.theme;
     let is_keep_alive = record.session.as_ref().is_some_and(|session| session.keep_alive == Some(true));
-    let unused_if_early =
-        unused_time(record).filter(|_| is_keep_alive && record.status() == Some(&Status::Completed));
-    if let Some(unused) = unused_if_early {
+    let unused = unused_time(record).filter(|_| is_keep_alive && record.status() == Some(&Status::Completed));
+    if unused.is_some() && !record.has_incident() && width >= RELEASED_OR_CLOSED.len() {
+        return Line::styled(RELEASED_OR_CLOSED, theme.dim());
+    }
+    if let Some(unused) = unused.filter(|_| record.has_incident()) {
         let at_least = if record.is_end_exact() { "" } else { "≥" };
         return Line::styled(format!("{at_least}{} unused", text::format_countdown(unused)), theme.warning());
     }
@@ -220,7 +233,7 @@ pub(super) fn unused_time(record: &Record) -> Option<Duration> {
 fn traffic_rate_text(cell: &CellContext<'_>, width: u16) -> OwnedLine {
     let theme = cell.model.settings.theme;
     let traffic = &cell.record.traffic;
-    let idle = cell.record.idle_for().filter(|idle| *idle >= cell.model.settings.thresholds.idle);
+    let idle = cell.record.idle_for().filter(|idle| *idle >= cell.idle_threshold());
     if let Some(idle) = idle {
         let text = format!("idle {}", text::format_age(idle));
         return Line::styled(text::truncate(&text, usize::from(width)), theme.warning());

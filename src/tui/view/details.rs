@@ -115,6 +115,7 @@ fn detail_lines(
     if is_full_pane {
         list.add_blank_line();
         session_fields::add_metadata(&mut list, model, record, is_full_pane);
+        session_fields::add_client_calls(&mut list, model, profile, record);
     }
     list.lines
 }

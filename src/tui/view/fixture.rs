@@ -209,7 +209,7 @@ fn calm_sessions(rounds_ago: usize) -> Vec<Session> {
         Session {
             region: Some(Region::EuCentral1),
             proxy_bytes: None,
-            ..session("a87ff679-a2f3-471d-9181-a67b7542122c", "21:06:40", 900, Status::Pending, "growth")
+            ..session("a87ff679-a2f3-471d-9181-a67b7542122c", "21:06:20", 900, Status::Pending, "growth")
         },
         Session {
             region: Some(Region::UsEast1),

@@ -153,8 +153,16 @@ pub(super) fn profile_prefix(model: &Model, profile: ProfileId) -> String {
     model.profiles.label(profile).map(|label| format!("{label}: ")).unwrap_or_default()
 }
 
-/// Returns the error message for the failing polls of a profile.
+/// Returns the error message for the failing polls of a profile. After a 429, adds the limit that it is about.
 pub(super) fn error_message(model: &Model, profile: ProfileId) -> String {
+    let streak = model.profiles.get(profile).tracker.health().failure_streak.as_ref();
+    let note = streak.and_then(|streak| model.limit_note(profile, &streak.error));
+    let note = note.map(|note| format!("; {note}")).unwrap_or_default();
+    format!("{}{note}", plain_error_message(model, profile))
+}
+
+/// Returns the error message for the failing polls of a profile, without the limit that a 429 is about.
+fn plain_error_message(model: &Model, profile: ProfileId) -> String {
     let streak = model.profiles.get(profile).tracker.health().failure_streak.as_ref();
     let message = streak.map(|streak| streak.sentence()).unwrap_or_default();
     format!("{}{message}", profile_prefix(model, profile))
@@ -192,6 +200,9 @@ fn draw_failing_profile(buffer: &mut Buffer, inner: Rect, model: &Model, profile
     let style = if is_rate_limited { theme.paused() } else { theme.critical() };
     let (room, lines) = (usize::from(inner.width), usize::from(inner.height));
     let mut message = error_message(model, profile);
+    if text::wrap(&format!("{message}{next_retry}"), room).len() > lines {
+        message = plain_error_message(model, profile);
+    }
     if lines < 2 {
         // On a single line, truncate the error so that the time of the next try stays visible.
         message = text::truncate(&message, room.saturating_sub(text::width(&next_retry)));

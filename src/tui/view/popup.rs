@@ -228,7 +228,7 @@ fn polling_lines(model: &Model, room: usize, now: Timestamp) -> Vec<OwnedLine> {
 }
 
 /// Returns sentences about the requests of the last minute, the latency of the newest responses, the requests that the
-/// API's rate limit still allows, and the memory of the profile's data.
+/// API's rate limit still allows, problems with the `Date` of responses, and the memory of the profile's data.
 fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
     let stats = &profile.poll_stats;
     let totals = stats.minute_totals().map(|totals| {
@@ -254,8 +254,21 @@ fn poll_stats_sentences(model: &Model, profile: &ProfileState) -> Vec<String> {
             text::format_elapsed(resets_in)
         )
     });
+    let clock = profile.tracker.clock();
+    let date = match (clock.has_jumping_dates(), clock.has_ignored_dates()) {
+        (true, _) => Some(
+            "the dates of the API's responses contradict each other; times follow only one of the clocks",
+        ),
+        (false, true) if clock.is_known() => {
+            Some("a date of the API's responses was wrong, and is ignored; times follow the other dates")
+        }
+        (false, true) => Some(
+            "the dates of the API's responses are wrong, and are ignored; times follow this machine's clock",
+        ),
+        (false, false) => None,
+    };
     let memory = totals.is_some().then(|| memory_sentence(profile));
-    [totals, latency, rate_limit, memory].into_iter().flatten().collect()
+    [totals, latency, rate_limit, date.map(str::to_owned), memory].into_iter().flatten().collect()
 }
 
 /// Returns the numbers of sessions and of events of a profile, and an estimate of the memory that they take.

@@ -3,7 +3,7 @@
 //! ```text
 //!   ─ The newest sessions of the project ───────────────── 200 of 312, as of 21:06:48 ─
 //!     STATUS       SESSION   OWNER       STARTED    RAN        HOW IT ENDED
-//!   ▌ ✓ COMPLETED  6512bd43  checkout    21:04:02   10s        by the rules no disconnect and no timeout
+//!   ▌ ✓ COMPLETED  6512bd43  checkout    21:04:02   10s        Released via API, browser closed, or …
 //! ```
 
 use ratatui::buffer::Buffer;

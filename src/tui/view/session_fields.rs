@@ -11,11 +11,12 @@ use super::cells;
 use super::drawing::{OwnedLine, span};
 use super::field_list::{FieldList, pad_right};
 use crate::tui::{Model, ProfileId};
+use keepwatch_core::clients::{CALLS, CallEffect};
 use keepwatch_core::clock::Zone;
 use keepwatch_core::clock::{Moment, Timestamp};
 use keepwatch_core::session::{Metadata, Phase, Region, Session, Status, is_default_timeout};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::verdict::{Cause, Confidence};
+use keepwatch_core::tracker::verdict::{Cause, VerdictText};
 use keepwatch_core::tracker::{Presence, Record, SessionTracker, TimeLeft, cost};
 
 /// The maximum number of metadata entries shown.
@@ -47,6 +48,7 @@ pub(super) fn add_status_and_verdict(
     let mut fields = SessionFieldsBuilder::new(list, model, profile, record, now);
     fields.add_status_fields();
     fields.add_verdict_fields(is_full_pane);
+    fields.add_shared_context();
 }
 
 /// Adds the cost, the fields of the API, and the number of responses. In the lower pane, also adds up to
@@ -207,34 +209,57 @@ impl<'a> SessionFieldsBuilder<'a> {
         let words = verdict.text(self.zone(), self.server_now);
         let style = match verdict.cause {
             Cause::Failed | Cause::Overdue { .. } => theme.error(),
-            Cause::KeepAliveEnded { .. } | Cause::EndedPastExpiry { .. } | Cause::Gone { .. } => {
-                theme.warning()
-            }
+            Cause::KeepAliveEnded { is_early: true, .. }
+            | Cause::EndedPastExpiry { .. }
+            | Cause::Gone { .. } => theme.warning(),
             // All other ends are normal, or not known to be a problem.
             _ => Style::new(),
         };
-        let label = match (&verdict.cause, verdict.confidence) {
-            (Cause::Overdue { .. }, _) => "trouble",
-            (_, Confidence::Reported) => "cause",
-            (_, Confidence::Likely) => "likely",
-            (_, Confidence::Possible) => "perhaps",
-            (_, Confidence::Unknown) => "unknown",
+        let label = match verdict.cause {
+            Cause::Overdue { .. } => "overdue",
+            _ => verdict.confidence.word(),
         };
         self.list.add_wrapped(label, &words.headline, style);
-        self.list.add_wrapped("", &words.explanation, Style::new());
         if is_full_pane {
-            if let Some(ruled_out) = words.ruled_out {
-                self.list.add_wrapped("was not", ruled_out, Style::new());
-            }
-            self.list.add_wrapped("how sure", words.confidence, Style::new());
-            self.list.add_wrapped("to do", words.advice, Style::new());
+            self.list.add_wrapped("why", &words.why, Style::new());
         }
-        if let Some(end_cluster) = words.end_cluster {
-            self.list.add_wrapped("together", &end_cluster, theme.warning());
+        if let Some(ruled_out) = &words.ruled_out {
+            self.list.add_wrapped("ruled out", ruled_out, Style::new());
+        }
+        if is_full_pane {
+            self.list.add_wrapped("how sure", words.how_sure, Style::new());
+        }
+        if let Some(hint) = words.hint {
+            self.list.add_wrapped("hint", hint, Style::new());
+        }
+        if let Some(end_cluster) = &words.end_cluster {
+            self.list.add_wrapped("related", end_cluster, theme.warning());
+        }
+        self.add_what_to_do(&words);
+        if (is_full_pane || self.list.is_spacious) && verdict.has_dashboard_reason() {
+            self.list.add_wrapped("dashboard", "shows a termination reason: o", Style::new());
         }
         if let Some(successor) = &self.record.successor {
             let text = format!("{}, with the same metadata", successor.prefix(8));
             self.list.add_wrapped("successor", &text, theme.info());
+        }
+    }
+
+    /// Adds the advice, one line for each step.
+    fn add_what_to_do(&mut self, words: &VerdictText) {
+        let is_numbered = words.what_to_do.len() > 1;
+        for (number, step) in (1..).zip(&words.what_to_do) {
+            let label = if number == 1 { "what to do" } else { "" };
+            let start = if is_numbered { format!("{number} ") } else { String::new() };
+            let keystrokes = if step.needs_evidence { ": y e" } else { "" };
+            self.list.add_wrapped(label, &format!("{start}{}{keystrokes}", step.text), Style::new());
+        }
+    }
+
+    /// Adds the other running sessions that use the session's context.
+    fn add_shared_context(&mut self) {
+        if let Some(shared) = self.tracker().shared_context(&self.record.id) {
+            self.list.add_wrapped("context", &shared.sentence(), self.list.theme.warning());
         }
     }
 
@@ -374,6 +399,9 @@ impl<'a> SessionFieldsBuilder<'a> {
         let owner = match &self.record.owner {
             _ if self.model.hides_metadata => Line::styled("hidden; H shows it", theme.dim()),
             Some(owner) => owner.sanitise(self.list.value_width()).into(),
+            None if session.metadata.as_ref().is_some_and(|metadata| !metadata.is_empty()) => {
+                Line::styled("– · --owner-key PATH names it in the metadata", theme.dim())
+            }
             None => self.dash(),
         };
         self.list.add_field("owner", owner);
@@ -559,6 +587,23 @@ fn add_inline_metadata(list: &mut FieldList, metadata: &Metadata) {
     if !line.is_empty() {
         list.add_field(if line_count == 0 { "metadata" } else { "" }, line);
     }
+}
+
+/// Adds the table of the calls of clients, one paragraph for each effect, if such a call may have ended the session and
+/// its metadata does not tell the client.
+pub(super) fn add_client_calls(list: &mut FieldList, model: &Model, profile: ProfileId, record: &Record) {
+    let verdict = model.profiles.get(profile).tracker.verdict(&record.id);
+    if !verdict.is_some_and(|verdict| verdict.may_be_a_call_of_unknown_client()) {
+        return;
+    }
+    list.add_blank_line();
+    list.lines.push(Line::styled(" what the calls of clients do:", list.theme.dim()));
+    for effect in CallEffect::ALL {
+        let calls = CALLS.iter().filter(|row| row.effect == effect);
+        let calls: Vec<String> = calls.map(|row| format!("{} {}", row.client, row.call)).collect();
+        list.add_wrapped(effect.label(), &calls.join("; "), Style::new());
+    }
+    list.add_wrapped("", "A disconnect ends only a session without keep-alive.", list.theme.dim());
 }
 
 /// Adds the metadata that the session's creator attached: as a tree in the full pane, otherwise in at most

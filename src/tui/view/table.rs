@@ -276,11 +276,12 @@ fn no_slot_text(model: &Model, profile: ProfileId) -> Option<String> {
     let (at, id) = model.table.rows().slot_usage(profile)?.next_expiry.as_ref()?;
     let prefix = header::profile_prefix(model, profile);
     let (at, id) = (model.settings.zone.time(*at), id.prefix(8));
-    let release = if model.settings.release_permission.is_some() { ", x releases one" } else { "" };
+    let release =
+        if model.settings.release_permission.is_some() { "; x releases the selected session" } else { "" };
     // If there are too many sessions, the end of one frees no slot.
     Some(match excess {
-        0 => format!("{prefix}no free slot: {id} frees its own at {at}{release}"),
-        _ => format!("{prefix}no free slot, {excess} too many: {id} ends at {at}"),
+        0 => format!("{prefix}all slots used; next frees at {at} ({id}){release}"),
+        _ => format!("{prefix}{excess} over the limit; next ends at {at} ({id})"),
     })
 }
 

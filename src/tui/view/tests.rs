@@ -826,7 +826,7 @@ fn text_at_size(model: &mut Model, size: (u16, u16), now: Moment) -> String {
 fn verdict_appears_with_the_end() {
     for size in [(120, 40), (80, 24)] {
         let mut model = empty_model(Targets::All);
-        let started = at("21:05:00");
+        let started = at("21:06:00");
         let running =
             Session { keep_alive: Some(true), ..running_session("kept", started, Duration::from_secs(900)) };
         apply_inputs(&mut model, [list_input(ago(4), List::Running, vec![running.clone()], 0)]);
@@ -835,7 +835,7 @@ fn verdict_appears_with_the_end() {
         let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..running };
         apply_inputs(&mut model, [fixture::session_input(ago(1), "kept", ended)]);
         let screen = text_at_size(&mut model, size, ago(1));
-        assert!(screen.contains("by the rules no disconnect and no timeout"), "{screen}");
+        assert!(screen.contains("Released via API, browser closed, or platform"), "{screen}");
         assert!(screen.contains("keep-alive session ended early"), "{screen}");
     }
 }
@@ -888,4 +888,68 @@ fn slots_show_limit_error_and_unknown_use() {
     model.settings.targets = Targets::Ids(Vec::new());
     let screen = text_at_size(&mut model, (120, 40), now());
     assert!(screen.contains("slots ?/6") && !screen.contains("FULL"), "{screen}");
+}
+
+#[test]
+fn banner_tells_limits_of_429_apart() {
+    for (model, message, note) in [
+        (slots_full(), Some("max concurrent sessions limit (limit 6, currently 6)"), "all slots used (6/6)"),
+        (slots_full(), Some("25 sessions per minute"), "the limit on requests per minute, not on slots"),
+        (slots_full(), None, "all slots used (6/6), or too many requests per minute"),
+        (calm(), None, "slots are free, so probably too many requests per minute"),
+    ] {
+        let mut model = with_change(model, |model| {
+            apply_inputs(model, [failed_poll(0, ApiErrorKind::RateLimited, message)])
+        });
+        let screen = text_at_size(&mut model, (200, 40), now());
+        assert!(screen.contains(note), "{note}\n{screen}");
+    }
+}
+
+#[test]
+fn story_names_shared_context_and_clients() {
+    let with_context = |name: &str| Session {
+        context: Some(Untrusted::new("ctx-1")),
+        ..running_session(name, at("21:06:00"), Duration::from_secs(900))
+    };
+    let mut model = empty_model(Targets::All);
+    apply_inputs(
+        &mut model,
+        [list_input(ago(4), List::Running, vec![with_context("one"), with_context("two")], 0)],
+    );
+    for (selected, other) in [("one", "two"), ("two", "one")] {
+        model.select(id(selected));
+        let screen = text_at_size(&mut model, (120, 40), now());
+        assert!(screen.contains(&format!("{other} runs with the same context, too")), "{screen}");
+    }
+    let ended = Session {
+        status: Status::Completed,
+        ended: Some(at("21:06:45")),
+        keep_alive: Some(true),
+        ..with_context("two")
+    };
+    apply_inputs(&mut model, [fixture::session_input(ago(1), "two", ended)]);
+    model.select(id("two"));
+    model.focus = Focus::Pane(Pane::FullDetails(DetailsSection::Fields));
+    let screen = text_at_size(&mut model, (120, 60), now());
+    assert!(!screen.contains("same context"), "{screen}");
+    assert!(screen.contains("release    Stagehand 4 browser.close()"), "{screen}");
+    assert!(screen.contains("shows a termination reason: o"), "{screen}");
+    assert!(screen.contains("Send the evidence to support: y e"), "{screen}");
+}
+
+#[test]
+fn story_without_owner_suggests_owner_key() {
+    let mut model = empty_model(Targets::All);
+    let session = |name: &str, metadata: &str| Session {
+        metadata: Some(keepwatch_core::session::Metadata::new(metadata)),
+        ..running_session(name, at("21:06:00"), Duration::from_secs(900))
+    };
+    let sessions = vec![session("one", r#"{"n":7}"#), session("two", r#"{"owner":"growth"}"#)];
+    apply_inputs(&mut model, [list_input(ago(4), List::Running, sessions, 0)]);
+    for (selected, is_suggested) in [("one", true), ("two", false)] {
+        model.select(id(selected));
+        let screen = text_at_size(&mut model, (120, 40), now());
+        assert_eq!(screen.contains("--owner-key"), is_suggested, "{screen}");
+    }
 }

@@ -284,10 +284,13 @@ impl EventLineBuilder<'_> {
             | EventKind::Slept(_)
             | EventKind::ClockSet { .. }
             | EventKind::ServerClockSet { .. }
+            | EventKind::DateIgnored { .. }
+            | EventKind::DatesContradict { .. }
             | EventKind::Unlisted => uniform(theme.warning()),
             EventKind::PollsRecovered { .. }
             | EventKind::FoundAgain(_)
-            | EventKind::ResponsesAgree { .. } => uniform(theme.success()),
+            | EventKind::ResponsesAgree { .. }
+            | EventKind::DatesAgree { .. } => uniform(theme.success()),
             EventKind::ReleaseFailed { .. } => uniform(theme.error()),
             EventKind::ReleaseRequested | EventKind::Successor(_) => uniform(theme.info()),
             EventKind::FirstSeen { .. }

@@ -24,6 +24,7 @@ mod test_network;
 use std::thread;
 
 use behaviour::Behaviour;
+pub(crate) use connection::http_date;
 use rows::Row;
 use server::{Protocol, Server};
 

@@ -111,6 +111,15 @@ impl From<ApiErrorKind> for ApiError {
     }
 }
 
+/// A documented limit for which the API answers 429.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReachedLimit {
+    /// The number of sessions that may run at the same time. It is set for the organisation and split over its projects.
+    Concurrency,
+    /// The number of creations, or of other requests, per minute.
+    PerMinute,
+}
+
 impl ApiError {
     /// The maximum retry delay that a server can request. Longer delays are shortened to it.
     pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
@@ -205,6 +214,9 @@ impl ApiError {
                 "this server has no list of sessions; name the sessions to watch: keepwatch SESSION_ID...".into()
             }
             ApiErrorKind::Gone => format!("gone (410){quoted}: the API no longer keeps it"),
+            ApiErrorKind::RateLimited if self.stated_limit() == Some(ReachedLimit::Concurrency) => {
+                format!("concurrency limit reached (429){quoted}")
+            }
             ApiErrorKind::RateLimited => format!("rate limited by the API (429){quoted}"),
             ApiErrorKind::Server(code) => format!("the API failed ({code}){quoted}"),
             ApiErrorKind::Status(code) => format!("the API answered {code}{quoted}"),
@@ -357,6 +369,22 @@ impl ApiError {
         Some((number("currently ")?, number("(limit ")?))
     }
 
+    /// Returns the limit that a 429 names in its message, or `None` if the message names neither. The API answers 429
+    /// for both documented limits, and names them only in prose.
+    #[must_use]
+    pub fn stated_limit(&self) -> Option<ReachedLimit> {
+        let message = self.message.as_ref().filter(|_| self.kind == ApiErrorKind::RateLimited)?.raw();
+        let message = message.to_lowercase();
+        let names = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        if names(&["concurren"]) {
+            Some(ReachedLimit::Concurrency)
+        } else if names(&["per minute", "a minute", "/min", "rate limit", "rate-limit"]) {
+            Some(ReachedLimit::PerMinute)
+        } else {
+            None
+        }
+    }
+
     /// Returns true if the API key is the problem. Retries are then rarer, because they are unlikely to succeed.
     #[must_use]
     pub fn is_auth_error(&self) -> bool {
@@ -414,6 +442,32 @@ mod tests {
             ApiError { kind: ApiErrorKind::Server(500), ..rate_limited(full) }.slots_used_and_limit(),
             None
         );
+    }
+
+    #[test]
+    fn message_of_429_names_its_limit() {
+        use ReachedLimit::{Concurrency, PerMinute};
+        let error = |kind: ApiErrorKind, message: &str| ApiError {
+            message: Some(Untrusted::new(message)),
+            ..kind.into()
+        };
+        for (message, limit, description) in [
+            (
+                "Max concurrent sessions limit (limit 3, currently 3)",
+                Some(Concurrency),
+                "concurrency limit reached (429)",
+            ),
+            ("Concurrency exceeded", Some(Concurrency), "concurrency limit reached (429)"),
+            ("You can create 25 sessions per minute", Some(PerMinute), "rate limited by the API (429)"),
+            ("Rate limit exceeded. Try again later.", Some(PerMinute), "rate limited by the API (429)"),
+            ("Too Many Requests", None, "rate limited by the API (429)"),
+            ("", None, "rate limited by the API (429)"),
+        ] {
+            let error = error(ApiErrorKind::RateLimited, message);
+            assert_eq!(error.stated_limit(), limit, "{message}");
+            assert!(error.description().starts_with(description), "{}", error.description());
+        }
+        assert_eq!(error(ApiErrorKind::Server(500), "concurrent").stated_limit(), None);
     }
 
     #[test]

@@ -22,10 +22,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use api_error::{ApiError, ApiErrorKind};
+pub use api_error::{ApiError, ApiErrorKind, ReachedLimit};
 pub use id::{SessionId, SessionIdError, dashboard_url};
 pub use metadata::Metadata;
 pub use metadata_path::{MetadataPath, MetadataPathError};
+pub(crate) use owner::owner_in;
 pub use secret::Secret;
 pub use status::{Phase, Region, Status};
 pub use targets::Targets;

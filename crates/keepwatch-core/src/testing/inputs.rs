@@ -155,7 +155,8 @@ pub fn step() -> impl Strategy<Value = InputStep> {
     let wall_step = prop_oneof![9 => Just(0), 1 => -90_000_000_i64..90_000_000];
     let request_ages = prop_oneof![3 => (0_u64..300, Just(0_u64)), 1 => (0_u64..9_000, 0_u64..2_000)]
         .prop_map(|(latency, response_age)| (response_age + latency, response_age));
-    let date_offset = of(prop_oneof![5 => Just(0), 1 => -600_i64..600]);
+    let wrong_hours = select(vec![-7_200, -3_600, 3_600]);
+    let date_offset = of(prop_oneof![10 => Just(0), 2 => -600_i64..600, 1 => wrong_hours]);
     let cache_age = prop_oneof![9 => Just(0), 1 => 0_u64..120];
     (awake, asleep, wall_step, request_ages, date_offset, cache_age, step_input()).prop_map(
         |(awake_ms, asleep_ms, wall_step_ms, request_ages_ms, date_offset_secs, cache_age_secs, input)| {

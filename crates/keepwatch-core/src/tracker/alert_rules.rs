@@ -147,6 +147,18 @@ impl AlertThresholds {
         Self { early, ..self }
     }
 
+    /// Returns the same thresholds with another threshold for `PENDING`.
+    #[must_use]
+    pub fn with_pending(self, pending: Duration) -> Self {
+        Self { pending, ..self }
+    }
+
+    /// Returns the thresholds of time left, the longest first.
+    #[must_use]
+    pub fn time_left(&self) -> &[Duration] {
+        &self.time_left
+    }
+
     /// Returns true if there are several thresholds of time left, and `left` is the shortest of them.
     #[must_use]
     pub fn is_shortest_of_several(&self, left: Duration) -> bool {

@@ -33,6 +33,12 @@ impl SessionTracker {
         alert_wait.into_iter().chain(cluster_wait).min()
     }
 
+    /// Returns true if sessions ended together, and the tracker waits for more such ends before it reports them.
+    #[must_use]
+    pub fn has_unreported_cluster(&self) -> bool {
+        self.end_clusters.due().is_some()
+    }
+
     /// Advances the time to `now`: raises the alerts and reports the end clusters that are due.
     pub(super) fn advance_time(&mut self, now: Moment, applied: &mut AppliedChanges) {
         let server_time = self.clock.at(now);
@@ -158,6 +164,8 @@ impl SessionTracker {
             alerts.contains(&raised.alert) || is_contradictory && raised.alert.is_about_end()
         });
         if record.alerts.len() != previous_count {
+            // If the server's clock goes back later, the replay would otherwise keep the alert.
+            applied.must_be_stored = true;
             self.changes.count_session_change();
         }
         let new: Vec<Alert> = alerts
@@ -224,9 +232,9 @@ fn time_left_alert(
 ) {
     let Some(session) = record.session.as_ref().filter(|_| is_running(record)) else { return };
     let Some(expires) = session.expires else { return };
-    let Some(left) = seconds_left(expires, server_time) else { return };
+    let Some(left) = session.seconds_left(server_time) else { return };
     alerts.extend(thresholds.reached(left, session.timeout()).map(Alert::TimeLeft));
-    // `seconds_left` counts whole seconds, so the next threshold is reached at the start of a second.
+    // `Session::seconds_left` counts whole seconds, so the next threshold is reached at the start of a second.
     deadlines.add(thresholds.next(left, session.timeout()).and_then(|next| {
         let seconds = i64::try_from(next.as_secs()).ok()?;
         Timestamp::from_timestamp(expires.timestamp().checked_sub(seconds)?, 0)
@@ -269,10 +277,4 @@ fn release_alert_or_deadline(record: &Record, now: Moment) -> (Option<Alert>, Op
         }
         _ => (None, Some(release.requested_at.plus(RELEASE_GRACE_PERIOD))),
     }
-}
-
-/// Returns the time left until the expiry, rounded as in [`Record::time_left`]. Returns `None` after the expiry.
-fn seconds_left(expires: Timestamp, now: Timestamp) -> Option<Duration> {
-    let left = expires.timestamp().saturating_sub(now.timestamp());
-    u64::try_from(left).ok().map(Duration::from_secs)
 }

@@ -19,8 +19,8 @@ pub struct AppliedChanges {
     pub changed: Vec<(SessionId, Change)>,
     /// True if the estimate of the server's clock, or the precision of this estimate, changed.
     pub clock_changed: bool,
-    /// True if the response must be stored for a reason that the other fields do not show: the tracker ignored the
-    /// response as stale, or a session was missing from the list of its status. A response is stale if a request sent
-    /// later was answered first.
+    /// True if the response must be stored for a reason that the other fields do not show. Either the tracker ignored
+    /// the response as stale, because a request sent later was answered first. Or a session was missing from its list. Or
+    /// an alert was cleared, maybe by the passing of time alone.
     pub must_be_stored: bool,
 }

@@ -175,6 +175,28 @@ pub enum EventKind {
         #[serde(rename = "by_ms")]
         step_ms: i64,
     },
+    /// The `Date` of a response is wrong, because of a cache or a proxy. Such dates are ignored. This event is recorded
+    /// for the first of them.
+    #[strum(serialize = "api_date_ignored")]
+    DateIgnored {
+        /// The `Date` minus the API's time, in milliseconds; negative if the `Date` is old.
+        #[serde(rename = "by_ms")]
+        offset_ms: i64,
+    },
+    /// `Date` began to jump back and forth: two servers, or a server and a cache, answer in turn. Times follow only one
+    /// of them. Until [`EventKind::DatesAgree`], the contradicting dates are only counted.
+    #[strum(serialize = "api_dates_contradict")]
+    DatesContradict {
+        /// A contradicting `Date` minus the API's time that others show, in milliseconds.
+        #[serde(rename = "by_ms")]
+        offset_ms: i64,
+    },
+    /// `Date` no longer jumps.
+    #[strum(serialize = "api_dates_agree")]
+    DatesAgree {
+        /// The number of dates that contradicted the others.
+        contradicting: u64,
+    },
     /// This machine's wall clock was set.
     ClockSet {
         /// The difference in milliseconds; negative if the clock was set back.
@@ -257,6 +279,9 @@ mod tests {
             "polls_recovered",
             "slept",
             "api_clock_set",
+            "api_date_ignored",
+            "api_dates_contradict",
+            "api_dates_agree",
             "clock_set",
         ];
         assert_eq!(EventKind::VARIANTS, names);

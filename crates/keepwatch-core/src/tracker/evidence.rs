@@ -3,7 +3,7 @@
 //! ```text
 //!   keepwatch 0.1.0: evidence for session 6512bd43-…     preamble: version, time of the newest input
 //!   COMPLETED after 10 s, …                              headline
-//!   Verdict        was · was not · how sure · rests on   only if there is something to explain
+//!   Verdict        cause · why · ruled out · what to do  only if there is something to explain
 //!   Session        the API's fields, running time, cost
 //!   Metadata       only with EvidenceOptions::with_metadata
 //!   Observed       the responses around its end, the number of polls
@@ -23,7 +23,7 @@ use super::record::{Presence, Record};
 use super::session_tracker::SessionTracker;
 use super::verdict::{Fact, Verdict};
 use crate::clock::{Timestamp, Zone};
-use crate::session::{Metadata, Session, SessionId, is_default_timeout};
+use crate::session::{Metadata, Session, SessionId, dashboard_url, is_default_timeout};
 use crate::text;
 use report_builder::{ReportBuilder, format_time};
 
@@ -61,7 +61,7 @@ pub fn render(tracker: &SessionTracker, id: &SessionId, options: EvidenceOptions
     report.empty_line();
     report.paragraph(&headline(tracker, record, verdict.as_ref(), as_of));
     if let Some(verdict) = &verdict {
-        verdict_section(&mut report, verdict, as_of);
+        verdict_section(&mut report, id, verdict, as_of);
     }
     if let Some(session) = &record.session {
         session_section(&mut report, tracker, record, session, options.rates);
@@ -121,16 +121,26 @@ fn headline(
     format!("{} at the newest reply{time_left}: there is no end to explain.", session.status.sanitise(24))
 }
 
-fn verdict_section(report: &mut ReportBuilder, verdict: &Verdict, as_of: Option<Timestamp>) {
+fn verdict_section(report: &mut ReportBuilder, id: &SessionId, verdict: &Verdict, as_of: Option<Timestamp>) {
     let verdict_text = verdict.text(Zone::Utc, as_of.unwrap_or_default());
     let facts: Vec<&str> = verdict.facts.iter().copied().map(fact_text).collect();
     report.heading("Verdict");
-    report.field("was", &verdict_text.explanation);
-    report.optional_field("was not", verdict_text.ruled_out);
-    report.field("how sure", verdict_text.confidence);
+    report.field("cause", &verdict_text.headline);
+    report.field("why", &verdict_text.why);
+    report.optional_field("ruled out", verdict_text.ruled_out);
+    report.field("how sure", verdict_text.how_sure);
     report.field("rests on", &facts.join(", "));
-    report.optional_field("together", verdict_text.end_cluster);
-    report.field("advice", verdict_text.advice);
+    report.optional_field("hint", verdict_text.hint);
+    report.optional_field("related", verdict_text.end_cluster);
+    let is_numbered = verdict_text.what_to_do.len() > 1;
+    for (number, step) in (1..).zip(&verdict_text.what_to_do) {
+        let label = if number == 1 { "what to do" } else { "" };
+        let start = if is_numbered { format!("{number} ") } else { String::new() };
+        report.field(label, &format!("{start}{}", step.text));
+    }
+    if verdict.has_dashboard_reason() {
+        report.field("dashboard", &format!("shows a termination reason: {}", dashboard_url(id)));
+    }
 }
 
 fn fact_text(fact: Fact) -> &'static str {
@@ -147,6 +157,8 @@ fn fact_text(fact: Fact) -> &'static str {
         Fact::LocalRelease => "a release that keepwatch asked for",
         Fact::NotFound => "the API's answer that it is not there",
         Fact::ResponseAfterExpiry => "a reply that was sent after its expiry",
+        Fact::NoMetadata => "no metadata",
+        Fact::Client => "the client that its metadata names",
     }
 }
 
@@ -167,6 +179,9 @@ fn session_section(
     report.field("id", &session.id.sanitise_line());
     let project_text = session.project.as_ref().map(|id| format!("{}{project_name}", id.sanitise(60)));
     report.optional_field("project", project_text);
+    let context = session.context.as_ref().filter(|context| !context.is_empty());
+    report.optional_field("context", context.map(|context| context.sanitise(60)));
+    report.optional_field("", tracker.shared_context(&record.id).map(|shared| shared.sentence()));
     report.optional_field("region", session.region.as_ref().map(|region| region.sanitise(24)));
     report.optional_field("keep-alive", keep_alive);
     report.field("status", &session.status.sanitise(24));

@@ -12,6 +12,7 @@
 //!               ├─ health             successes and failures of polls
 //!               ├─ alert, alerting    raises alerts, now or at a deadline
 //!               ├─ end_clusters       groups sessions that ended together
+//!               ├─ running_contexts   finds sessions that run with the same context
 //!               ├─ successors         links a session that ended to the new one that replaces it
 //!               ├─ timeline           the events, a bounded number
 //!               ├─ verdict            finds the probable cause of an end
@@ -23,6 +24,7 @@
 //! same state.
 
 mod alert;
+mod alert_kind;
 mod alert_rules;
 mod alerting;
 mod applied;
@@ -36,6 +38,7 @@ pub mod evidence;
 mod health;
 mod input;
 mod record;
+mod running_contexts;
 pub mod server_clock;
 mod session_tracker;
 mod successors;
@@ -47,6 +50,7 @@ pub mod verdict;
 mod tests;
 
 pub use alert::{Alert, MAX_INCIDENT_AGE, RaisedAlert, Severity};
+pub use alert_kind::AlertKind;
 pub use alert_rules::{AlertRule, AlertRules, AlertThresholds};
 pub use applied::AppliedChanges;
 pub use change_counters::ChangeCounters;
@@ -58,6 +62,7 @@ pub use record::{
     Change, FailureStreak, MAX_WATCHED_GAP, NotFoundSince, ObservedEnd, Presence, Record, ReleaseRequest,
     TimeLeft,
 };
+pub use running_contexts::SharedContext;
 pub use session_tracker::SessionTracker;
 pub use timeline::{Seq, Timeline};
 pub use traffic::{TrafficActivity, TrafficHistory};

@@ -11,6 +11,7 @@ use super::input::RequestTiming;
 use super::server_clock::{ServerClock, TimeInterval};
 use super::traffic::{TrafficActivity, TrafficHistory};
 use super::verdict::NEAR_EXPIRY;
+use crate::clients::KnownClient;
 use crate::clock::{Moment, Timestamp};
 use crate::session::{ApiError, List, Phase, Session, SessionId, Status};
 use crate::text::Untrusted;
@@ -58,6 +59,8 @@ pub struct Record {
     pub successor: Option<SessionId>,
     /// The session's owner, from its metadata.
     pub owner: Option<Untrusted>,
+    /// The client that created the session, from its metadata.
+    pub client: Option<KnownClient>,
     /// True if the newest response about the session was a list.
     pub(super) is_from_list: bool,
     /// The sequence number of the newest list that contained the session.
@@ -203,6 +206,7 @@ impl Record {
             release: None,
             successor: None,
             owner: None,
+            client: None,
             is_from_list: false,
             last_list_number: 0,
             is_checked_for_short: false,
@@ -233,6 +237,17 @@ impl Record {
         self.last_alive.as_deref().copied()
     }
 
+    /// Returns true if a response with this timing is stale: its request was sent before the request of the newest
+    /// response, or before the first request of the current period in which the API does not know the session.
+    #[must_use]
+    pub(super) fn is_stale(&self, at: &RequestTiming) -> bool {
+        let not_found_since = match &self.presence {
+            Presence::NotFound(not_found) => Some(not_found.since),
+            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
+        };
+        self.last_response().into_iter().chain(not_found_since).any(|known| at.sent.mono < known.sent.mono)
+    }
+
     /// Returns the newest status.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
@@ -243,6 +258,20 @@ impl Record {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.status().map_or(Phase::Unknown, Status::phase)
+    }
+
+    /// Returns the context of the session, if the session runs with a context. A session that is missing from its list
+    /// counts as running only once a request by its id has confirmed it.
+    pub(super) fn running_context(&self) -> Option<&Untrusted> {
+        let is_confirmed = match &self.presence {
+            Presence::Present | Presence::Unlisted { confirmed: true, .. } => true,
+            Presence::Unlisted { confirmed: false, .. } | Presence::NoResponseYet | Presence::NotFound(_) => {
+                false
+            }
+        };
+        let session =
+            self.session.as_ref().filter(|session| is_confirmed && session.status == Status::Running)?;
+        session.context.as_ref().filter(|context| !context.is_empty())
     }
 
     /// Returns true while the responses about the session contradict each other: the session changes back and forth.
@@ -261,6 +290,12 @@ impl Record {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.phase() == Phase::Alive && !self.is_not_found()
+    }
+
+    /// Returns true if the session is running or pending although its expiry has passed.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.is_overdue && self.is_alive()
     }
 
     /// Returns true if the session has an incident: an alert that stays until the user acknowledges it.
@@ -303,10 +338,9 @@ impl Record {
         if let Some(overrun) = sent.and_then(|sent| overrun(expires, sent)) {
             return TimeLeft::Overdue(Duration::from_secs(overrun.as_secs()));
         }
-        let seconds = expires.timestamp().saturating_sub(now.timestamp());
-        match seconds {
-            1.. => TimeLeft::Remaining(Duration::from_secs(seconds.unsigned_abs())),
-            _ => TimeLeft::Expiring,
+        match session.seconds_left(now) {
+            Some(left) if !left.is_zero() => TimeLeft::Remaining(left),
+            Some(_) | None => TimeLeft::Expiring,
         }
     }
 

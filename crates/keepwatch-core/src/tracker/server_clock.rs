@@ -1,28 +1,58 @@
 //! The server clock: an estimate of the API's time from the `Date` headers of its responses. This module also has
 //! [`TimeInterval`], the bounds of a time, for example of a change between two polls.
+//!
+//! ```text
+//!   response ──► is its Date refuted? ──yes──► ignored; the estimate stays, or is our own clock
+//!                 (`date_check`)
+//!                    │ no
+//!                    ▼
+//!                agrees with the estimate? ──yes──► the estimate becomes more precise
+//!                    │ no
+//!                    ▼
+//!                our clock agrees with the new Date only,
+//!                or the contradiction lasts? ──yes──► the estimate starts again
+//!                    │ no
+//!                    ▼
+//!                the estimate stays
+//! ```
+//!
+//! Without any accepted `Date`, the server's time is our wall clock. It is never before a timestamp of a session,
+//! because the API wrote that timestamp earlier: a machine whose clock is slow would otherwise show more time left than
+//! there is.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use self::date_check::ClockEvidence;
 use super::input::RequestTiming;
 use crate::clock::{Moment, Timestamp, saturating_add};
+use crate::session::Session;
+
+mod date_check;
 
 /// The resolution of the `Date` header. The header has whole seconds, rounded down, so the server's time may be later
 /// by up to this much.
 const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 
-/// The number of consecutive responses after which the estimate starts again, if they contradict it and agree with each
-/// other.
+/// The minimum number of consecutive responses that contradict the estimate, and agree with each other, after which the
+/// estimate starts again.
 const MIN_CONTRADICTING_RESPONSES: u8 = 3;
+/// The minimum time for which these responses must have contradicted a confirmed estimate. If two servers with
+/// different clocks answer in turn, or a cache answers some requests, `Date` changes back within seconds. A clock that
+/// was set does not.
+const MIN_CONTRADICTION: Duration = Duration::from_secs(60);
+/// The number of times that `Date` must return to the estimate until it counts as jumping back and forth.
+const MIN_RETURNS: u8 = 2;
 
 /// The number of responses that must agree with the estimate to confirm it. Until then, our own clock may be right.
 const CONFIRMING_RESPONSES: u32 = 2;
 /// The minimum drift of our wall clock against our clock since boot, in milliseconds, that changes the estimate.
 /// Without this minimum, the estimate would change with every response.
 const MIN_DRIFT_MS: i64 = 10;
-/// The period after a contradicting date in which that date widens the uncertainty.
+/// The period after a contradicting date in which that date widens the uncertainty. After this period without a
+/// contradiction, the dates agree again.
 const DISPUTE_PERIOD: Duration = Duration::from_secs(5 * 60);
 
 /// The earliest and the latest possible time.
@@ -36,102 +66,257 @@ type TimeRange = (Timestamp, Timestamp);
 /// drifted, and the estimate starts again. A step of the wall clock or a sleep does not move the estimate, because the
 /// clock since boot runs on.
 ///
-/// A single contradicting response may come from another machine behind the same host name. The estimate therefore
-/// starts again only after `MIN_CONTRADICTING_RESPONSES` consecutive responses that contradict it and agree with each
-/// other. It starts again at once if our own clock agrees with the new range and not with the old one. Without these
-/// rules, times on the screen would jump between the clocks of two machines.
+/// A single contradicting response may come from another machine behind the same host name. A confirmed estimate
+/// therefore starts again only if the contradiction lasts for [`MIN_CONTRADICTION`], without a response that agrees with
+/// the estimate. It starts again at once if our own clock agrees with the new range and not with the old one. Without
+/// these rules, times on the screen would jump between the clocks of two machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ServerClock {
     /// The possible server times at our boot.
     range: Option<TimeRange>,
-    /// If the newest responses contradict `range`: the server times at our boot that they allow, and the number of
-    /// these responses.
-    contradicting: Option<(TimeRange, u8)>,
+    /// The challenger, if the newest responses contradict `range`.
+    challenger: Option<Challenger>,
     /// The estimate: one time within `range`.
     server_time_at_boot: Option<Timestamp>,
-    /// The server clock minus our wall clock, at the newest response with a date.
+    /// The server clock minus our wall clock, at the newest response.
     skew: TimeDelta,
     /// The number of responses that agreed with `range`. Stops at `CONFIRMING_RESPONSES`.
     agreement_count: u32,
     /// The newest range that contradicted `range`, and the time of this contradiction: the receipt of the response, on
     /// our clock since boot.
     disputed: Option<(TimeRange, Duration)>,
+    /// The number of times that `Date` returned to the estimate after a contradiction. Stops at [`MIN_RETURNS`]. Zero
+    /// again after [`DISPUTE_PERIOD`] without a contradiction.
+    returns: u8,
+    /// While `Date` jumps back and forth: the number of contradicting dates.
+    jumping_dates: Option<u64>,
+    /// The minimum server time at our boot, from the timestamps of sessions.
+    floor: Option<Timestamp>,
+    /// True after [`DateProblem::Ignored`]. It is reported once.
+    has_reported_ignored: bool,
+    /// True if a session showed that a `Date` far ahead of our own clock is wrong. Responses without sessions do not
+    /// show it. False again once a timestamp shows that our own clock is slow.
+    distrusts_future: bool,
+}
+
+/// The server times at our boot that consecutive responses allow, if they contradict the estimate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Challenger {
+    range: TimeRange,
+    /// The number of the responses. Stops at [`MIN_CONTRADICTING_RESPONSES`].
+    count: u8,
+    /// The receipt of the first of them, on our clock since boot.
+    since: Duration,
+}
+
+/// The result of [`ServerClock::observe`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClockUpdate {
+    /// True if the estimate, its precision, or the state from which it follows changed.
+    pub is_changed: bool,
+    /// A problem with the `Date` that begins or ends with this response.
+    pub problem: Option<DateProblem>,
+}
+
+/// A problem with the `Date` of responses. Offsets are in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateProblem {
+    /// A `Date` is wrong and therefore ignored. It is earlier or later than the server's time by this much; negative if
+    /// it is earlier.
+    Ignored {
+        /// The `Date` minus the server's time.
+        offset_ms: i64,
+    },
+    /// `Date` began to jump back and forth.
+    Jumping {
+        /// The newest contradicting `Date` minus the server's time that others show.
+        offset_ms: i64,
+    },
+    /// `Date` no longer jumps.
+    Steady {
+        /// The number of contradicting dates.
+        contradicting: u64,
+    },
 }
 
 impl ServerClock {
-    /// Updates the estimate from the `Date` of a response. Returns true if anything changed.
-    pub fn observe(&mut self, at: &RequestTiming) -> bool {
-        let Some(date) = at.date else { return false };
+    /// Updates the estimate from the `Date` of a response, and from the timestamps of its sessions.
+    pub fn observe(&mut self, at: &RequestTiming, sessions: &[&Session]) -> ClockUpdate {
         let previous = *self;
-        // The time of our wall clock at our boot. It is the server's time at our boot if the two clocks agree.
+        let evidence = ClockEvidence::new(at, sessions, self.floor, self.distrusts_future);
+        let reported_range = at.date.map(|date| {
+            (
+                saturating_sub(date, at.received.boot),
+                saturating_sub(saturating_add(date, DATE_RESOLUTION), at.sent.boot),
+            )
+        });
         let own_time_at_boot = saturating_sub(at.received.wall, at.received.boot);
+        let refuted_estimate = self.range.filter(|range| evidence.refutes(*range));
+        if refuted_estimate.is_some() {
+            self.forget_dates();
+        }
+        self.distrusts_future = evidence.is_own_clock_possible()
+            && (self.distrusts_future
+                || refuted_estimate
+                    .into_iter()
+                    .chain(reported_range)
+                    .any(|range| evidence.is_from_future(range)));
+        let accepted_range = reported_range.filter(|range| !evidence.refutes(*range));
+        // If our own clock agrees with a date, a later timestamp is the API's mistake.
+        let is_own_clock_right = [self.range, accepted_range]
+            .into_iter()
+            .flatten()
+            .any(|range| evidence.agrees_with_own_clock(range));
+        let is_possible = |floor: &Timestamp| !is_own_clock_right || *floor <= own_time_at_boot;
+        self.floor = evidence.floor.filter(is_possible).or(self.floor.filter(is_possible));
+        let mut problem = None;
+        if let Some(range) = accepted_range {
+            problem = self.compare_with_estimate(range, at, own_time_at_boot);
+            self.update_estimate(own_time_at_boot);
+        } else if self.range.is_none() {
+            self.use_own_clock(own_time_at_boot);
+        }
+        let ignored_range = refuted_estimate.or(reported_range.filter(|_| accepted_range.is_none()));
+        if let (Some(range), Some(count), true) = (ignored_range, self.jumping_dates, self.range.is_some()) {
+            // The jumps have been reported.
+            self.jumping_dates = Some(count.saturating_add(1));
+            self.disputed = Some((range, at.received.boot));
+        } else if let Some(range) = ignored_range.filter(|_| !self.has_reported_ignored) {
+            self.has_reported_ignored = true;
+            let time_at_boot = saturating_sub(self.at(at.received), at.received.boot);
+            problem = Some(DateProblem::Ignored { offset_ms: offset_ms(range.0, time_at_boot) });
+        }
+        ClockUpdate { is_changed: *self != previous, problem }
+    }
+
+    /// Forgets all dates, because the timestamps of sessions refute them.
+    fn forget_dates(&mut self) {
+        *self = Self {
+            floor: self.floor,
+            has_reported_ignored: self.has_reported_ignored,
+            distrusts_future: self.distrusts_future,
+            skew: self.skew,
+            ..Self::default()
+        };
+    }
+
+    /// Updates `range` from the range that a `Date` allows.
+    fn compare_with_estimate(
+        &mut self,
+        reported_range: TimeRange,
+        at: &RequestTiming,
+        own_time_at_boot: Timestamp,
+    ) -> Option<DateProblem> {
         let allows_own_clock = |range: TimeRange| (range.0..=range.1).contains(&own_time_at_boot);
-        let reported_range = (
-            saturating_sub(date, at.received.boot),
-            saturating_sub(saturating_add(date, DATE_RESOLUTION), at.sent.boot),
-        );
-        let (low, high) = match self.range.map(|range| (range, intersect(range, reported_range))) {
+        let mut problem = None;
+        let range = match self.range.map(|range| (range, intersect(range, reported_range))) {
             None => {
                 self.agreement_count = 1;
                 reported_range
             }
             Some((_, Some(intersection))) => {
-                self.contradicting = None;
+                if let Some(challenger) = self.challenger.take() {
+                    self.returns = self.returns.saturating_add(1).min(MIN_RETURNS);
+                    if self.returns >= MIN_RETURNS && !self.has_reported_problem() {
+                        self.jumping_dates = Some(u64::from(MIN_RETURNS));
+                        let offset_ms = offset_ms(challenger.range.0, intersection.0);
+                        problem = Some(DateProblem::Jumping { offset_ms });
+                    }
+                }
                 self.agreement_count = self.agreement_count.saturating_add(1).min(CONFIRMING_RESPONSES);
                 intersection
             }
             Some((range, None)) => {
-                let (challenger, count) = match self
-                    .contradicting
-                    .and_then(|(range, count)| Some((intersect(range, reported_range)?, count)))
-                {
-                    Some((intersection, count)) => (intersection, count.saturating_add(1)),
-                    None => (reported_range, 1),
+                let received = at.received.boot;
+                let first = Challenger { range: reported_range, count: 1, since: received };
+                let challenger =
+                    self.challenger.map_or(first, |known| match intersect(known.range, reported_range) {
+                        Some(range) => {
+                            let count = known.count.saturating_add(1).min(MIN_CONTRADICTING_RESPONSES);
+                            Challenger { range, count, since: known.since }
+                        }
+                        None => first,
+                    });
+                self.jumping_dates = self.jumping_dates.map(|count| count.saturating_add(1));
+                // promise: jumping-date, mutant: MIN_CONTRADICTION -> Duration::ZERO
+                let min_contradiction = match self.agreement_count {
+                    _ if self.jumping_dates.is_some() => DISPUTE_PERIOD,
+                    CONFIRMING_RESPONSES.. => MIN_CONTRADICTION,
+                    _ => Duration::ZERO,
                 };
+                let has_lasted = challenger.count >= MIN_CONTRADICTING_RESPONSES
+                    && received.saturating_sub(challenger.since) >= min_contradiction;
                 // If two machines disagree, trust at once the one whose clock agrees with ours.
-                let is_accepted = count >= MIN_CONTRADICTING_RESPONSES
-                    || allows_own_clock(challenger) && !allows_own_clock(range);
-                self.contradicting = (!is_accepted).then_some((challenger, count));
-                self.disputed = Some((if is_accepted { range } else { challenger }, at.received.boot));
+                let is_confirmed_by_own_clock =
+                    allows_own_clock(challenger.range) && !allows_own_clock(range);
+                if is_confirmed_by_own_clock && !self.has_reported_problem() {
+                    self.jumping_dates = Some(1);
+                    let offset_ms = offset_ms(range.0, challenger.range.0);
+                    problem = Some(DateProblem::Jumping { offset_ms });
+                }
+                let is_accepted = has_lasted || is_confirmed_by_own_clock;
+                self.challenger = (!is_accepted).then_some(challenger);
+                self.disputed = Some((if is_accepted { range } else { challenger.range }, received));
                 self.agreement_count = if is_accepted { 1 } else { self.agreement_count };
-                if is_accepted { challenger } else { range }
+                if is_accepted { challenger.range } else { range }
             }
         };
-        self.range = Some((low, high));
-        self.disputed =
-            self.disputed.filter(|(_, received)| at.received.boot.saturating_sub(*received) < DISPUTE_PERIOD);
+        self.range = Some(range);
+        let is_disputed = |(_, received): &(TimeRange, Duration)| {
+            at.received.boot.saturating_sub(*received) < DISPUTE_PERIOD
+        };
+        self.disputed = self.disputed.filter(is_disputed);
+        if self.disputed.is_none() {
+            self.returns = 0;
+            let steady = self.jumping_dates.take().map(|contradicting| DateProblem::Steady { contradicting });
+            problem = problem.or(steady);
+        }
+        problem
+    }
+
+    /// Updates the estimate and the skew from `range` and our own clock.
+    fn update_estimate(&mut self, own_time_at_boot: Timestamp) {
+        let Some((low, high)) = self.range else { return };
         // Keep the estimate while the range allows it and it is close to our own clock. Otherwise use our own clock if
         // the range allows it, so that the screen shows the same time as the rest of the system. Otherwise use the
         // middle of the range.
         let middle = low.checked_add_signed(high.signed_duration_since(low) / 2).unwrap_or(low);
-        let is_close = |one: Timestamp, other: Timestamp| {
-            one.signed_duration_since(other).num_milliseconds().abs() < MIN_DRIFT_MS
-        };
+        let is_close = |one: Timestamp, other: Timestamp| offset_ms(one, other).abs() < MIN_DRIFT_MS;
         let kept = self
             .server_time_at_boot
             .filter(|kept| (low..=high).contains(kept) && is_close(*kept, own_time_at_boot));
-        let estimate = kept.unwrap_or(if allows_own_clock((low, high)) { own_time_at_boot } else { middle });
+        let is_own_clock_allowed = (low..=high).contains(&own_time_at_boot);
+        let estimate = kept.unwrap_or(if is_own_clock_allowed { own_time_at_boot } else { middle });
         let skew = estimate.signed_duration_since(own_time_at_boot);
-        let drift = skew.checked_sub(&self.skew);
-        if self.server_time_at_boot != Some(estimate)
-            || drift.is_none_or(|drift| drift.num_milliseconds().abs() >= MIN_DRIFT_MS)
-        {
+        if self.server_time_at_boot != Some(estimate) || is_drift(self.skew, skew) {
             (self.server_time_at_boot, self.skew) = (Some(estimate), skew);
         }
-        *self != previous
     }
 
-    /// Returns true if any response had a date.
+    /// Updates the skew while no date is known.
+    fn use_own_clock(&mut self, own_time_at_boot: Timestamp) {
+        let server_time = self.floor.map_or(own_time_at_boot, |floor| floor.max(own_time_at_boot));
+        let skew = server_time.signed_duration_since(own_time_at_boot);
+        self.skew = if is_drift(self.skew, skew) { skew } else { self.skew };
+    }
+
+    /// Returns true if the estimate rests on the date of a response. It does not if no response had a date, or if all
+    /// dates were wrong.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.server_time_at_boot.is_some()
     }
 
-    /// Returns the server's time at `moment`. Until a response has a date, this is our wall clock.
+    /// Returns the server's time at `moment`. Until a response has a date that is not wrong, this is our wall clock, or
+    /// the earliest time that the timestamps of sessions allow, if that is later.
     #[must_use]
     pub fn at(&self, moment: Moment) -> Timestamp {
         // promise: boot-clock, mutant: saturating_add(zero, moment.boot) -> moment.wall
-        self.server_time_at_boot.map_or(moment.wall, |zero| saturating_add(zero, moment.boot))
+        let estimate = self.server_time_at_boot.map(|zero| saturating_add(zero, moment.boot));
+        estimate.unwrap_or_else(|| {
+            let earliest = self.floor.map(|zero| saturating_add(zero, moment.boot));
+            earliest.map_or(moment.wall, |earliest| earliest.max(moment.wall))
+        })
     }
 
     /// Returns the earliest possible server time at `moment`. Code that claims that a deadline has passed must use
@@ -153,7 +338,10 @@ impl ServerClock {
             // right.
             error = error.max(self.skew.abs());
         }
-        if let Some(((low, high), _)) = self.disputed {
+        // If our own clock agrees with a confirmed estimate, a contradicting date is wrong.
+        let is_certain =
+            self.agreement_count >= CONFIRMING_RESPONSES && self.skew.num_milliseconds().abs() < MIN_DRIFT_MS;
+        if let Some(((low, high), _)) = self.disputed.filter(|_| !is_certain) {
             // The disputed range may lie on either side of the estimate.
             error = error
                 .max(estimate.signed_duration_since(low).abs())
@@ -162,7 +350,24 @@ impl ServerClock {
         error.to_std().unwrap_or_default()
     }
 
-    /// Returns the server clock minus our wall clock, at the newest response with a date.
+    /// Returns true if an event has said that dates are ignored, or that they jump and that the jumps are ignored.
+    fn has_reported_problem(&self) -> bool {
+        self.has_reported_ignored || self.jumping_dates.is_some()
+    }
+
+    /// Returns true if a `Date` was wrong and ignored.
+    #[must_use]
+    pub fn has_ignored_dates(&self) -> bool {
+        self.has_reported_ignored
+    }
+
+    /// Returns true while `Date` jumps back and forth.
+    #[must_use]
+    pub fn has_jumping_dates(&self) -> bool {
+        self.jumping_dates.is_some()
+    }
+
+    /// Returns the server clock minus our wall clock, at the newest response.
     #[must_use]
     pub fn skew(&self) -> TimeDelta {
         self.skew
@@ -173,6 +378,16 @@ impl ServerClock {
 fn intersect(one: TimeRange, other: TimeRange) -> Option<TimeRange> {
     let (low, high) = (one.0.max(other.0), one.1.min(other.1));
     (low <= high).then_some((low, high))
+}
+
+/// Returns true if the difference of two skews is at least [`MIN_DRIFT_MS`].
+fn is_drift(old: TimeDelta, new: TimeDelta) -> bool {
+    new.checked_sub(&old).is_none_or(|drift| drift.num_milliseconds().abs() >= MIN_DRIFT_MS)
+}
+
+/// Returns `one - other` in milliseconds.
+fn offset_ms(one: Timestamp, other: Timestamp) -> i64 {
+    one.signed_duration_since(other).num_milliseconds()
 }
 
 /// Returns the time `duration` before `at`, or the earliest timestamp that the type can hold.

@@ -16,7 +16,7 @@ mod responses;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use indexmap::IndexMap;
 use lru::LruCache;
@@ -31,11 +31,12 @@ use super::event::{Event, EventKind};
 use super::health::PollHealth;
 use super::input::{Input, RequestTiming, Scope};
 use super::record::{FailureStreak, Record, ReleaseRequest};
-use super::server_clock::{ServerClock, TimeInterval};
+use super::running_contexts::RunningContexts;
+use super::server_clock::{ClockUpdate, DateProblem, ServerClock, TimeInterval};
 use super::successors::SuccessorMatcher;
 use super::timeline::{Seq, Timeline};
 use crate::clock::{Moment, Timestamp};
-use crate::session::{ApiError, MetadataPath, Project, SessionId};
+use crate::session::{ApiError, MetadataPath, Project, Session, SessionId};
 
 /// The maximum number of final sessions, not counting sessions that the user named.
 pub(super) const MAX_FINAL_SESSIONS: usize = 500;
@@ -70,6 +71,7 @@ pub struct SessionTracker {
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) end_clusters: EndClusters,
     successors: SuccessorMatcher,
+    running_contexts: RunningContexts,
     short_sessions: ShortSessions,
     /// The number of lists received so far.
     list_count: u64,
@@ -112,6 +114,7 @@ impl SessionTracker {
             deadlines: BTreeSet::default(),
             end_clusters: EndClusters::default(),
             successors: SuccessorMatcher::default(),
+            running_contexts: RunningContexts::default(),
             short_sessions: ShortSessions::default(),
             list_count: 0,
             max_listed: 0,
@@ -154,7 +157,7 @@ impl SessionTracker {
                 );
             }
             Input::SessionNotFound { at, id, error, next } => {
-                self.observe_clock(&at, &mut applied);
+                self.observe_clock(&at, &[], &mut applied);
                 self.apply_success(at, &Scope::Session(id.clone()), &mut applied);
                 self.apply_not_found(at.without_cache(), now, &id, error, next, &mut applied);
             }
@@ -166,7 +169,7 @@ impl SessionTracker {
                 self.apply_release_failed(&id, at, error, next, &mut applied);
             }
             Input::ProjectsReceived { at, projects } => {
-                self.observe_clock(&at, &mut applied);
+                self.observe_clock(&at, &[], &mut applied);
                 self.projects = projects;
             }
             Input::Slept { from, to } => self.apply_sleep(from, to, &mut applied),
@@ -174,7 +177,7 @@ impl SessionTracker {
         }
         self.advance_time(now, &mut applied);
         self.evict();
-        if !is_tick || !applied.events.is_empty() {
+        if !is_tick || !applied.events.is_empty() || applied.must_be_stored {
             self.clock_reference = Some(now);
         }
         if !applied.events.is_empty() {
@@ -197,18 +200,48 @@ impl SessionTracker {
         self.timeline.push(event)
     }
 
-    /// Updates the server clock. Records an event if the estimate moved by [`MIN_CLOCK_STEP_MS`] or more. This means
-    /// that the server's clock was set, or that another machine answers.
-    fn observe_clock(&mut self, at: &RequestTiming, applied: &mut AppliedChanges) {
+    /// Updates the server clock from a response. Records an event for a problem with its `Date`. Otherwise records an
+    /// event if the estimate moved by [`MIN_CLOCK_STEP_MS`] or more. This means that the server's clock was set, or that
+    /// another machine answers.
+    fn observe_clock(&mut self, at: &RequestTiming, sessions: &[&Session], applied: &mut AppliedChanges) {
         let previous_time = self.clock.is_known().then(|| self.clock.at(at.received));
-        // promise: server-date
-        applied.clock_changed |= self.clock.observe(at);
+        // promise: server-date, mutant: self.clock.observe(at, sessions) -> ClockUpdate::default()
+        let update: ClockUpdate = self.clock.observe(at, sessions);
+        applied.clock_changed |= update.is_changed;
         let new_time = self.clock.at(at.received);
         let step_ms =
             previous_time.map_or(0, |previous| new_time.signed_duration_since(previous).num_milliseconds());
-        if step_ms.abs() >= MIN_CLOCK_STEP_MS {
-            let when = TimeInterval::at(&self.clock, at.received);
-            self.record_event(None, when, at.received, EventKind::ServerClockSet { step_ms }, applied);
+        let kind = match update.problem {
+            Some(DateProblem::Ignored { offset_ms }) => EventKind::DateIgnored { offset_ms },
+            Some(DateProblem::Jumping { offset_ms }) => EventKind::DatesContradict { offset_ms },
+            Some(DateProblem::Steady { contradicting }) => EventKind::DatesAgree { contradicting },
+            None if step_ms.abs() >= MIN_CLOCK_STEP_MS => EventKind::ServerClockSet { step_ms },
+            None => return,
+        };
+        self.record_event(None, TimeInterval::at(&self.clock, at.received), at.received, kind, applied);
+    }
+
+    /// Returns the sessions of a response that the tracker applies. The timestamps of the others must not change the
+    /// server clock, because recordings do not contain them: a stale session, a second session with the same id, and a
+    /// session that may have been evicted.
+    fn sessions_to_apply<'s>(
+        &self,
+        at: &RequestTiming,
+        scope: &Scope,
+        sessions: &'s [Session],
+    ) -> Vec<&'s Session> {
+        let at = at.without_cache();
+        let is_stale = |id: &SessionId| self.records.get(id).is_some_and(|record| record.is_stale(&at));
+        match scope {
+            Scope::Session(id) => sessions.first().filter(|_| !is_stale(id)).into_iter().collect(),
+            Scope::List(_) => {
+                let mut ids = HashSet::with_capacity(sessions.len());
+                let first_of_id = sessions.iter().filter(|session| ids.insert(&session.id));
+                first_of_id
+                    .filter(|session| !self.may_have_been_evicted(session) && !is_stale(&session.id))
+                    .collect()
+            }
+            Scope::Projects => Vec::new(),
         }
     }
 

@@ -13,7 +13,8 @@
 //!   COMPLETED, and this program requested its release ReleasedHere     the release probably ended it
 //!   COMPLETED at most 5 s before or after expiresAt   AtExpiry         its timeout probably ended it
 //!   COMPLETED more than 5 s after expiresAt           EndedPastExpiry  it ended later than its timeout allows
-//!   COMPLETED, keep-alive on                          KeepAliveEnded   no disconnect ended it
+//!   COMPLETED, keep-alive on                          KeepAliveEnded   no disconnect ended it; after the early limit
+//!                                                                      probably a release
 //!   COMPLETED, keep-alive off, 300 s ± 15 s after it
 //!              was created, no proxy bytes            NeverConnected   perhaps no client ever connected
 //!   COMPLETED, keep-alive off                         Disconnected     its client left, or something closed it
@@ -31,11 +32,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::early_limit::EarlyLimit;
 use super::server_clock::TimeInterval;
+use crate::clients::KnownClient;
 use crate::clock::Timestamp;
 use crate::session::{ApiError, SessionId, Status};
 
-pub use text::VerdictText;
+pub use text::{AdviceStep, MAX_SHORT_COLUMNS, VerdictText};
 
 /// The maximum time between an end and `expiresAt`, in either order, for which the end counts as near the expiry.
 // promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
@@ -81,6 +84,12 @@ pub struct KnownFacts {
     pub last_alive: Option<Timestamp>,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
+    /// True if the session has metadata; `None` if its metadata was not stored.
+    pub has_metadata: Option<bool>,
+    /// The client that created the session, according to its metadata.
+    pub client: Option<KnownClient>,
+    /// The running time below which the end of a keep-alive session is early.
+    pub early_limit: EarlyLimit,
 }
 
 /// Sessions whose `endedAt` lie close together, within [`super::end_clusters::CLUSTER_WINDOW`].
@@ -95,6 +104,8 @@ pub struct EndCluster {
 /// The probable cause of an end, or of a session that is overdue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
+    /// The newest `status`.
+    pub status: Status,
     /// The probable cause: the row of the module's table that fits.
     pub cause: Cause,
     /// The degree of certainty.
@@ -103,10 +114,20 @@ pub struct Verdict {
     pub facts: Vec<Fact>,
     /// The running time. It is an upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
+    /// The time left until the expiry at the end, if that is more than [`NEAR_EXPIRY`]. It is a lower bound if the end
+    /// is known only from responses.
+    pub unused: Option<Duration>,
+    /// The latest possible end.
+    pub latest_end: Option<Timestamp>,
     /// True if the API gives an impossible `endedAt`. It is impossible if it is before the start, or outside the bounds
     /// that the responses set ([`KnownFacts::end_interval`], [`KnownFacts::latest_possible_end`]). The verdict then
     /// ignores `endedAt`.
     pub has_impossible_ended_at: bool,
+    /// The client that created the session, if the advice speaks of it.
+    pub client: Option<KnownClient>,
+    /// True if the session may have lost the timeout that its creator asked for. Node SDK 2.21.0 sends `{}` for
+    /// `create({timeout: 3600})`, so that the session gets the project's default.
+    pub fits_lost_timeout: bool,
     /// The sessions that ended at about the same time, including this one.
     pub end_cluster: Option<EndCluster>,
 }
@@ -148,6 +169,9 @@ pub enum Cause {
     KeepAliveEnded {
         /// The time left until the expiry; `None` if the session may have reached its expiry.
         unused: Option<Duration>,
+        /// True if the session ran for less than [`KnownFacts::early_limit`]. A later end is probably a release, which
+        /// is the documented way to end a keep-alive session.
+        is_early: bool,
         /// True if the session ended at the age of [`NEVER_CONNECTED`] and no proxy traffic proves that a client
         /// connected. Browserbase does not document whether it ends unconnected keep-alive sessions at that age.
         matches_never_connected: bool,
@@ -228,6 +252,23 @@ pub enum Fact {
     NotFound,
     /// A response to a request sent after the expiry.
     ResponseAfterExpiry,
+    /// The absence of metadata.
+    NoMetadata,
+    /// The metadata that a known client attaches.
+    Client,
+}
+
+impl Cause {
+    /// Returns true if a call of the session's own client can be the cause.
+    fn may_be_a_call_of_the_client(&self) -> bool {
+        matches!(
+            self,
+            Self::KeepAliveEnded { .. }
+                | Self::Disconnected { .. }
+                | Self::NeverConnected { .. }
+                | Self::Unexplained
+        )
+    }
 }
 
 #[cfg(test)]

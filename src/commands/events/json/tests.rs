@@ -84,6 +84,8 @@ fn every_kind() -> Vec<Event> {
         EventKind::AlertRaised(Alert::StillRunning(millis(30_000))),
         EventKind::AlertRaised(Alert::ReleaseFailed),
         EventKind::AlertRaised(Alert::Idle(millis(600_000))),
+        EventKind::AlertRaised(Alert::Pending(millis(60_000))),
+        EventKind::AlertRaised(Alert::EndedTogether),
         EventKind::Successor(id(OTHER_ID)),
         EventKind::PollsFailing {
             list: None,
@@ -106,15 +108,36 @@ fn every_kind() -> Vec<Event> {
         EventKind::PollsRecovered { list: None, outage: millis(63_500) },
         EventKind::Slept(millis(3_600_000)),
         EventKind::ServerClockSet { step_ms: 3_600_000 },
+        EventKind::DateIgnored { offset_ms: -7_080_000 },
+        EventKind::DatesContradict { offset_ms: 3_600_000 },
+        EventKind::DatesAgree { contradicting: 12 },
         EventKind::ClockSet { step_ms: -90_000 },
     ];
     let session_events = session_kinds.into_iter().map(|kind| event(Some(ID), kind));
     session_events.chain(global_kinds.into_iter().map(|kind| event(None, kind))).collect()
 }
 
-/// Returns the JSON of the event, with the verdict of [`ended_early`] if the event is an end.
+/// Returns the JSON of the event, with the verdict of [`ended_early`] if the event is an end. The session, if there is
+/// one, has every field, and the owner `owner`.
+fn json_line_of(event: &Event, owner: &str) -> String {
+    let (owner, project) = (Untrusted::new(owner), Untrusted::new("0f4c9f7e-8a54-4a0e-9d3c-2f6f0f9d1c11"));
+    let is_about_machine = matches!(event.kind, EventKind::Slept(_) | EventKind::ClockSet { .. });
+    let mut subject =
+        EventSubject { profile: Some("acme").filter(|_| !is_about_machine), ..EventSubject::default() };
+    if event.id.is_some() {
+        subject = EventSubject {
+            owner: Some(&owner),
+            region: Some(&Region::UsWest2),
+            keep_alive: Some(true),
+            project: Some(&project),
+            ..subject
+        };
+    }
+    object(event, &subject, is_end_event(&event.kind).then(ended_early).as_ref()).to_string()
+}
+
 fn json_line(event: &Event) -> String {
-    object(event, is_end_event(&event.kind).then(ended_early).as_ref()).to_string()
+    json_line_of(event, "nightly")
 }
 
 #[test]
@@ -132,14 +155,27 @@ fn every_kind_matches_documentation() {
     for name in &names {
         assert!(document.contains(&format!("\n| `{name}` |")), "docs/events.md has no row for {name}");
     }
-    assert_eq!(names.len(), 28, "add a new kind of event here and to docs/events.md");
+    assert_eq!(names.len(), 31, "add a new kind of event here and to docs/events.md");
 }
 
 #[test]
 fn all_objects_share_first_fields() {
-    let first_fields = ["v", "event", "session", "not_before", "not_after", "observed_at", "sentence"];
+    let first_fields = [
+        "v",
+        "event",
+        "session",
+        "not_before",
+        "not_after",
+        "observed_at",
+        "sentence",
+        "owner",
+        "region",
+        "keep_alive",
+        "project_id",
+        "profile",
+    ];
     for event in every_kind() {
-        let object = object(&event, None);
+        let object = object(&event, &EventSubject::default(), None);
         let names: Vec<&String> = object.as_object().unwrap().keys().take(first_fields.len()).collect();
         assert_eq!(names, first_fields);
         assert_eq!(object["v"], 1);
@@ -157,8 +193,8 @@ fn unknown_verdict_and_ended_at_are_null() {
             last_alive: None,
         },
     );
-    assert!(object(&ended, None)["verdict"].is_null());
-    assert!(object(&ended, None)["ended_at"].is_null());
+    assert!(object(&ended, &EventSubject::default(), None)["verdict"].is_null());
+    assert!(object(&ended, &EventSubject::default(), None)["ended_at"].is_null());
 }
 
 #[test]
@@ -175,7 +211,7 @@ fn secrets_and_control_characters_are_not_written() {
         EventKind::FoundAgain(Status::from_api(evil)),
     ];
     for kind in kinds {
-        let line = json_line(&event(Some(ID), kind));
+        let line = json_line_of(&event(Some(ID), kind), evil);
         assert!(!line.contains("cAnArY") && !line.chars().any(char::is_control), "{line}");
     }
 }

@@ -240,6 +240,8 @@ type SessionNumber = u8;
 enum Operation {
     /// An instance sends an entry and a summary of a session.
     Send { instance: usize, session: SessionNumber },
+    /// An instance sends an alert of a session.
+    SendAlert { instance: usize, session: SessionNumber, is_acknowledged: bool },
     /// An instance's writer writes its batch.
     Write { instance: usize },
     /// An instance starts a new segment, if it has none or if `is_forced`.
@@ -261,6 +263,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         8 => (instance.clone(), 0..4_u8)
             .prop_map(|(instance, session)| Operation::Send { instance, session }),
+        4 => (instance.clone(), 0..4_u8, any::<bool>()).prop_map(|(instance, session, is_acknowledged)| {
+            Operation::SendAlert { instance, session, is_acknowledged }
+        }),
         5 => instance.clone().prop_map(|instance| Operation::Write { instance }),
         4 => (instance.clone(), any::<bool>())
             .prop_map(|(instance, is_forced)| Operation::StartSegment { instance, is_forced }),
@@ -289,6 +294,8 @@ struct ExpectedFile {
     segments: Vec<ExpectedSegment>,
     /// The second in which a session was last seen, for each session and run.
     summaries: BTreeMap<(SessionNumber, u64), u32>,
+    /// The seconds in which a session's alert was raised and acknowledged.
+    alerts: BTreeMap<SessionNumber, (u32, Option<u32>)>,
     /// Number of clears of the file.
     clears: u64,
     /// The second of the newest data that pruning has deleted.
@@ -298,6 +305,30 @@ struct ExpectedFile {
 impl ExpectedFile {
     fn mentions(&self, session: SessionNumber, run: u64) -> bool {
         self.segments.iter().any(|segment| segment.run == run && segment.mentions.contains(&session))
+    }
+
+    /// Returns true if nothing but alerts is left of a session.
+    fn has_only_alerts(&self, session: SessionNumber) -> bool {
+        !self.segments.iter().any(|segment| segment.mentions.contains(&session))
+            && !self.summaries.keys().any(|(summarised, _)| *summarised == session)
+    }
+
+    fn add_alert(&mut self, session: SessionNumber, (raised, acknowledged): (u32, Option<u32>)) {
+        if raised <= self.pruned && self.has_only_alerts(session) {
+            return;
+        }
+        let alert = self.alerts.entry(session).or_insert((raised, acknowledged));
+        *alert = (alert.0.min(raised), alert.1.max(acknowledged));
+    }
+
+    /// Removes the alerts of sessions of which nothing else is left, and those from before `cutoff`.
+    fn prune_alerts(&mut self, cutoff: u32) {
+        let mut alerts = std::mem::take(&mut self.alerts);
+        alerts.retain(|session, (raised, acknowledged)| {
+            let is_pruned = *raised <= self.pruned && self.has_only_alerts(*session);
+            !is_pruned && acknowledged.unwrap_or(0).max(*raised) >= cutoff
+        });
+        self.alerts = alerts;
     }
 
     fn clear(&mut self) {
@@ -330,6 +361,7 @@ impl ExpectedFile {
             }
         }
         self.delete_finished_before(cutoff);
+        self.prune_alerts(cutoff);
     }
 
     /// Returns the segments as `(run, is finished, entries)`.
@@ -358,6 +390,8 @@ struct Instance {
     sent: Vec<Sent>,
     /// The second of the newest summary of each session since the last write.
     sent_summaries: BTreeMap<SessionNumber, u32>,
+    /// The alerts since the last write.
+    sent_alerts: Vec<(SessionNumber, (u32, Option<u32>))>,
     next_seq: u64,
     /// Number of clears that the sender knows of.
     sender_clears: u64,
@@ -388,6 +422,7 @@ impl Instance {
             writer,
             sent: Vec::new(),
             sent_summaries: BTreeMap::new(),
+            sent_alerts: Vec::new(),
             next_seq: 0,
             sender_clears: file.clears,
             writer_clears: file.clears,
@@ -426,11 +461,28 @@ impl Instance {
         }
     }
 
+    /// Sends an alert that is raised at this second, and acknowledged at once or not.
+    fn send_alert(&mut self, session: SessionNumber, second: u32, is_acknowledged: bool) {
+        let acknowledged = is_acknowledged.then_some(second);
+        let stored = alerts::alert(&format!("s-{session}"), at_second(second), acknowledged.map(at_second));
+        assert_eq!(self.journal.write_alert(stored), SendResult::Queued);
+        // The alert of a sender that has not acknowledged a clear is dropped.
+        if self.sender_clears == self.writer_clears {
+            self.sent_alerts.push((session, (second, acknowledged)));
+        }
+    }
+
     /// Writes the batch, and applies the same messages to `file`.
     fn write(&mut self, file: &mut ExpectedFile, is_closing: bool) {
         self.writer.receive_all().unwrap();
         self.writer.write(is_closing);
         let (sent, summaries) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.sent_summaries));
+        let sent_alerts = self.sent_alerts.drain(..).fold(BTreeMap::new(), |mut all, (session, alert)| {
+            let (raised, acknowledged): (u32, Option<u32>) = alert;
+            let queued = all.entry(session).or_insert(alert);
+            *queued = (queued.0.min(raised), queued.1.max(acknowledged));
+            all
+        });
         if self.writer_clears < file.clears {
             // This write finds a clear, of which the sender knew nothing. So everything that it sent is dropped.
             self.writer_clears = file.clears;
@@ -444,6 +496,9 @@ impl Instance {
             if second > file.pruned || file.mentions(session, self.run) {
                 file.summaries.insert((session, self.run), second);
             }
+        }
+        for (session, alert) in sent_alerts {
+            file.add_alert(session, alert);
         }
         if is_closing {
             self.finish_segment(file);
@@ -512,6 +567,9 @@ impl World {
         let second = self.second;
         match operation {
             Operation::Send { instance, session } => self.instances[instance].send(session, second),
+            Operation::SendAlert { instance, session, is_acknowledged } => {
+                self.instances[instance].send_alert(session, second, is_acknowledged);
+            }
             Operation::Write { instance } => self.instances[instance].write(&mut self.file, false),
             Operation::StartSegment { instance, is_forced } => {
                 if is_forced || !self.instances[instance].has_sender_segment {
@@ -535,6 +593,7 @@ impl World {
             Operation::PruneBySize => {
                 prune(&mut self.database(), None, DAY, 1).unwrap();
                 self.file.delete_finished_before(u32::MAX);
+                self.file.prune_alerts(0);
             }
         }
     }
@@ -556,6 +615,15 @@ impl World {
         let mut found: Vec<_> = segments.iter().map(columns).collect();
         found.sort();
         assert_eq!(found, self.file.segments());
+        let found = reader.alerts("api.example").unwrap();
+        let found: BTreeMap<_, _> = found
+            .into_iter()
+            .map(|alert| (alert.session.raw().to_owned(), (alert.raised, alert.acknowledged)))
+            .collect();
+        let expected = self.file.alerts.iter().map(|(session, (raised, acknowledged))| {
+            (format!("s-{session}"), (at_second(*raised), acknowledged.map(at_second)))
+        });
+        assert_eq!(found, expected.collect::<BTreeMap<_, _>>());
         let found = reader.summaries(Timestamp::UNIX_EPOCH).unwrap();
         let found: BTreeSet<_> =
             found.into_iter().map(|row| (row.session.raw().to_owned(), row.run, row.last_seen)).collect();

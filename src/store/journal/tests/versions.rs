@@ -45,7 +45,12 @@ fn fill(harness: &mut TestJournal) {
     assert!(harness.flush());
 }
 
-/// Returns everything that a reader can read: the segments, the entries, the summaries, and two numbers: of the
+/// Returns the alert that the fixtures have from version 3 on.
+fn fixture_alert() -> StoredAlert {
+    alerts::alert("s-1", time("12:00:00"), Some(time("12:00:02")))
+}
+
+/// Returns everything that a reader can read, except alerts: the segments, the entries, the summaries, and two numbers: of the
 /// segments that mention the session `s-1`, and of the segments that mention the project `p-1`.
 fn read_all(
     reader: &JournalReader,
@@ -82,6 +87,8 @@ fn every_shipped_version_still_opens() {
         let mut harness = TestJournal::open(copy().0, JournalOptions::new(noon_clock()));
         assert!(harness.flush());
         assert_eq!(read_all(&harness.reader()), expected, "version {version}");
+        let expected_alerts = if version >= 3 { vec![fixture_alert()] } else { Vec::new() };
+        assert_eq!(harness.reader().alerts("api.example").unwrap(), expected_alerts, "version {version}");
         let db = rusqlite::Connection::open(harness.path()).unwrap();
         let upgraded: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(upgraded, SCHEMA_VERSION);
@@ -98,6 +105,7 @@ fn every_shipped_version_still_opens() {
 fn writes_fixture_of_this_version() {
     let mut harness = TestJournal::start(noon_clock());
     fill(&mut harness);
+    let _ = harness.journal().write_alert(fixture_alert());
     let _ = harness.journal().begin_segment(segment(run_id(9), time("12:00:01")));
     harness.shut_down();
     // The fixture looks as if keepwatch had been killed while it wrote segment 2: that segment is unfinished, and there

@@ -1,10 +1,9 @@
 use super::*;
 use crate::store::journal::RunId;
 use keepwatch_core::clock::Timestamp;
-use keepwatch_core::session::List;
-use keepwatch_core::session::Targets;
+use keepwatch_core::session::{List, Session, Status, Targets};
 use keepwatch_core::testing::running_session;
-use keepwatch_core::tracker::{RequestTiming, Scope};
+use keepwatch_core::tracker::{Alert, RequestTiming, Scope};
 
 fn at(seconds: u64) -> Moment {
     let start = Moment { wall: Timestamp::UNIX_EPOCH, mono: Duration::ZERO, boot: Duration::ZERO };
@@ -42,6 +41,8 @@ fn names_and_counts(commands: &[PersistenceCommand]) -> Vec<(&'static str, usize
         PersistenceCommand::SaveSummaries(summaries) => ("save", summaries.len()),
         PersistenceCommand::LoadHistory(_) => ("load", 0),
         PersistenceCommand::SetServerTime { .. } => ("server time", 0),
+        PersistenceCommand::SaveAlerts(alerts) => ("alerts", alerts.len()),
+        PersistenceCommand::CheckAcknowledgements => ("check", 0),
     };
     commands.iter().map(name).collect()
 }
@@ -166,8 +167,93 @@ fn server_time_is_sent_when_it_changes() {
         commands.iter().any(|command| matches!(command, PersistenceCommand::SetServerTime { .. }))
     };
     assert_eq!([sends_server_time(1, 1), sends_server_time(2, 2)], [true, false]);
-    // The server's clock jumps. The tracker needs several responses to believe that.
+    // The server's clock jumps. The tracker believes that after a minute.
     let jump_secs = 60 * 24 * 60 * 60;
-    let sent: Vec<bool> = (3..8).map(|seconds| sends_server_time(seconds, jump_secs + seconds)).collect();
+    let sent: Vec<bool> = (3..70).map(|seconds| sends_server_time(seconds, jump_secs + seconds)).collect();
     assert_eq!(sent.iter().filter(|is_sent| **is_sent).count(), 1, "a jump is sent once: {sent:?}");
+}
+
+/// Returns the input for a response at `seconds`, in which the session has failed.
+fn failure_received(seconds: u64) -> Input {
+    let timing = RequestTiming { sent: at(seconds), received: at(seconds), date: None, age: Duration::ZERO };
+    let running = running_session("a", Timestamp::UNIX_EPOCH, Duration::from_secs(900));
+    let failed = Session { status: Status::Error, ended: Some(at(seconds).wall), ..running };
+    let scope = Scope::Session(failed.id.clone());
+    Input::SessionsReceived { at: timing, scope, sessions: vec![failed], malformed: 0 }
+}
+
+/// Returns the alerts in the commands.
+fn saved_alerts(commands: &[PersistenceCommand]) -> Vec<StoredAlert> {
+    let saved = commands.iter().filter_map(|command| match command {
+        PersistenceCommand::SaveAlerts(alerts) => Some(alerts.clone()),
+        _ => None,
+    });
+    saved.flatten().collect()
+}
+
+#[test]
+fn incident_is_saved_when_raised() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    assert!(saved_alerts(&persistence.apply(&mut tracker, list_received(1)).1).is_empty());
+    let (_, commands) = persistence.apply(&mut tracker, failure_received(4));
+    let [saved] = &saved_alerts(&commands)[..] else { panic!("{commands:?}") };
+    assert_eq!((saved.host.as_str(), saved.session.raw()), ("api.example", "a"));
+    assert_eq!((saved.kind, saved.raised, saved.acknowledged), (Alert::Error.kind(), at(4).wall, None));
+    let (_, commands) = persistence.apply(&mut tracker, failure_received(8));
+    assert!(saved_alerts(&commands).is_empty(), "once");
+}
+
+#[test]
+fn cleared_alert_is_not_saved_again() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
+    persistence.apply(&mut tracker, failure_received(4));
+    let (id, raised) = {
+        let record = tracker.records().next().unwrap();
+        (record.id.clone(), record.alerts[0])
+    };
+    let acknowledge = |persistence: &ProfilePersistence| {
+        persistence.save_alerts(&tracker, [(&id, raised, Some(at(9).wall))])
+    };
+    assert!(acknowledge(&persistence).is_some());
+    let commands = persistence.start_segment(&tracker, Some(at(5)), at(6));
+    assert!(saved_alerts(&commands).is_empty());
+    assert_eq!(acknowledge(&persistence), None, "not even with an acknowledgement from after the clear");
+    assert_eq!(persistence.on_tracker_restored(&tracker, &[]), None);
+}
+
+#[test]
+fn incident_since_clear_is_saved_with_segment() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
+    persistence.apply(&mut tracker, failure_received(7));
+    // The writer found the clear of second 5 only now.
+    let commands = persistence.start_segment(&tracker, Some(at(5)), at(8));
+    assert_eq!(saved_alerts(&commands).len(), 1);
+}
+
+#[test]
+fn restored_incident_is_saved_if_journal_lacks_it() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    persistence.apply(&mut tracker, list_received(1));
+    let saved = saved_alerts(&persistence.apply(&mut tracker, failure_received(4)).1);
+    assert_eq!(persistence.on_tracker_restored(&tracker, &saved), None);
+    let command = persistence.on_tracker_restored(&tracker, &[]);
+    assert_eq!(command, Some(PersistenceCommand::SaveAlerts(saved)));
+}
+
+#[test]
+fn journal_is_checked_once_a_minute_if_nothing_is_saved() {
+    let (mut persistence, mut tracker) = (persistence_with_journal(), SessionTracker::default());
+    let empty_list = |seconds| {
+        let timing =
+            RequestTiming { sent: at(seconds), received: at(seconds), date: None, age: Duration::ZERO };
+        let scope = Scope::List(List::Running);
+        Input::SessionsReceived { at: timing, scope, sessions: Vec::new(), malformed: 0 }
+    };
+    let checked_at = (1..=130).filter(|seconds| {
+        let (_, commands) = persistence.apply(&mut tracker, empty_list(*seconds));
+        names_and_counts(&commands).contains(&("check", 0))
+    });
+    assert_eq!(checked_at.collect::<Vec<_>>(), [60, 120]);
 }

@@ -1,6 +1,9 @@
 //! Alerts and the page of events. The user can show only the sessions with alerts, and can acknowledge alerts.
 
 use super::*;
+use crate::store::journal::{RunId, StoredAlert};
+use crate::tui::persistence::{PersistenceCommand, PersistenceEvent};
+use keepwatch_core::tracker::Alert;
 
 /// A world with three sessions. `a` ended with an error, `b` ended early although it has keep-alive, and `c` runs. Only
 /// `a` and `b` have an alert.
@@ -137,7 +140,7 @@ fn copied_evidence_has_no_metadata() {
     world.press("y");
     let effects = world.press("e");
     let [Effect::Copy(Copyable::Evidence, text)] = &effects[..] else { panic!("{effects:?}") };
-    assert!(text.expose().contains("keep-alive on: by the rules no disconnect and no timeout"));
+    assert!(text.expose().contains("keep-alive on: Released via API"));
     assert!(!text.expose().contains("ACME"));
 }
 
@@ -163,4 +166,144 @@ fn events_page_acts_on_selected_event() {
     world.press("/");
     assert_eq!(world.focused_pane(), Some(Pane::Events), "the filter belongs to the table");
     assert!(world.notice().contains("Esc leads there"));
+}
+
+/// Returns a world as [`world_with_alerts`] does, that stores its inputs in a journal.
+fn world_with_journal() -> World {
+    let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
+    world.model.enable_persistence(Some(&RunId::new(at(0.0), 1)), false, moment(0.0));
+    world.now = 4.0;
+    world.report_session(ended_session("a", Status::Error));
+    world.report_session(ended_session("b", Status::Error));
+    world
+}
+
+/// Returns the session, the kind and the acknowledgement of each alert that the effects store.
+fn stored(effects: &[Effect]) -> Vec<(String, String, Option<Timestamp>)> {
+    let alerts = effects.iter().filter_map(|effect| match effect {
+        Effect::Persist(_, PersistenceCommand::SaveAlerts(alerts)) => Some(alerts),
+        _ => None,
+    });
+    let columns =
+        |alert: &StoredAlert| (alert.session.raw().to_owned(), alert.kind.to_string(), alert.acknowledged);
+    alerts.flatten().map(columns).collect()
+}
+
+/// Returns an alert of the public API's host, as the journal has it.
+fn stored_alert(session: &str, alert: Alert, raised: f64, acknowledged: Option<f64>) -> StoredAlert {
+    StoredAlert {
+        host: "api.browserbase.com".into(),
+        project: None,
+        session: id(session),
+        kind: alert.kind(),
+        raised: at(raised),
+        acknowledged: acknowledged.map(at),
+    }
+}
+
+fn acknowledged_elsewhere(alerts: Vec<StoredAlert>) -> Message {
+    Message::Persistence(PersistenceEvent::AlertsAcknowledged { profile: ProfileId::FIRST, alerts })
+}
+
+#[test]
+fn acknowledgements_are_stored_at_once() {
+    let mut world = world_with_journal();
+    world.now = 6.0;
+    world.model.select(id("a"));
+    let acknowledged = |session: &str, second| (session.to_owned(), "error".to_owned(), Some(at(second)));
+    assert_eq!(stored(&world.key(KeyCode::Enter)), [acknowledged("a", 6.0)]);
+    world.key(KeyCode::Esc);
+    world.now = 7.0;
+    assert_eq!(stored(&world.press("A")), [acknowledged("b", 7.0)], "a is acknowledged already");
+    assert_eq!(stored(&world.press("A")), []);
+}
+
+#[test]
+fn acknowledgement_of_other_pane_clears_alert() {
+    let mut world = world_with_journal();
+    assert_eq!(alert_count(&world), 2);
+    let other_host =
+        StoredAlert { host: "other.example".into(), ..stored_alert("b", Alert::Error, 4.0, Some(5.0)) };
+    let all = vec![stored_alert("a", Alert::Error, 4.0, Some(5.0)), other_host];
+    world.press("f");
+    let effects = world.send(acknowledged_elsewhere(all));
+    assert_eq!((alert_count(&world), stored(&effects)), (1, vec![]));
+    assert_eq!(world.rows(), ["b"]);
+}
+
+#[test]
+fn end_acknowledged_before_is_acknowledged_when_seen_again() {
+    let mut world = World::with_running(&[("a", 900)]);
+    world.model.settings.bell = true;
+    world.model.enable_persistence(Some(&RunId::new(at(0.0), 1)), false, moment(0.0));
+    // Another pane saw the end long before this one does.
+    world.send(acknowledged_elsewhere(vec![stored_alert("a", Alert::Error, 2.0, Some(3.0))]));
+    world.now = 500.0;
+    let failed = ResponseBody::Session(ended_session("a", Status::Error));
+    let effects = world.report(Request::Session(id("a")), Ok(failed));
+    assert_eq!(alert_count(&world), 0);
+    assert!(!effects.contains(&Effect::RingBell), "{effects:?}");
+}
+
+#[test]
+fn condition_that_returns_is_unacknowledged() {
+    let overdue = |acknowledged| {
+        let mut world = World::with_running(&[("c", 900)]);
+        world.model.enable_persistence(Some(&RunId::new(at(0.0), 1)), false, moment(0.0));
+        world.send(acknowledged_elsewhere(vec![stored_alert("c", Alert::Overdue, 0.0, Some(acknowledged))]));
+        world.now = 1000.0; // the session has been overdue for 100 s
+        world.report_list(vec![session("c", 900)]);
+        alert_count(&world)
+    };
+    // The other pane polls at other times, so its acknowledgement may be a minute older than the alert here.
+    assert_eq!([overdue(1005.0), overdue(950.0), overdue(930.0)], [0, 0, 1]);
+}
+
+#[test]
+fn each_threshold_of_time_left_is_acknowledged_alone() {
+    let mut world = World::with_running(&[("a", 900)]);
+    world.model.paused = true;
+    world.tick(moment(600.0));
+    world.now = 601.0;
+    assert_eq!(alert_count(&world), 1, "5 min left");
+    world.press("A");
+    assert_eq!(alert_count(&world), 0);
+    world.tick(moment(840.0));
+    assert_eq!(alert_count(&world), 1, "1 min left");
+}
+
+#[test]
+fn loaded_history_acknowledges_nothing_by_itself() {
+    for acknowledged in [None, Some(5.0)] {
+        let mut world = world_with_journal();
+        let history = std::mem::take(&mut world.model.profiles.get_mut(ProfileId::FIRST).tracker);
+        let mut world = World::watching(Targets::All);
+        world.model.enable_persistence(Some(&RunId::new(at(0.0), 2)), false, moment(10.0));
+        world.now = 10.0;
+        world.send(Message::Persistence(PersistenceEvent::HistoryLoaded {
+            profile: ProfileId::FIRST,
+            tracker: Some(Box::new(history)),
+            alerts: vec![
+                stored_alert("a", Alert::Error, 4.0, acknowledged),
+                stored_alert("b", Alert::Error, 4.0, None),
+            ],
+        }));
+        assert_eq!(alert_count(&world), if acknowledged.is_some() { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn incident_of_a_week_ago_counts_as_acknowledged() {
+    let mut world = world_with_journal();
+    let week = 7.0 * 24.0 * 60.0 * 60.0;
+    let alerts = vec![
+        stored_alert("a", Alert::Error, 4.0 - week, None),
+        stored_alert("b", Alert::Error, 5.0 - week, None),
+    ];
+    world.send(Message::Persistence(PersistenceEvent::HistoryLoaded {
+        profile: ProfileId::FIRST,
+        tracker: None,
+        alerts,
+    }));
+    assert_eq!(alert_count(&world), 1);
 }

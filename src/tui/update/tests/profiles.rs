@@ -471,7 +471,7 @@ fn narrow_header_names_only_full_project() {
     }
     let screen = view::screen_text(&world.model, (120, 40), moment(1.0));
     assert!(screen.contains("slots acme 2/2 FULL · staging 1/5"), "{screen}");
-    assert!(screen.contains("acme: no free slot: a frees its own at 12:15:00"), "{screen}");
+    assert!(screen.contains("acme: all slots used; next frees at 12:15:00 (a)"), "{screen}");
     let narrow = view::screen_text(&world.model, (50, 24), moment(1.0));
     assert!(narrow.contains("acme 2/2 FULL") && !narrow.contains("1/5"), "{narrow}");
 }

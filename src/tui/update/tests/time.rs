@@ -102,6 +102,57 @@ fn countdown_follows_skewed_server_clock() {
     }
 }
 
+/// A world with a session that started 95 s before noon and expires 45 minutes after noon. It is polled every second
+/// for half a minute. Each `Date` is `ahead(second)` seconds ahead of our clock, which is right.
+fn world_with_dates(ahead: impl Fn(u32) -> f64) -> World {
+    let mut world = World::watching(Targets::All);
+    for second in 1..30_u32 {
+        let now = moment(f64::from(second));
+        let date = shifted(now.wall, ahead(second));
+        update(&mut world.model, list_report(now, date, running_session("a", at(-95.0), secs(2795.0))), now);
+    }
+    world
+}
+
+/// Asserts that times are right, that one event has this name and no other event exists but that of the session, and
+/// that the screen does not say that our clock is wrong. Returns the page of polling.
+fn assert_times_are_right(world: &mut World, event: &str) -> String {
+    let screen = rendered(world, moment(30.0));
+    assert!(screen.contains("44m 30s") && screen.contains("2m"), "{screen}");
+    assert!(!screen.contains(" 1h"), "{screen}");
+    assert!(!screen.contains("this machine's clock is"), "{screen}");
+    let events = world.events();
+    let names: Vec<&str> = events.iter().map(|(_, name)| *name).collect();
+    assert_eq!(names.iter().filter(|name| **name == event).count(), 1, "{names:?}");
+    assert!(names.iter().all(|name| [event, "first_seen"].contains(name)), "{names:?}");
+    world.press("!");
+    rendered(world, moment(30.0))
+}
+
+#[test]
+fn stale_date_moves_no_countdown() {
+    for ahead in [-HOUR, -2.0 * HOUR] {
+        let mut world = world_with_dates(|_| ahead);
+        assert!(world.notice().contains("the API sent a wrong Date"), "{}", world.notice());
+        let polling = assert_times_are_right(&mut world, "api_date_ignored");
+        assert!(polling.contains("are wrong, and are ignored"), "{polling}");
+    }
+}
+
+#[test]
+fn date_from_future_moves_no_countdown() {
+    let polling = assert_times_are_right(&mut world_with_dates(|_| HOUR), "api_date_ignored");
+    assert!(polling.contains("are wrong, and are ignored"), "{polling}");
+}
+
+#[test]
+fn jumping_date_moves_no_countdown() {
+    // The dates that are five minutes ahead fit the session, too.
+    let mut world = world_with_dates(|second| if second % 6 < 3 { 0.0 } else { 300.0 });
+    let polling = assert_times_are_right(&mut world, "api_dates_contradict");
+    assert!(polling.contains("contradict each other"), "{polling}");
+}
+
 /// Runs itself again in a new process in the time zone of Berlin, because a process cannot safely change its own zone.
 #[test]
 fn daylight_saving_changes_no_duration() {

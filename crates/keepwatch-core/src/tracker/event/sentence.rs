@@ -157,6 +157,23 @@ impl EventKind {
                     "the API's clock went {direction} by {size}, or another machine answers; times follow it"
                 )
             }
+            Self::DateIgnored { offset_ms } => {
+                let size = text::format_elapsed(Duration::from_millis(offset_ms.unsigned_abs()));
+                let problem = if *offset_ms < 0 { "old" } else { "ahead of its time" };
+                format!("the API sent a Date that is {size} {problem}: a cache or a proxy; such dates are ignored")
+            }
+            Self::DatesContradict { offset_ms } => {
+                let size = text::format_elapsed(Duration::from_millis(offset_ms.unsigned_abs()));
+                format!(
+                    "the API's dates jump back and forth by {size}: two servers, or a cache; times do not follow the jumps"
+                )
+            }
+            Self::DatesAgree { contradicting: 1 } => {
+                "the API's dates agree again, after 1 that contradicted the others".into()
+            }
+            Self::DatesAgree { contradicting } => {
+                format!("the API's dates agree again, after {contradicting} that contradicted the others")
+            }
             Self::ClockSet { step_ms } => {
                 let (size, direction) = clock_step(*step_ms);
                 format!("this machine's clock was set {direction} by {size}; times here do not follow it")

@@ -108,7 +108,7 @@ fn running_responses(from: f64, count: u8) -> impl Iterator<Item = Input> {
 fn keep_alive_session_ended_early() {
     let inputs = [projects_response(2.4)].into_iter().chain(running_responses(3.1, 3));
     let text = evidence_of(inputs.chain([session_response(12.1, ended(Status::Completed, 11.63))]));
-    for claim in ["COMPLETED after 9.6 s, 14m 50s unused, keep-alive on", "15m (the project's default is 5m)"]
+    for claim in ["COMPLETED after 9.6 s, 14m 50s early, keep-alive on", "15m (the project's default is 5m)"]
     {
         assert!(text.contains(claim), "{claim}\n{text}");
     }

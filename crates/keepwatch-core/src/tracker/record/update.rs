@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::contradictions::Consistency;
 use super::{MAX_WATCHED_GAP, ObservedEnd, Presence, Record, overrun};
+use crate::clients::KnownClient;
 use crate::clock::{Moment, Timestamp};
-use crate::session::{MetadataPath, Phase, Session, Status};
+use crate::session::{Metadata, MetadataPath, Phase, Session, Status, owner_in};
 use crate::tracker::diff;
 use crate::tracker::event::EventKind;
 use crate::tracker::input::RequestTiming;
@@ -54,8 +55,7 @@ pub(in crate::tracker) struct UpdateOutcome {
 }
 
 impl Record {
-    /// Applies a response. Returns `None` if the response is stale: its request was sent before the request of the
-    /// newest response, or before the first request of the current period in which the API does not know the session.
+    /// Applies a response. Returns `None` if the response is stale: see [`Record::is_stale`].
     pub(in crate::tracker) fn apply_response(
         &mut self,
         response: SessionResponse,
@@ -65,12 +65,7 @@ impl Record {
     ) -> Option<UpdateOutcome> {
         let SessionResponse { at: timing, is_from_list, repeats, now } = response;
         let at = *timing;
-        let not_found_since = match &self.presence {
-            Presence::NotFound(not_found) => Some(not_found.since),
-            Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => None,
-        };
-        if self.last_response().into_iter().chain(not_found_since).any(|known| at.sent.mono < known.sent.mono)
-        {
+        if self.is_stale(&at) {
             return None;
         }
         self.responses = self.responses.saturating_add(repeats.map_or(1, |(count, _)| count));
@@ -125,7 +120,9 @@ impl Record {
             }
             Some(_) | None => {
                 outcome.change = Change::Full;
-                self.owner = session.metadata.as_ref().and_then(|metadata| metadata.owner(owner_key));
+                let tree = session.metadata.as_ref().and_then(Metadata::to_value);
+                self.owner = tree.as_ref().and_then(|tree| owner_in(tree, owner_key));
+                self.client = tree.as_ref().and_then(KnownClient::from_metadata_tree);
             }
         }
         self.first_response.get_or_insert_with(|| timing.clone());
@@ -375,10 +372,9 @@ fn classify_change(old: &Session, new: &Session) -> Change {
 /// Returns the event of the first response about a session. The response was received at `now`, on the server's clock.
 fn first_seen_event(session: &Session, now: Timestamp) -> EventKind {
     let is_running = session.status == Status::Running;
-    let expires = session.expires.filter(|_| is_running);
     EventKind::FirstSeen {
         status: session.status.clone(),
-        time_left: expires.and_then(|expires| expires.signed_duration_since(now).to_std().ok()),
+        time_left: session.time_left(now).filter(|_| is_running),
         ended_at: session.ended.filter(|_| session.status.is_final()),
     }
 }

@@ -2,10 +2,17 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::time;
+use crate::testing::{at, request_timing, running_session, time};
 
 fn moment(wall: &str, boot_ms: u64) -> Moment {
     Moment { wall: time(wall), mono: Duration::from_millis(boot_ms), boot: Duration::from_millis(boot_ms) }
+}
+
+impl ServerClock {
+    /// Updates the estimate from a response without sessions. Returns true if anything changed.
+    fn observe_date(&mut self, at: &RequestTiming) -> bool {
+        self.observe(at, &[]).is_changed
+    }
 }
 
 fn timing(sent: Moment, received: Moment, date: &str) -> RequestTiming {
@@ -15,7 +22,7 @@ fn timing(sent: Moment, received: Moment, date: &str) -> RequestTiming {
 #[test]
 fn own_clock_is_kept_if_date_allows_it() {
     let mut clock = ServerClock::default();
-    clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
+    clock.observe_date(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
     assert_eq!(clock.at(moment("12:00:10.500", 10_500)), time("12:00:10.500"));
     assert_eq!(clock.skew(), TimeDelta::zero());
 }
@@ -26,7 +33,7 @@ fn drift_below_ten_milliseconds_changes_nothing() {
     // Returns true if the response changed the estimate, and the server's time at its receipt.
     let mut observe = |wall: &str, boot_ms: u64, date: &str| {
         let at = moment(wall, boot_ms);
-        (clock.observe(&timing(at, at, date)), clock.at(at))
+        (clock.observe_date(&timing(at, at, date)), clock.at(at))
     };
     assert!(observe("12:00:00.500", 500, "12:00:00").0);
     assert!(
@@ -42,32 +49,237 @@ fn drift_below_ten_milliseconds_changes_nothing() {
 #[test]
 fn server_ahead_is_measured() {
     let mut clock = ServerClock::default();
-    clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:10:00"));
-    clock.observe(&timing(moment("12:00:03.900", 3_900), moment("12:00:03.950", 3_950), "12:10:04"));
+    clock.observe_date(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:10:00"));
+    clock.observe_date(&timing(moment("12:00:03.900", 3_900), moment("12:00:03.950", 3_950), "12:10:04"));
     // At our boot, the server's time is in [12:09:59.5, 12:10:00.6] by the first date, and in [12:10:00.05, 12:10:01.1]
     // by the second. The intersection is [12:10:00.05, 12:10:00.6], and the estimate is its middle.
     assert_eq!(clock.at(moment("12:00:05", 5_000)), time("12:10:05.325"));
     assert_eq!(clock.skew(), TimeDelta::milliseconds(600_325));
 }
 
+/// Returns the timing of a request that was sent `seconds` after our boot, at noon, and took 0.1 s. The `Date` of its
+/// response is `ahead` seconds ahead of our clock.
+fn timing_ahead(seconds: f64, ahead: f64) -> RequestTiming {
+    let date = Some(at((seconds + 0.05 + ahead).floor()));
+    RequestTiming { date, ..request_timing(seconds, seconds + 0.1) }
+}
+
 #[test]
-fn three_contradicting_dates_restart_estimate() {
+fn lasting_contradiction_restarts_estimate() {
     let mut clock = ServerClock::default();
-    clock.observe(&timing(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:00:00"));
-    for (sent_ms, received_ms, date) in [(3_000, 3_100, "12:05:03"), (6_000, 6_100, "12:05:06")] {
-        let sent_wall = format!("12:00:0{}", sent_ms / 1000);
-        let received_wall = format!("12:00:0{}.1", received_ms / 1000);
-        clock.observe(&timing(moment(&sent_wall, sent_ms), moment(&received_wall, received_ms), date));
+    clock.observe_date(&timing_ahead(0.0, 0.0));
+    clock.observe_date(&timing_ahead(1.0, 0.0));
+    for seconds in (3..=60).step_by(3).map(f64::from) {
+        clock.observe_date(&timing_ahead(seconds, 300.0));
+        assert_eq!(clock.at(crate::testing::moment(seconds)), at(seconds), "{seconds} s");
+    }
+    clock.observe_date(&timing_ahead(63.0, 300.0));
+    let ahead = clock.at(crate::testing::moment(70.0)).signed_duration_since(at(370.0));
+    assert!(ahead.num_milliseconds().abs() <= 1000, "{ahead}");
+}
+
+#[test]
+fn three_dates_restart_unconfirmed_estimate() {
+    let mut clock = ServerClock::default();
+    clock.observe_date(&timing_ahead(0.0, 900.0));
+    clock.observe_date(&timing_ahead(3.0, 300.0));
+    clock.observe_date(&timing_ahead(6.0, 300.0));
+    assert!(clock.at(crate::testing::moment(6.0)) > at(800.0), "two dates are not enough");
+    clock.observe_date(&timing_ahead(9.0, 300.0));
+    let ahead = clock.at(crate::testing::moment(10.0)).signed_duration_since(at(310.0));
+    assert!(ahead.num_milliseconds().abs() <= 1000, "{ahead}");
+}
+
+/// Observes a date every second for ten minutes. The offset of each date from the truth follows from the second.
+/// Returns the problems, and the largest error of the estimate, in milliseconds, after each response but the first.
+fn problems_and_error(own_ahead: f64, offset: impl Fn(u32) -> f64) -> (Vec<DateProblem>, i64) {
+    let (mut clock, mut problems, mut max_error) = (ServerClock::default(), Vec::new(), 0);
+    for second in 0..600_u32 {
+        let seconds = f64::from(second) + 0.3;
+        problems.extend(clock.observe(&timing_ahead(seconds, offset(second) - own_ahead), &[]).problem);
+        let error =
+            clock.at(crate::testing::moment(seconds)).signed_duration_since(at(seconds - own_ahead + 1e-9));
+        if second > 0 {
+            max_error = max_error.max(error.num_milliseconds().abs());
+        }
+    }
+    (problems, max_error)
+}
+
+#[test]
+fn jumping_date_is_one_problem_and_steady_time() {
+    // Our own clock is right, or ten minutes ahead of both servers.
+    for own_ahead in [0.0, 600.0] {
+        for jump in [3600.0, -3600.0] {
+            for period in [1, 2, 5, 30] {
+                let offset = |second: u32| if second / period % 2 == 1 { jump } else { 0.0 };
+                let (problems, error) = problems_and_error(own_ahead, offset);
+                let case = format!("own clock {own_ahead}, jump {jump}, period {period}: {problems:?}");
+                assert!(matches!(problems[..], [DateProblem::Jumping { .. }]), "{case}");
+                assert!(error <= 1000, "{case}: error of {error} ms");
+            }
+        }
+    }
+}
+
+#[test]
+fn jumping_date_follows_own_clock() {
+    // The first dates are wrong.
+    let offset = |second: u32| if (second / 5).is_multiple_of(2) { -3600.0 } else { 0.0 };
+    let (problems, _) = problems_and_error(0.0, offset);
+    assert!(matches!(problems[..], [DateProblem::Jumping { .. }]), "{problems:?}");
+}
+
+#[test]
+fn steady_date_ends_the_jumps() {
+    let offset = |second: u32| if second < 20 && second % 2 == 1 { 3600.0 } else { 0.0 };
+    let (problems, error) = problems_and_error(0.0, offset);
+    assert!(
+        matches!(problems[..], [DateProblem::Jumping { .. }, DateProblem::Steady { contradicting: 10 }]),
+        "{problems:?}"
+    );
+    assert!(error <= 1000);
+}
+
+#[test]
+fn single_odd_date_is_no_problem() {
+    let (problems, error) = problems_and_error(0.0, |second| if second == 30 { 3600.0 } else { 0.0 });
+    assert_eq!((problems, error), (Vec::new(), 0));
+}
+
+/// A session that started 95 s before noon, and expires 45 min after noon.
+fn session_of_47_minutes() -> Session {
+    running_session("a", at(-95.0), Duration::from_secs(95 + 45 * 60))
+}
+
+/// Observes ten responses with a date and a session. Returns the clock, and the problems.
+fn observe_with_session(ahead: f64, session: &Session) -> (ServerClock, Vec<DateProblem>) {
+    let (mut clock, mut problems) = (ServerClock::default(), Vec::new());
+    for second in 0..10 {
+        problems.extend(clock.observe(&timing_ahead(f64::from(second), ahead), &[session]).problem);
+    }
+    (clock, problems)
+}
+
+#[test]
+fn stale_date_is_ignored_and_reported_once() {
+    for ahead in [-3600.0, -7200.0, -120.0] {
+        let (clock, problems) = observe_with_session(ahead, &session_of_47_minutes());
+        let [DateProblem::Ignored { offset_ms }] = problems[..] else { panic!("{problems:?}") };
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
+        let expected = ahead as i64;
+        assert_eq!((offset_ms - 500).div_euclid(1000) + 1, expected, "{offset_ms}");
+        assert_eq!(clock.at(crate::testing::moment(20.0)), at(20.0));
         assert_eq!(
-            clock.at(moment(&sent_wall, sent_ms)),
-            time(&sent_wall),
-            "one or two contradicting dates do not move the estimate"
+            (clock.is_known(), clock.skew(), clock.uncertainty()),
+            (false, TimeDelta::zero(), Duration::ZERO)
         );
     }
-    clock.observe(&timing(moment("12:00:09", 9_000), moment("12:00:09.1", 9_100), "12:05:09"));
-    // At this moment, the last date allows the times from 12:05:09.900 to 12:05:11.
-    let estimate = clock.at(moment("12:00:10", 10_000));
-    assert!(estimate >= time("12:05:09.900") && estimate <= time("12:05:11"), "{estimate}");
+}
+
+#[test]
+fn date_within_its_resolution_is_not_stale() {
+    let mut clock = ServerClock::default();
+    let session = running_session("a", at(0.9), Duration::from_secs(60));
+    let update =
+        clock.observe(&RequestTiming { date: Some(at(0.0)), ..request_timing(0.95, 1.0) }, &[&session]);
+    assert_eq!((update.problem, clock.is_known()), (None, true));
+}
+
+#[test]
+fn stale_date_keeps_good_estimate() {
+    let mut clock = ServerClock::default();
+    // The server is ten minutes ahead of our own clock.
+    let session = running_session("a", at(595.0), Duration::from_secs(900));
+    for second in 0..5 {
+        clock.observe(&timing_ahead(f64::from(second), 600.0), &[&session]);
+    }
+    let before = clock.at(crate::testing::moment(10.0));
+    for second in 5..400 {
+        clock.observe(&timing_ahead(f64::from(second), -3600.0), &[&session]);
+    }
+    assert_eq!(clock.at(crate::testing::moment(10.0)), before);
+}
+
+#[test]
+fn session_refutes_earlier_stale_dates() {
+    let mut clock = ServerClock::default();
+    // Responses without sessions cannot show that their dates are stale.
+    clock.observe_date(&timing_ahead(0.0, -3600.0));
+    clock.observe_date(&timing_ahead(1.0, -3600.0));
+    assert!(clock.is_known());
+    let problem = clock.observe(&timing_ahead(2.0, -3600.0), &[&session_of_47_minutes()]).problem;
+    assert!(matches!(problem, Some(DateProblem::Ignored { .. })), "{problem:?}");
+    // Later ones without sessions are ignored as well.
+    clock.observe_date(&timing_ahead(3.0, -3600.0));
+    assert_eq!(clock.at(crate::testing::moment(3.0)), at(3.0));
+}
+
+#[test]
+fn date_from_future_is_ignored() {
+    let (clock, problems) = observe_with_session(3600.0, &session_of_47_minutes());
+    assert!(matches!(problems[..], [DateProblem::Ignored { offset_ms: 3_500_000.. }]), "{problems:?}");
+    assert_eq!(clock.at(crate::testing::moment(20.0)), at(20.0));
+}
+
+#[test]
+fn future_date_without_sessions_is_ignored_later() {
+    let mut clock = ServerClock::default();
+    let session = session_of_47_minutes();
+    let mut problems = Vec::new();
+    for second in (0..60).step_by(3) {
+        // The response without sessions comes first.
+        problems.extend(clock.observe(&timing_ahead(f64::from(second), 3600.0), &[]).problem);
+        problems.extend(clock.observe(&timing_ahead(f64::from(second), 3600.0), &[&session]).problem);
+        assert_eq!(clock.at(crate::testing::moment(second)), at(second), "{second}");
+    }
+    assert!(matches!(problems[..], [DateProblem::Ignored { .. }]), "{problems:?}");
+    // A new session shows that our own clock is slow.
+    let new = running_session("b", at(3658.0), Duration::from_secs(900));
+    clock.observe(&timing_ahead(60.0, 3600.0), &[&session, &new]);
+    assert!(clock.at(crate::testing::moment(60.0)) > at(3659.0));
+}
+
+#[test]
+fn server_ahead_is_believed_if_session_is_ahead() {
+    let session = running_session("a", at(3600.0 - 95.0), Duration::from_secs(95 + 45 * 60));
+    let (clock, problems) = observe_with_session(3600.0, &session);
+    assert_eq!(problems, []);
+    let ahead = clock.at(crate::testing::moment(20.0)).signed_duration_since(at(3620.0));
+    assert!(ahead.num_milliseconds().abs() <= 1000, "{ahead}");
+}
+
+#[test]
+fn overdue_session_does_not_refute_date() {
+    // The session expired 10 s before noon, and our clock is two minutes behind.
+    let session = running_session("a", at(-910.0), Duration::from_secs(900));
+    let (clock, problems) = observe_with_session(120.0, &session);
+    assert_eq!((problems, clock.is_known()), (Vec::new(), true));
+}
+
+#[test]
+fn impossible_timestamp_does_not_refute_date() {
+    let future = running_session("a", at(7200.0), Duration::from_secs(900));
+    let absurd = Session { created: Some(Timestamp::MAX_UTC), ..session_of_47_minutes() };
+    for session in [future, absurd] {
+        let (clock, problems) = observe_with_session(0.0, &session);
+        assert_eq!((problems, clock.is_known()), (Vec::new(), true));
+        assert_eq!(clock.at(crate::testing::moment(20.0)), at(20.0));
+    }
+}
+
+#[test]
+fn time_is_never_before_a_timestamp() {
+    // Our own clock is an hour slow, and there is no date.
+    let mut clock = ServerClock::default();
+    let session = running_session("a", at(3600.0), Duration::from_secs(900));
+    clock.observe(&request_timing(1.0, 1.1), &[&session]);
+    assert_eq!(clock.at(crate::testing::moment(1.1)), at(3600.0));
+    assert_eq!(clock.at(crate::testing::moment(11.1)), at(3610.0));
+    assert_eq!(clock.skew().num_seconds(), 3598);
+    // A good date takes over.
+    clock.observe(&timing_ahead(20.0, 3700.0), &[&session]);
+    assert!(clock.is_known() && clock.at(crate::testing::moment(20.0)) > at(3719.0));
 }
 
 #[test]
@@ -78,7 +290,7 @@ fn two_servers_do_not_make_time_jump() {
         let (sent_ms, seconds_ahead) = (round * 1000, if round % 3 == 2 { 5 } else { 0 });
         let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
         let date = saturating_add(time("12:00:00"), Duration::from_secs(round + seconds_ahead));
-        clock.observe(&RequestTiming {
+        clock.observe_date(&RequestTiming {
             sent: at(sent_ms),
             received: at(sent_ms + 80),
             date: Some(date),
@@ -91,8 +303,8 @@ fn two_servers_do_not_make_time_jump() {
 /// Returns the estimate after two dates that are five minutes ahead of our clock.
 fn five_minutes_ahead() -> ServerClock {
     let mut clock = ServerClock::default();
-    clock.observe(&timing(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:05:00"));
-    clock.observe(&timing(moment("12:00:01", 1_000), moment("12:00:01.1", 1_100), "12:05:01"));
+    clock.observe_date(&timing(moment("12:00:00", 0), moment("12:00:00.1", 100), "12:05:00"));
+    clock.observe_date(&timing(moment("12:00:01", 1_000), moment("12:00:01.1", 1_100), "12:05:01"));
     clock
 }
 
@@ -100,13 +312,13 @@ fn five_minutes_ahead() -> ServerClock {
 fn date_near_own_clock_is_accepted() {
     let mut clock = five_minutes_ahead();
     let before = clock.at(moment("12:00:03", 3_000));
-    clock.observe(&timing(moment("12:00:03", 3_000), moment("12:00:03.1", 3_100), "12:09:03"));
+    clock.observe_date(&timing(moment("12:00:03", 3_000), moment("12:00:03.1", 3_100), "12:09:03"));
     assert_eq!(
         clock.at(moment("12:00:03", 3_000)),
         before,
         "one date that contradicts the estimate and our clock changes nothing"
     );
-    clock.observe(&timing(moment("12:00:04", 4_000), moment("12:00:04.1", 4_100), "12:00:04"));
+    clock.observe_date(&timing(moment("12:00:04", 4_000), moment("12:00:04.1", 4_100), "12:00:04"));
     assert_eq!(
         clock.at(moment("12:00:05", 5_000)),
         time("12:00:05"),
@@ -126,13 +338,13 @@ fn contradicting_date_widens_uncertainty_for_five_minutes() {
         age: Duration::ZERO,
     };
     // This date is 540 s ahead of our clock, and the estimate only 300 s. The uncertainty becomes about 240 s.
-    clock.observe(&timing_ahead(10, 540));
+    clock.observe_date(&timing_ahead(10, 540));
     assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
     // Less than five minutes after the contradicting date.
-    clock.observe(&timing_ahead(309, 300));
+    clock.observe_date(&timing_ahead(309, 300));
     assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
     // More than five minutes after the contradicting date.
-    clock.observe(&timing_ahead(311, 300));
+    clock.observe_date(&timing_ahead(311, 300));
     assert_eq!(clock.uncertainty(), uncertainty_before);
 }
 
@@ -140,7 +352,7 @@ fn contradicting_date_widens_uncertainty_for_five_minutes() {
 fn uncertainty_follows_from_the_dates() {
     let mut clock = ServerClock::default();
     assert_eq!(clock.uncertainty(), Duration::ZERO);
-    clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
+    clock.observe_date(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
     // At our boot, the server's time is in [11:59:59.5, 12:00:00.6]. The estimate is our own clock: 12:00:00.
     assert_eq!(clock.uncertainty(), Duration::from_millis(600));
     assert_eq!(clock.earliest(moment("12:00:01", 1_000)), time("12:00:00.400"));
@@ -149,7 +361,7 @@ fn uncertainty_follows_from_the_dates() {
 #[test]
 fn wall_clock_step_changes_nothing() {
     let mut clock = ServerClock::default();
-    clock.observe(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
+    clock.observe_date(&timing(moment("12:00:00.400", 400), moment("12:00:00.500", 500), "12:00:00"));
     let stepped = Moment { wall: time("13:00:10"), ..moment("12:00:10", 10_000) };
     assert_eq!(clock.at(stepped), time("12:00:10"));
 }
@@ -204,7 +416,7 @@ fn simulate_responses(ahead_ms: i64, rounds: &[Round]) -> (ServerClock, Vec<Requ
         let second = true_server_time(ahead_ms, written).timestamp();
         let date = Timestamp::from_timestamp(second, 0);
         let timing = RequestTiming { sent: at(sent), received: at(received), date, age: Duration::ZERO };
-        clock.observe(&timing);
+        clock.observe_date(&timing);
         timings.push(timing);
         boot_ms = received;
     }

@@ -4,14 +4,16 @@ use std::ops::Bound;
 
 use super::SessionTracker;
 use crate::clock::{Moment, saturating_add};
-use crate::session::{Project, Session, SessionId};
+use crate::session::{Metadata, Project, Session, SessionId};
 use crate::text;
 use crate::tracker::alert_rules::AlertThresholds;
 use crate::tracker::change_counters::ChangeCounters;
 use crate::tracker::cost::ShortSessions;
+use crate::tracker::early_limit::EarlyLimit;
 use crate::tracker::event::{Event, EventKind};
 use crate::tracker::health::PollHealth;
 use crate::tracker::record::{Presence, Record};
+use crate::tracker::running_contexts::SharedContext;
 use crate::tracker::server_clock::ServerClock;
 use crate::tracker::timeline::{Seq, Timeline};
 use crate::tracker::verdict::{KnownFacts, Verdict};
@@ -39,6 +41,12 @@ impl SessionTracker {
                 .filter(|_| record.is_overdue)
                 .map(|last| self.clock.earliest(last.sent)),
             end_cluster,
+            client: record.client,
+            early_limit: match self.rules.thresholds(record.alert_rule).early {
+                // A user who wants no alert about an early end still wants to know what probably happened.
+                EarlyLimit::Never => EarlyLimit::default(),
+                limit => limit,
+            },
             ..self.known_facts_from_fields(session)
         })
     }
@@ -54,6 +62,7 @@ impl SessionTracker {
             keep_alive: session.keep_alive,
             proxy_bytes: session.proxy_bytes,
             default_timeout: self.project_of(session).and_then(|project| project.default_timeout),
+            has_metadata: has_metadata(session),
             ..KnownFacts::default()
         }
     }
@@ -83,7 +92,14 @@ impl SessionTracker {
         if self.records.get(&session.id).is_some_and(|record| record.session.is_some()) {
             return self.verdict(&session.id);
         }
-        self.known_facts_from_fields(session).verdict()
+        let client = session.metadata.as_ref().and_then(Metadata::client);
+        KnownFacts { client, ..self.known_facts_from_fields(session) }.verdict()
+    }
+
+    /// Returns the other running sessions that use the context of a running session, or `None` if there are none.
+    #[must_use]
+    pub fn shared_context(&self, id: &SessionId) -> Option<SharedContext> {
+        self.running_contexts.others(id, self.records.get(id)?.running_context()?)
     }
 
     /// Returns the timeline: the events, in the order in which the tracker learned of them.
@@ -178,5 +194,14 @@ impl SessionTracker {
     #[must_use]
     pub fn projects(&self) -> &[Project] {
         &self.projects
+    }
+}
+
+/// Returns true if the session has metadata, or `None` if its metadata was not stored.
+fn has_metadata(session: &Session) -> Option<bool> {
+    match &session.metadata {
+        Some(metadata) if metadata.is_omitted() => None,
+        Some(metadata) => Some(!metadata.is_empty()),
+        None => Some(false),
     }
 }

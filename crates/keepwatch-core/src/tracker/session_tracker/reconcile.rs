@@ -39,12 +39,8 @@ impl SessionTracker {
             let id = session.id.clone();
             let existing = self.records.get(&id);
             // If a list contains a session twice, only the first counts.
-            // A list may contain final sessions. Once the maximum is reached, a final session without a record may have
-            // been evicted, and an evicted session must not return.
-            // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
-            let may_have_been_evicted =
-                existing.is_none() && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS;
-            if existing.is_none_or(|record| record.last_list_number != list_number) && !may_have_been_evicted
+            if existing.is_none_or(|record| record.last_list_number != list_number)
+                && !self.may_have_been_evicted(&session)
             {
                 self.apply_session(response.clone(), id, session, Some(list_number), applied);
             }
@@ -56,6 +52,7 @@ impl SessionTracker {
                 && record.presence == Presence::Present
                 && record.last_response().is_some_and(|last| last.sent.mono < at.sent.mono);
             if is_missing_from_list {
+                self.running_contexts.update(&record.id, record.running_context(), None);
                 record.presence = Presence::Unlisted { since: at.received, confirmed: false };
                 applied.must_be_stored = true;
             }
@@ -67,6 +64,16 @@ impl SessionTracker {
                 self.evictable_unlisted.put(record.id.clone(), ());
             }
         }
+    }
+
+    /// Returns true if a session in a list may have been evicted. An evicted session must not return.
+    ///
+    /// A list may contain final sessions. Once their maximum is reached, a final session without a record may have been
+    /// evicted.
+    pub(super) fn may_have_been_evicted(&self, session: &Session) -> bool {
+        let has_record = self.records.contains_key(&session.id);
+        // promise: forgotten-sessions, mutant: >= MAX_FINAL_SESSIONS -> == usize::MAX
+        !has_record && session.is_final() && self.evictable_final.len() >= MAX_FINAL_SESSIONS
     }
 
     /// Applies a 404 or 410 for a session. Only the first of several consecutive ones causes an event.
@@ -92,6 +99,7 @@ impl SessionTracker {
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => (at, true),
         };
         let when = TimeInterval::between(&self.clock, record.last_response.as_deref(), &at);
+        self.running_contexts.update(id, record.running_context(), None);
         record.presence = Presence::NotFound(Box::new(NotFoundSince { since, error: error.clone(), next }));
         self.evictable_unlisted.pop(id);
         if is_new {
@@ -133,10 +141,11 @@ impl SessionTracker {
         }
     }
 
-    /// Removes the record of a session, its events, its deadline, and its end from the end clusters.
+    /// Removes the record of a session, its events, its deadline, its context, and its end from the end clusters.
     pub(super) fn forget(&mut self, id: &SessionId) {
         let Some(record) = self.records.swap_remove(id) else { return };
         self.ids.remove(id);
+        self.running_contexts.update(id, record.running_context(), None);
         self.evictable_final.pop(id);
         self.evictable_incidents.pop(id);
         self.evictable_unlisted.pop(id);

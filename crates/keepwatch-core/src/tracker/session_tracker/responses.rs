@@ -29,7 +29,8 @@ impl SessionTracker {
         repeats: Option<(u64, Duration)>,
         applied: &mut AppliedChanges,
     ) {
-        self.observe_clock(&at, applied);
+        let applied_sessions = self.sessions_to_apply(&at, &scope, &sessions);
+        self.observe_clock(&at, &applied_sessions, applied);
         self.apply_success(at, &scope, applied);
         let (now, at) = (at.received, Arc::new(at.without_cache()));
         match scope {
@@ -61,11 +62,13 @@ impl SessionTracker {
         let record = get_or_insert_record(&mut self.records, &mut self.ids, &id);
         record.last_list_number = list_number.unwrap_or(record.last_list_number);
         let (is_first_response, was_final) = (record.session.is_none(), record.is_final());
+        let old_context = record.running_context().cloned();
         let Some(outcome) = record.apply_response(response, session, &self.clock, self.owner_key.as_ref())
         else {
             applied.must_be_stored = true; // the response is stale
             return;
         };
+        self.running_contexts.update(&id, old_context.as_ref(), record.running_context());
         let (has_ended, is_evictable) = (record.ended.is_some(), record.is_final() && !record.is_named);
         if !matches!(record.presence, Presence::Unlisted { .. }) {
             self.evictable_unlisted.pop(&id);

@@ -11,6 +11,7 @@ use crate::tracker::health::MAX_FAILURES;
 use crate::tracker::{Alert, Presence, TimeLeft};
 
 mod alerting;
+mod clients;
 mod contradictions;
 mod day;
 
@@ -32,6 +33,17 @@ fn session_response(sent: f64, received: f64, session: Session) -> Input {
     Input::SessionsReceived {
         at: request_timing(sent, received),
         scope,
+        sessions: vec![session],
+        malformed: 0,
+    }
+}
+
+/// Returns a response about one session, sent `seconds` after noon. Its `Date` is `ahead` seconds ahead of our clock.
+fn dated_response(seconds: f64, ahead: f64, session: Session) -> Input {
+    let date = Some(at((seconds + ahead).floor()));
+    Input::SessionsReceived {
+        at: RequestTiming { date, ..request_timing(seconds, seconds + 0.1) },
+        scope: Scope::Session(session.id.clone()),
         sessions: vec![session],
         malformed: 0,
     }
@@ -748,13 +760,14 @@ fn server_clock_step_is_recorded_once() {
     let mut tracker = tracker_with_named(&["a"]);
     let mut steps = Vec::new();
     // The server is ten minutes ahead of our clock, and one hour more from the seventh response on.
-    for round in 0..12_u32 {
+    for round in 0..60_u32 {
         let seconds = f64::from(round) * 3.0;
         let ahead = if round < 6 { 600.0 } else { 4200.0 };
         let date = Some(at((seconds + ahead).floor()));
         let timing = RequestTiming { date, ..request_timing(seconds, seconds + 0.1) };
         let scope = Scope::Session(id("a"));
-        let sessions = vec![session("a", Status::Running)];
+        // By either clock, the session has not expired.
+        let sessions = vec![running_session("a", at(0.0), TIMEOUT * 12)];
         for event in
             apply(&mut tracker, Input::SessionsReceived { at: timing, scope, sessions, malformed: 0 })
         {
@@ -763,7 +776,85 @@ fn server_clock_step_is_recorded_once() {
             }
         }
     }
-    assert_eq!(steps, [(8, 3600)], "the third contradicting date is accepted");
+    assert_eq!(steps, [(26, 3600)], "the contradiction has lasted for a minute");
+}
+
+/// Watches a session of 45 minutes, polled every 3 s, from 95 s after its start to its expiry. Each `Date` is
+/// `ahead(seconds)` ahead of our clock. Returns the events without those of the session itself, and the times at which
+/// alerts about the time left were raised.
+fn watch_to_expiry(ahead: impl Fn(f64) -> f64) -> (Vec<EventKind>, Vec<f64>) {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    let session = || running_session("a", at(-95.0), Duration::from_secs(95 + 45 * 60));
+    let (mut problems, mut raised) = (Vec::new(), Vec::new());
+    for round in 0..900_u32 {
+        let seconds = f64::from(round) * 3.0;
+        for kind in apply(&mut tracker, dated_response(seconds, ahead(seconds), session())) {
+            match kind {
+                EventKind::FirstSeen { .. } => {}
+                EventKind::AlertRaised(Alert::TimeLeft(_)) => raised.push(seconds),
+                kind => problems.push(kind),
+            }
+        }
+        let record = tracker.get(&id("a")).unwrap();
+        let now = tracker.clock().at(moment(seconds));
+        let TimeLeft::Remaining(left) = record.time_left(tracker.clock(), now) else { panic!("{seconds}") };
+        assert!((left.as_secs_f64() - (2700.0 - seconds)).abs() <= 2.0, "{left:?} left at {seconds} s");
+        let age = record.age(now).unwrap();
+        assert!((age.as_secs_f64() - (95.0 + seconds)).abs() <= 2.0, "{age:?} old at {seconds} s");
+    }
+    (problems, raised)
+}
+
+#[test]
+fn wrong_date_shifts_no_alert() {
+    let (problems, expected) = watch_to_expiry(|_| 0.0);
+    assert_eq!(problems, []);
+    assert!(
+        expected.first().is_some_and(|first| (*first - 2400.0).abs() <= 3.0),
+        "5 min before: {expected:?}"
+    );
+    for ahead in [-7200.0, -3600.0, 3600.0, 7200.0] {
+        let (problems, raised) = watch_to_expiry(|_| ahead);
+        assert!(matches!(problems[..], [EventKind::DateIgnored { .. }]), "{ahead}: {problems:?}");
+        assert_eq!(raised, expected, "{ahead}");
+    }
+}
+
+#[test]
+fn jumping_date_shifts_no_alert() {
+    let (_, expected) = watch_to_expiry(|_| 0.0);
+    for jump in [-3600.0, 3600.0, 600.0, -30.0] {
+        let (problems, raised) = watch_to_expiry(|seconds| if seconds % 30.0 >= 15.0 { jump } else { 0.0 });
+        let is_one_sentence =
+            matches!(problems[..], [EventKind::DateIgnored { .. } | EventKind::DatesContradict { .. }]);
+        assert!(is_one_sentence, "{jump}: {problems:?}");
+        assert_eq!(raised, expected, "{jump}");
+    }
+}
+
+#[test]
+fn time_left_never_exceeds_timeout() {
+    let mut tracker = SessionTracker::new(AlertThresholds::default());
+    // The session starts an hour after our clock. The date agrees with our clock, so the start is a mistake.
+    let session = running_session("a", at(3600.0), Duration::from_secs(900));
+    let events = apply(&mut tracker, dated_response(1.0, 0.0, session));
+    let EventKind::FirstSeen { time_left, .. } = &events[0] else { panic!("{events:?}") };
+    assert_eq!(*time_left, Some(Duration::from_secs(900)));
+    let record = tracker.get(&id("a")).unwrap();
+    assert_eq!(record.time_left(tracker.clock(), at(2.0)), TimeLeft::Remaining(Duration::from_secs(900)));
+}
+
+#[test]
+fn unapplied_session_does_not_change_clock() {
+    let mut tracker = tracker_with_named(&["a"]);
+    tracker.apply(session_response(5.0, 5.1, session("a", Status::Running)));
+    // A stale response, and the second session with the same id in a list. Recordings contain neither.
+    let future = || running_session("a", at(3600.0), Duration::from_secs(900));
+    tracker.apply(session_response(4.0, 5.2, future()));
+    let sessions = vec![session("a", Status::Running), future()];
+    let scope = Scope::List(List::Running);
+    tracker.apply(Input::SessionsReceived { at: request_timing(6.0, 6.1), scope, sessions, malformed: 0 });
+    assert_eq!(tracker.clock().at(moment(7.0)), at(7.0));
 }
 
 #[test]
@@ -896,8 +987,9 @@ fn successor_with_future_creation_appears_now() {
         1.1,
         Session { ended: Some(at(0.9)), ..session_with_metadata("old", Status::Completed, 0.0) },
     ));
-    let events =
-        tracker.apply(session_response(4.0, 4.1, session_with_metadata("new", Status::Running, 90.0))).events;
+    // The date agrees with our clock. Without it, our clock could be slow.
+    let session = session_with_metadata("new", Status::Running, 90.0);
+    let events = tracker.apply(dated_response(4.0, 0.0, session)).events;
     assert_eq!(events[1].kind.name(), "successor");
     assert_eq!(events[1].when, TimeInterval { earliest: Some(at(4.1)), latest: at(4.1) });
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{
     Cause, Confidence, Fact, KnownFacts, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Verdict,
 };
+use crate::clients::KnownClient;
 use crate::clock::{Timestamp, saturating_add};
-use crate::session::{Phase, Status, effective_timeout};
+use crate::session::{Phase, Status, effective_timeout, is_default_timeout};
 use crate::tracker::server_clock::TimeInterval;
 
 /// The position of an end relative to the expiry, and the distance between the two.
@@ -49,11 +50,27 @@ impl KnownFacts {
             None => return None,
         };
         let duration = self.duration(&mut facts).filter(|_| has_ended);
+        let unused = self.unused(&mut facts).filter(|_| has_ended);
+        let client = self.client_in_advice(&cause, &mut facts);
+        let fits_lost_timeout = self.fits_lost_timeout(&cause, &mut facts);
         facts.sort_unstable();
         facts.dedup();
         let end_cluster = self.end_cluster.clone().filter(|_| self.can_join_cluster());
         let has_impossible_ended_at = has_ended && self.ended.is_some() && self.valid_ended_at().is_none();
-        Some(Verdict { cause, confidence, facts, duration, has_impossible_ended_at, end_cluster })
+        let latest_end = self.end_estimate().map(|end| end.latest).filter(|_| has_ended);
+        Some(Verdict {
+            status: self.status.clone()?,
+            cause,
+            confidence,
+            facts,
+            duration,
+            unused,
+            latest_end,
+            has_impossible_ended_at,
+            client,
+            fits_lost_timeout,
+            end_cluster,
+        })
     }
 
     /// Returns true if the session can belong to an [`EndCluster`](super::EndCluster): `COMPLETED`, with a valid
@@ -124,12 +141,13 @@ impl KnownFacts {
             (_, Some(true)) => {
                 let unused = position.and_then(RelativeToExpiry::unused);
                 let matches_never_connected = self.age_if_never_connected(end, facts).is_some();
-                let confidence = if unused.is_some() && !matches_never_connected {
+                let is_early = self.early_limit.is_early(self.duration(facts));
+                let confidence = if unused.is_some() && is_early && !matches_never_connected {
                     max_confidence
                 } else {
                     Confidence::Possible
                 };
-                (Cause::KeepAliveEnded { unused, matches_never_connected }, confidence)
+                (Cause::KeepAliveEnded { unused, is_early, matches_never_connected }, confidence)
             }
             (_, Some(false)) => {
                 let unused = position.and_then(RelativeToExpiry::unused);
@@ -155,6 +173,37 @@ impl KnownFacts {
         facts.push(Fact::CreatedAt);
         facts.extend(self.proxy_bytes.map(|_| Fact::NoBytes));
         Some(age)
+    }
+
+    /// Returns the time left until the expiry at the end, if the end is certainly more than [`NEAR_EXPIRY`] before the
+    /// expiry. Adds the facts that this result rests on to `facts`.
+    fn unused(&self, facts: &mut Vec<Fact>) -> Option<Duration> {
+        let end = self.end_estimate()?;
+        let unused = end.relative_to(self.expires?).unused()?;
+        facts.extend([Fact::ExpiresAt, end.fact]);
+        Some(unused)
+    }
+
+    /// Returns the client that created the session, if the advice for `cause` speaks of it. Adds the fact that this
+    /// result rests on to `facts`.
+    fn client_in_advice(&self, cause: &Cause, facts: &mut Vec<Fact>) -> Option<KnownClient> {
+        let client = self.client.filter(|_| cause.may_be_a_call_of_the_client())?;
+        facts.push(Fact::Client);
+        Some(client)
+    }
+
+    /// Returns true if the session may have lost the timeout that its creator asked for: it reached the project's
+    /// default timeout, with keep-alive off and without metadata, so `timeout` may have been the only field of the
+    /// creation. Adds the facts that this result rests on to `facts`.
+    fn fits_lost_timeout(&self, cause: &Cause, facts: &mut Vec<Fact>) -> bool {
+        let fits = matches!(cause, Cause::TimedOut { timeout: Some(timeout), default_timeout: Some(default), unused: None }
+            if is_default_timeout(*timeout, *default))
+            && self.keep_alive == Some(false)
+            && self.has_metadata == Some(false);
+        if fits {
+            facts.extend([Fact::KeepAlive, Fact::NoMetadata]);
+        }
+        fits
     }
 
     fn timeout(&self) -> Option<Duration> {

@@ -167,14 +167,15 @@ fn missing_ended_at_uses_observed_interval() {
     let verdict = observed(9 * SECOND, 609 * SECOND).verdict().unwrap();
     assert_eq!(
         verdict.summary_line(&Status::Completed, crate::clock::Zone::Utc, at(0)),
-        "COMPLETED after at most 10m 09s, at least 4m 51s unused, keep-alive on: by the rules no disconnect and no \
-         timeout"
+        "COMPLETED after at most 10m 09s, at least 4m 51s left, keep-alive on: Possibly released via API, the usual \
+         end of a keep-alive session"
     );
     // The gap between the polls spans the expiry, so a timeout is possible.
     let verdict = observed(TIMEOUT - 60 * SECOND, TIMEOUT + 60 * SECOND).verdict().unwrap();
-    assert_eq!(verdict.cause, Cause::KeepAliveEnded { unused: None, matches_never_connected: false });
+    let usual = Cause::KeepAliveEnded { unused: None, is_early: false, matches_never_connected: false };
+    assert_eq!(verdict.cause, usual);
     let text = verdict.text(crate::clock::Zone::Utc, at(0));
-    assert!(text.explanation.contains("or its timeout") && !text.headline.contains("timeout"), "{text:?}");
+    assert!(text.why.contains("timeout") && !text.ruled_out.unwrap().contains("timeout"));
 }
 
 #[test]
@@ -257,9 +258,10 @@ fn early_timeout_is_only_possible() {
 fn keep_alive_at_five_minutes_is_only_possible() {
     let verdict = completed(300 * SECOND, Some(true)).verdict().unwrap();
     assert_eq!((verdict.name(), verdict.confidence), ("keep_alive_ended_early", Confidence::Possible));
-    assert!(verdict.text(crate::clock::Zone::Utc, at(0)).explanation.contains("nobody connected"));
+    assert!(verdict.text(crate::clock::Zone::Utc, at(0)).why.contains("nobody connected"));
     let with_traffic = KnownFacts { proxy_bytes: Some(1), ..completed(300 * SECOND, Some(true)) };
-    assert_eq!(name_and_confidence(&with_traffic).1, Confidence::Likely);
+    let text = with_traffic.verdict().unwrap().text(crate::clock::Zone::Utc, at(0));
+    assert!(!text.why.contains("nobody connected"), "{text:?}");
 }
 
 #[test]
@@ -303,6 +305,21 @@ fn timeouts_and_errors_join_no_cluster() {
     assert!(!without_ended_at.can_join_cluster(), "clusters need endedAt");
 }
 
+/// Returns the known facts of a session that timed out after the project's default of 5 min. It has no metadata and no
+/// keep-alive, so its creator may have asked for another timeout.
+fn lost_timeout() -> KnownFacts {
+    KnownFacts {
+        status: Some(Status::TimedOut),
+        expires: Some(at(300 * SECOND)),
+        has_metadata: Some(false),
+        ..completed(300 * SECOND, Some(false))
+    }
+}
+
+fn of_client(client: KnownClient, known: KnownFacts) -> KnownFacts {
+    KnownFacts { client: Some(client), has_metadata: Some(true), ..known }
+}
+
 /// Returns the verdict names, each with the known facts of a session that gets this verdict. No fact that the
 /// verdict can rest on is unknown.
 fn every_verdict() -> Vec<(&'static str, KnownFacts)> {
@@ -316,14 +333,17 @@ fn every_verdict() -> Vec<(&'static str, KnownFacts)> {
     vec![
         ("error", with_status(Status::Error)),
         ("timed_out", KnownFacts { status: Some(Status::TimedOut), ..completed(TIMEOUT, Some(true)) }),
+        ("timed_out", lost_timeout()),
         (
             "released_here",
             KnownFacts { release_requested_at: Some(at(6 * SECOND)), ..with_status(Status::Completed) },
         ),
         ("completed_at_expiry", completed(TIMEOUT, Some(false))),
         ("keep_alive_ended_early", completed(10 * SECOND, Some(true))),
+        ("keep_alive_ended_early", of_client(KnownClient::Stagehand4, completed(480 * SECOND, Some(true)))),
         ("never_connected", completed(300 * SECOND, Some(false))),
         ("disconnected_or_closed", completed(10 * SECOND, Some(false))),
+        ("disconnected_or_closed", of_client(KnownClient::Mcp, completed(10 * SECOND, Some(false)))),
         ("ended_past_expiry", completed(TIMEOUT + 60 * SECOND, Some(true))),
         ("unexplained", completed(10 * SECOND, None)),
         ("gone", KnownFacts { not_found: Some(ApiErrorKind::Gone.into()), ..alive() }),
@@ -336,7 +356,7 @@ type Removal = (Fact, fn(KnownFacts) -> KnownFacts);
 
 /// The removals of all facts except [`Fact::ResponsesAroundEnd`], on which no verdict of [`every_verdict`] rests.
 /// Without `endedAt`, a verdict would rest on these responses, so the removal of `endedAt` removes them too.
-const REMOVALS: [Removal; 11] = [
+const REMOVALS: [Removal; 13] = [
     (Fact::Status, |it| KnownFacts { status: None, ..it }),
     (Fact::EndedAt, |it| KnownFacts { ended: None, end_interval: None, latest_possible_end: None, ..it }),
     (Fact::ExpiresAt, |it| KnownFacts { expires: None, ..it }),
@@ -348,6 +368,8 @@ const REMOVALS: [Removal; 11] = [
     (Fact::LocalRelease, |it| KnownFacts { release_requested_at: None, ..it }),
     (Fact::NotFound, |it| KnownFacts { not_found: None, ..it }),
     (Fact::ResponseAfterExpiry, |it| KnownFacts { last_alive: None, ..it }),
+    (Fact::NoMetadata, |it| KnownFacts { has_metadata: None, ..it }),
+    (Fact::Client, |it| KnownFacts { client: None, ..it }),
 ];
 
 #[test]
@@ -393,15 +415,86 @@ fn each_verdict_in_words() {
         let verdict = known.verdict().unwrap();
         let text = verdict.text(crate::clock::Zone::Utc, at(0));
         let line = verdict.summary_line(known.status.as_ref().unwrap(), crate::clock::Zone::Utc, at(0));
-        writeln!(rendered, "{name}\n  {line}\n  was      {}", text.explanation).unwrap();
-        if let Some(ruled_out) = text.ruled_out {
-            writeln!(rendered, "  was not  {ruled_out}").unwrap();
+        writeln!(rendered, "{name}: {}\n  {line}\n  why        {}", text.short, text.why).unwrap();
+        if let Some(ruled_out) = &text.ruled_out {
+            writeln!(rendered, "  ruled out  {ruled_out}").unwrap();
+            assert!(ruled_out.ends_with("; by the documented rules"), "{ruled_out}");
         }
-        writeln!(rendered, "  sure     {}\n  to do    {}", text.confidence, text.advice).unwrap();
+        writeln!(rendered, "  how sure   {}\n  to do      {}", text.how_sure, text.advice()).unwrap();
+        if let Some(hint) = text.hint {
+            writeln!(rendered, "  hint       {hint}").unwrap();
+        }
+        assert!(crate::text::width(&text.short) <= MAX_SHORT_COLUMNS, "{}", text.short);
     }
     // Claims that no verdict may make.
     for claim in ["connected to", "is connected", "no longer billed", "billing"] {
         assert!(!rendered.contains(claim), "a verdict claims only what the API reports: {claim}");
     }
     insta::assert_snapshot!(rendered);
+}
+
+#[test]
+fn keep_alive_wording_follows_early_limit() {
+    let text = |ended: i64, early_limit| {
+        let known = KnownFacts { early_limit, proxy_bytes: Some(1), ..completed(ended, Some(true)) };
+        let verdict = known.verdict().unwrap();
+        (verdict.text(crate::clock::Zone::Utc, at(0)).headline, verdict.confidence)
+    };
+    let early = ("Released via API, browser closed, or platform fault".to_owned(), Confidence::Likely);
+    let usual =
+        ("Possibly released via API, the usual end of a keep-alive session".to_owned(), Confidence::Possible);
+    let one_minute = EarlyLimit::default();
+    for (ended, limit, expected) in [
+        (59_999, one_minute, &early),
+        (60_000, one_minute, &usual),
+        (480 * SECOND, one_minute, &usual),
+        (480 * SECOND, EarlyLimit::Below(secs(600)), &early),
+        (480 * SECOND, EarlyLimit::Always, &early),
+        (SECOND, EarlyLimit::Never, &usual),
+    ] {
+        assert_eq!(text(ended, limit), *expected, "ended at {ended} ms, limit {limit}");
+    }
+}
+
+#[test]
+fn lost_timeout_needs_every_fact() {
+    let hint = |known: KnownFacts| {
+        known.verdict().and_then(|verdict| verdict.text(crate::clock::Zone::Utc, at(0)).hint)
+    };
+    let expected = "possible: the Node SDK drops `timeout` when it is the only field (2.21.0)";
+    assert_eq!(hint(lost_timeout()), Some(expected));
+    for known in [
+        KnownFacts { has_metadata: Some(true), ..lost_timeout() },
+        KnownFacts { has_metadata: None, ..lost_timeout() },
+        KnownFacts { keep_alive: Some(true), ..lost_timeout() },
+        KnownFacts { keep_alive: None, ..lost_timeout() },
+        KnownFacts { default_timeout: Some(secs(900)), ..lost_timeout() },
+        KnownFacts { status: Some(Status::Completed), ..lost_timeout() },
+    ] {
+        assert_eq!(hint(known.clone()), None, "{known:?}");
+    }
+}
+
+#[test]
+fn long_durations_keep_short_text_short() {
+    let day = 86_400 * SECOND;
+    for known in [
+        KnownFacts { expires: Some(at(100 * day)), ..completed(10 * SECOND, Some(true)) },
+        completed(100 * day, Some(true)),
+        KnownFacts {
+            status: Some(Status::TimedOut),
+            expires: Some(at(day - SECOND)),
+            ..completed(day - SECOND, Some(true))
+        },
+    ] {
+        let short = known.verdict().unwrap().text(crate::clock::Zone::Utc, at(0)).short;
+        assert!(crate::text::width(&short) <= MAX_SHORT_COLUMNS, "{short}");
+    }
+}
+
+#[test]
+fn retention_is_in_the_aged_out_verdict() {
+    let gone = every_verdict().into_iter().find(|(name, _)| *name == "gone").unwrap().1;
+    let why = gone.verdict().unwrap().text(crate::clock::Zone::Utc, at(0)).why;
+    assert!(why.contains("7 days (Free, Developer) or 30 days (Startup)"), "{why}");
 }

@@ -174,6 +174,21 @@ fn only_short_keep_alive_session_ended_early() {
     assert_eq!(alerts_of_end(EarlyLimit::Never, 10.0), []);
 }
 
+#[test]
+fn verdict_uses_early_limit_of_the_rule() {
+    let is_early = |early, seconds| {
+        let mut tracker = SessionTracker::new(rules(early));
+        tracker.apply(session_response(0.5, 0.6, keep_alive_session("a", Status::Running)));
+        let ended = Session { keep_alive: Some(true), ..ended_session("a", Status::Completed, seconds) };
+        tracker.apply(session_response(seconds + 0.5, seconds + 0.6, ended));
+        let cause = tracker.verdict(&id("a")).unwrap().cause;
+        matches!(cause, crate::tracker::verdict::Cause::KeepAliveEnded { is_early: true, .. })
+    };
+    let ten_minutes = EarlyLimit::Below(Duration::from_secs(600));
+    assert!(is_early(ten_minutes, 500.0) && !is_early(EarlyLimit::default(), 500.0));
+    assert!(is_early(EarlyLimit::Never, 10.0), "no alert, but the same verdict");
+}
+
 /// The polls around the end are far apart, so the session may have run for longer than the limit.
 #[test]
 fn uncertain_running_time_is_not_early() {

@@ -267,7 +267,7 @@ fn simulate_day(interval: Duration) {
         growth.unwrap_or(0) / 1000,
         day.event_counts,
     );
-    assert!(records <= ALIVE_SESSIONS + MAX_FINAL_SESSIONS, "{records} records");
+    assert!(records <= ALIVE_SESSIONS + MAX_FINAL_SESSIONS + MAX_INCIDENT_SESSIONS, "{records} records");
     // The timeline never evicts the `FirstSeen` event or the newest end of a session.
     assert!(timeline <= timeline::MAX_EVENTS + 2 * records, "{timeline} events");
     assert!(
