@@ -301,7 +301,7 @@ impl Model {
             Some(alert) if record.phase() != Phase::Ended => alert.sentence(),
             _ => {
                 let verdict = self.profiles.get(profile).tracker.verdict(&record.id);
-                verdict.map(|verdict| verdict.text(self.settings.zone, today).headline).unwrap_or_default()
+                verdict.map(|verdict| verdict.text(self.settings.zone, today).short).unwrap_or_default()
             }
         }
     }
