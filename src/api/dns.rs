@@ -1,6 +1,6 @@
 //! Name resolution by the operating system. The resolver records whether the newest lookup is still running. So if
-//! connecting takes too long, the error can blame the DNS server. The resolver caches nothing: each new connection looks
-//! its host up again.
+//! connecting takes too long, the error can blame the DNS server. The resolver caches nothing: each new connection
+//! looks its host up again.
 
 use std::io;
 use std::net::SocketAddr;

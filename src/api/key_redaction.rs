@@ -19,8 +19,8 @@ pub(super) fn redact_key_in_text(text: Untrusted, key: &Secret) -> Untrusted {
 }
 
 /// Redacts the API key in a response that quotes it. `text::redact`, which searches for patterns, may miss the API key,
-/// because an API key can have any form. This function finds only the exact bytes of the API key, so it misses an API key
-/// with JSON escapes.
+/// because an API key can have any form. This function finds only the exact bytes of the API key. So it misses an API
+/// key with JSON escapes.
 pub(super) fn redact_key(bytes: Vec<u8>, key: &Secret) -> Vec<u8> {
     let key = key.expose().as_bytes();
     // promise: quoted-key, mutant: < MIN_REDACTED_KEY_BYTES -> < usize::MAX

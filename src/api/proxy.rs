@@ -74,8 +74,8 @@ fn proxy_variable(
     endpoint_uri(endpoint).and_then(|uri| matcher.intercept(&uri)).map(|_| variable)
 }
 
-/// Returns true if the URL of a proxy has a host, and a port that is valid or missing. hyper replaces an invalid port by
-/// 80, so whatever listens at port 80 would get the proxy's password.
+/// Returns true if the URL of a proxy has a host, and a port that is valid or missing. hyper replaces an invalid port
+/// by 80, so whatever listens at port 80 would get the proxy's password.
 fn has_valid_address(proxy: &Uri) -> bool {
     let Some(authority) = proxy.authority() else { return false };
     let has_no_port = authority.as_str() == authority.host();

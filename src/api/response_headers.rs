@@ -40,8 +40,8 @@ pub(super) fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     Some(RateLimit { remaining, resets_in: reset })
 }
 
-/// Returns the `Date` of a response. Returns `None` if the header is missing or invalid, or if the response comes from a
-/// cache (`Age`).
+/// Returns the `Date` of a response. Returns `None` if the header is missing or invalid, or if the response comes from
+/// a cache (`Age`).
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     if headers.contains_key(AGE) {
         return None;
@@ -63,9 +63,9 @@ pub(super) fn retry_date(headers: &HeaderMap) -> Option<Timestamp> {
     httpdate::parse_http_date(text.trim()).ok().map(Timestamp::from)
 }
 
-/// Returns the delay in `retry-after-ms`, or else in `retry-after`, which has a number of seconds or a date. If it has a
-/// date, the delay is the time from `response_date`, the `Date` of the response, to that date. Ignores negative numbers,
-/// and caps the delay at [`ApiError::MAX_RETRY_AFTER`].
+/// Returns the delay in `retry-after-ms`, or else in `retry-after`, which has a number of seconds or a date. If it has
+/// a date, the delay is the time from `response_date`, the `Date` of the response, to that date. Ignores negative
+/// numbers, and caps the delay at [`ApiError::MAX_RETRY_AFTER`].
 pub(super) fn retry_after(headers: &HeaderMap, response_date: Option<Timestamp>) -> Option<Duration> {
     let parse_delay = |text: &str, seconds_per_unit: f64| {
         let number: f64 = text.trim().parse().ok().filter(|number| *number >= 0.0)?;

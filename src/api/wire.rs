@@ -107,8 +107,8 @@ fn project(element: &str) -> Option<Project> {
     })
 }
 
-/// Returns the message in the body of an error response, from the field `message` or else `error`. A message that is not
-/// a string is returned as JSON. `None` if the body has neither field.
+/// Returns the message in the body of an error response, from the field `message` or else `error`. Returns a message
+/// that is not a string as JSON. Returns `None` if the body has neither field.
 pub(super) fn error_message(body: &[u8]) -> Option<Untrusted> {
     let body = utf8_lossy(body);
     let fields: RawFields<'_> = serde_json::from_str(&body).ok()?;

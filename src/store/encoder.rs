@@ -176,8 +176,8 @@ impl Encoder {
         entries
     }
 
-    /// Returns the part of a response that is not encoded yet, and true if an earlier entry has the same session, or the
-    /// same list with the same number of malformed elements.
+    /// Returns the part of a response that is not encoded yet, and true if an earlier entry has the same session, or
+    /// the same list with the same number of malformed elements.
     fn response_delta(
         &mut self,
         at: RequestTiming,
@@ -284,8 +284,8 @@ impl Encoder {
 
     /// Encodes a response equal to the one before it: extends the open repeat of `scope`, or opens a new repeat.
     fn extend_repeat(&mut self, at: RequestTiming, scope: Scope, entries: &mut Vec<StreamEntry>) {
-        // A session can be in the responses to several scopes. Its responses must keep their order, so the repeats of
-        // the other scopes are closed.
+        // A session can be in the responses to several scopes. Its responses must keep their order, so the other
+        // repeats that can contain it are closed.
         let overlapping: Vec<u64> = self
             .open_repeats
             .iter()

@@ -109,8 +109,8 @@ pub struct RepeatedResponses {
 
 impl StreamEntry {
     /// Returns the sessions that the segment may not have mentioned before this entry: those that the entry names or
-    /// contains in full. Omits changed, unchanged and removed sessions, because an earlier entry of the segment has each
-    /// of them in full.
+    /// contains in full. Omits changed, unchanged and removed sessions, because an earlier entry of the segment has
+    /// each of them in full.
     pub fn mentioned_sessions(&self) -> impl Iterator<Item = &SessionId> {
         let (ids, deltas): (&[SessionId], &[SessionDelta]) = match &self.content {
             EntryContent::Input(Input::SessionsNamed { ids, .. }) => (ids, &[]),

@@ -263,7 +263,8 @@ mod tests {
     #[test]
     fn restored_moment_keeps_age_after_sleep() {
         let newest = moment(50.0);
-        // The wall clock says that `newest` is 70 s old. This run started 160 s ago. The machine slept for 60 s of these.
+        // The wall clock says that `newest` is 70 s old. This run started 160 s ago. The machine slept during 60 s of
+        // them.
         let now = Moment { mono: Duration::from_secs(100), boot: Duration::from_secs(160), ..moment(120.0) };
         let restored = ClockShift::between(newest, now).apply(newest);
         let age = Duration::from_secs(70);

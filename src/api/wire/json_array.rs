@@ -33,7 +33,7 @@ pub(super) struct JsonArraySplitter {
     state: SplitterState,
     /// Text that has arrived and is not passed on yet.
     text: Vec<u8>,
-    /// The number of bytes at the start of `text` that [`element_length`](Self::element_length) has scanned. They
+    /// The number of bytes at the start of `text` that [`scan_element`](Self::scan_element) has scanned. They
     /// are the start of an element whose end has not arrived. Zero between elements.
     scanned: usize,
     /// The number of brackets that are still open after the scanned bytes.
@@ -137,7 +137,8 @@ impl JsonArraySplitter {
                 (SplitterState::Start, _) if trimmed.starts_with(BYTE_ORDER_MARK) => {
                     Some((SplitterState::Start, BYTE_ORDER_MARK.len()))
                 }
-                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(trimmed) => None, // an incomplete byte order mark
+                // The byte order mark may be incomplete.
+                (SplitterState::Start, _) if BYTE_ORDER_MARK.starts_with(trimmed) => None,
                 (SplitterState::Start, _) => {
                     self.state = SplitterState::NotAnArray;
                     break Ok(());
@@ -151,7 +152,7 @@ impl JsonArraySplitter {
                     break syntax_error();
                 }
                 (SplitterState::AfterOpeningBracket | SplitterState::AfterComma, _) => {
-                    match self.element_length(trimmed) {
+                    match self.scan_element(trimmed) {
                         None => None,
                         Some(length) => {
                             let element = trimmed.get(..length).unwrap_or_default();
@@ -185,9 +186,9 @@ impl JsonArraySplitter {
         }
     }
 
-    /// Returns the length of the element at the start of `text`, or `None` if the element is not complete yet. Goes on
-    /// where the previous call for this element stopped.
-    fn element_length(&mut self, text: &[u8]) -> Option<usize> {
+    /// Scans the element at the start of `text`, from where the previous call for this element stopped. Returns the
+    /// length of the element, or `None` if the element is not complete yet.
+    fn scan_element(&mut self, text: &[u8]) -> Option<usize> {
         let mut index = self.scanned;
         let length = loop {
             let Some(byte) = text.get(index) else { break None };

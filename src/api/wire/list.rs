@@ -135,7 +135,7 @@ impl BodyReader for ListReader {
             ArrayEnd::Truncated => Err(ApiErrorKind::IncompleteJson.into()),
             ArrayEnd::NotAnArray(body) => {
                 let body = redact_key(body, &self.key_to_redact);
-                // Parses the body only for the error message: `parse_json` describes every invalid body in the same words.
+                // Parses the body only for the error message, so that every invalid body has the same messages.
                 let error = parse_json::<Vec<&RawValue>>(&utf8_lossy(&body)).err();
                 Err(error.unwrap_or_else(|| unexpected_response("it is no list")))
             }

@@ -45,7 +45,7 @@ fn extra_fields(session: &Session) -> Vec<(&str, &str)> {
     session.extra_fields.iter().map(|(name, value)| (name.raw(), value.raw())).collect()
 }
 
-/// Parses a time. Returns an `Option`, as the fields of a session are.
+/// Parses a time. Returns an `Option`, because the times of a session are optional.
 fn timestamp(text: &str) -> Option<Timestamp> {
     Some(text.parse().unwrap())
 }

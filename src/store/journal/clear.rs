@@ -70,15 +70,15 @@ fn may_lack_room(error: &JournalError) -> bool {
     matches!(error, JournalError::Full | JournalError::Other { .. })
 }
 
-/// Empties the file, which needs no room on the disk. `cause` is the error of the attempt to delete the rows. Returns
-/// `cause` if the file cannot be opened.
+/// Empties the file, which needs no room on the disk. `cause` is the error of the attempt to delete the rows. If the
+/// lock fails, returns [`JournalError::ClearNeedsRoom`] if another process has the file open, and `cause` otherwise.
 pub(super) fn truncate(path: &Path, now: Timestamp, cause: JournalError) -> Result<(), JournalError> {
     let lock = open_exclusively(path).map_err(|error| match JournalError::from(error) {
         JournalError::Locked => JournalError::ClearNeedsRoom,
         _ => cause,
     })?;
-    // The log is truncated first: SQLite would apply a leftover log to an empty file. Closing a handle of the file releases SQLite's
-    // locks on it, so the handles stay open until the connection is closed.
+    // The log is truncated first: SQLite would apply a leftover log to an empty file. Closing a handle of the file
+    // releases SQLite's locks on it, so the handles stay open until the connection is closed.
     let mut handles = Vec::new();
     for name in ["-wal", "-journal", ""] {
         let target = with_suffix(path, name);

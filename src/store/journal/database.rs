@@ -19,8 +19,8 @@ use keepwatch_core::clock::Timestamp;
 
 /// Maximum wait for the lock of another process. keepwatch itself holds the lock only for milliseconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5000 });
-/// Maximum size of the WAL, in bytes. When SQLite starts to write the WAL from its beginning again, it truncates a larger
-/// one.
+/// Maximum size of the WAL, in bytes. When SQLite starts to write the WAL from its beginning again, it truncates a
+/// larger WAL to this size.
 const MAX_WAL_BYTES: i64 = 4 * 1024 * 1024;
 /// Size of SQLite's page cache. SQLite reads a negative number as KiB. The cache is small, because a batch touches few
 /// pages.

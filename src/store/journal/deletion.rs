@@ -1,5 +1,5 @@
-//! The marks of deletions in the file, and the writer's check of them. The marks prevent that deleted data is written
-//! again. This module never deletes: `clear` and `prune` delete, and set the marks in the same transaction.
+//! The marks of deletions in the file, and the writer's check of them. The marks prevent deleted data from being
+//! written again. This module never deletes: `clear` and `prune` delete, and set the marks in the same transaction.
 //!
 //! ```text
 //!   clear ────────► token, cleared ──┐
@@ -101,7 +101,7 @@ impl ClearWatch {
         }
         // The stored time has lost its fraction of a millisecond, so it is rounded up.
         let cleared = marks.cleared.map(|ms| from_millis(ms.saturating_add(1)));
-        // A time outside this interval is wrong: from a wrong clock, either ours or that of the process that cleared.
+        // A time outside this interval is ignored: our clock is wrong, or that of the process that cleared the file.
         let cleared = cleared.filter(|at| (since.wall..=now.wall).contains(at));
         match (previous, cleared.map(|at| now.wall.signed_duration_since(at).to_std().unwrap_or_default())) {
             (_, Some(age)) => Some(now.minus(age)),

@@ -55,8 +55,8 @@ pub enum JournalError {
         /// Time by which the clock is ahead of the newest entry.
         ahead: Duration,
     },
-    /// The journal cannot be cleared. To delete rows, SQLite needs room on the disk. To truncate the file, keepwatch needs
-    /// it closed everywhere else.
+    /// The journal cannot be cleared. To delete rows, SQLite needs room on the disk. To truncate the file, keepwatch
+    /// needs it closed everywhere else.
     #[error(
         "the journal cannot be cleared: the disk has no room to delete anything, and another keepwatch has the file open; quit it and clear again"
     )]

@@ -60,7 +60,8 @@ pub(super) fn restrict_permissions(path: &Path) {
     }
 }
 
-/// Returns the path of the file for reading, with the symbolic links of its folder resolved; `None` if there is no file.
+/// Returns the path of the file for reading, with the symbolic links of its folder resolved; `None` if there is no
+/// file.
 pub(super) fn find_existing(path: &Path) -> Result<Option<PathBuf>, JournalError> {
     let is_missing =
         |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
@@ -153,8 +154,8 @@ pub(super) fn total_bytes(path: &Path) -> u64 {
     all.filter_map(|path| fs::symlink_metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Returns true if another process has the file open, which the existence of companions shows. The caller must have
-/// closed the file first: the last process that closes it removes the companions.
+/// Returns true if companions exist, which means that another process has the file open. The caller must have closed
+/// the file first: the last process that closes it removes the companions.
 pub(super) fn is_open_elsewhere(path: &Path) -> bool {
     companion_files(path).any(|companion| companion.exists())
 }

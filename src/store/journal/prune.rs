@@ -21,8 +21,8 @@ pub(super) const SLACK_DIVISOR: u64 = 10;
 /// Number of pages that one transaction frees. It is limited so that other writers can write in between.
 const VACUUM_PAGES: i64 = 1000;
 
-/// Deletes old data, and gives the space back to the file system. If `now` is `None`,
-/// deletes nothing because of its age.
+/// Deletes old data, and gives the space back to the file system. If `now` is `None`, deletes nothing because
+/// of its age.
 pub(super) fn prune(
     database: &mut JournalDatabase,
     now: Option<Timestamp>,
@@ -64,7 +64,8 @@ fn time_before(now: Timestamp, age: Duration) -> i64 {
 }
 
 /// Deletes the summaries of sessions that were last seen before `cutoff`, in milliseconds since 1970. Also deletes the
-/// mentions of these sessions by the same runs, so that `keepwatch export` no longer finds the entries of these sessions.
+/// mentions of these sessions by the same runs, so that `keepwatch export` no longer finds the entries of these
+/// sessions.
 fn delete_old_summaries(database: &mut JournalDatabase, cutoff: i64) -> Result<(), JournalError> {
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let newest: Option<i64> = transaction
@@ -86,8 +87,8 @@ fn delete_old_summaries(database: &mut JournalDatabase, cutoff: i64) -> Result<(
     Ok(())
 }
 
-/// Deletes the oldest finished segment that ended before `cutoff`, in milliseconds since 1970. Returns true if there was
-/// one. Deletes one segment per transaction, so that other writers can write in between.
+/// Deletes the oldest finished segment that ended before `cutoff`, in milliseconds since 1970. Returns true if there
+/// was one. Deletes one segment per transaction, so that other writers can write in between.
 fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<bool, JournalError> {
     let transaction = database.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let oldest: Option<(i64, i64)> = transaction
@@ -105,8 +106,8 @@ fn delete_oldest_segment(database: &mut JournalDatabase, cutoff: i64) -> Result<
     Ok(oldest.is_some())
 }
 
-/// Deletes a segment, and the summaries of the sessions that no other segment of the same run mentions. So `keepwatch
-/// history` lists no session whose entries are deleted.
+/// Deletes a segment, and its run's summaries of the sessions that no other segment of the run mentions. So
+/// `keepwatch history` lists no session whose entries are deleted.
 fn delete_segment(transaction: &rusqlite::Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     // promise: summary-with-entries
     transaction

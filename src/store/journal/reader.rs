@@ -84,7 +84,8 @@ pub struct JournalStats {
     pub entries: u64,
     /// Number of sessions that have a summary.
     pub sessions: u64,
-    /// Time of the oldest data: the earlier of the oldest segment's start and the first sighting of any session. `None` if the journal is empty.
+    /// Time of the oldest data: the earlier of the oldest segment's start and the first sighting of any session. `None`
+    /// if the journal is empty.
     pub oldest: Option<Timestamp>,
 }
 

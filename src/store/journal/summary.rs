@@ -45,9 +45,9 @@ pub struct SessionSummary {
     pub is_end_exact: bool,
     /// `expiresAt`
     pub expires: Option<Timestamp>,
-    /// Receive time of the first response about the session.
+    /// Receive time of the first response about the session, on the server's clock.
     pub first_seen: Timestamp,
-    /// Receive time of the newest response about the session.
+    /// Receive time of the newest response about the session, on the server's clock.
     pub last_seen: Timestamp,
     /// Time during which responses came without long gaps.
     pub watched: Duration,
