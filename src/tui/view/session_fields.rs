@@ -34,6 +34,8 @@ const MAX_ALIGNED_KEY_WIDTH: usize = 22;
 const MAX_INDENTED_DEPTH: usize = 12;
 /// The minimum time without proxy traffic that is shown, in seconds.
 const MIN_IDLE_SECONDS: u64 = 60;
+/// The maximum width of the filter of an alert rule, in columns.
+const MAX_RULE_COLUMNS: usize = 60;
 
 /// Adds the status and the verdict. In the full pane, also adds the causes that the verdict rules out, its confidence
 /// and its advice.
@@ -48,6 +50,7 @@ pub(super) fn add_status_and_verdict(
     let mut fields = SessionFieldsBuilder::new(list, model, profile, record, now);
     fields.add_status_fields();
     fields.add_verdict_fields(is_full_pane);
+    fields.add_alert_rule();
     fields.add_shared_context();
 }
 
@@ -253,6 +256,17 @@ impl<'a> SessionFieldsBuilder<'a> {
             let start = if is_numbered { format!("{number} ") } else { String::new() };
             let keystrokes = if step.needs_evidence { ": y e" } else { "" };
             self.list.add_wrapped(label, &format!("{start}{}{keystrokes}", step.text), Style::new());
+        }
+    }
+
+    /// Adds the alerts that a rule of the config file raised, with the rule.
+    fn add_alert_rule(&mut self) {
+        let Some(rule) = self.tracker().alert_rule(&self.record.id) else { return };
+        let alerts = self.record.alerts.iter().filter(|raised| raised.alert.depends_on_thresholds());
+        for raised in alerts {
+            let rule = text::sanitise(rule, MAX_RULE_COLUMNS);
+            let text = format!("{}; by the alert rule for {rule}", raised.alert.sentence());
+            self.list.add_wrapped("alert", &text, self.list.theme.alert());
         }
     }
 

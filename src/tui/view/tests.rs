@@ -27,7 +27,7 @@ use keepwatch_core::session::{
 };
 use keepwatch_core::testing::{id, running_session};
 use keepwatch_core::text::{self, Untrusted};
-use keepwatch_core::tracker::{Input, Scope};
+use keepwatch_core::tracker::{AlertRule, AlertRules, AlertThresholds, EarlyLimit, Input, Scope};
 
 mod cost;
 
@@ -904,6 +904,34 @@ fn banner_tells_limits_of_429_apart() {
         let screen = text_at_size(&mut model, (200, 40), now());
         assert!(screen.contains(note), "{note}\n{screen}");
     }
+}
+
+#[test]
+fn story_names_alert_rule() {
+    let filter = Filter::parse("id:kept").unwrap();
+    let rules = AlertRules::new(
+        AlertThresholds::default(),
+        vec![AlertRule::new(filter, AlertThresholds::default().with_early(EarlyLimit::Always))],
+    );
+    let mut model = empty_model(Targets::All);
+    model.profiles.reset(&rules, None);
+    for name in ["kept", "other"] {
+        let running = Session {
+            keep_alive: Some(true),
+            ..running_session(name, at("21:00:00"), Duration::from_secs(3600))
+        };
+        let ended = Session { status: Status::Completed, ended: Some(at("21:06:45")), ..running.clone() };
+        let inputs =
+            [fixture::session_input(ago(4), name, running), fixture::session_input(ago(1), name, ended)];
+        apply_inputs(&mut model, inputs);
+    }
+    model.select(id("kept"));
+    let screen = text_at_size(&mut model, (120, 40), now());
+    assert!(screen.contains("alert      keep-alive session ended early; by the alert"), "{screen}");
+    assert!(screen.contains("rule for id:kept"), "{screen}");
+    model.select(id("other"));
+    let screen = text_at_size(&mut model, (120, 40), now());
+    assert!(!screen.contains("rule for"), "{screen}");
 }
 
 #[test]

@@ -116,6 +116,12 @@ impl Alert {
         matches!(self, Self::EndedEarly | Self::EndedTogether | Self::Error)
     }
 
+    /// Returns true if the user's thresholds decide about this alert.
+    #[must_use]
+    pub fn depends_on_thresholds(self) -> bool {
+        matches!(self, Self::TimeLeft(_) | Self::EndedEarly | Self::Idle(_) | Self::Pending(_))
+    }
+
     /// Returns the urgency. Of several thresholds of time left, the shortest is critical.
     #[must_use]
     pub fn severity(self, thresholds: &AlertThresholds) -> Severity {
