@@ -150,7 +150,11 @@ pub(super) fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Ef
 /// Updates the layout. The view computes it, and the model keeps it.
 pub(super) fn lay_out(model: &mut Model, now: Moment) {
     let viewport = view::viewport(model, now);
-    model.set_viewport(viewport);
+    if model.set_viewport(viewport) {
+        // Other rows are pinned, so the note below the table may appear or disappear.
+        let viewport = view::viewport(model, now);
+        model.set_viewport(viewport);
+    }
 }
 
 /// Starts a new segment in each journal that needs one, if the writer's queue has room for it.

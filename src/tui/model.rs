@@ -138,9 +138,14 @@ impl Model {
     }
 
     /// Stores the layout that the view computed for this model, and adjusts the scroll positions to it: the selected
-    /// row stays visible, and no pane scrolls past its end.
-    pub fn set_viewport(&mut self, viewport: Viewport) {
+    /// row stays visible, and no pane scrolls past its end. Returns true if this has changed the rows of the table, so
+    /// that the screen must be laid out again.
+    pub fn set_viewport(&mut self, viewport: Viewport) -> bool {
         let previous = std::mem::replace(&mut self.viewport, viewport);
+        let has_new_rows = self.table.set_visible_rows(viewport.table_rows());
+        if has_new_rows {
+            self.rebuild_rows();
+        }
         self.table.scroll_to_selection(viewport.table_rows());
         self.recent.scroll_to_selection(viewport.recent_rows());
         if let Some(details) = viewport.details() {
@@ -156,6 +161,7 @@ impl Model {
         if self.scroll.anchor().is_some() && viewport.event_lines() > previous.event_lines() {
             self.scroll_events(None);
         }
+        has_new_rows
     }
 
     /// Selects a session.

@@ -1,8 +1,9 @@
-//! The rows of the session table, in order, with counts over all sessions. They are built when the data or the user's
+//! The rows of the session table, in order, with counts over all sessions. The first rows are pinned: sessions with
+//! unacknowledged alerts, the most urgent first. They are built when the data or the user's
 //! choices (filter, sort order, muted sessions) change, never while drawing.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::acknowledged::AcknowledgedAlerts;
 use super::mute::MutedSessions;
@@ -13,7 +14,7 @@ use keepwatch_core::filter::{Filter, FilterRow};
 use keepwatch_core::clock::Timestamp;
 use keepwatch_core::session::{Phase, Region, SessionId, Status};
 use keepwatch_core::text::Untrusted;
-use keepwatch_core::tracker::{ChangeCounters, Record};
+use keepwatch_core::tracker::{ChangeCounters, Record, SessionTracker, Severity};
 
 /// A column to sort by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,7 +129,9 @@ pub struct RowCriteria<'a> {
     /// The acknowledged alerts.
     pub acknowledged: &'a AcknowledgedAlerts,
     /// The session with open details. It has a row even if it does not meet the other criteria.
-    pub pinned: Option<&'a SessionId>,
+    pub with_details: Option<&'a SessionId>,
+    /// The maximum number of sessions with unacknowledged alerts that are pinned above the other rows.
+    pub max_pinned: usize,
 }
 
 /// The use of a project's slots by the sessions of one profile, including sessions without a row.
@@ -144,6 +147,10 @@ pub struct SlotUsage {
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     rows: Vec<SessionId>,
+    /// The number of pinned rows: the first rows, whose sessions have unacknowledged alerts.
+    pinned: usize,
+    /// The number of further rows with unacknowledged alerts, which are in their usual place.
+    unpinned_alerts: usize,
     counts: StatusCounts,
     /// The slots that the sessions of each profile use. Empty before the rows are built.
     slot_usage: BTreeMap<ProfileId, SlotUsage>,
@@ -159,6 +166,8 @@ impl Rows {
         // For each row: the sort key, the first bytes of the id, and the id.
         let mut shown: Vec<(SortKey<'_>, u64, &SessionId)> =
             Vec::with_capacity(profiles.first().tracker.len());
+        // The sessions with unacknowledged alerts that have a row: the urgency, the time of the newest alert, and the id.
+        let mut alerted: Vec<(Reverse<Severity>, Reverse<Timestamp>, &SessionId)> = Vec::new();
         let mut slot_usage = BTreeMap::new();
         for (profile, state) in profiles.iter() {
             let label = profiles.label(profile).unwrap_or_default();
@@ -183,7 +192,13 @@ impl Rows {
                 let meets_criteria = !is_muted
                     && (has_alerts || !criteria.alerts_only)
                     && criteria.filter.matches(&FilterRow(record, label));
-                if meets_criteria || criteria.pinned == Some(&record.id) {
+                if has_alerts && meets_criteria {
+                    alerted.extend(alert_rank(&state.tracker, record).map(|(severity, at)| {
+                        let at = at.checked_sub_signed(clock_offset).unwrap_or(at);
+                        (Reverse(severity), Reverse(at), &record.id)
+                    }));
+                }
+                if meets_criteria || criteria.with_details == Some(&record.id) {
                     shown.push((
                         sort_key(record, label, clock_offset, sort.column),
                         first_eight_bytes(&record.id),
@@ -199,8 +214,21 @@ impl Rows {
             // Rows with equal keys are sorted by id, in ascending order even if reversed, so that they never jump.
             order.then(a_bytes.cmp(b_bytes)).then_with(|| a_id.cmp(b_id))
         });
-        let rows = shown.into_iter().map(|(_, _, id)| id.clone()).collect();
-        Self { rows, counts, slot_usage, built_from: profiles.changes() }
+        alerted.sort_unstable();
+        let pinned: Vec<&SessionId> =
+            alerted.iter().take(criteria.max_pinned).map(|(_, _, id)| *id).collect();
+        let unpinned_alerts = alerted.len().saturating_sub(pinned.len());
+        let pinned_set: HashSet<&SessionId> = pinned.iter().copied().collect();
+        let others = shown.into_iter().map(|(_, _, id)| id).filter(|id| !pinned_set.contains(id));
+        let rows = pinned.iter().copied().chain(others).cloned().collect();
+        Self {
+            rows,
+            pinned: pinned.len(),
+            unpinned_alerts,
+            counts,
+            slot_usage,
+            built_from: profiles.changes(),
+        }
     }
 
     /// Returns true if a rebuild would give the same rows. Expects that the order and the criteria have not changed
@@ -236,6 +264,18 @@ impl Rows {
         self.rows.len()
     }
 
+    /// Returns the number of pinned rows. They are the first rows, the most urgent alert first.
+    #[must_use]
+    pub fn pinned(&self) -> usize {
+        self.pinned
+    }
+
+    /// Returns the number of rows with unacknowledged alerts that are not pinned, because there are too many.
+    #[must_use]
+    pub fn unpinned_alerts(&self) -> usize {
+        self.unpinned_alerts
+    }
+
     /// Returns true if there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -253,6 +293,13 @@ impl Rows {
     pub fn counts(&self) -> &StatusCounts {
         &self.counts
     }
+}
+
+/// Returns the highest urgency of the record's alerts, and the time of the newest alert.
+fn alert_rank(tracker: &SessionTracker, record: &Record) -> Option<(Severity, Timestamp)> {
+    let thresholds = tracker.thresholds_of(record);
+    let severity = record.alerts.iter().map(|raised| raised.alert.severity(thresholds)).max()?;
+    Some((severity, record.alerts.iter().map(|raised| raised.at).max()?))
 }
 
 fn uses_slot(record: &Record) -> bool {

@@ -13,7 +13,7 @@ use keepwatch_core::filter::Filter;
 use keepwatch_core::session::SessionId;
 
 /// The state of the session table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TableState {
     /// The rows, in order.
     rows: Rows,
@@ -33,6 +33,26 @@ pub struct TableState {
     muted: MutedSessions,
     /// True if only sessions with unacknowledged alerts are shown.
     alerts_only: bool,
+    /// The maximum number of pinned rows: a third of the visible rows, at least one. Without limit before the layout is
+    /// known.
+    max_pinned: usize,
+}
+
+impl Default for TableState {
+    fn default() -> Self {
+        Self {
+            rows: Rows::default(),
+            selected: None,
+            selected_row: None,
+            top: 0,
+            has_interacted: false,
+            sort: Sort::default(),
+            filter: Filter::default(),
+            muted: MutedSessions::default(),
+            alerts_only: false,
+            max_pinned: usize::MAX,
+        }
+    }
 }
 
 impl TableState {
@@ -99,6 +119,18 @@ impl TableState {
         std::mem::replace(&mut self.filter, filter)
     }
 
+    /// Sets the number of visible rows. Returns true if the rows must be rebuilt, because another number of them is
+    /// pinned.
+    pub(super) fn set_visible_rows(&mut self, visible_rows: usize) -> bool {
+        if visible_rows == 0 {
+            return false; // the table is hidden
+        }
+        let max_pinned = (visible_rows / 3).max(1);
+        let previous = std::mem::replace(&mut self.max_pinned, max_pinned);
+        let alerts = self.rows.pinned().saturating_add(self.rows.unpinned_alerts());
+        !self.alerts_only && alerts.min(previous) != alerts.min(max_pinned)
+    }
+
     /// Shows only sessions with unacknowledged alerts, or all. The rows change in the next [`TableState::rebuild`].
     pub(super) fn set_alerts_only(&mut self, alerts_only: bool) {
         self.alerts_only = alerts_only;
@@ -132,7 +164,8 @@ impl TableState {
             alerts_only: self.alerts_only,
             muted: &self.muted,
             acknowledged,
-            pinned: self.selected.as_ref().filter(|_| keep_selected),
+            with_details: self.selected.as_ref().filter(|_| keep_selected),
+            max_pinned: if self.alerts_only { usize::MAX } else { self.max_pinned },
         };
         self.rows = Rows::build(profiles, self.sort, &criteria);
         self.selected_row = self.selected.as_ref().and_then(|id| self.rows.row_of(id));

@@ -50,7 +50,14 @@ fn criteria(filter: &str) -> RowCriteria<'static> {
         std::sync::LazyLock::new(AcknowledgedAlerts::default);
     static MUTED: std::sync::LazyLock<MutedSessions> = std::sync::LazyLock::new(MutedSessions::default);
     let filter = Box::leak(Box::new(Filter::parse(filter).unwrap()));
-    RowCriteria { filter, alerts_only: false, muted: &MUTED, acknowledged: &ACKNOWLEDGED, pinned: None }
+    RowCriteria {
+        filter,
+        alerts_only: false,
+        muted: &MUTED,
+        acknowledged: &ACKNOWLEDGED,
+        with_details: None,
+        max_pinned: 0,
+    }
 }
 
 #[test]
@@ -204,4 +211,30 @@ fn rows_are_found_by_index_or_session() {
     assert_eq!((rows.row_of(&id("b")), rows.row_of(&id("z"))), (Some(1), None));
     assert_eq!((rows.get(1).map(|id| id.raw()), rows.get(2)), (Some("b"), None));
     assert_eq!((rows.len(), rows.is_empty(), rows.visible(1, 9).count()), (2, false, 1));
+}
+
+#[test]
+fn urgent_alerts_are_pinned_up_to_the_limit() {
+    // "left-5m" has a warning about the time left; "left-1m" and "failed" have critical alerts.
+    let profiles = profiles(vec![
+        session("calm", 0, 3600),
+        session("left-5m", 0, 301),
+        ended("failed", Status::Error, 1),
+        session("left-1m", 0, 61),
+        ended("done", Status::Completed, 1),
+    ]);
+    let rows =
+        |max_pinned| Rows::build(&profiles, Sort::default(), &RowCriteria { max_pinned, ..criteria("") });
+    let ids =
+        |rows: &Rows| -> Vec<String> { rows.visible(0, usize::MAX).map(|id| id.raw().to_owned()).collect() };
+    let usual = ["left-1m", "left-5m", "calm", "done", "failed"];
+    assert_eq!(ids(&rows(0)), usual);
+    assert_eq!((rows(0).pinned(), rows(0).unpinned_alerts()), (0, 3));
+    assert_eq!(ids(&rows(9)), ["failed", "left-1m", "left-5m", "calm", "done"]);
+    let limited = rows(1);
+    assert_eq!(ids(&limited), ["failed", "left-1m", "left-5m", "calm", "done"]);
+    assert_eq!((limited.pinned(), limited.unpinned_alerts()), (1, 2));
+    let reversed = Sort { reversed: true, ..Sort::default() };
+    let reversed = Rows::build(&profiles, reversed, &RowCriteria { max_pinned: 1, ..criteria("") });
+    assert_eq!(ids(&reversed), ["failed", "done", "calm", "left-5m", "left-1m"]);
 }
