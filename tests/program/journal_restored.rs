@@ -29,7 +29,7 @@ fn next_run_restores_sessions_without_secrets() {
 
     let mut first = Terminal::keepwatch(&api, &["-i", "1s", "--utc"], &env, 120, 40);
     first.wait_for("unused");
-    first.press("gc");
+    first.press("Gc"); // the session that ended is pinned at the top
     first.wait_for_osc("a connect URL", |osc| !osc.clipboard.is_empty());
     first.press("q");
     assert_eq!(first.wait_for_restored_exit().exit_code(), 0);
