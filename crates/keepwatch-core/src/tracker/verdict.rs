@@ -43,6 +43,9 @@ pub use text::{AdviceStep, MAX_SHORT_COLUMNS, VerdictText};
 /// The maximum time between an end and `expiresAt`, in either order, for which the end counts as near the expiry.
 // promise: near-expiry, mutant: from_secs(5) -> from_secs(60)
 pub const NEAR_EXPIRY: Duration = Duration::from_secs(5);
+/// The minimum spread of an [`EndCluster`] that a sentence states. Simultaneous ends would otherwise be "within 0.0 s of
+/// each other".
+pub const MIN_SHOWN_SPREAD: Duration = Duration::from_millis(100);
 /// The age at which Browserbase ends a session to which no client has connected.
 pub const NEVER_CONNECTED: Duration = Duration::from_secs(300);
 /// The tolerance of [`NEVER_CONNECTED`], in both directions.

@@ -6,14 +6,13 @@ use super::{Event, EventKind};
 use crate::clock::{Timestamp, Zone};
 use crate::session::{ApiErrorKind, SessionId};
 use crate::text;
+use crate::tracker::verdict::MIN_SHOWN_SPREAD;
 
 /// The maximum number of sessions that a sentence names. The sentence gives the number of the others.
 const MAX_NAMED_SESSIONS: usize = 4;
 /// The number of characters of an id in a sentence. The table shows at least as many.
 const SHORT_ID_LENGTH: usize = 8;
 
-/// The minimum spread that a sentence states. Simultaneous ends would otherwise be "within 0.0 s of each other".
-const MIN_SPREAD: Duration = Duration::from_millis(100);
 /// The width of a time interval above which the sentence states the earliest time.
 const WIDE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -123,7 +122,7 @@ impl EventKind {
                 format!(
                     "{} sessions ended within {} of each other: {}{more}",
                     ids.len(),
-                    text::format_tenths((*spread).max(MIN_SPREAD)),
+                    text::format_tenths((*spread).max(MIN_SHOWN_SPREAD)),
                     named.join(", ")
                 )
             }

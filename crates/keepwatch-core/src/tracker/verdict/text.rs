@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, Confidence, Fact, Verdict};
+use super::{Cause, Confidence, Fact, MIN_SHOWN_SPREAD, Verdict};
 use crate::clock::{Timestamp, Zone};
 use crate::session::{ApiErrorKind, Status, is_default_timeout};
 use crate::text;
@@ -114,7 +114,7 @@ impl Verdict {
                 format!(
                     "{} sessions ended within {} of each other: one job that finished, a bulk release, or an outage",
                     cluster.ids.len(),
-                    text::format_tenths(cluster.spread)
+                    text::format_tenths(cluster.spread.max(MIN_SHOWN_SPREAD))
                 )
             }),
         }
