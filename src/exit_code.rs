@@ -15,7 +15,8 @@ pub enum ExitCode {
     NoSuchSession,
     /// 5: the API cannot be reached.
     Unreachable,
-    /// 6: a session that `keepwatch wait` waited for ended in a way that `--fail-on` or `--exit-status` lists.
+    /// 6: `keepwatch wait` waited for a session, and it ended in a way that `--fail-on` or `--exit-status` counts as
+    /// bad.
     EndedBadly,
     /// 7: `keepwatch wait` timed out.
     TimedOut,

@@ -14,7 +14,7 @@
 //!
 //! `ARCHITECTURE.md` describes the data flow and the rules behind it.
 
-/// The version of this keepwatch.
+/// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub mod api;

@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(metadata.mode() & 0o777, OWNER_ONLY);
         assert!(!is_accessible_to_others(&metadata));
         assert_eq!(create_new(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap(); // the group can read
         assert!(is_accessible_to_others(&fs::metadata(&path).unwrap()));
     }
 }

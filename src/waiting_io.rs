@@ -1,7 +1,7 @@
 //! Reads and writes file descriptors that may be non-blocking.
 //!
-//! keepwatch shares its standard streams with other programs, and any of them can set `O_NONBLOCK` for all. A read or a
-//! write then fails with `EAGAIN`, possibly in the middle of a line. [`WaitingIo`] waits with poll(2) instead.
+//! keepwatch shares its standard streams with other programs, and each program can set `O_NONBLOCK` for all of them. A
+//! read or a write then fails with `EAGAIN`, possibly in the middle of a line. [`WaitingIo`] waits with poll(2) instead.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
@@ -19,25 +19,26 @@ impl<F: AsFd> WaitingIo<F> {
         Self(fd)
     }
 
-    /// Calls `operation` until it succeeds or fails for good. Waits for `events` while it would block.
+    /// Calls `operation` until it succeeds or fails for good. While the operation would block, waits for `poll_events`:
+    /// flags of poll(2), such as `POLLIN`.
     fn retry<T>(
         &self,
-        events: i16,
+        poll_events: i16,
         mut operation: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
     ) -> io::Result<T> {
         loop {
             match operation(self.0.as_fd()) {
                 Err(Errno::INTR) => {}
                 // promise: nonblocking-output
-                Err(Errno::AGAIN) => self.wait(events)?,
+                Err(Errno::AGAIN) => self.wait(poll_events)?,
                 result => return Ok(result?),
             }
         }
     }
 
-    fn wait(&self, events: i16) -> io::Result<()> {
-        let mut fds = [pollfd { fd: self.0.as_fd().as_raw_fd(), events, revents: 0 }];
-        // On macOS the system's poll() does not work for terminals, but that of this crate does.
+    fn wait(&self, poll_events: i16) -> io::Result<()> {
+        let mut fds = [pollfd { fd: self.0.as_fd().as_raw_fd(), events: poll_events, revents: 0 }];
+        // On macOS, the system's poll() does not work for terminals. `filedescriptor::poll` works for them.
         match filedescriptor::poll(&mut fds, None) {
             Err(filedescriptor::Error::Poll(error) | filedescriptor::Error::Io(error))
                 if error.kind() != io::ErrorKind::Interrupted =>
@@ -76,13 +77,13 @@ mod tests {
     fn full_socket_is_waited_for() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        let sent = vec![b'x'; 4 << 20];
+        let sent = vec![b'x'; 4 << 20]; // 4 MiB, more than a socket's buffer holds
         let bytes = sent.clone();
         let writer = thread::spawn(move || WaitingIo::new(ours).write_all(&bytes));
         let mut received = vec![0; sent.len()];
         theirs.read_exact(&mut received).unwrap();
         writer.join().unwrap().unwrap();
-        assert!(received == sent);
+        assert!(received == sent, "every byte must arrive");
     }
 
     #[test]

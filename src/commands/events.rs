@@ -224,9 +224,9 @@ impl RefusedKeys {
     }
 }
 
-/// Returns true if the filter lets the event pass. `label` is the profile's label. The filter narrows the events of
-/// sessions: it reads the session's record at the time of the event. Other events always pass, except that at least one
-/// of the sessions that ended together must match.
+/// Returns true if the filter lets the event pass. `label` is the profile's label. The filter reads the session's record
+/// at the time of the event. An event about sessions that ended together passes if at least one of them matches. Other
+/// events that are not about a session always pass.
 fn passes(filter: &Filter, tracker: &SessionTracker, label: &str, event: &Event) -> bool {
     if filter.is_empty() {
         return true;

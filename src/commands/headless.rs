@@ -107,7 +107,7 @@ pub(super) struct HeadlessUpdate {
     /// The events of each profile, in order.
     pub(super) events: Vec<(HeadlessProfileId, Event)>,
     /// The session and the times of its request, if the response was a 404 or 410. `events` has an event only for the
-    /// first such response about a session. This field has a value for each of them.
+    /// first such response about a session. This field is set for every such response.
     pub(super) not_found: Option<(SessionId, RequestTiming)>,
 }
 
@@ -200,8 +200,9 @@ impl HeadlessWatch {
         &mut self.profiles[id.0]
     }
 
-    /// Returns the profile that owns a session: the first one that finds it, else the first one that has found it, else
-    /// the first one that still waits for a response about it. Returns `None` if no profile has a record of it.
+    /// Returns the profile that owns a session: the first one that finds it, else the first one that found it earlier,
+    /// else the first one that still waits for a response about it, else the first one with a record of it. Returns
+    /// `None` if no profile has a record.
     pub(super) fn owner(&self, id: &SessionId) -> Option<HeadlessProfileId> {
         let records =
             self.ids().filter_map(|profile| Some((profile, self.profile(profile).tracker.get(id)?)));
@@ -216,9 +217,9 @@ impl HeadlessWatch {
 
     /// Returns true if the event is news for the user. Two kinds of events are not:
     ///
-    /// - the events of a session that another profile owns. So a session that two profiles list has its events once,
-    ///   and an id is not found only if no profile finds it
-    /// - the events about this machine in all trackers but the first
+    /// - the events of a session that another profile owns. A session that two profiles list therefore has its events
+    ///   once, and an id is reported as not found only if no profile finds it
+    /// - the events about this machine, except those of the first tracker
     pub(super) fn is_news(&self, profile: HeadlessProfileId, event: &Event) -> bool {
         match &event.id {
             None => !is_about_machine(&event.kind) || profile == HeadlessProfileId(0),
@@ -300,7 +301,7 @@ impl HeadlessWatch {
                     }
                     update.events.extend(self.apply(profile, input));
                     if let Some((id, _)) = &update.not_found {
-                        self.unwatch_elsewhere(profile, id);
+                        self.unwatch_if_found_elsewhere(profile, id);
                     }
                 }
                 Some((_, None)) => {}
@@ -321,7 +322,7 @@ impl HeadlessWatch {
 
     /// Stops polling a session that the API does not find with the API key of this profile, if another profile has
     /// received the session: it belongs to the project of that profile.
-    fn unwatch_elsewhere(&self, profile: HeadlessProfileId, id: &SessionId) {
+    fn unwatch_if_found_elsewhere(&self, profile: HeadlessProfileId, id: &SessionId) {
         if self.was_found(id) && self.owner(id).is_some_and(|owner| owner != profile) {
             self.profile(profile).poller.send_command(PollerCommand::Unwatch(id.clone()));
         }

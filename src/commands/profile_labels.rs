@@ -3,21 +3,20 @@
 use crate::config::MaybeKeyedProfile;
 use keepwatch_core::text;
 
-/// The maximum width of a profile's name, in columns. `config` has truncated labels already.
+/// The maximum width of a profile's name, in columns. `config` has already truncated the labels.
 const MAX_NAME_COLUMNS: usize = 24;
 
 /// Returns the labels of the profiles. A profile is shown by its label in the config file, or by its own name if it has
 /// no label or another profile has the same label. A single profile gets an empty label.
 pub(super) fn profile_labels(first: &MaybeKeyedProfile, others: &[MaybeKeyedProfile]) -> Vec<String> {
     let all = || std::iter::once(first).chain(others);
-    let label = |profile: &MaybeKeyedProfile| profile.label.clone();
-    let name = |profile: &MaybeKeyedProfile| {
+    let shown_label = |profile: &MaybeKeyedProfile| {
         let name = text::sanitise(profile.name.as_deref().unwrap_or_default(), MAX_NAME_COLUMNS);
         let is_shared =
             |label: &String| all().filter(|other| other.label.as_ref() == Some(label)).count() > 1;
-        label(profile).filter(|label| !is_shared(label)).unwrap_or(name)
+        profile.label.clone().filter(|label| !is_shared(label)).unwrap_or(name)
     };
-    if others.is_empty() { vec![String::new()] } else { all().map(name).collect() }
+    if others.is_empty() { vec![String::new()] } else { all().map(shown_label).collect() }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Logs events of the machine's clocks: the machine slept, or its wall clock was set.
+//! Logs changes of the machine's clocks: the machine slept, or its wall clock was set.
 
 use keepwatch_core::clock::Moment;
 use keepwatch_core::text;

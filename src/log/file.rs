@@ -1,8 +1,8 @@
 //! The log's file: private to the user, append-only, and rotated to `FILE.1` before it becomes too large.
 //!
-//! The log describes the use of an account, so no other user may redirect it: keepwatch refuses links, other users'
-//! files and special files. A file that does not start like a log is neither written nor replaced, so a mistyped path
-//! cannot destroy a config file or an API key. Several processes may write the same log. Each process notices if
+//! The log describes the use of an account, so no other user may redirect it: keepwatch refuses symbolic links, other
+//! users' files and special files. A file that does not start like a log is neither written nor replaced, so a mistyped
+//! path cannot destroy a config file or an API key. Several processes may write the same log. Each process notices if
 //! another one has rotated the file.
 
 use std::fs::{self, File};
@@ -196,7 +196,7 @@ mod tests {
             }
         }
         // A file that appears later is not replaced, either.
-        let mut log = LogFile::open(&path, 40).unwrap();
+        let mut log = LogFile::open(&path, 40).unwrap(); // room for one line, so the second one needs a rotation
         write(&mut log, "one");
         fs::write(rotated_path(&path), "mine").unwrap();
         assert!(log.write(log_line("two").as_bytes()).is_err());

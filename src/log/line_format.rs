@@ -1,7 +1,7 @@
 //! The format of a log line: time in UTC, level, module, message.
 //!
-//! Each event is exactly one line. Line feeds in the text of an event are removed, because a server could forge lines
-//! with them.
+//! Each event of `tracing` is exactly one line. Line feeds in the text of an event are removed, because a server could
+//! forge lines with them.
 
 use std::fmt::{self, Write as _};
 

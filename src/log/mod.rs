@@ -37,7 +37,7 @@ pub use panic_hook::{install_panic_hook, log_panic};
 use subscriber::LogSubscriber;
 use writer::LogSender;
 
-/// The maximum size of the file, in bytes. It holds a few days of a project that is polled every 3 s.
+/// The maximum size of the file, in bytes. It is enough for a few days of polling a project every 3 s.
 const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
 /// The maximum time that a normal exit waits for the writer thread.
 const EXIT_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -53,7 +53,7 @@ pub struct LogGuard(());
 /// Starts the log in the file `path`. Later write errors go to `on_error`, until [`set_error_handler`] replaces it.
 ///
 /// # Errors
-/// Returns a message if the file is a link, is another user's, is not a log, or cannot be opened.
+/// Returns a message if the file is a symbolic link, is another user's, is not a log, or cannot be opened.
 pub fn start(path: &Path, on_error: impl Fn(String) + Send + 'static) -> Result<LogGuard, String> {
     let name = text::sanitise(&path.to_string_lossy(), MAX_PATH_COLUMNS);
     let error_message = |reason: String| format!("the log {name} can not be written: {reason}");

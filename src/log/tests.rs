@@ -95,7 +95,7 @@ fn lost_lines_are_reported_at_their_place() {
     for number in 0..1003 {
         sender.send_line(format!("{number}\n")); // the queue has room for 1000 lines
     }
-    writer.handle(receiver.recv().unwrap());
+    writer.handle(receiver.recv().unwrap()); // makes room for one line
     sender.send_line("after the gap\n".into());
     sender.send_line("lost at the end\n".into());
     drop(sender);
@@ -104,6 +104,7 @@ fn lost_lines_are_reported_at_their_place() {
     let lines: Vec<&str> = text.lines().collect();
     let warning =
         |count| format!(" WARN  log: {count} lines are missing here: the disk was too slow, or full");
+    // The file has 1000 lines, a warning, the line after the gap, and a warning.
     assert_eq!((lines.len(), lines[0], lines[999]), (1003, "0", "999"));
     assert!(lines[1000].ends_with(&warning(3)), "{}", lines[1000]);
     assert_eq!(lines[1001], "after the gap");

@@ -81,7 +81,7 @@ impl LogSender {
     /// Creates the state of the writer thread, which writes this queue to `file`.
     pub(super) fn writer(&self, file: LogFile, file_name: String, clock: Clock) -> LogWriter {
         let (counters, on_error) = (Arc::clone(&self.counters), Arc::clone(&self.on_error));
-        LogWriter { file, file_name, clock, on_error, has_reported_error: false, missing: 0, counters }
+        LogWriter { file, file_name, clock, on_error, has_reported_error: false, missing_lines: 0, counters }
     }
 
     /// Queues a line. If the queue is full, drops the line and counts it as lost.
@@ -126,8 +126,8 @@ pub(super) struct LogWriter {
     on_error: Arc<Mutex<ErrorHandler>>,
     /// True after the first error. Later errors are not reported.
     has_reported_error: bool,
-    /// The number of lines that are missing at the end of the file: lost ones, and those of failed writes.
-    missing: usize,
+    /// The number of lines that are missing at the end of the file: lost lines, and lines of failed writes.
+    missing_lines: usize,
     counters: Arc<LogCounters>,
 }
 
@@ -156,7 +156,7 @@ impl LogWriter {
                 self.counters.queued.fetch_sub(1, Ordering::Relaxed);
                 self.write(&line, 1);
             }
-            LogMessage::Lost(count) => self.missing = self.missing.saturating_add(count),
+            LogMessage::Lost(count) => self.missing_lines = self.missing_lines.saturating_add(count),
             LogMessage::Flush(done) => {
                 self.write("", 0); // writes the warning, if lines are missing
                 let _ = done.send(()); // the caller may have timed out
@@ -167,8 +167,9 @@ impl LogWriter {
     /// Writes `text`, which has `line_count` lines. If lines are missing before it, writes a warning first.
     fn write(&mut self, text: &str, line_count: usize) {
         let mut output = String::new();
-        if self.missing > 0 {
-            let warning = format!("{} lines are missing here: the disk was too slow, or full", self.missing);
+        if self.missing_lines > 0 {
+            let warning =
+                format!("{} lines are missing here: the disk was too slow, or full", self.missing_lines);
             output = line_format::format_line(self.clock.now().wall, Level::WARN, "log", &warning);
         }
         output.push_str(text);
@@ -176,13 +177,13 @@ impl LogWriter {
             return;
         }
         if let Err(error) = self.file.write(output.as_bytes()) {
-            self.missing = self.missing.saturating_add(line_count);
+            self.missing_lines = self.missing_lines.saturating_add(line_count);
             if !std::mem::replace(&mut self.has_reported_error, true) {
                 let on_error = self.on_error.lock().unwrap_or_else(PoisonError::into_inner);
                 on_error(format!("the log {} can not be written: {error}", self.file_name));
             }
         } else {
-            self.missing = 0;
+            self.missing_lines = 0;
         }
     }
 }

@@ -10,7 +10,8 @@ use keepwatch_core::tracker::{Input, RequestTiming, Scope};
 pub struct IngestedReport {
     /// The tracker's input; `None` if the report does not concern the tracker.
     pub input: Option<Input>,
-    /// The connect URLs or live view that the user requested, or the error, with the id of the session.
+    /// For a request for connect URLs or for a live view: the id of the session, with the URLs or the error. `None` for
+    /// every other request.
     pub connect_urls: Option<(SessionId, Result<ConnectUrls, ApiError>)>,
     /// True if the request was for the live view, false for every other request.
     pub is_live_view: bool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct PollLimits {
     /// The time from one round of polls to the next.
     pub interval: Duration,
-    /// The maximum number of polls per second, over all sessions.
+    /// The maximum number of polls per second, over all sessions of the profile.
     pub max_rps: u32,
 }
 

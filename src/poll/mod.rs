@@ -8,8 +8,9 @@
 //!                                                              └──► the channel to the event loop
 //! ```
 //!
-//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. This module looks only at the ids
-//! of sessions and at which of them have ended. [`IngestedReport`] turns a report into the tracker's input.
+//! [`scheduler`], [`rate_limiter`] and [`backoff`](keepwatch_core::backoff) are pure. To decide when to poll, this
+//! module reads only the id of a session and whether the session has ended. [`IngestedReport`] turns a report into the
+//! tracker's input.
 
 mod ingest;
 mod limits;

@@ -58,11 +58,11 @@ pub struct Report {
     pub request: Request,
     /// The moment just before the request was sent.
     pub sent: Moment,
-    /// The moment just after the last byte of the response arrived, or the request failed.
+    /// The moment just after the request ended: the last byte of the response arrived, or the request failed.
     pub received: Moment,
     /// The `Date` header of the response.
     pub date: Option<Timestamp>,
-    /// The time in the `Age` header of the response, that a cache kept it.
+    /// The time for which a cache kept the response, from the `Age` header. Zero without this header.
     pub age: Duration,
     /// The size of the body in bytes, after decompression.
     pub bytes: u64,
@@ -118,11 +118,11 @@ impl Poller {
         let task = PollerTask {
             client: Arc::new(client),
             release_permission,
-            release_attempts: HashMap::new(),
+            failed_release_attempts: HashMap::new(),
             scheduler,
             clock,
             reports,
-            in_flight: JoinSet::new(),
+            request_tasks: JoinSet::new(),
             failures: 0,
         };
         tokio::spawn(task.run(command_receiver));
@@ -139,12 +139,12 @@ struct PollerTask {
     client: Arc<Client>,
     release_permission: Option<ReleasePermission>,
     /// The number of failed attempts of each release that has not finished.
-    release_attempts: HashMap<SessionId, u32>,
+    failed_release_attempts: HashMap<SessionId, u32>,
     scheduler: Scheduler,
     clock: Clock,
     reports: mpsc::Sender<Report>,
-    /// The requests in flight, and the releases that wait for their retry.
-    in_flight: JoinSet<Report>,
+    /// One task for each request in flight, and for each release that waits for its retry.
+    request_tasks: JoinSet<Report>,
     /// The number of failures since the last success, for the log.
     failures: u32,
 }
@@ -161,7 +161,7 @@ impl PollerTask {
                     Some(command) => self.handle_command(command),
                     None => return,
                 },
-                Some(finished) = self.in_flight.join_next() => match finished {
+                Some(finished) = self.request_tasks.join_next() => match finished {
                     Ok(report) => {
                         if let Some(report) = self.on_report(report)
                             && self.reports.send(report).await.is_err()
@@ -195,7 +195,7 @@ impl PollerTask {
             }
             PollerCommand::FetchLiveView(id) => self.spawn_request(Request::LiveView(id), Duration::ZERO),
             PollerCommand::Release(id) => {
-                self.release_attempts.insert(id.clone(), 0);
+                self.failed_release_attempts.insert(id.clone(), 0);
                 self.spawn_request(Request::Release(id), Duration::ZERO);
             }
             PollerCommand::ListRecentSessions => self.spawn_request(Request::RecentSessions, Duration::ZERO),
@@ -213,7 +213,7 @@ impl PollerTask {
             (Arc::clone(&self.client), self.clock.clone(), self.release_permission);
         let due = self.clock.now().mono.saturating_add(delay);
         // promise: request-threads, mutant: async move { -> async move { std::thread::spawn(|| loop { std::thread::park() });
-        self.in_flight.spawn(async move {
+        self.request_tasks.spawn(async move {
             crate::timer::sleep_until(&clock, due).await;
             let sent = clock.now();
             let response = send_request(&client, release_permission, &request).await;
@@ -221,8 +221,8 @@ impl PollerTask {
         });
     }
 
-    /// Applies the report of a finished request to the scheduler. Returns the report to send on, or `None` for a list
-    /// that is no longer polled.
+    /// Applies the report of a finished request to the scheduler. Returns the report to pass on to the event loop, or
+    /// `None` for a list that is no longer polled.
     fn on_report(&mut self, mut report: Report) -> Option<Report> {
         let now = self.clock.now();
         if let Some(rate_limit) = report.rate_limit {
@@ -258,16 +258,18 @@ impl PollerTask {
         (next_poll.is_some() || !matches!(report.request, Request::List(_))).then_some(report)
     }
 
-    /// Logs a failure with the delay before the request is sent again, and the first success after failures.
+    /// Logs a failure, with the delay before the request is sent again. Logs a success only if it is the first after a
+    /// failure.
     fn log_result(&mut self, report: &Report, now: Moment) {
         let (endpoint, request) = (self.client.endpoint(), &report.request);
         match (&report.result, report.next_request) {
-            (Err(error), next) => {
+            (Err(error), next_request) => {
                 self.failures = self.failures.saturating_add(1);
-                let next = next
-                    .map(|next| format!("again in {} ms", next.mono.saturating_sub(now.mono).as_millis()));
-                let next = next.unwrap_or_else(|| "not asked again by itself".into());
-                tracing::warn!("{}: {request:?} failed, {}; {next}", endpoint.host(), error.short_label());
+                let retry = match next_request {
+                    Some(at) => format!("again in {} ms", at.mono.saturating_sub(now.mono).as_millis()),
+                    None => "not asked again by itself".into(),
+                };
+                tracing::warn!("{}: {request:?} failed, {}; {retry}", endpoint.host(), error.short_label());
             }
             (Ok(_), _) if self.failures > 0 => {
                 tracing::info!("{} answers {request:?}, after {} failures", endpoint.host(), self.failures);
@@ -279,9 +281,9 @@ impl PollerTask {
 
     /// Returns the delay before the retry of a release, or `None` if the release succeeded or a retry cannot help.
     fn release_retry_delay(&mut self, id: &SessionId, error: Option<&ApiError>) -> Option<Duration> {
-        let attempts = self.release_attempts.remove(id)?.saturating_add(1);
-        let delay = backoff::release_delay(error?, attempts, fastrand::f64())?;
-        self.release_attempts.insert(id.clone(), attempts);
+        let failed_attempts = self.failed_release_attempts.remove(id)?.saturating_add(1);
+        let delay = backoff::release_delay(error?, failed_attempts, fastrand::f64())?;
+        self.failed_release_attempts.insert(id.clone(), failed_attempts);
         Some(delay)
     }
 }
@@ -323,10 +325,11 @@ pub async fn send_request(
         Request::ConnectUrls(id) => client.session_with_urls(id).await.map(ResponseBody::ConnectUrls),
         Request::LiveView(id) => client.live_view(id).await.map(ResponseBody::LiveView),
         Request::Release(id) => match release_permission {
-            Some(permission) => permission.release(client, id).await.map(|reply| {
-                ResponseBody::Released(match reply {
+            Some(permission) => permission.release(client, id).await.map(|response| {
+                ResponseBody::Released(match response {
                     ReleaseResponse::Session(session) => Some(session),
-                    ReleaseResponse::Empty { fetched } => fetched.ok(), // the next poll fetches it, if this request failed
+                    // If this fetch failed, the next poll fetches the new state.
+                    ReleaseResponse::Empty { fetched } => fetched.ok(),
                 })
             }),
             None => ApiResponse::failed(ApiErrorKind::ReadOnly.into()),

@@ -20,8 +20,8 @@
 //! that left the lists, the one that left last goes first.
 //!
 //! A failure that concerns one session delays that session. A failure that concerns all polls (no network, a rejected
-//! API key, a rate limit) delays all of them. After it, the scheduler first sends a single request, so that a server
-//! that recovers does not receive a burst.
+//! API key, a rate limit) delays all of them. After such a failure, the scheduler sends only one request at first, so
+//! that a server that recovers does not receive a burst.
 
 mod list_membership;
 mod priority;
@@ -54,7 +54,8 @@ const MAX_UNLISTED_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// created. The interval doubles with each poll.
 const MAX_NOT_FOUND_INTERVAL: Duration = Duration::from_secs(60);
 
-/// One request, as the poller sends it.
+/// One request, as the poller sends it. The scheduler repeats `Session`, `List` and `Projects`. Only the user triggers
+/// the other requests, and the scheduler never delays them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     /// One session.
@@ -63,13 +64,13 @@ pub enum Request {
     List(List),
     /// The projects that the API key can access.
     Projects,
-    /// One session with its connect fields. Only the user triggers it, and the scheduler never delays it.
+    /// One session with its connect fields.
     ConnectUrls(SessionId),
-    /// The project's sessions of every status. Only the user triggers it.
+    /// The project's sessions of every status.
     RecentSessions,
-    /// The live view of one session. Only the user triggers it.
+    /// The live view of one session.
     LiveView(SessionId),
-    /// The release of one session. Only the user triggers it.
+    /// The release of one session.
     Release(SessionId),
 }
 
@@ -125,7 +126,8 @@ struct PollTarget {
     failures: u32,
     /// The current interval between polls of a session that no list contains or that does not exist.
     slow_interval: Duration,
-    /// The time at which the session left the lists; `None` if it did not, or was polled successfully since.
+    /// The time at which the session left the lists. For a session of an earlier run, the time at which it was added.
+    /// `None` for every other target, and after the next successful poll.
     left_lists_at: Option<Duration>,
 }
 
@@ -215,8 +217,8 @@ impl Scheduler {
         self.rate_limiter.update_from_headers(rate_limit, now);
     }
 
-    /// Applies the outcome of `request`, which arrived at `now`. `jitter` is from 0 to 1. Returns the time of the next
-    /// poll; `None` if the scheduler will not repeat the request.
+    /// Applies the outcome of `request`. The outcome arrived at `now`. `jitter` is from 0 to 1; a larger value shortens
+    /// a backoff. Returns the time of the next poll; `None` if the scheduler will not repeat the request.
     pub fn on_outcome(
         &mut self,
         request: &Request,
@@ -279,8 +281,8 @@ impl Scheduler {
         next_poll
     }
 
-    /// Returns the time of the next poll of a live session. While lists are polled, a session is polled singly only if
-    /// no list contains it.
+    /// Returns the time of the next poll of a live session, and updates its slow interval. While lists are polled, a
+    /// session is polled singly only if no list contains it.
     fn next_poll_of_live(
         &mut self,
         request: &Request,
@@ -327,11 +329,11 @@ impl Scheduler {
         if !error.affects_all_requests() || *request == Request::Projects {
             target.failures = target.failures.saturating_add(1);
         }
-        let own_retry = now.saturating_add(backoff::poll_delay(self.interval, target.failures, jitter));
+        let target_retry = now.saturating_add(backoff::poll_delay(self.interval, target.failures, jitter));
         let at = if *request == Request::Projects && !error.is_throttled() {
             // A server may lack projects. If the failure concerns all polls, another poll will notice it.
             self.has_polled_projects = true;
-            if error.is_network_error() { own_retry } else { now.saturating_add(PROJECTS_INTERVAL) }
+            if error.is_network_error() { target_retry } else { now.saturating_add(PROJECTS_INTERVAL) }
         } else if let Request::Session(id) = request
             && error.is_not_found()
         {
@@ -352,7 +354,7 @@ impl Scheduler {
         } else if error.is_auth_error() {
             now.saturating_add(backoff::auth_delay(self.interval))
         } else {
-            own_retry
+            target_retry
         };
         target.state = PollState::Waiting(at);
         self.poll_targets.insert(request.clone(), target);
@@ -384,7 +386,7 @@ impl Scheduler {
     }
 
     /// Ends the backoff and the server's rate limit, and makes all waiting polls due now, except that of the projects.
-    /// While paused, none is sent until [`Scheduler::resume`].
+    /// During a pause, the scheduler sends them only after [`Scheduler::resume`].
     pub fn refresh(&mut self, now: Duration) {
         self.backoff_until = now;
         self.rate_limiter.forget_server_limit();
@@ -405,7 +407,7 @@ impl Scheduler {
         self.is_paused = true;
     }
 
-    /// Ends a pause. A poll that became due during the pause is sent once, however often it became due.
+    /// Ends a pause. A target that missed polls during the pause is polled once, however many it missed.
     pub fn resume(&mut self) {
         self.is_paused = false;
     }

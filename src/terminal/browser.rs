@@ -13,7 +13,7 @@ use super::{TermEvent, TermEventSender, send_nonblocking};
 /// The time after which a launcher such as `xdg-open` is killed.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// True if a browser would open on the user's own screen. If false, copy the link instead.
+/// Returns true if a browser would open on the user's own screen. If not, copy the link instead.
 #[must_use]
 pub fn can_open_browser(env: &Env) -> bool {
     !env.is_remote() && env.has_display()
@@ -56,7 +56,7 @@ impl Browser {
     pub fn open(&self, url: &str) {
         // promise: one-launcher, mutant: self.is_opening.swap(true, Ordering::SeqCst) -> false
         if self.is_opening.swap(true, Ordering::SeqCst) {
-            self.report(Err(BrowserError::Busy));
+            self.send_result(Err(BrowserError::Busy));
             return;
         }
         let (url, env, timeout) = (url.to_owned(), self.env.clone(), self.timeout);
@@ -68,19 +68,19 @@ impl Browser {
         });
         if let Err(error) = spawned {
             self.is_opening.store(false, Ordering::SeqCst);
-            self.report(Err(BrowserError::NoThread(error.to_string())));
+            self.send_result(Err(BrowserError::NoThread(error.to_string())));
         }
     }
 
-    fn report(&self, result: Result<(), BrowserError>) {
+    fn send_result(&self, result: Result<(), BrowserError>) {
         send_nonblocking(&self.events, TermEvent::BrowserOpened(result));
     }
 }
 
 /// Tries the system's launchers, such as `xdg-open`, until one succeeds or hangs.
 ///
-/// A launcher that hangs is killed alone. Without a desktop, `xdg-open` runs until the browser ends, which it started,
-/// and the browser must stay open.
+/// If a launcher hangs, only the launcher is killed, and not the browser that it started. Without a desktop, `xdg-open`
+/// runs until that browser ends, and the browser must stay open.
 fn launch(url: &str, env: &Env, timeout: Duration) -> Result<(), BrowserError> {
     if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains(char::is_control) {
         return Err(BrowserError::NotAWebPage);
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(launch("https://dashboard.example/a?b=c", &env, PATIENCE), Ok(()));
         let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!(read("argv"), "open https://dashboard.example/a?b=c\n");
-        assert!(!read("env").contains("canary"));
+        assert!(!read("env").contains("canary"), "a launcher never gets the API key");
     }
 
     #[test]
@@ -170,7 +170,8 @@ mod tests {
         }
         std::fs::write(dir.path().join("go"), "").unwrap();
         assert_eq!(next_result(&mut events), Ok(()));
-        assert_eq!(std::fs::read_to_string(dir.path().join("starts")).unwrap(), "\n");
+        let starts = std::fs::read_to_string(dir.path().join("starts")).unwrap();
+        assert_eq!(starts, "\n", "one line: the launcher starts once");
         browser.open(PAGE);
         assert_eq!(next_result(&mut events), Ok(()), "the next page opens");
     }
@@ -181,7 +182,7 @@ mod tests {
             browser_with("echo $$ > $d/pid; exec sleep 600", Duration::from_secs(1));
         browser.open(PAGE);
         assert_eq!(next_result(&mut events), Err(BrowserError::TimedOut));
-        // On a busy machine it may have been killed before it wrote this file.
+        // On a busy machine, the launcher may be killed before it writes this file.
         let pid =
             std::fs::read_to_string(dir.path().join("pid")).ok().and_then(|pid| pid.trim().parse().ok());
         let pid = pid.and_then(rustix::process::Pid::from_raw);

@@ -3,8 +3,8 @@
 //! The text may be a secret that controls a browser. It goes to a helper's standard input or to the terminal, never
 //! into arguments, the environment or a log. keepwatch does not clear the clipboard afterwards.
 //!
-//! Copying has its own thread, because every backend can hang, such as a helper whose display does not respond or a
-//! stale `ssh -X`. Each backend has one second. Then the next backend is tried.
+//! Copying has its own thread, because every backend can hang. For example, the display of a stale `ssh -X` does not
+//! respond. Each backend has one second. Then the next backend is tried.
 
 use std::process::Command;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -23,8 +23,8 @@ const BACKEND_TIMEOUT: Duration = Duration::from_secs(1);
 /// The maximum length of the base64 text in one OSC 52 sequence, in bytes. Terminals are known to accept that much. k9s
 /// has the same limit.
 const MAX_OSC52_BASE64: usize = 74_994;
-/// The maximum number of bytes in one control string for GNU screen, which joins the strings. screen 4.9 truncates a
-/// string after 768 bytes.
+/// The maximum number of bytes inside one control string for GNU screen. A longer sequence is split into several
+/// strings, which screen joins. screen 4.9 truncates a string after 768 bytes.
 const MAX_SCREEN_STRING: usize = 700;
 /// The name of the tmux buffer for copies. A named buffer does not replace the user's own buffers.
 const TMUX_BUFFER: &str = "keepwatch";
@@ -100,7 +100,7 @@ impl ClipboardBackend {
     }
 }
 
-/// Describes a successful copy, and says so if the copy is not confirmed.
+/// Describes a successful copy with this backend. An unconfirmed copy is called "unconfirmed".
 impl fmt::Display for ClipboardBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,9 +131,9 @@ pub struct CopyResult {
 pub enum CopyError {
     /// An earlier copy is not finished.
     Busy,
-    /// No other backend worked, and the text is too long for OSC 52.
+    /// The text is too long for OSC 52, and no other backend worked.
     TooLong,
-    /// No other backend worked, and the terminal is blocked.
+    /// The terminal is blocked, and no other backend worked.
     TerminalBlocked,
 }
 
@@ -154,8 +154,8 @@ impl fmt::Display for CopyError {
 /// A handle to the clipboard thread, which makes one copy at a time.
 pub struct Clipboard {
     jobs: SyncSender<CopyJob>,
-    /// Receives the results of copies that cannot be queued. The thread has its own clone.
-    report: Box<dyn Fn(CopyResult) + Send>,
+    /// Receives the results of copies that cannot be queued. The thread has its own clone for the others.
+    on_result: Box<dyn Fn(CopyResult) + Send>,
 }
 
 /// A text to copy, with the label of its result.
@@ -165,51 +165,51 @@ struct CopyJob {
 }
 
 impl Clipboard {
-    /// Starts the clipboard thread for the environment `env`. `terminal` sends bytes to the terminal and returns false
-    /// if they are rejected, as [`ScreenSender::send`](super::ScreenSender::send) does. `report` is called once for
-    /// each copy.
+    /// Starts the clipboard thread for the environment `env`. `send_to_terminal` does the same as
+    /// [`ScreenSender::send`](super::ScreenSender::send), and returns false if the bytes are rejected. `on_result` is
+    /// called once for each copy.
     ///
     /// # Errors
     ///
     /// The thread cannot start.
     pub fn new(
         env: Env,
-        terminal: impl Fn(&[u8]) -> bool + Send + 'static,
-        report: impl Fn(CopyResult) + Clone + Send + 'static,
+        send_to_terminal: impl Fn(&[u8]) -> bool + Send + 'static,
+        on_result: impl Fn(CopyResult) + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        Self::with_timeout(BACKEND_TIMEOUT, env, terminal, report)
+        Self::with_timeout(BACKEND_TIMEOUT, env, send_to_terminal, on_result)
     }
 
     fn with_timeout(
         timeout: Duration,
         env: Env,
-        terminal: impl Fn(&[u8]) -> bool + Send + 'static,
-        report: impl Fn(CopyResult) + Clone + Send + 'static,
+        send_to_terminal: impl Fn(&[u8]) -> bool + Send + 'static,
+        on_result: impl Fn(CopyResult) + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, queue) = sync_channel::<CopyJob>(1);
-        let report_result = report.clone();
+        let on_thread_result = on_result.clone();
         thread::Builder::new().name("clipboard".into()).spawn(move || {
             let mut worker = ClipboardWorker {
                 backends: clipboard_backends(&env),
                 timeout,
                 env,
-                send_to_terminal: terminal,
+                send_to_terminal,
                 desktop: None,
             };
             for CopyJob { label, text } in queue {
-                report_result(CopyResult { label, result: worker.copy(&text) });
+                on_thread_result(CopyResult { label, result: worker.copy(&text) });
             }
         })?;
-        Ok(Self { jobs, report: Box::new(report) })
+        Ok(Self { jobs, on_result: Box::new(on_result) })
     }
 
-    /// Starts to copy `text`. Returns at once. The result is reported later, with `label`.
+    /// Starts to copy `text`, without waiting. The [`CopyResult`] of this copy has the same `label`.
     pub fn copy(&self, label: String, text: Secret) {
         if let Err(
             TrySendError::Full(CopyJob { label, .. }) | TrySendError::Disconnected(CopyJob { label, .. }),
         ) = self.jobs.try_send(CopyJob { label, text })
         {
-            (self.report)(CopyResult { label, result: Err(CopyError::Busy) });
+            (self.on_result)(CopyResult { label, result: Err(CopyError::Busy) });
         }
     }
 }
@@ -226,7 +226,7 @@ struct ClipboardWorker<T> {
 
 /// An error of one backend.
 enum BackendError {
-    /// The backend is missing or failed. The user sees this error if no later backend works.
+    /// The backend is missing or failed. If no backend works, the user sees the error of the last one that failed.
     Failed(CopyError),
     /// The backend did not finish in time.
     TimedOut,
@@ -278,13 +278,13 @@ impl<T: Fn(&[u8]) -> bool> ClipboardWorker<T> {
 
     fn copy_to_desktop(&mut self, text: &Secret) -> bool {
         let desktop = self.desktop.take().or_else(|| DesktopClipboard::connect(self.timeout));
-        // Drop a connection that failed or timed out, which ends its thread.
+        // Keep only a connection that works. Dropping one that failed or timed out ends its thread.
         self.desktop = desktop.filter(|desktop| desktop.set_text(text.clone(), self.timeout));
         self.desktop.is_some()
     }
 }
 
-/// A connection to the desktop's clipboard. The connection has its own thread, because it can hang.
+/// A connection to the desktop's clipboard. The connection has its own thread, because the desktop can hang.
 struct DesktopClipboard {
     texts: SyncSender<Secret>,
     /// One result for each text: true if the text was copied.
@@ -309,8 +309,8 @@ impl DesktopClipboard {
         let (sender, results) = sync_channel(1);
         let thread = thread::Builder::new().name("desktop".into()).spawn(move || {
             let Ok(mut clipboard) = arboard::Clipboard::new() else { return };
-            // Report that the connection is open. After the timeout this does nothing, and the queue below is closed,
-            // so that no old text is copied late.
+            // Tell `connect` that the connection is open. If `connect` has timed out, this send fails, and the queue
+            // below is closed, so that no old text is copied late.
             let _ = sender.send(true);
             for text in queue {
                 let is_copied = clipboard.set().exclude_from_history().text(text.expose()).is_ok();
@@ -384,6 +384,7 @@ mod tests {
 
     #[test]
     fn osc52_sequence_is_valid() {
+        // "aGkh" is "hi!" in base64.
         assert_eq!(osc52_sequence("hi!", ClipboardBackend::Osc52).unwrap(), b"\x1b]52;c;aGkh\x1b\\");
         assert_eq!(
             osc52_sequence("hi!", ClipboardBackend::Osc52Screen).unwrap(),
@@ -393,7 +394,7 @@ mod tests {
 
     #[test]
     fn osc52_is_split_for_screen() {
-        let text = "x".repeat(3000);
+        let text = "x".repeat(3000); // 4000 bytes in base64: several strings
         let bytes = String::from_utf8(osc52_sequence(&text, ClipboardBackend::Osc52Screen).unwrap()).unwrap();
         let parts: Vec<_> = bytes.strip_suffix("\x1b\\").unwrap().split("\x1b\\").collect();
         // Each part starts with the two bytes ESC P.
@@ -404,25 +405,25 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_not_sent() {
-        let longest = MAX_OSC52_BASE64 / 4 * 3;
+    fn too_long_text_has_no_osc52_sequence() {
+        let longest = MAX_OSC52_BASE64 / 4 * 3; // base64 makes 4 bytes of 3
         assert!(osc52_sequence(&"x".repeat(longest), ClipboardBackend::Osc52).is_some());
         assert!(osc52_sequence(&"x".repeat(longest + 1), ClipboardBackend::Osc52).is_none());
     }
 
-    /// Copies a URL in an environment whose PATH starts with `dir`. Returns the result and the bytes sent to the
-    /// terminal.
+    /// Copies [`URL`] in an environment with the variables `vars`, in which PATH starts with `dir`. Returns the result
+    /// and the bytes sent to the terminal.
     fn copy_with(dir: &Path, timeout: Duration, vars: &[(&str, &str)]) -> (CopyResult, Vec<u8>) {
         let path = format!("{}:/usr/bin:/bin", dir.display());
         let vars =
             vars.iter().copied().chain([("PATH", path.as_str()), ("BROWSERBASE_API_KEY", "bb_canary")]);
-        let (report, results) = mpsc::channel();
-        let (terminal, sent) = mpsc::channel();
+        let (result_sender, results) = mpsc::channel();
+        let (byte_sender, sent) = mpsc::channel();
         let clipboard = Clipboard::with_timeout(
             timeout,
             Env::new(vars),
-            move |bytes| terminal.send(bytes.to_vec()).is_ok(),
-            move |result| report.send(result).unwrap(),
+            move |bytes| byte_sender.send(bytes.to_vec()).is_ok(),
+            move |result| result_sender.send(result).unwrap(),
         )
         .unwrap();
         clipboard.copy("connect URL".into(), Secret::new(URL.into()));
@@ -431,18 +432,19 @@ mod tests {
     }
 
     const PATIENCE: Duration = Duration::from_secs(60);
-    /// A fake helper that records its standard input, arguments and environment.
-    const RECORD: &str = "cat > $d/stdin; echo \"$0 $*\" > $d/argv; env > $d/env";
+    /// The script of a fake helper that saves its standard input, arguments and environment to files.
+    const HELPER_SCRIPT: &str = "cat > $d/stdin; echo \"$0 $*\" > $d/argv; env > $d/env";
 
     #[test]
     fn helper_gets_text_on_stdin_only() {
         let dir = tempfile::tempdir().unwrap();
-        install_fake_program(dir.path(), "wl-copy", RECORD);
+        install_fake_program(dir.path(), "wl-copy", HELPER_SCRIPT);
         let (result, sent) = copy_with(dir.path(), PATIENCE, &[("WAYLAND_DISPLAY", "none")]);
         assert_eq!(result, CopyResult { label: "connect URL".into(), result: Ok(ClipboardBackend::WlCopy) });
         assert_eq!(fs::read_to_string(dir.path().join("stdin")).unwrap(), URL);
         for file in ["argv", "env"] {
-            assert!(!fs::read_to_string(dir.path().join(file)).unwrap().contains("canary"), "{file}");
+            let saved = fs::read_to_string(dir.path().join(file)).unwrap();
+            assert!(!saved.contains("canary"), "{file} has no secret");
         }
         assert!(sent.is_empty(), "a helper makes OSC 52 unnecessary");
     }
@@ -450,7 +452,7 @@ mod tests {
     #[test]
     fn tmux_gets_a_named_buffer() {
         let dir = tempfile::tempdir().unwrap();
-        install_fake_program(dir.path(), "tmux", RECORD);
+        install_fake_program(dir.path(), "tmux", HELPER_SCRIPT);
         let (result, _) = copy_with(dir.path(), PATIENCE, &[("TMUX", "/none,1,0"), ("SSH_TTY", "x")]);
         assert_eq!(result.result, Ok(ClipboardBackend::Tmux));
         let argv = fs::read_to_string(dir.path().join("argv")).unwrap();
@@ -459,26 +461,27 @@ mod tests {
     }
 
     #[test]
-    fn hanging_display_costs_one_timeout() {
+    fn hanging_display_is_tried_once() {
         let dir = tempfile::tempdir().unwrap();
         install_fake_program(dir.path(), "xclip", "echo $$ > $d/pid; exec sleep 600");
-        install_fake_program(dir.path(), "xsel", RECORD);
+        install_fake_program(dir.path(), "xsel", HELPER_SCRIPT);
+        // Before version 3.2, tmux did not know the option -w.
         install_fake_program(dir.path(), "tmux", "echo unknown option -- w >&2; exit 1");
         let (result, sent) =
             copy_with(dir.path(), BACKEND_TIMEOUT, &[("DISPLAY", ":none"), ("TMUX", "/none,1,0")]);
         assert_eq!(result.result, Ok(ClipboardBackend::Osc52));
         assert_eq!(sent, osc52_sequence(URL, ClipboardBackend::Osc52).unwrap());
-        assert!(!dir.path().join("argv").exists(), "xsel was tried on the display that hung");
-        // Wait until the hanging helper is killed. On a busy machine it may have been killed before it wrote this file.
+        assert!(!dir.path().join("argv").exists(), "xsel is not tried on a display that hangs");
+        // Wait until xclip, which hangs, is killed. On a busy machine it may be killed before it writes the file `pid`.
         let pid = fs::read_to_string(dir.path().join("pid")).ok().and_then(|pid| pid.trim().parse().ok());
         pid.and_then(rustix::process::Pid::from_raw).into_iter().for_each(subprocess::wait_until_ended);
     }
 
     #[test]
     fn blocked_terminal_is_reported() {
-        let (report, results) = mpsc::channel();
+        let (sender, results) = mpsc::channel();
         let clipboard =
-            Clipboard::new(Env::default(), |_| false, move |result| report.send(result).unwrap()).unwrap();
+            Clipboard::new(Env::default(), |_| false, move |result| sender.send(result).unwrap()).unwrap();
         clipboard.copy("id".into(), Secret::new("45c48cce".into()));
         assert_eq!(results.recv_timeout(PATIENCE).unwrap().result, Err(CopyError::TerminalBlocked));
     }

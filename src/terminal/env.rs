@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::process::Command;
 
-/// The environment variables, read once at startup. They describe the desktop, and children inherit them. They do not
-/// contain the API key.
+/// The environment variables, read once at startup, without the API key. They describe the desktop, and children
+/// inherit them.
 #[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
@@ -52,7 +52,7 @@ impl Env {
         self.is_macos
     }
 
-    /// True if the variables describe a desktop, which has a clipboard and a browser.
+    /// True if this environment has a desktop, and so a clipboard and a browser.
     #[must_use]
     pub fn has_display(&self) -> bool {
         self.is_macos || self.is_wsl() || self.has("WAYLAND_DISPLAY") || self.has("DISPLAY")
@@ -104,6 +104,6 @@ mod tests {
         let vars: Vec<_> = command.get_envs().collect();
         let expected = [("HOME", "/h"), ("OWN", "1")];
         assert_eq!(vars, expected.map(|(name, value)| (OsStr::new(name), Some(OsStr::new(value)))));
-        assert_eq!(format!("{env:?}"), "Env(1 variables)");
+        assert_eq!(format!("{env:?}"), "Env(1 variables)", "Debug shows no value");
     }
 }

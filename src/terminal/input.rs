@@ -23,7 +23,7 @@ use super::{TermEvent, TermEventSender};
 /// The wait between the signal of a resize and the reading of the new size. While the user drags the edge of a window,
 /// hundreds of signals arrive per second. All signals of one wait become one event.
 const RESIZE_DEBOUNCE: Duration = Duration::from_millis(20);
-/// The wait between two checks if this job is still in the background.
+/// The wait between two checks whether this job is still in the background.
 const BACKGROUND_INTERVAL: Duration = Duration::from_millis(20);
 /// The maximum length of the text of a paste, in characters. The rest is dropped: neither a filter nor a pasted line of
 /// a log needs more.
@@ -64,12 +64,12 @@ fn open_tty() -> io::Result<File> {
 }
 
 impl InputReader {
-    /// Waits for bytes, a resize, or the decoder's timeout, and reports the result. Returns `None` if the thread must
-    /// end.
+    /// Waits for bytes, a resize, or the decoder's timeout, and sends the events that follow. Returns `None` if the
+    /// thread must end.
     fn forward_next(&mut self) -> Option<()> {
-        let readable = |fd: &dyn AsRawFd| pollfd { fd: fd.as_raw_fd(), events: POLLIN, revents: 0 };
-        let mut fds = [readable(&self.tty), readable(&self.resize_signals)];
-        // On macOS the system's poll() does not work for terminals, but that of this crate does.
+        let to_pollfd = |fd: &dyn AsRawFd| pollfd { fd: fd.as_raw_fd(), events: POLLIN, revents: 0 };
+        let mut fds = [to_pollfd(&self.tty), to_pollfd(&self.resize_signals)];
+        // On macOS the system's poll() does not work for terminals, but `filedescriptor::poll` does.
         let count = match filedescriptor::poll(&mut fds, self.decoder.silence_limit()) {
             Ok(count) => count,
             Err(filedescriptor::Error::Poll(error) | filedescriptor::Error::Io(error)) => {
@@ -78,8 +78,7 @@ impl InputReader {
             Err(_) => return None,
         };
         if count == 0 {
-            // The timeout passed.
-            let input = self.decoder.on_silence();
+            let input = self.decoder.on_silence(); // the timeout passed
             return self.report_inputs(input);
         }
         let [is_tty_readable, is_resized] = fds.map(|fd| fd.revents & (POLLIN | POLLHUP | POLLERR) != 0);
@@ -87,7 +86,7 @@ impl InputReader {
             self.report_size()?;
         }
         if is_tty_readable && is_in_background(&self.tty) {
-            // The input is the shell's. The signals thread is about to stop this job.
+            // The input belongs to the shell. The signals thread is about to stop this job.
             wait_briefly(BACKGROUND_INTERVAL);
             return Some(());
         }
@@ -153,7 +152,9 @@ mod tests {
     #[test]
     fn paste_becomes_one_bounded_line() {
         let pasted = "a\r\nb\x1b".to_owned() + &"é".repeat(1 << 20);
-        let TermEvent::Paste(text) = to_event(DecodedInput::Paste(pasted)) else { panic!("no paste") };
+        let TermEvent::Paste(text) = to_event(DecodedInput::Paste(pasted)) else {
+            panic!("a paste stays a paste")
+        };
         assert!(text.starts_with("a  b é"));
         assert_eq!(text.chars().count(), MAX_PASTE_CHARS);
     }

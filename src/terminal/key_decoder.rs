@@ -18,11 +18,12 @@
 //! also ends if its bytes come as a person types, one by one and far apart, for three seconds. Ctrl-C is a keystroke in
 //! every state but `Paste`.
 //!
-//! The rest of a sequence that was ended in this way may still follow, because a network can stall for any time. So for ten
-//! seconds only reads with a single keystroke count; a read of several characters is the rest, and is discarded.
+//! A sequence that ends early, by silence, typing or its size, may still have a rest that follows, because a network
+//! can stall for any time. So until ten seconds pass without a byte, only a read of a single keystroke counts. A read
+//! of several characters counts as the rest, and is discarded.
 //!
-//! The decoder reads no clock: its caller waits for bytes no longer than [`KeyDecoder::silence_limit`], then calls
-//! [`KeyDecoder::on_silence`], and passes the time of each read. [`key_names`] names the keys.
+//! The decoder reads no clock. Its caller passes the time of each read, and calls [`KeyDecoder::on_silence`] if no byte
+//! comes within [`KeyDecoder::silence_limit`]. [`key_names`] names the keys.
 //!
 //! References: ECMA-48 sections 5.4 to 5.6.
 
@@ -38,9 +39,9 @@ use self::key_names::{cursor_key, sequence_key};
 const ESCAPE_TIMEOUT: Duration = Duration::from_millis(50);
 /// The maximum silence within a sequence, a control string or a paste.
 const SEQUENCE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The time in which the rest of a sequence that was ended may follow.
+/// The silence after which the rest of a sequence that ended early no longer follows.
 const LATE_REST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The minimum time between two keystrokes of a person. Bytes that come faster are sent by a program.
+/// The minimum time between two keystrokes of a person within a sequence. Bytes that come faster count as a program's.
 const MIN_TYPING_GAP: Duration = Duration::from_millis(250);
 /// The time after which a sequence ends if its bytes come as a person types.
 const MAX_TYPED_TIME: Duration = Duration::from_secs(3);
@@ -92,7 +93,8 @@ enum State {
         /// True for a second. In this time the rest may begin with a single byte.
         is_recent: bool,
     },
-    /// After such an ESC and this byte, `[` or `]`. Each of them is a keystroke, but also introduces a sequence.
+    /// After an ESC that counted as the Esc key, and then this byte: `[` or `]`. The byte is a keystroke, or continues
+    /// the sequence that the ESC began.
     Held(u8),
     /// After `ESC [`.
     ControlSequence {
@@ -114,14 +116,14 @@ enum State {
     Skip(usize),
     /// Within a bracketed paste.
     Paste {
-        /// The bytes so far. After the report only the newest bytes, to find the end of the paste.
+        /// The bytes so far. Once they were reported, only the newest bytes, to find the end of the paste.
         bytes: Vec<u8>,
         /// True if the first [`MAX_PASTE_BYTES`] were reported.
         is_reported: bool,
     },
 }
 
-/// A sequence that was ended before its end came.
+/// The kind of a sequence that ended early: before its last byte came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndedEarly {
     ControlSequence,
@@ -133,10 +135,11 @@ enum EndedEarly {
 #[derive(Debug)]
 pub(super) struct KeyDecoder {
     state: State,
-    /// The sequence whose rest may still follow.
+    /// The kind of the sequence whose rest may still follow.
     ended_early: Option<EndedEarly>,
+    /// The time of the newest read.
     last_read: Duration,
-    /// The time of the newest read that no person typed within a sequence.
+    /// The time of the newest read that was outside a sequence or does not look like a person's typing.
     last_untyped: Duration,
 }
 
@@ -194,17 +197,19 @@ impl KeyDecoder {
         let mut inputs = Vec::new();
         // promise: typed-sequence, mutant: self.is_typed(bytes, now) -> false
         if self.is_typed(bytes, now) {
+            // Ends the sequence, as silence would.
             inputs.extend(self.on_silence());
         }
         match self.state {
             State::EscapeReported { is_recent } => self.decode_after_escape(is_recent, bytes, &mut inputs),
             State::Held(introducer) => self.decode_after_held(introducer, bytes, &mut inputs),
-            _ => self.decode_rest(bytes, &mut inputs),
+            _ => self.decode_bytes(bytes, &mut inputs),
         }
         inputs
     }
 
-    /// Returns true if a sequence is incomplete, and for [`MAX_TYPED_TIME`] its bytes have come as a person types.
+    /// Notes the read of `bytes` at `now`. Returns true if a sequence is incomplete, and for [`MAX_TYPED_TIME`] its
+    /// bytes have come as a person types.
     fn is_typed(&mut self, bytes: &[u8], now: Duration) -> bool {
         let is_fast = now.saturating_sub(self.last_read) < MIN_TYPING_GAP;
         self.last_read = now;
@@ -219,30 +224,31 @@ impl KeyDecoder {
         self.state = match bytes {
             [introducer, next, ..] if may_continue_escape(*introducer, *next) => State::Escape,
             [introducer @ (b'[' | b']')] if is_recent => State::Held(*introducer),
-            // These name no key of this program.
+            // The screen binds none of these keys, so each counts as the rest of the sequence, even alone.
             [b'O' | b'P' | b'X' | b'^' | b'_'] | [b'\\', ..] if is_recent => State::Escape,
             _ => State::Ground,
         };
         if !matches!(self.state, State::Held(_)) {
-            self.decode_rest(bytes, inputs);
+            self.decode_bytes(bytes, inputs);
         }
     }
 
+    /// Decodes a held `introducer` and the read after it: keystrokes, or the rest of the sequence that an ESC began.
     fn decode_after_held(&mut self, introducer: u8, bytes: &[u8], inputs: &mut Vec<DecodedInput>) {
         let is_sequence = bytes.first().is_some_and(|next| may_continue_escape(introducer, *next));
         self.state = if is_sequence { State::Escape } else { State::Ground };
         inputs.extend(self.decode_byte(introducer));
-        self.decode_rest(bytes, inputs);
+        self.decode_bytes(bytes, inputs);
     }
 
-    /// Decodes the bytes of a read, and discards those that are the rest of a sequence that was ended.
-    fn decode_rest(&mut self, bytes: &[u8], inputs: &mut Vec<DecodedInput>) {
-        let mut rest = self.skip_late_rest(bytes, true);
-        while let Some((byte, tail)) = rest.split_first() {
+    /// Decodes the bytes of a read, and discards those that are the rest of a sequence that ended early.
+    fn decode_bytes(&mut self, bytes: &[u8], inputs: &mut Vec<DecodedInput>) {
+        let mut undecoded = self.skip_late_rest(bytes, true);
+        while let Some((byte, tail)) = undecoded.split_first() {
             let ended_before = self.ended_early.take();
             inputs.extend(self.decode_byte(*byte));
-            rest = if self.ended_early.is_some() {
-                self.skip_late_rest(tail, false) // this byte ended a sequence that is too long
+            undecoded = if self.ended_early.is_some() {
+                self.skip_late_rest(tail, false) // with this byte a sequence became too long
             } else {
                 self.ended_early = ended_before;
                 tail
@@ -250,21 +256,23 @@ impl KeyDecoder {
         }
     }
 
-    /// Returns the bytes that are not the rest of a sequence that was ended. `is_whole_read` is true if `bytes` were read
-    /// at once and may be a single keystroke.
+    /// Returns `bytes` without the rest of a sequence that ended early. `is_whole_read` is true if `bytes` are a whole
+    /// read, which may be a single keystroke.
     fn skip_late_rest<'b>(&mut self, bytes: &'b [u8], is_whole_read: bool) -> &'b [u8] {
         let (State::Ground, Some(sequence)) = (&self.state, self.ended_early) else { return bytes };
         // promise: late-rest, mutant: is_one_character(bytes) || is_one_sequence(bytes) -> true
         let is_keystroke = is_whole_read && (is_one_character(bytes) || is_one_sequence(bytes));
+        // BEL is no keystroke here: it may end a control string.
         if is_keystroke && bytes != [BELL] {
             return bytes;
         }
-        let Some(end) = end_of_rest(sequence, bytes) else { return &[] };
+        let Some(rest_end) = end_of_rest(sequence, bytes) else { return &[] };
         self.ended_early = None;
-        bytes.get(end..).unwrap_or_default()
+        bytes.get(rest_end..).unwrap_or_default()
     }
 
-    /// Ends a sequence before its end came. Its rest will be discarded.
+    /// Ends a sequence before its last byte came, so that its rest will be discarded. Returns `None`, because no input
+    /// is complete.
     fn end_early(&mut self, sequence: EndedEarly) -> Option<DecodedInput> {
         (self.state, self.ended_early) = (State::Ground, Some(sequence));
         None
@@ -399,7 +407,7 @@ impl KeyDecoder {
             0x40..=0x7e | CANCEL | SUBSTITUTE => None, // too long, or aborted
             CTRL_C => Some(control_key(byte)),
             ESC => self.become_state(State::Escape),
-            0x80.. => self.decode_ground(byte, false), // the sequence is invalid and dropped
+            0x80.. => self.decode_ground(byte, false), // drops the sequence, which is invalid
             // Other control characters within a sequence are ignored.
             _ => self.become_state(State::ControlSequence { parameters, length }),
         }
@@ -446,8 +454,8 @@ impl KeyDecoder {
     }
 }
 
-/// Returns true if `introducer` and `next` may be the rest of a sequence whose ESC counted as the Esc key. `[` and `]` are
-/// keystrokes, too, so only the bytes that terminals send after them count.
+/// Returns true if `introducer` and `next` may continue a sequence whose ESC counted as the Esc key. `[` and `]` are
+/// keystrokes, too, so after them only those bytes continue a sequence that terminals send there.
 fn may_continue_escape(introducer: u8, next: u8) -> bool {
     match introducer {
         b'[' => matches!(next, 0x30..=0x3f | b'A'..=b'D' | b'F' | b'H' | b'I' | b'M' | b'O'..=b'S' | b'Z'),
@@ -457,23 +465,23 @@ fn may_continue_escape(introducer: u8, next: u8) -> bool {
     }
 }
 
-/// Returns the position after the rest of `sequence`: after its end, or where another sequence begins. Returns `None` if
-/// the rest may go on in the next read.
+/// Returns the position in `bytes` after the rest of `sequence`: after its last byte, or where another sequence begins.
+/// Returns `None` if the rest may go on in the next read.
 fn end_of_rest(sequence: EndedEarly, bytes: &[u8]) -> Option<usize> {
     let find = |pattern: &[u8]| bytes.windows(pattern.len()).position(|window| window == pattern);
     match sequence {
         EndedEarly::Paste => {
-            let end = find(PASTE_END).map(|at| at.saturating_add(PASTE_END.len()));
-            find(PASTE_START).into_iter().chain(end).min()
+            let after_end = find(PASTE_END).map(|end| end.saturating_add(PASTE_END.len()));
+            find(PASTE_START).into_iter().chain(after_end).min()
         }
         EndedEarly::ControlString => {
             let terminators: [&[u8]; 3] = [b"\x07", b"\x1b\\", b"\xc2\x9c"];
-            let ends = terminators.iter().filter_map(|end| Some(find(end)?.saturating_add(end.len())));
-            ends.min()
+            terminators.iter().filter_map(|end| Some(find(end)?.saturating_add(end.len()))).min()
         }
         EndedEarly::ControlSequence => {
-            let last = bytes.iter().position(|byte| !(0x20..=0x3f).contains(byte))?;
-            Some(if bytes.get(last) == Some(&ESC) { last } else { last.saturating_add(1) })
+            let parameters_end = bytes.iter().position(|byte| !(0x20..=0x3f).contains(byte))?;
+            let is_escape = bytes.get(parameters_end) == Some(&ESC);
+            Some(if is_escape { parameters_end } else { parameters_end.saturating_add(1) })
         }
     }
 }
@@ -515,14 +523,14 @@ fn character_key(c: char, modifiers: KeyModifiers) -> DecodedInput {
 
 /// Returns the key that sends an ASCII control character, named as in crossterm.
 fn control_key(byte: u8) -> DecodedInput {
-    let letter = |offset: u8| KeyCode::Char(char::from(byte.saturating_add(offset)));
+    let character = |offset: u8| KeyCode::Char(char::from(byte.saturating_add(offset)));
     let (code, modifiers) = match byte {
         b'\r' => (KeyCode::Enter, KeyModifiers::NONE),
         b'\t' => (KeyCode::Tab, KeyModifiers::NONE),
         0x7f => (KeyCode::Backspace, KeyModifiers::NONE),
         0x00 => (KeyCode::Char(' '), KeyModifiers::CONTROL),
-        0x01..=0x1a => (letter(0x60), KeyModifiers::CONTROL),
-        _ => (letter(0x18), KeyModifiers::CONTROL), // 0x1c to 0x1f: Ctrl-4 to Ctrl-7
+        0x01..=0x1a => (character(0x60), KeyModifiers::CONTROL),
+        _ => (character(0x18), KeyModifiers::CONTROL), // 0x1c to 0x1f: Ctrl-4 to Ctrl-7
     };
     pressed(code, modifiers)
 }

@@ -1,5 +1,5 @@
-//! Handles panics while the screen is open: restores the terminal, reports the panic with `log::panic_hook`, and ends
-//! the process with status 101.
+//! Handles panics while the screen is open: restores the terminal, reports the panic with the hook that
+//! `log::install_panic_hook` installed, and ends the process with status 101.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,20 +15,20 @@ use crate::log;
 /// Makes a panic in any thread end the program. Otherwise a panic in a task would freeze the screen, and a panic in one
 /// of the terminal's threads would disable keystrokes or signals.
 pub(super) fn make_panics_fatal(tty: Arc<Tty>) {
-    let report = panic::take_hook();
-    let is_first = AtomicBool::new(true);
+    let previous_hook = panic::take_hook();
+    let is_first_panic = AtomicBool::new(true);
     panic::set_hook(Box::new(move |info| {
-        while !is_first.swap(false, Ordering::SeqCst) {
-            thread::park(); // the thread of the first panic exits
+        while !is_first_panic.swap(false, Ordering::SeqCst) {
+            thread::park(); // the thread of the first panic ends the process
         }
         tty.close();
         subprocess::kill_children();
         if accepts_output(&rustix::stdio::stderr()) {
-            report(info);
+            previous_hook(info);
         } else {
-            log::log_panic(info);
+            log::log_panic(info); // the previous hook would also write to standard error
         }
-        exit_now(101);
+        exit_now(101); // the status of every Rust program that panics
     }));
 }
 

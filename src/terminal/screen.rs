@@ -1,6 +1,6 @@
 //! The screen: draws frames, and owns the terminal's modes until the screen is dropped.
 //!
-//! [`Screen::draw`] draws a [`Frame`] into memory and sends the changed cells to the writer, if any. While the writer
+//! [`Screen::draw`] draws a [`Frame`] into memory and sends the changed cells, if any, to the writer. While the writer
 //! still has bytes of the last frame, [`Screen::draw`] draws nothing. So ratatui always compares a frame with the frame
 //! that the terminal received last.
 
@@ -49,7 +49,7 @@ impl Screen {
     ///
     /// # Errors
     ///
-    /// There is no terminal, or it rejects a mode. The terminal is unchanged then.
+    /// There is no terminal, it rejects a mode, or a thread cannot start. After an error the terminal is as before.
     pub fn enter(title: &str, events: &TermEventSender) -> io::Result<Self> {
         // The theme implements NO_COLOR. Without this call, crossterm 0.29 would implement it, too: for each colour it
         // would write `ESC [ m`, which also ends bold and reverse.
@@ -58,6 +58,7 @@ impl Screen {
         signals::install_handlers(&tty)?;
         tty.open()?;
         let Ok(terminal) = Terminal::new(FrameBuffer::new(tty.size()));
+        // If the input thread cannot start, dropping `screen` restores the terminal.
         let screen = Self { terminal, tty };
         input::start(events.clone())?;
         Ok(screen)
@@ -77,15 +78,15 @@ impl Screen {
         self.tty.is_ready()
     }
 
-    /// Draws a frame with `render` and returns true, if [`Screen::is_ready`]. Otherwise returns false, and the event
-    /// that [`Screen::is_ready`] names follows.
+    /// If [`Screen::is_ready`], draws a frame with `render` and returns true. Otherwise returns false, and one of the
+    /// events that [`Screen::is_ready`] describes follows.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> bool {
         // promise: wait-for-writer
         if !self.is_ready() {
             return false;
         }
-        if self.tty.take_needs_full_redraw() {
-            // Clears the screen. Terminal::clear would first ask the terminal for the cursor's position.
+        if self.tty.take_full_redraw_request() {
+            // `Terminal::resize` clears the screen. `Terminal::clear` would also show the cursor, at the first cell.
             let size = self.tty.size();
             self.terminal.backend_mut().size = size;
             let Ok(()) = self.terminal.resize(size.into());
@@ -154,7 +155,7 @@ impl ScreenSender {
     }
 }
 
-/// A ratatui backend that collects the bytes of one frame. [`Screen::draw`] sets the backend's size. So drawing never
+/// A ratatui backend that collects the bytes of one frame. [`Screen::draw`] sets the backend's size. So ratatui never
 /// asks the terminal for its size, and many resizes between two frames clear the screen only once.
 struct FrameBuffer {
     bytes: Vec<u8>,
@@ -295,7 +296,7 @@ mod tests {
     fn unchanged_frame_writes_nothing() {
         let mut terminal = terminal();
         let first = draw_frame(&mut terminal, "a", None).unwrap();
-        // The mode 2026 (synchronized output) is on within the frame.
+        // `?2026h` starts synchronized output and `?2026l` ends it. Each frame has both, once.
         assert!(first.starts_with("\x1b[?2026h") && first.ends_with("\x1b[?2026l"), "{first:?}");
         assert_eq!(first.matches("2026").count(), 2);
         assert_eq!(draw_frame(&mut terminal, "a", None), None);
@@ -304,8 +305,8 @@ mod tests {
 
     #[test]
     fn cursor_is_hidden_while_cells_are_drawn() {
-        // `ESC [ ROW ; COLUMN H` moves the cursor, counted from 1. `?25h` shows and `?25l` hides it. `?2026` is as
-        // above.
+        // `ESC [ ROW ; COLUMN H` moves the cursor, counted from 1. `?25h` shows the cursor and `?25l` hides it.
+        // `?2026h` and `?2026l` enclose each frame.
         let mut terminal = terminal();
         draw_frame(&mut terminal, "a", None);
         assert_eq!(
@@ -330,8 +331,9 @@ mod tests {
             terminal.backend_mut().size = Size::new(columns, 1);
         }
         let resized = draw_frame(&mut terminal, "a", None).unwrap();
+        // `ESC [ 2 J` clears the screen.
         assert!(resized.starts_with("\x1b[?2026h\x1b[2J"), "{resized:?}");
         assert_eq!(resized.matches("\x1b[2J").count(), 1);
-        assert_eq!(terminal.get_frame().area().width, 79);
+        assert_eq!(terminal.get_frame().area().width, 79, "the last size counts");
     }
 }

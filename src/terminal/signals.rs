@@ -9,12 +9,13 @@
 //! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
 //! | a panic, in any thread   | restores the terminal, reports the panic, exits (see `panics`)     | 101     |
 //! | TSTP (Ctrl-Z)            | restores the terminal and stops the job; CONT reopens the terminal |         |
-//! | another job has the      | stops the job until `fg`; any of the signals above ends it first   | 128 + n |
-//! | terminal                 |                                                                    |         |
+//! | another job has the      | stops this job until `fg`; a signal of the first two rows ends it  | 128 + n |
+//! | terminal                 | before that                                                        |         |
 //!
-//! A job in the background never changes the terminal's mode and never reads. The kernel would stop it with SIGTTOU or
-//! SIGTTIN, and repeat that system call, and so the stop, after each SIGCONT: `kill %1` sends SIGTERM and SIGCONT, but no
-//! thread would run for long enough to end the program. So the job stops itself, which is not repeated.
+//! In the background, keepwatch never changes the terminal's mode and never reads from the terminal. Otherwise the
+//! kernel would stop the job with SIGTTOU or SIGTTIN. After each SIGCONT it would repeat the system call, and so stop
+//! the job again. `kill %1` sends SIGTERM and SIGCONT, but no thread would run for long enough to end the program. So
+//! the job stops itself: such a stop is not repeated.
 //!
 //! Only the report of a panic is printed, and only if standard error accepts it. Printing to a terminal that hung up
 //! panics, a panic inside a panic aborts, and an abort leaves a core file.
@@ -34,8 +35,10 @@ use crate::log;
 
 /// The time that the event loop has to exit after a signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
-/// The number of checks, and the time between two, in which a shell makes a job that it continues the foreground job.
+/// The number of checks whether this job is in the foreground. A shell's `fg` may continue this job a moment before the
+/// job is in the foreground.
 const FOREGROUND_CHECKS: usize = 10;
+/// The time between two of these checks.
 const FOREGROUND_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Exits with `status` at once, without destructors, exit handlers or output.
@@ -54,7 +57,8 @@ pub(super) fn exit_on_hangup() -> ! {
 /// Installs the panic hook, waits until the terminal belongs to this job, and starts the signals thread and the watchdog.
 ///
 /// # Errors
-/// The terminal belongs to another job, and there is no shell that could bring this one to the foreground.
+/// The terminal belongs to another job, and no shell can bring this job to the foreground. Or a handler or a thread
+/// cannot start.
 pub(super) fn install_handlers(tty: &Arc<Tty>) -> io::Result<()> {
     // promise: panic-hook
     panics::make_panics_fatal(Arc::clone(tty));
@@ -94,12 +98,13 @@ fn wait_for_foreground(signals: &mut Signals, tty: &Tty) -> io::Result<()> {
                     _ => exit_by_signal(signal, tty),
                 }
             }
-            if !tty.in_background() {
+            if !tty.is_in_background() {
                 return Ok(());
             }
             sleep(FOREGROUND_CHECK_INTERVAL);
         }
-        // The system does not stop a job that no shell could continue.
+        // Only SIGCONT ends a stop. Without SIGCONT, the system has not stopped this job, because no shell could
+        // continue it.
         if !is_first_round && !is_continued {
             return Err(io::Error::other(
                 "it belongs to another job, and no shell can bring this one to the foreground",
@@ -164,21 +169,21 @@ fn exit_by_signal(signal: i32, tty: &Tty) -> ! {
 /// job would hang.
 fn stop_job() {
     let _ = kill_current_process_group(Signal::STOP);
-    // This thread may continue for a moment before it stops. So the program resumes when SIGCONT arrives, not here.
+    // This thread may run for a moment before it stops. So the terminal is opened again when SIGCONT arrives, not here.
 }
 
-/// Stops the process group as the kernel stops a job in the background that wants the terminal. Does nothing if no shell
-/// could continue it.
+/// Stops the process group with SIGTTOU, as the kernel stops a job in the background that uses the terminal. The system
+/// ignores this if no shell could continue the job.
 fn stop_job_in_background() {
     let _ = kill_current_process_group(Signal::TTOU);
 }
 
-/// Opens the terminal again after a stop, or stops again in the background. Returns the signals that came meanwhile: a
-/// signal that ends the program must not wait until the next `fg`.
+/// Opens the terminal again after a stop. If this job is in the background, stops it again instead. Returns the
+/// signals that came meanwhile: a signal that ends the program must not wait until the next `fg`.
 fn reacquire_tty(signals: &mut Signals, tty: &Tty) -> Vec<i32> {
     // The shell may not have made this job the foreground job yet.
     for _ in 0..FOREGROUND_CHECKS {
-        if !tty.in_background() && tty.open().is_ok() {
+        if !tty.is_in_background() && tty.open().is_ok() {
             tty.send_event(TermEvent::Continued);
             return Vec::new();
         }
@@ -188,7 +193,8 @@ fn reacquire_tty(signals: &mut Signals, tty: &Tty) -> Vec<i32> {
             return batch;
         }
     }
-    if !tty.in_background() {
+    if !tty.is_in_background() {
+        // This job has the terminal, but cannot open it.
         exit_on_hangup();
     }
     // `bg` continued the program, and the terminal still belongs to the shell.
@@ -198,15 +204,15 @@ fn reacquire_tty(signals: &mut Signals, tty: &Tty) -> Vec<i32> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the process normally exits before the wait ends, which leaves no condition to wait for"
+    reason = "nothing reports that a shell has switched jobs, or that the event loop did not exit in time"
 )]
 fn sleep(duration: Duration) {
     thread::sleep(duration);
 }
 
 /// Waits until the terminal hangs up, then exits. Nothing else is certain to end the program: the input thread only
-/// ends itself, the writer may have nothing to write for an hour, and the parent process may have made keepwatch ignore
-/// SIGHUP.
+/// ends itself, the writer may have nothing to write for an hour, and the parent process may have blocked SIGHUP for
+/// keepwatch.
 fn exit_when_tty_hangs_up(tty: &Tty) {
     if cfg!(target_os = "macos") {
         // poll() does not report a hangup of terminals on macOS.

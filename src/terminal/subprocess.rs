@@ -53,13 +53,13 @@ pub(super) fn run(
     CHILDREN.run(command, env, input, timeout, scope)
 }
 
-/// A set of running children.
+/// A set of children that are killed together when the program ends.
 #[derive(Debug)]
-struct Children(Mutex<RunningChildren>);
+struct Children(Mutex<ChildrenState>);
 
 #[derive(Debug)]
-struct RunningChildren {
-    /// The children that are not yet reaped. So no other process can have their ids.
+struct ChildrenState {
+    /// The children that are not yet reaped. Until a child is reaped, no other process can have its id.
     running: Vec<(Pid, KillScope)>,
     /// True once the program is about to end.
     is_closed: bool,
@@ -67,10 +67,10 @@ struct RunningChildren {
 
 impl Children {
     const fn new() -> Self {
-        Self(Mutex::new(RunningChildren { running: Vec::new(), is_closed: false }))
+        Self(Mutex::new(ChildrenState { running: Vec::new(), is_closed: false }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, RunningChildren> {
+    fn lock(&self) -> MutexGuard<'_, ChildrenState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,11 +120,11 @@ impl Children {
         Ok(child)
     }
 
-    /// Waits until `child` exits, and reaps it. If it failed, also kills the rest of its group, unless `scope` forbids
-    /// that.
+    /// Waits until `child` exits, and reaps it. If it failed and `scope` is [`KillScope::Group`], also kills the rest
+    /// of its group.
     fn wait(&self, child: &mut Child, scope: KillScope) -> io::Result<ExitStatus> {
         let pid = Pid::from_child(child);
-        // Until the child is reaped, no other process can have its id or its group's.
+        // `NOWAIT` does not reap the child yet. Until it is reaped, no other process or group can have its id.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let exited = loop {
             match waitid(WaitId::Pid(pid), options) {
@@ -166,8 +166,8 @@ fn kill_child((pid, scope): &(Pid, KillScope)) {
 }
 
 /// Creates a program `name` in `dir` that runs `script`. In `script`, `$d` is `dir`. A separate process writes the
-/// file. If this process wrote it, a child of another test could inherit the open file, and no system starts a program
-/// whose file is open for writing.
+/// file. If this process wrote it, a child of another test could inherit the open file, and the system does not start
+/// a program whose file is open for writing.
 #[cfg(test)]
 pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &str) {
     let mut install = Command::new("install");
@@ -183,11 +183,11 @@ pub(super) fn install_fake_program(dir: &std::path::Path, name: &str, script: &s
 pub(super) fn wait_until_ended(pid: Pid) {
     let clock = keepwatch_core::clock::Clock::system();
     let deadline = clock.now().mono + Duration::from_secs(60);
-    // The new parent of an orphan may not have reaped it yet.
+    // An orphan that has ended stays a zombie until its new parent reaps it.
     let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
     let is_zombie = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "));
     while rustix::process::test_kill_process(pid).is_ok() && !is_zombie() {
-        assert!(clock.now().mono < deadline, "process {pid:?} still runs");
+        assert!(clock.now().mono < deadline, "process {pid:?} must end within a minute");
         thread::yield_now();
     }
 }
@@ -198,7 +198,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// Returns the id that a script has written to `file`, and waits until the script has done so.
+    /// Waits until a script has written a process id to `file`, and returns the id.
     fn read_pid(file: &std::path::Path) -> Pid {
         loop {
             let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -215,6 +215,7 @@ mod tests {
         command
     }
 
+    /// Returns a set that no other test uses, so that a test can kill all of its children.
     fn own_children() -> &'static Children {
         Box::leak(Box::new(Children::new()))
     }
@@ -225,31 +226,32 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let command = shell("echo $$ > pid; while :; do :; done", dir.path());
         let env = Env::new([("PATH", "/usr/bin:/bin")]);
-        let started = thread::spawn({
+        let running = thread::spawn({
             let env = env.clone();
             move || children.run(command, &env, None, PATIENCE, KillScope::Group)
         });
         let pid = read_pid(&dir.path().join("pid"));
         children.kill_all();
-        assert!(!started.join().unwrap().unwrap().unwrap().success());
+        let status = running.join().unwrap().unwrap().unwrap();
+        assert!(!status.success(), "a killed child does not succeed");
         wait_until_ended(pid);
-        let late = children.run(shell("true", dir.path()), &env, None, PATIENCE, KillScope::Group);
-        assert!(late.is_err(), "a child started after the end");
+        let late_run = children.run(shell("true", dir.path()), &env, None, PATIENCE, KillScope::Group);
+        assert!(late_run.is_err(), "no child starts after `kill_all`");
     }
 
     #[test]
     fn failed_helper_leaves_no_process() {
         let dir = tempfile::tempdir().unwrap();
         let env = Env::new([("PATH", "/usr/bin:/bin")]);
-        for (code, is_left) in [(1, false), (0, true)] {
+        for (code, is_process_left) in [(1, false), (0, true)] {
             let script = format!("sleep 600 & echo $! > pid{code}; exit {code}");
-            let run = own_children()
+            let status = own_children()
                 .run(shell(&script, dir.path()), &env, None, PATIENCE, KillScope::Group)
                 .unwrap();
-            assert_eq!(run.unwrap().code(), Some(code));
+            assert_eq!(status.unwrap().code(), Some(code));
             let pid = read_pid(&dir.path().join(format!("pid{code}")));
-            if is_left {
-                // A helper that detaches keeps the clipboard.
+            if is_process_left {
+                // As in `xclip`, the process that a successful helper leaves keeps the clipboard.
                 kill_process(pid, Signal::KILL).unwrap();
             }
             wait_until_ended(pid);

@@ -108,6 +108,7 @@ impl Tty {
     pub(super) fn open(&self) -> io::Result<()> {
         let mut outbox = self.lock();
         if outbox.is_open {
+            // If crossterm believes that raw mode is on, `enable_raw_mode` does nothing.
             let _ = disable_raw_mode();
         }
         enable_raw_mode()?;
@@ -128,7 +129,7 @@ impl Tty {
         self.close_within(DRAIN_TIMEOUT);
     }
 
-    /// Restores the terminal, as [`Tty::close`] does, after waiting up to `drain_timeout` for the queue to be written.
+    /// Waits up to `drain_timeout` for the queue to be written. Then restores the terminal, as [`Tty::close`] does.
     fn close_within(&self, drain_timeout: Duration) {
         let mut outbox = self.lock();
         if !outbox.is_open {
@@ -166,7 +167,7 @@ impl Tty {
             }
         }
         // In the background, changing the mode would stop the process, and the shell has already set its own mode.
-        if !self.in_background() {
+        if !self.is_in_background() {
             let _ = disable_raw_mode();
         }
     }
@@ -204,12 +205,12 @@ impl Tty {
         }
     }
 
-    /// True if a full redraw was requested since the last call. Resets the request.
-    pub(super) fn take_needs_full_redraw(&self) -> bool {
+    /// True if the next frame must be a full redraw. Resets the request.
+    pub(super) fn take_full_redraw_request(&self) -> bool {
         std::mem::take(&mut self.lock().needs_full_redraw)
     }
 
-    /// Requests a full redraw with the next frame.
+    /// Requests that the next frame is a full redraw.
     pub(super) fn request_full_redraw(&self) {
         self.lock().needs_full_redraw = true;
     }
@@ -221,11 +222,12 @@ impl Tty {
     }
 
     /// True if another job is in the foreground of the terminal.
-    pub(super) fn in_background(&self) -> bool {
+    pub(super) fn is_in_background(&self) -> bool {
         is_in_background(&self.fd)
     }
 
-    /// Waits for `events`, a hangup or an error. Returns false if `timeout` passes first.
+    /// Waits for `events`, a hangup or an error. Returns false if `timeout` passes first. Without a
+    /// `timeout`, the wait has no limit.
     pub(super) fn wait(&self, events: PollFlags, timeout: Option<Duration>) -> bool {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = [PollFd::new(&self.fd, events)];
@@ -314,13 +316,14 @@ mod tests {
         let mut sent = 0;
         while tty.send(&[b'x'; 64 * 1024]) {
             sent += 64 * 1024;
-            assert!(sent < 64 << 20, "the queue is not bounded");
+            // Far more than the queue and the socket's buffer can hold.
+            assert!(sent < 64 << 20, "the queue must be bounded");
         }
         sent
     }
 
     #[test]
-    fn blocked_terminal_bounds_the_queue() {
+    fn full_queue_recovers_when_terminal_reads() {
         let (tty, mut terminal, mut events) = tty_on_socket();
         let sent = fill_queue(&tty);
         assert!(!tty.is_ready());
@@ -339,7 +342,7 @@ mod tests {
         fill_queue(&tty);
         tty.close(); // returns although nobody reads from the terminal
         assert!(!tty.send(b"x"), "a closed terminal accepts nothing");
-        tty.close(); // does nothing
+        tty.close(); // a second close does nothing
     }
 
     #[test]
@@ -348,6 +351,7 @@ mod tests {
         assert!(tty.send(b"last words"));
         tty.close_within(Duration::from_secs(60)); // a busy machine may not run the writer for a while
         drop(tty);
+        // `ESC [ ? 2026 l` is the first of the sequences that restore the terminal.
         let mut received = vec![0; b"last words\x1b[?2026l".len()];
         terminal.read_exact(&mut received).unwrap();
         assert_eq!(received, b"last words\x1b[?2026l");

@@ -61,26 +61,25 @@ impl AcknowledgedAlerts {
         alert: Alert,
         raised_at: Timestamp,
     ) -> bool {
-        let acknowledged = self.per_profile.get(&profile).and_then(|sessions| sessions.get(id));
-        let Some(acknowledged) =
-            acknowledged.and_then(|all| all.iter().find(|entry| entry.kind == alert.kind()))
+        let of_session = self.per_profile.get(&profile).and_then(|sessions| sessions.get(id));
+        let Some(newest) = of_session.and_then(|all| all.iter().find(|known| known.kind == alert.kind()))
         else {
             return false;
         };
-        let until = acknowledged.at.checked_add_signed(SAME_ALERT_WITHIN).unwrap_or(acknowledged.at);
+        let until = newest.at.checked_add_signed(SAME_ALERT_WITHIN).unwrap_or(newest.at);
         // promise: condition-returns, mutant: raised_at <= until -> true
         alert.is_about_end() || raised_at <= until
     }
 
     /// Acknowledges the alerts of this kind that a session had at the time `at`, on the server's clock. Returns true
-    /// unless a later acknowledgement is known.
+    /// unless an acknowledgement at that time or later is known.
     fn acknowledge(&mut self, profile: ProfileId, id: &SessionId, kind: AlertKind, at: Timestamp) -> bool {
         let sessions = self.per_profile.entry(profile).or_default();
         if !sessions.contains_key(id) {
             sessions.insert(id.clone(), Vec::new());
         }
         let Some(of_session) = sessions.get_mut(id) else { return false };
-        match of_session.iter_mut().find(|entry| entry.kind == kind) {
+        match of_session.iter_mut().find(|known| known.kind == kind) {
             Some(known) if known.at >= at => return false,
             Some(known) => known.at = at,
             None => of_session.push(Acknowledgement { kind, at }),
@@ -88,9 +87,9 @@ impl AcknowledgedAlerts {
         true
     }
 
-    /// Adds what the journal has of the sessions of a profile: the acknowledgements. Incidents that have been there for
-    /// [`MAX_INCIDENT_AGE`] count as acknowledged. `now` is the time on the server's clock. Returns true if there is
-    /// something new.
+    /// Adds the acknowledgements of the alerts that the journal has of a profile's sessions. Incidents that were raised
+    /// [`MAX_INCIDENT_AGE`] ago or earlier count as acknowledged. `now` is the time on the server's clock. Returns true if
+    /// an acknowledgement is new.
     pub(super) fn add_stored(&mut self, profile: ProfileId, alerts: &[StoredAlert], now: Timestamp) -> bool {
         let mut is_changed = false;
         for alert in alerts {
@@ -103,7 +102,7 @@ impl AcknowledgedAlerts {
         is_changed
     }
 
-    /// Removes the sessions that are no longer on record, if there are too many.
+    /// Removes the sessions of which `tracker` has no record, if there are too many sessions.
     pub(super) fn limit(&mut self, profile: ProfileId, tracker: &SessionTracker) {
         if let Some(sessions) = self.per_profile.get_mut(&profile)
             && sessions.len() > tracker.len().saturating_add(MAX_EXTRA_SESSIONS)
@@ -114,7 +113,8 @@ impl AcknowledgedAlerts {
 }
 
 impl Model {
-    /// Acknowledges the alerts of one session of `profile`. Returns the effects that store this and update the title.
+    /// Acknowledges the alerts of one session of `profile`. Returns the effects that store the acknowledgements and update
+    /// the title.
     pub(super) fn acknowledge_session(
         &mut self,
         profile: ProfileId,
@@ -126,7 +126,7 @@ impl Model {
         effects.into_iter().chain(self.update_title()).collect()
     }
 
-    /// Acknowledges all alerts. Returns the effects that store this and update the title.
+    /// Acknowledges all alerts. Returns the effects that store the acknowledgements and update the title.
     pub(super) fn acknowledge_all(&mut self, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         for profile in self.profiles.ids() {
@@ -137,7 +137,8 @@ impl Model {
         effects
     }
 
-    /// Acknowledges the alerts of the sessions of `profile` that match. Returns the effects that store this.
+    /// Acknowledges the alerts of the sessions of `profile` that match. Returns the effects that store the
+    /// acknowledgements.
     fn acknowledge_where(
         &mut self,
         profile: ProfileId,
@@ -146,20 +147,22 @@ impl Model {
     ) -> Vec<Effect> {
         let state = self.profiles.get(profile);
         let at = state.tracker.clock().at(now);
-        let mut new = Vec::new();
+        let mut newly_acknowledged = Vec::new();
         for record in state.tracker.records().filter(|record| !record.alerts.is_empty() && matches(record)) {
             for raised in &record.alerts {
                 if !self.acknowledged.covers(profile, &record.id, raised.alert, raised.at) {
                     // The estimate of the server's clock may have gone back since the alert was raised.
                     let at = at.max(raised.at);
                     self.acknowledged.acknowledge(profile, &record.id, raised.alert.kind(), at);
-                    new.push((&record.id, *raised, Some(at)));
+                    newly_acknowledged.push((&record.id, *raised, Some(at)));
                 }
             }
         }
         self.acknowledged.limit(profile, &state.tracker);
-        let command =
-            state.persistence.as_ref().and_then(|persistence| persistence.save_alerts(&state.tracker, new));
+        let command = state
+            .persistence
+            .as_ref()
+            .and_then(|persistence| persistence.save_alerts(&state.tracker, newly_acknowledged));
         // promise: acknowledgement-saved, mutant: command.into_iter() -> command.into_iter().take(0)
         persistence::effects(profile, command.into_iter().collect()).collect()
     }
@@ -172,7 +175,7 @@ mod tests {
     use keepwatch_core::testing::id;
 
     #[test]
-    fn excess_sessions_off_record_are_removed() {
+    fn sessions_without_record_are_removed_above_limit() {
         let (mut acknowledged, tracker) = (AcknowledgedAlerts::default(), SessionTracker::default());
         let (kind, at) = (Alert::Error.kind(), Timestamp::UNIX_EPOCH);
         let count = |acknowledged: &AcknowledgedAlerts| acknowledged.per_profile[&ProfileId::FIRST].len();

@@ -57,11 +57,11 @@ pub struct Absence {
     pub kind: AbsenceKind,
     /// The end: the next keystroke, or the start of this run.
     pub until: Moment,
-    /// The duration, which may be longer than the time that `until` has on the boot clock.
+    /// The duration. It may be longer than `until.boot`, because this machine may have booted during the absence.
     pub length: Duration,
     /// The number of responses during the absence.
     pub responses: u64,
-    /// True if polling was paused during the absence.
+    /// True if polling was paused during the whole absence. Only a keystroke pauses or resumes polling.
     pub was_paused: bool,
 }
 
@@ -119,11 +119,13 @@ impl AwayState {
         self.responses = self.responses.saturating_add(1);
     }
 
-    /// Notes a keystroke. It ends an absence if the last one was long ago. `min_absence` is the shortest absence.
+    /// Notes a keystroke. If the previous keystroke was `min_absence` ago or longer, this one ends an absence. For the
+    /// first keystroke, the start of this run takes the place of the previous one.
     fn on_keystroke(&mut self, now: Moment, min_absence: Duration, is_paused: bool) {
-        // The first keystroke after a return does not begin another absence: the user has not seen what the page says.
-        let returned = self.absence.is_some_and(|absence| absence.kind == AbsenceKind::NotRunning);
-        let previous = self.last_keystroke.or(self.started.filter(|_| !returned));
+        // After an absence between two runs, the first keystroke of this run ends no other absence: the page must still
+        // be about the time between the runs.
+        let is_after_absence = self.absence.is_some_and(|absence| absence.kind == AbsenceKind::NotRunning);
+        let previous = self.last_keystroke.or(self.started.filter(|_| !is_after_absence));
         let length = previous.map(|previous| now.since(previous)).unwrap_or_default();
         if length >= min_absence {
             self.absence = Some(Absence {
@@ -144,7 +146,7 @@ impl AwayState {
         self.last_run_ended = self.last_run_ended.max(Some(ended));
         let (Some(started), Some(ended)) = (self.started, self.last_run_ended) else { return };
         if self.absence.is_some_and(|absence| absence.kind == AbsenceKind::NoKeystroke) {
-            return; // a newer absence
+            return; // the known absence is newer
         }
         let length = started.wall.signed_duration_since(ended).to_std().unwrap_or_default();
         let absence = Absence {
@@ -164,22 +166,23 @@ impl AwayState {
             .filter(|absence| absence.kind == AbsenceKind::NotRunning && self.last_keystroke.is_none())
     }
 
-    /// Limits the positions to the extent of the page.
+    /// Limits the selected session and the first visible line to the extent of the page.
     pub(super) fn clamp(&mut self, extent: AwayExtent) {
         let count = self.report.as_ref().map_or(0, |report| report.to_look_at.len());
         self.selected = self.selected.min(count.saturating_sub(1));
         self.top = self.top.min(extent.lines.saturating_sub(extent.height));
     }
 
-    /// Moves the selection, and scrolls. After the last session to look at, only scrolls.
+    /// Moves the selection and scrolls. Only scrolls if the selected session is not visible, or if no session follows in
+    /// the direction of the action.
     fn scroll(&mut self, action: Action, extent: AwayExtent) {
         let count = self.report.as_ref().map_or(0, |report| report.to_look_at.len());
-        let max_top = extent.lines.saturating_sub(extent.height);
+        let last_top = extent.lines.saturating_sub(extent.height);
         let selected = position_after(action, self.selected, extent.height, count);
-        let top = position_after(action, self.top, extent.height, max_top.saturating_add(1));
+        let top = position_after(action, self.top, extent.height, last_top.saturating_add(1));
         let is_step = matches!(action, Action::Down | Action::Up);
-        let line = extent.first_session_line.saturating_add(self.selected);
-        let is_visible = count > 0 && (self.top..self.top.saturating_add(extent.height)).contains(&line);
+        let old_line = extent.first_session_line.saturating_add(self.selected);
+        let is_visible = count > 0 && (self.top..self.top.saturating_add(extent.height)).contains(&old_line);
         if is_step && (selected == self.selected || !is_visible) {
             self.top = top;
             return;
@@ -190,9 +193,9 @@ impl AwayState {
             return;
         }
         // Scroll as little as needed. The headings stay in view with the first session.
-        let line = extent.first_session_line.saturating_add(selected);
-        let min_top = line.saturating_add(1).saturating_sub(extent.height);
-        let max_top = if selected == 0 { 0 } else { line };
+        let new_line = extent.first_session_line.saturating_add(selected);
+        let min_top = new_line.saturating_add(1).saturating_sub(extent.height);
+        let max_top = if selected == 0 { 0 } else { new_line };
         self.top = self.top.clamp(min_top.min(max_top), max_top);
     }
 }
@@ -201,13 +204,13 @@ impl Model {
     /// Notes a keystroke of the user, before the model handles it.
     pub(super) fn note_keystroke(&mut self, now: Moment) {
         let min_absence = MIN_ABSENCE.saturating_mul(self.settings.clock_speed);
-        // The keystrokes of a replay have the times of the recording, which tell nothing about the user.
+        // In a replay, a keystroke has a time of the recording, which tells nothing about the user.
         if self.replay.is_none() {
             self.away.on_keystroke(now, min_absence, self.paused);
         }
     }
 
-    /// Notes the end of the last run, and opens the page if a session has ended since.
+    /// Notes the end of the last run. Opens the page if a session ended between that time and the start of this run.
     pub(super) fn on_last_run_ended(&mut self, ended: Timestamp) {
         self.away.on_last_run_ended(ended);
         self.refresh_away();
@@ -246,9 +249,9 @@ impl Model {
             }
             return;
         }
-        let Some(open) = &self.away.report else { return };
-        let selected = open.to_look_at.get(self.away.selected).map(|session| session.id.clone());
-        let report = self.away_report(open.absence);
+        let Some(old_report) = &self.away.report else { return };
+        let selected = old_report.to_look_at.get(self.away.selected).map(|session| session.id.clone());
+        let report = self.away_report(old_report.absence);
         // Keep the same session selected. Before the first keystroke, keep the first one selected.
         let has_keystroke = self.away.last_keystroke.is_some();
         let position = selected
@@ -258,7 +261,8 @@ impl Model {
         self.away.report = Some(report);
     }
 
-    /// Prepares for an action on the page. If the action is on one session, selects the selected session of the page.
+    /// Prepares for an action on the page. If the action is on one session, selects the page's selected session in the
+    /// table too.
     /// Returns true if the action can now be performed as in any other pane.
     pub(super) fn prepare_on_away_page(&mut self, action: Action, now: Moment) -> bool {
         match action {

@@ -30,9 +30,9 @@ impl ProjectSlots {
     }
 }
 
-/// Returns what a 429 is about: concurrent sessions, or requests per minute. The API's message decides, otherwise the
-/// slots, otherwise the requests that the newest `x-ratelimit-remaining` allowed. Returns `None` if the error is no 429,
-/// or if nothing tells.
+/// Returns what a 429 is about: concurrent sessions, or requests per minute. The API's message decides, otherwise a newest
+/// `x-ratelimit-remaining` of 0, otherwise the slots. Returns `None` if the error is no 429, or if there is nothing to add
+/// to the message.
 ///
 /// Never says that all slots are used if a slot is free.
 #[must_use]
@@ -44,7 +44,7 @@ fn describe_limit(
     if error.kind != ApiErrorKind::RateLimited {
         return None;
     }
-    // The counts of used and of all slots, if both are known.
+    // The number of slots in use and the number of all slots, if both are known.
     let counts = slots.and_then(|slots| Some((slots.used?, slots.limit)));
     let full = counts.filter(|(used, limit)| used >= limit).map(|(used, limit)| format!("{used}/{limit}"));
     let free =
@@ -60,7 +60,7 @@ fn describe_limit(
         (Some(ReachedLimit::Concurrency), None, Some(free)) => {
             format!("yet {free} here: other projects may use up the organisation's limit")
         }
-        (Some(ReachedLimit::Concurrency), None, None) => return None, // the message says it all
+        (Some(ReachedLimit::Concurrency), None, None) => return None, // the message is enough
         (Some(ReachedLimit::PerMinute), ..) => per_minute.into(),
         (None, ..) if requests_remaining == Some(0) => per_minute.into(),
         (None, Some(full), _) => format!("all slots used ({full}), or too many requests per minute"),
@@ -70,7 +70,8 @@ fn describe_limit(
 }
 
 impl Model {
-    /// Returns what the newest error of a profile's polls is about, if it is a 429 and something tells.
+    /// Returns what `error`, the newest error of a profile's polls, is about. Returns `None` if the error is no 429, or if
+    /// there is nothing to add to its message.
     #[must_use]
     pub fn limit_note(&self, profile: ProfileId, error: &ApiError) -> Option<String> {
         let remaining =
@@ -101,7 +102,7 @@ mod tests {
         ApiError { message: Some(Untrusted::new(message)), ..ApiErrorKind::RateLimited.into() }
     }
 
-    /// Returns slots of which this many are used, if that is known.
+    /// Returns slots of which `used` are in use. `None` means that the use is unknown.
     fn slots(used: Option<usize>, limit: usize) -> Option<ProjectSlots> {
         Some(ProjectSlots { used, limit, last_limit_error: None })
     }

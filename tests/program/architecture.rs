@@ -50,7 +50,7 @@ const IMPORT_RULES: &[ImportRule] = &[
 ];
 
 /// Appends the path of every Rust file in `folder` to `files`, except tests and the paths in `except`.
-fn sources(folder: &Path, except: &[PathBuf], files: &mut Vec<PathBuf>) {
+fn collect_sources(folder: &Path, except: &[PathBuf], files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let is_test = ["tests", "tests.rs", "fixture.rs"].iter().any(|name| path.ends_with(name));
@@ -58,7 +58,7 @@ fn sources(folder: &Path, except: &[PathBuf], files: &mut Vec<PathBuf>) {
             continue;
         }
         if path.is_dir() {
-            sources(&path, except, files);
+            collect_sources(&path, except, files);
         } else if path.extension().is_some_and(|it| it == "rs") {
             files.push(path);
         }
@@ -83,11 +83,11 @@ fn imports_follow_the_rules() {
     for ImportRule { module, except, forbidden } in IMPORT_RULES {
         let folder = src.join(module);
         let except: Vec<PathBuf> = except.iter().map(|name| folder.join(name)).collect();
-        assert!(except.iter().all(|path| path.exists()), "{except:?}");
+        assert!(except.iter().all(|path| path.exists()), "every exception exists: {except:?}");
         let mut files = Vec::new();
-        sources(&folder, &except, &mut files);
+        collect_sources(&folder, &except, &mut files);
         assert!(!files.is_empty(), "no files in {}", folder.display());
         found.extend(files.iter().flat_map(|file| violations(file, forbidden)));
     }
-    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(found.is_empty(), "no line names a path that its rule forbids:\n{}", found.join("\n"));
 }

@@ -33,7 +33,7 @@ fn backdate_runs(journal: &Path) {
     assert!(changed.unwrap() > 0, "the first run has written a segment");
 }
 
-/// Ends two of the sessions, which nobody watches at that time.
+/// Ends two of the sessions, while no keepwatch runs.
 fn end_two_sessions(api: &TestSimulator) {
     assert!(api.control.end_session(FAILED_ID, FinalStatus::Error));
     assert!(api.control.end_session(COMPLETED_ID, FinalStatus::Completed));
@@ -74,7 +74,7 @@ fn page_opens_after_two_hours_between_runs() {
 }
 
 #[test]
-fn page_stays_closed_after_short_pause() {
+fn page_stays_closed_after_quick_restart() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap()), ("SSH_TTY", "/dev/pts/1")];

@@ -53,16 +53,16 @@ fn same_seed_gives_same_sessions() {
     // sessions live at a time, and a few of those are not running.
     assert!(
         (150..=200).contains(&seed_7.len()) && common * 2 > seed_7.len(),
-        "{common} of {} sessions are the same",
+        "the same seed gives the same sessions, not only {common} of {}",
         seed_7.len()
     );
     assert!(!seed_7.iter().any(|id| seed_8.contains(id)), "another seed gives other sessions");
     let by_default = ids_at_start(&[]); // up to 36 live at a time
-    assert!((25..=36).contains(&by_default.len()), "{}", by_default.len());
+    assert!((25..=36).contains(&by_default.len()), "25 to 36 sessions run, not {}", by_default.len());
 }
 
 #[test]
-fn seed_requires_chaos_scenario() {
+fn invalid_seed_or_scenario_is_usage_error() {
     for (args, message) in [
         (&["demo", "--scenario", "I01", "--seed", "7"][..], "I01 is the same each time"),
         (&["simulate", "--seed", "7"], "default is the same each time"),
@@ -93,7 +93,7 @@ fn truth_file_is_private_and_written_live() {
     wait_until("the session's end in the file", || find_event("ended").is_some());
     let ended = find_event("ended").unwrap();
     assert_eq!((&ended["status"], &ended["cause"]), (&json!("COMPLETED"), &json!("released")));
-    // The times are compared up to the milliseconds.
+    // 23 characters are the time to the millisecond.
     let ended_at = api.get(&session_path).body["endedAt"].as_str().unwrap().get(..23).unwrap().to_owned();
     assert!(
         ended["at"] == ended["states_ended_at"] && ended["at"].as_str().unwrap().starts_with(&ended_at),
@@ -114,9 +114,11 @@ fn truth_file_has_each_event_once() {
     assert_eq!(code, Some(0));
     let text = fs::read_to_string(&path).unwrap();
     let mut events: Vec<&str> = text.lines().collect();
-    let written = events.len();
+    let line_count = events.len();
     events.sort_unstable();
     events.dedup();
     let appeared = events.iter().filter(|line| line.contains("\"appeared\"")).count();
-    assert!(text.ends_with("}\n") && events.len() == written && appeared >= 300, "{appeared} of {written}");
+    assert!(text.ends_with("}\n"), "the last line is complete");
+    assert_eq!(events.len(), line_count, "each event is in one line");
+    assert!(appeared >= 300, "all 300 sessions appear, not only {appeared}");
 }

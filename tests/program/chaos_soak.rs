@@ -44,9 +44,9 @@ use resources::{Measurement, ResourceHistory};
 const LIVE_SESSIONS: usize = 1000;
 /// Poll interval of the program.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Time after which all bounded collections are full, so that memory must be flat.
+/// Time after which all bounded collections are full, so that memory must stay flat.
 const WARM_UP: Duration = Duration::from_secs(12 * 60);
-/// Shortest long soak. It measures the growth of memory for as long as it warms up.
+/// Minimum duration of the long soak: the warm-up, then as much time again to measure the growth of memory.
 const MIN_LONG_SOAK: Duration = Duration::from_secs(24 * 60);
 
 /// Limits of the program's resources.
@@ -61,7 +61,7 @@ const MAX_GROWTH: f64 = 300.0;
 const MAX_IN_FLIGHT: u64 = 4 + 4 + 1;
 
 /// Keystrokes. The test sends one random element of this array at a time.
-const KEYS: [&str; 24] = [
+const KEYSTROKES: [&str; 24] = [
     "j",
     "k",
     "jjj",
@@ -92,6 +92,7 @@ const SIZES: [(u16, u16); 6] = [(120, 40), (80, 24), (60, 20), (30, 10), (200, 6
 
 #[test]
 fn minute_of_chaos_loses_no_session() {
+    // With the start and the final polls, the test takes about a minute.
     let result = soak(Duration::from_secs(45));
     println!("\n{result}");
     result.assert_passed(None);
@@ -126,7 +127,7 @@ impl SoakResult {
         let problems = &self.alerts.problems;
         assert!(problems.is_empty(), "{} alerts against the rule:\n{}", problems.len(), problems.join("\n"));
         let count = self.max_in_flight;
-        assert!(count <= MAX_IN_FLIGHT, "{count} requests in flight, limit {MAX_IN_FLIGHT}");
+        assert!(count <= MAX_IN_FLIGHT, "at most {MAX_IN_FLIGHT} requests are in flight, not {count}");
         self.resources.assert_within(&RESOURCE_LIMITS, warm_up.map(|warm_up| (warm_up, MAX_GROWTH)));
     }
 }
@@ -216,7 +217,7 @@ fn disturb(
         if end <= api.control.now() {
             return;
         }
-        terminal.press(KEYS[rng.usize(..KEYS.len())]);
+        terminal.press(KEYSTROKES[rng.usize(..KEYSTROKES.len())]);
         if rng.u8(0..8) == 0 {
             let (columns, rows) = SIZES[rng.usize(..SIZES.len())];
             terminal.resize(columns, rows);
@@ -271,7 +272,7 @@ fn wait_for_final_polls(
         }
         assert!(
             api.control.now() < end,
-            "{} ended sessions were not polled, among them {}\n{}",
+            "every session is polled after its end, but {} were not, among them {}\n{}",
             unpolled.len(),
             checker.describe_session(unpolled[0], requests),
             terminal.screen()

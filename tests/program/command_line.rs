@@ -44,7 +44,7 @@ pub(crate) fn run_with(args: &[&str], env: &[(&str, &str)], stdin: &str) -> RunO
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read its standard input may have exited already.
+    // The write fails if the program has exited already without reading its standard input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = collect_output(child);
     let run = RunOutput {
@@ -213,7 +213,7 @@ fn rejected_api_key_stops_get_early() {
 }
 
 #[test]
-fn connect_url_in_metadata_is_redacted() {
+fn only_reveal_prints_secrets_of_metadata() {
     let canary = "cAnArY77";
     let api = TestSimulator::serve(&format!(
         "[[session]]\nid = \"s-1\"\nmetadata = {{ url = \"wss://c/?signingKey={canary}\", api_key = \"{canary}\" }}\n"
@@ -262,6 +262,7 @@ fn unusable_time_zone_is_replaced_by_utc() {
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let pipe = pipe.to_str().unwrap();
     let tz_dir = folder.path().to_str().unwrap();
+    // A program that reads one of these as a time zone file waits for ever, or reads without end.
     for tz in [pipe, "/dev/zero", "/dev/urandom", ":/dev/zero", "../../../dev/zero"] {
         let url = format!("{}/", api.url);
         let env = [

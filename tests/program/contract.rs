@@ -43,11 +43,11 @@ fn simulator_responses_match_schema() {
             assert!(session.get(secret).is_none(), "a list has no {secret}");
         }
         let id = session["id"].as_str().unwrap();
-        let one = get(&api.url, &format!("/v1/sessions/{id}"));
-        assert_valid(SESSION, &one);
-        if one["status"] == "RUNNING" {
+        let retrieved = get(&api.url, &format!("/v1/sessions/{id}"));
+        assert_valid(SESSION, &retrieved);
+        if retrieved["status"] == "RUNNING" {
             let again = get(&api.url, &format!("/v1/sessions/{id}"));
-            assert_ne!(one["signingKey"], again["signingKey"], "each response has a new signing key");
+            assert_ne!(retrieved["signingKey"], again["signingKey"], "each response has a new signing key");
         }
     }
 }
@@ -97,20 +97,21 @@ fn start_mock_server(sessions: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        let mut next = sessions.iter().cycle();
+        let mut endless_sessions = sessions.iter().cycle();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut request = String::new();
             let mut lines = BufReader::new(stream.try_clone().unwrap());
             lines.read_line(&mut request).unwrap();
             let mut header = String::new();
+            // The empty line after the headers has only its line end, which is 2 bytes.
             while lines.read_line(&mut header).unwrap() > 2 {
                 header.clear();
             }
             let id = request.strip_prefix("GET /v1/sessions/").and_then(|path| path.split(' ').next());
             let (status, body) = match id {
                 Some(id) => {
-                    let mut session = next.next().unwrap().clone();
+                    let mut session = endless_sessions.next().unwrap().clone();
                     session["id"] = id.replace("%20", " ").into();
                     ("200 OK", session.to_string())
                 }
@@ -173,7 +174,8 @@ fn screen_shows_unusual_sessions() {
     for id in ["id 0", "id 1", "id 29"] {
         terminal.wait_for(id);
     }
-    // Moves, opens the details and leaves them. Esc together with the next key would be Alt with that key.
+    // Moves, opens the details and leaves them. The test waits after Esc, because Esc right before another keystroke
+    // counts as Alt with that keystroke.
     terminal.press("j\r");
     terminal.wait_until("the details alone", |screen| !screen.contents().contains("STATUS"));
     terminal.press("G\x1b");

@@ -95,7 +95,7 @@ fn contributing_runs_all_sdk_tests() {
 fn readme_names_every_exit_code() {
     let readme = readme();
     for code in 0..=7 {
-        assert!(readme.contains(&format!("| {code} | ")), "{code}");
+        assert!(readme.contains(&format!("| {code} | ")), "the README has exit code {code}");
     }
 }
 

@@ -96,7 +96,7 @@ impl TestSimulator {
     }
 }
 
-/// Polls `condition` until it is true, and returns how long that took. Panics after [`TEST_TIMEOUT`].
+/// Checks `condition` until it is true, and returns how long that took. Panics after [`TEST_TIMEOUT`].
 pub(crate) fn wait_until(description: &str, condition: impl Fn() -> bool) -> Duration {
     let start = now();
     while !condition() {
@@ -372,9 +372,9 @@ impl Terminal {
         }
     }
 
-    pub(crate) fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keystrokes: &str) {
         let input = self.input.as_mut().unwrap();
-        input.write_all(keys.as_bytes()).unwrap();
+        input.write_all(keystrokes.as_bytes()).unwrap();
         input.flush().unwrap();
     }
 
@@ -458,7 +458,7 @@ impl Terminal {
         status
     }
 
-    /// Waits until the program exits. Returns its exit status, and how long that took.
+    /// Waits until the program exits. Returns its exit status, and how long it took to exit.
     pub(crate) fn timed_exit(&mut self) -> (ExitStatus, Duration) {
         let start = now();
         (self.wait_for_exit(), start.elapsed())

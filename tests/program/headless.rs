@@ -16,7 +16,7 @@ const CANARY: &str = "cAnArYoFmEtAdAtA";
 /// A signing key in a URL in metadata. No command prints it.
 const SIGNING_KEY: &str = "cAnArY77";
 
-/// Two sessions that run until a test ends them, one with keep-alive, and three that have ended.
+/// Two sessions that run until a test ends them, and three that have ended. Only the first has keep-alive.
 const SESSIONS: &str = r#"
 [[session]]
 id = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de"
@@ -142,17 +142,17 @@ fn json_lines(output: &ProgramOutput) -> Vec<Value> {
 #[test]
 fn event_names_session_owner_and_project() {
     let api = TestSimulator::serve(SESSIONS);
-    let events = |options: &[&str]| {
+    let first_event = |options: &[&str]| {
         let mut events = PipedProgram::start(&api, &[&["events", "-i", "1s"], options].concat());
         let line = events.wait_for_line("s-2");
         serde_json::from_str::<Value>(&line).unwrap()
     };
-    let first_seen = events(&[]);
+    let first_seen = first_event(&[]);
     assert_eq!((&first_seen["event"], &first_seen["owner"]), (&"first_seen".into(), &"growth".into()));
     assert_eq!((&first_seen["region"], &first_seen["keep_alive"]), (&"eu-central-1".into(), &false.into()));
     assert!(first_seen["project_id"].is_string() && first_seen["profile"].is_null(), "{first_seen}");
-    assert_eq!(events(&["--owner-key", "team"])["owner"], "blue");
-    let without_metadata = events(&["--no-metadata"]);
+    assert_eq!(first_event(&["--owner-key", "team"])["owner"], "blue");
+    let without_metadata = first_event(&["--no-metadata"]);
     assert!(without_metadata["owner"].is_null() && without_metadata["region"].is_string());
     let help = run(&api, &["events", "--help"]).out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains("The owner is the only value of the metadata that is printed"), "{help}");
@@ -256,8 +256,9 @@ fn wait_exit_code_reports_outcome() {
 }
 
 #[test]
-fn early_keep_alive_end_fails_wait() {
-    // The session of the report: keep-alive on, and COMPLETED ten seconds after its start, of fifteen minutes.
+fn fail_on_early_fails_wait_for_early_end() {
+    // The scenario reproduces an incident: a session with keep-alive and a timeout of 15 minutes is COMPLETED ten
+    // seconds after its start.
     let api = TestSimulator::start(Scenario::builtin("I01").unwrap());
     let wait = |options: &[&str]| PipedProgram::start(&api, &[&["wait", "-i", "1s", ID], options].concat());
     let (strict, lenient, usual) =
@@ -269,7 +270,7 @@ fn early_keep_alive_end_fails_wait() {
 }
 
 #[test]
-fn vanished_session_fails_wait_if_listed() {
+fn vanished_session_exit_code_depends_on_options() {
     for (options, code) in [(&["--fail-on", "gone,early"][..], 6), (&["--exit-status"], 4)] {
         let api = TestSimulator::serve(SESSIONS);
         let wait = PipedProgram::start(&api, &[&["wait", "-i", "1s", "s-2"], options].concat());

@@ -77,7 +77,7 @@ fn acknowledgement_reaches_other_pane() {
 }
 
 #[test]
-fn cleared_alert_is_gone() {
+fn alert_does_not_survive_journal_clear() {
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal.sqlite");
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];

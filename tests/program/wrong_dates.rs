@@ -1,4 +1,4 @@
-//! Tests the program with a server whose `Date` is wrong: an hour or two old or ahead, or jumping back and forth. The
+//! Tests the program with a server whose `Date` is wrong: it is hours old, an hour ahead, or jumps back and forth. The
 //! sessions' timestamps are right, as is this machine's clock.
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,17 +17,18 @@ use crate::harness::{KEY, PROGRAM, Terminal, wait_until};
 use crate::piped_program::PipedProgram;
 
 const ID: &str = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
-/// The number of requests after which no further sentence about the `Date` is expected.
+/// The number of requests after which no further event about the `Date` is expected.
 const ENOUGH_REQUESTS: usize = 16;
 
-/// A server of one session, which is 95 s old and runs for some more minutes.
+/// A server with one session, which is 95 s old when the server starts.
 struct Server {
     url: String,
     requests: Arc<AtomicUsize>,
 }
 
 impl Server {
-    /// Starts a server. The `Date` of the response to request N is `offset(N)` seconds ahead of the truth.
+    /// Starts a server, whose session expires in `minutes_left`. The `Date` of the response to request N, counted from 0,
+    /// is `offset(N)` seconds ahead of the true time.
     fn start(minutes_left: i64, offset: impl Fn(usize) -> i64 + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -69,6 +70,7 @@ fn respond(
     let (mut request, mut header) = (String::new(), String::new());
     let mut lines = BufReader::new(stream.try_clone()?);
     lines.read_line(&mut request)?;
+    // The empty line after the headers has two bytes: CR and LF.
     while lines.read_line(&mut header)? > 2 {
         header.clear();
     }
@@ -110,13 +112,14 @@ fn stale_or_future_date_is_reported_once() {
         assert_eq!(names, ["api_date_ignored", "first_seen"], "{events:?}");
         let ignored = events.iter().find(|event| event["event"] == "api_date_ignored").unwrap();
         assert!(ignored["sentence"].as_str().unwrap().contains(word), "{ignored}");
+        // 45 minutes are 2700 s. A slow machine may be a minute late.
         assert!((2640.0..=2700.0).contains(&seconds_left(&events)), "{events:?}");
     }
 }
 
 #[test]
 fn jumping_date_is_reported_once() {
-    // All dates fit this session, which runs for three more hours.
+    // The session runs for three more hours, so no `Date` contradicts its timestamps. The dates contradict each other.
     let events = Server::start(180, |number| if number % 4 < 2 { 0 } else { 3600 }).events();
     let mut names = names(&events);
     names.sort_unstable();

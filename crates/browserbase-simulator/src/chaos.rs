@@ -1,7 +1,8 @@
-//! The scenario `chaos`: six hours of sessions with every kind of end and anomaly, and faults of every kind.
+//! The scenario `chaos`: six hours of random sessions and random faults. The sessions have every kind of end and
+//! anomaly.
 //!
-//! Times of type `i64`, here and in `sessions` and `anomalies`, are in microseconds. So are the ranges of `i64` in
-//! `faults`, whose retry delays of type `u64` are in milliseconds.
+//! Times of type `i64` are in microseconds, here and in the submodules. The retry delays of type `u64` in `faults` are
+//! in milliseconds.
 //!
 //! The scenario is generated from a seed. The same seed gives the same scenario on every machine and in every
 //! version, as a test checks.
@@ -20,8 +21,8 @@
 //!
 //! - `sessions` generates the sessions of each lane.
 //! - `anomalies` gives some sessions wrong, missing or undocumented fields.
-//! - `faults` generates short faults, with time to recover in between. No fault answers 404 or 410, because a watcher
-//!   would conclude that the session does not exist.
+//! - `faults` generates short faults. Between two of them, a watcher has time to recover. No fault answers 404 or 410,
+//!   because a watcher would conclude that the session does not exist.
 
 mod anomalies;
 mod faults;
@@ -46,7 +47,8 @@ const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 /// The end of the scenario. No fault begins after it. A lane gets no further session if it becomes free after the end.
 const END_MICROS: i64 = 6 * 60 * MINUTE;
-/// The number of sessions at which no further ones are generated, even if the lanes are free before [`END_MICROS`].
+/// The number of sessions after which no further ones are generated, even if lanes are free before [`END_MICROS`]. The
+/// last round of sessions, one for each lane, can exceed it.
 const STOP_AT_SESSIONS: usize = 50_000;
 /// The maximum difference between the server's clock and the machine's.
 const MAX_SKEW_MICROS: i64 = 10 * MINUTE;
@@ -65,9 +67,9 @@ pub fn scenario(seed: u64, live_sessions: usize) -> Scenario {
     let skew = Offset::from_micros(rng.in_range(-MAX_SKEW_MICROS..MAX_SKEW_MICROS));
     let bulk_end_times = random_bulk_end_times(&mut rng);
     let mut lanes: Vec<SessionLane> = (0..live_sessions.min(super::scenario::MAX_SESSIONS))
-        .map(|number| {
+        .map(|lane_index| {
             SessionLane::new(
-                SeededRng::new(seed, FIRST_LANE_STREAM + u64::try_from(number).unwrap_or(0)),
+                SeededRng::new(seed, FIRST_LANE_STREAM + u64::try_from(lane_index).unwrap_or(0)),
                 &bulk_end_times,
             )
         })

@@ -34,21 +34,22 @@ use super::sleep_real_time;
 /// The delay after the system refuses a connection, for example because the process has too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The limits that protect the server from many connections and from silent clients. Times are real time, whatever the
-/// simulator's clock does.
+/// The limits that protect the server from many connections and from silent clients. They count real time, whatever
+/// the simulator's clock does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// The maximum number of open connections. Further ones wait until one closes.
     pub max_connections: usize,
-    /// The maximum time from the first byte of a request (or from the connection) to the end of its headers, and from
-    /// there to the end of its body.
+    /// The maximum time to receive the headers of a request. Its body has as much time again. The time for the headers
+    /// counts from their first byte or, for the first request, from the start of the connection.
     pub request_timeout: Duration,
     /// The maximum time between a response and the next request.
     pub idle_timeout: Duration,
 }
 
 impl Default for ConnectionLimits {
-    /// 1,000 connections, 10 seconds for a request, and Fastify's 72 seconds between requests.
+    /// Returns limits of 1,000 connections, 10 seconds for the headers or the body of a request, and Fastify's 72
+    /// seconds between requests.
     fn default() -> Self {
         Self {
             max_connections: 1000,
@@ -102,17 +103,17 @@ fn is_error_of_client(kind: io::ErrorKind) -> bool {
 /// Serves the requests of one connection until the client closes it or is silent for too long.
 async fn serve_connection(stream: TcpStream, router: Router, limits: ConnectionLimits) {
     _ = stream.set_nodelay(true);
-    let (phase, phases) = watch::channel(ConnectionPhase::Receiving);
-    let io = TokioIo::new(MonitoredStream { stream, phase: phase.clone() });
+    let (phase_sender, phase_receiver) = watch::channel(ConnectionPhase::Receiving);
+    let io = TokioIo::new(MonitoredStream { stream, phase_sender: phase_sender.clone() });
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request: Request<Incoming>| {
-        let answering = Answering::start(phase.clone());
+        let guard = AnsweringGuard::new(phase_sender.clone());
         let response = router.call(request);
-        async move { response.await.map(|response| response.map(|body| AnsweringBody { body, answering })) }
+        async move { response.await.map(|response| response.map(|body| AnsweringBody { body, guard })) }
     });
     tokio::select! {
         _ = http1::Builder::new().serve_connection(io, service) => {}
-        () = wait_until_silent(phases, limits) => {}
+        () = wait_until_silent(phase_receiver, limits) => {}
     }
 }
 
@@ -121,16 +122,16 @@ async fn serve_connection(stream: TcpStream, router: Router, limits: ConnectionL
 enum ConnectionPhase {
     /// The headers of a request are incomplete.
     Receiving,
-    /// A request has its headers, and its response is not written.
+    /// The headers of a request are complete, and its response is not yet written.
     Answering,
-    /// A response is written, and no byte of a further request has come.
+    /// A response is written, and no byte of the next request has arrived.
     Idle,
 }
 
 /// Returns once the client has been silent for too long.
-async fn wait_until_silent(mut phases: watch::Receiver<ConnectionPhase>, limits: ConnectionLimits) {
+async fn wait_until_silent(mut phase_receiver: watch::Receiver<ConnectionPhase>, limits: ConnectionLimits) {
     loop {
-        let timeout = match *phases.borrow_and_update() {
+        let timeout = match *phase_receiver.borrow_and_update() {
             // promise: simulator-timeout, mutant: Some(limits.request_timeout) -> None
             ConnectionPhase::Receiving => Some(limits.request_timeout),
             ConnectionPhase::Idle => Some(limits.idle_timeout),
@@ -143,33 +144,35 @@ async fn wait_until_silent(mut phases: watch::Receiver<ConnectionPhase>, limits:
             }
         };
         tokio::select! {
-            changed = phases.changed() => if changed.is_err() { return },
+            // An error means that every sender is dropped: the connection is closed.
+            changed = phase_receiver.changed() => if changed.is_err() { return },
             () = time_is_up => return,
         }
     }
 }
 
-/// Sets the phase of a connection to [`ConnectionPhase::Answering`] until it is dropped.
-struct Answering(watch::Sender<ConnectionPhase>);
+/// A guard for the phase of a connection: [`ConnectionPhase::Answering`] while the guard exists, and
+/// [`ConnectionPhase::Idle`] from its drop on.
+struct AnsweringGuard(watch::Sender<ConnectionPhase>);
 
-impl Answering {
-    fn start(phase: watch::Sender<ConnectionPhase>) -> Self {
-        phase.send_replace(ConnectionPhase::Answering);
-        Self(phase)
+impl AnsweringGuard {
+    fn new(phase_sender: watch::Sender<ConnectionPhase>) -> Self {
+        phase_sender.send_replace(ConnectionPhase::Answering);
+        Self(phase_sender)
     }
 }
 
-impl Drop for Answering {
+impl Drop for AnsweringGuard {
     fn drop(&mut self) {
         self.0.send_replace(ConnectionPhase::Idle);
     }
 }
 
-/// A response's body. It is dropped once it is written.
+/// A response's body with its guard. hyper drops both once it has read the whole body.
 struct AnsweringBody {
     body: Body,
     #[expect(dead_code, reason = "its drop ends the phase")]
-    answering: Answering,
+    guard: AnsweringGuard,
 }
 
 impl HttpBody for AnsweringBody {
@@ -195,13 +198,14 @@ impl HttpBody for AnsweringBody {
 /// A connection that updates its phase when bytes move.
 struct MonitoredStream {
     stream: TcpStream,
-    phase: watch::Sender<ConnectionPhase>,
+    phase_sender: watch::Sender<ConnectionPhase>,
 }
 
 impl MonitoredStream {
-    /// Changes the phase from [`ConnectionPhase::Idle`] to `next`, which restarts the timeout.
-    fn leave_idle(&self, next: ConnectionPhase) {
-        self.phase.send_if_modified(|phase| {
+    /// Sets the phase to `next` if it is [`ConnectionPhase::Idle`]. This restarts the timeout, even if `next` is the
+    /// same phase.
+    fn set_phase_if_idle(&self, next: ConnectionPhase) {
+        self.phase_sender.send_if_modified(|phase| {
             let is_idle = *phase == ConnectionPhase::Idle;
             if is_idle {
                 *phase = next;
@@ -210,10 +214,11 @@ impl MonitoredStream {
         });
     }
 
-    /// Restarts the idle timeout if bytes were written: the end of a large response is on its way.
-    fn written(&self, result: &Poll<io::Result<usize>>) {
+    /// Restarts the idle timeout if bytes were written. In the phase [`ConnectionPhase::Idle`], they are the rest of a
+    /// response that hyper has read but not yet sent.
+    fn after_write(&self, result: &Poll<io::Result<usize>>) {
         if matches!(result, Poll::Ready(Ok(1..))) {
-            self.leave_idle(ConnectionPhase::Idle);
+            self.set_phase_if_idle(ConnectionPhase::Idle);
         }
     }
 }
@@ -224,10 +229,10 @@ impl AsyncRead for MonitoredStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let filled = buffer.filled().len();
+        let length_before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > filled {
-            self.leave_idle(ConnectionPhase::Receiving);
+        if buffer.filled().len() > length_before {
+            self.set_phase_if_idle(ConnectionPhase::Receiving);
         }
         result
     }
@@ -236,7 +241,7 @@ impl AsyncRead for MonitoredStream {
 impl AsyncWrite for MonitoredStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(&result);
+        self.after_write(&result);
         result
     }
 
@@ -246,7 +251,7 @@ impl AsyncWrite for MonitoredStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.written(&result);
+        self.after_write(&result);
         result
     }
 

@@ -59,19 +59,20 @@ impl World {
     pub(super) fn logs(&self, id: &str, at: Offset) -> Option<Value> {
         let session = self.session(id)?;
         let snapshot = session.snapshot(at)?;
-        let end = snapshot.ended_at.unwrap_or(at);
-        let entries = session.spec.proxy.iter().filter(|traffic| traffic.from <= end).map(|traffic| {
-            let timestamp = traffic.from.to_timestamp(self.start).timestamp_millis();
-            let params = json!({ "url": "https://example.com/" });
-            json!({
-                "method": "Page.navigate",
-                "pageId": 0,
-                "sessionId": id,
-                "timestamp": timestamp,
-                "request": { "timestamp": timestamp, "params": params, "rawBody": params.to_string() },
-            })
-        });
-        Some(entries.collect())
+        let log_end = snapshot.ended_at.unwrap_or(at);
+        let navigations =
+            session.spec.proxy.iter().filter(|traffic| traffic.from <= log_end).map(|traffic| {
+                let timestamp = traffic.from.to_timestamp(self.start).timestamp_millis();
+                let params = json!({ "url": "https://example.com/" });
+                json!({
+                    "method": "Page.navigate",
+                    "pageId": 0,
+                    "sessionId": id,
+                    "timestamp": timestamp,
+                    "request": { "timestamp": timestamp, "params": params, "rawBody": params.to_string() },
+                })
+            });
+        Some(navigations.collect())
     }
 }
 

@@ -13,14 +13,14 @@ use super::scenario_time::HumanDuration;
 pub struct Expectation {
     /// The name or id of a session with an explicit id. `None` means the events that belong to no single session.
     pub session: Option<String>,
-    /// The time since the start by which everything expected has happened. Before this time, absent events and phrases
-    /// do not occur.
+    /// The time since the start by which everything expected has happened. Before this time, the absent events and
+    /// the absent phrases do not occur.
     pub within: HumanDuration,
     /// True if the watcher copies the session's connect URL, several times.
     pub copied: bool,
     /// True if the watcher releases the session.
     pub released: bool,
-    /// The last status seen.
+    /// The last status that the watcher saw of the session.
     pub status: Option<String>,
     /// Names of events that occur in this order, possibly with others in between.
     pub events: Vec<String>,
@@ -29,12 +29,12 @@ pub struct Expectation {
     pub absent_events: Vec<String>,
     /// The name of the verdict, or [`NO_VERDICT`].
     pub verdict: Option<String>,
-    /// Exact text in the sentences of the events or in the verdict.
+    /// Exact texts, each of which occurs in the sentences of the events or in the verdict.
     pub phrases: Vec<String>,
-    /// Text that occurs neither in the sentences of the events nor in the verdict, before `within`.
+    /// Texts that occur neither in the sentences of the events nor in the verdict, before `within`.
     #[serde(rename = "unsaid")]
     pub absent_phrases: Vec<String>,
-    /// Text on the screen, 120 columns by 40 rows, with this session selected.
+    /// Texts on the screen, 120 columns by 40 rows, with this session selected.
     pub screen: Vec<String>,
 }
 
@@ -42,8 +42,8 @@ pub struct Expectation {
 pub const NO_VERDICT: &str = "none";
 
 impl Expectation {
-    /// Returns true if the expectation requires that something does not happen. This is certain only when `within` has
-    /// passed.
+    /// Returns true if the expectation requires that something does not happen. Its absence is certain only when
+    /// `within` has passed.
     #[must_use]
     pub fn requires_absence(&self) -> bool {
         !self.absent_events.is_empty()
@@ -51,7 +51,7 @@ impl Expectation {
             || self.verdict.as_deref() == Some(NO_VERDICT)
     }
 
-    /// Checks the rules that do not depend on the scenario's sessions. Returns an error message.
+    /// Checks the rules that do not depend on the scenario's sessions. Returns an error message if one is broken.
     pub(super) fn validate(&self) -> Result<(), String> {
         let subject = self.session.as_deref().unwrap_or("all sessions");
         if self.within.0.is_zero() {

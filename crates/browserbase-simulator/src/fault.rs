@@ -176,7 +176,7 @@ impl From<String> for FaultTarget {
     }
 }
 
-/// A fault as written in the file. [`scenario`](super::scenario) documents the fields.
+/// A fault as written in the scenario file. [`scenario`](super::scenario) documents the fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFault {

@@ -150,7 +150,7 @@ impl TruthEvent {
             Offset::NEVER => Value::Null,
             at => at.to_timestamp(start).to_rfc3339_opts(SecondsFormat::Millis, true).into(),
         };
-        let (event, fields) = match &self.kind {
+        let (event_name, fields) = match &self.kind {
             TruthEventKind::Appeared { created, expires, keep_alive } => (
                 "appeared",
                 json!({ "created_at": date(*created), "expires_at": date(*expires), "keep_alive": keep_alive }),
@@ -175,7 +175,7 @@ impl TruthEvent {
         object.insert("v".into(), VERSION.into());
         object.insert("at".into(), date(self.at));
         object.insert("session".into(), self.id.clone().into());
-        object.insert("event".into(), event.into());
+        object.insert("event".into(), event_name.into());
         if let Value::Object(fields) = fields {
             object.extend(fields);
         }

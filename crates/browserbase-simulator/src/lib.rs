@@ -20,8 +20,8 @@
 //! them: connect URLs look like the API's, but their signing keys are made up.
 //!
 //! The crate implements the documented API and never uses keepwatch's client. From `keepwatch-core` it uses only the
-//! clock, [`Secret`] and text sanitising. `keepwatch simulate` serves it. `keepwatch demo` and the
-//! whole-program tests run against it, and any other program can do so, too.
+//! clock, [`Secret`] and text sanitising. `keepwatch simulate` serves the simulated API. `keepwatch demo` and the
+//! whole-program tests run against it, and so can any other program.
 //!
 //! The timeline follows the given [`Clock`], so `demo --speed` and scripted clocks move it. Network delays (`latency`,
 //! `slow`) and the timeouts for silent clients pass in real time, because the timeouts of clients do.

@@ -6,11 +6,11 @@
 //!                                    └── timeout, with or without keep-alive ► TIMED_OUT
 //! ```
 //!
-//! `sim_session` computes the end at the timeout. This module decides the other ends. If no slot is free, it answers a
-//! request to create a session with 429.
+//! `sim_session` computes the end at the timeout. This module decides the other ends. A request to create a session
+//! gets a 429 if no slot is free.
 //!
 //! No browser runs, so no browser client ever connects to a session. No source documents whether the API then ends a
-//! keep-alive session. Here it lives until its timeout.
+//! keep-alive session. Here, such a session lives until its timeout.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use super::world::World;
 /// The maximum retry delay when all slots are taken: a minute, because the API limits creations per minute.
 const MAX_SLOT_WAIT: Duration = Duration::from_secs(60);
 
-/// The lifecycle of sessions that clients create or release.
+/// The delays and lifetimes of sessions that clients create or release.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LifecycleRules {
@@ -50,7 +50,7 @@ impl Default for LifecycleRules {
 }
 
 impl World {
-    /// Creates the requested session with the id `id`.
+    /// Creates the session that `request` asks for, with the id `id`.
     ///
     /// # Errors
     /// Returns the API's error if the plan does not allow the session, or if all slots are taken.
@@ -110,15 +110,17 @@ impl World {
     /// Returns the API's error if all slots are taken at `at`. The retry delay ends when the next session ends, but
     /// is at least one second and at most [`MAX_SLOT_WAIT`].
     fn check_slot(&self, at: Offset) -> Result<(), Box<ErrorResponse>> {
-        let alive =
+        let live_sessions =
             || self.sessions.iter().filter(|session| session.snapshot(at).as_ref().is_some_and(is_alive));
-        let (limit, taken) = (self.project.concurrency, alive().count());
+        let (limit, taken) = (self.project.concurrency, live_sessions().count());
         if u32::try_from(taken).is_ok_and(|taken| taken < limit) {
             return Ok(());
         }
-        let next_free = alive().filter_map(SimSession::effective_end).map(|end| end.at.minus(at)).min();
-        let wait =
-            next_free.map_or(MAX_SLOT_WAIT, Offset::to_duration).clamp(Duration::from_secs(1), MAX_SLOT_WAIT);
+        let time_to_next_end =
+            live_sessions().filter_map(SimSession::effective_end).map(|end| end.at.minus(at)).min();
+        let wait = time_to_next_end
+            .map_or(MAX_SLOT_WAIT, Offset::to_duration)
+            .clamp(Duration::from_secs(1), MAX_SLOT_WAIT);
         let message = format!(
             "You've exceeded your max concurrent sessions limit (limit {limit}, currently {taken}). \
              Please contact support to increase your limit."

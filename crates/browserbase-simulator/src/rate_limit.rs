@@ -65,7 +65,7 @@ impl RateLimitStatus {
         Duration::from_secs(self.reset_seconds)
     }
 
-    /// Writes `x-ratelimit-limit`, `-remaining` and `-reset`.
+    /// Adds the headers `x-ratelimit-limit`, `x-ratelimit-remaining` and `x-ratelimit-reset`.
     pub(super) fn write_headers(self, headers: &mut HeaderMap) {
         let mut put = |name, value: u64| headers.insert(HeaderName::from_static(name), value.into());
         put("x-ratelimit-limit", self.limit.into());

@@ -1,4 +1,4 @@
-//! Copies of a session: `repeat` turns one session of a scenario into many, which start one after another.
+//! Copies of a session: `repeat` turns one session of a scenario into many, which appear at intervals.
 //!
 //! Each copy depends only on the session and on the copy's index, so every run makes the same copies.
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::scenario_session::ScenarioSession;
 use super::scenario_time::{HumanDuration, Offset};
 
-/// The rule that copies a session. Each copy is later than the previous one.
+/// The rule by which a session is copied. It sets how many copies there are, and when each of them appears.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
@@ -34,11 +34,11 @@ impl ScenarioSession {
     pub fn nth_copy(&self, index: usize) -> Self {
         let mut copy = self.clone();
         let Some(Repeat { every, vary, .. }) = copy.repeat.take() else { return copy };
-        let factor = i64::try_from(index).unwrap_or(i64::MAX);
+        let interval_count = i64::try_from(index).unwrap_or(i64::MAX);
         let mut rng = fastrand::Rng::with_seed(u64::try_from(index).unwrap_or(0));
         let mut random_up_to =
             |limit: HumanDuration| Offset::from_micros(rng.i64(0..=Offset::from(limit).as_micros()));
-        let delay = Offset::from_micros(factor.saturating_mul(Offset::from(every).as_micros()))
+        let delay = Offset::from_micros(interval_count.saturating_mul(Offset::from(every).as_micros()))
             .plus(random_up_to(vary));
         let extra_lifetime = random_up_to(vary);
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn copy_shifts_all_times() {
+    fn copy_is_shifted_and_numbered() {
         let scenario = Scenario::parse(
             "[[session]]\nid = 'a'\nname = 'job'\nappears = '10s'\ncreated = '8s'\nends = { at = '20s' }\n\
              proxy = [{ from = '10s', bytes_per_second = 1 }]\nmetadata = { run = { id = 'job-{n}' } }\n\
@@ -105,7 +105,7 @@ mod tests {
         .unwrap();
         let [session] = scenario.sessions.as_slice() else { panic!("one session") };
         assert_eq!(session.copy_count(), 3);
-        let third = session.nth_copy(2);
+        let third = session.nth_copy(2); // two minutes later than the original
         assert_eq!(third.id, None);
         assert_eq!((third.appears, third.created), (seconds(130), Some(seconds(128))));
         assert_eq!(third.ends.map(|end| end.at), Some(seconds(140)));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn varied_copies_are_reproducible() {
+    fn variation_is_bounded_and_reproducible() {
         let scenario = Scenario::parse(
             "[[session]]\nends = { at = '20s' }\nrepeat = { every = '1m', count = 3, vary = '30s' }",
         )

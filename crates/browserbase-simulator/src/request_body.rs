@@ -1,5 +1,4 @@
-//! Request bodies: they are received, and their JSON is checked against the API's schema, with the API's error
-//! messages.
+//! Receives request bodies, and checks their JSON against the API's schema. The errors have the API's messages.
 //!
 //! The API is a Fastify server, whose errors name the field and the rule: `body/timeout must be <= 21600`. Like the
 //! API, the module ignores unknown fields. It never looks at a session.

@@ -18,7 +18,7 @@ use super::fault::{ErrorResponse, RetryAfterFormat};
 use super::sim_session::stable_uuid;
 use keepwatch_core::clock::{Timestamp, saturating_add};
 
-/// The first part of every signing key. Tests search output for it to find leaked keys.
+/// The first part of every signing key. Tests search output for it to find leaked signing keys.
 pub const SIGNING_KEY_PREFIX: &str = "eyJhbGciOiJBMjU2S1ciLCJlbmMiOiJBMjU2R0NNIn0";
 
 /// A response before the server sends it.
@@ -70,8 +70,8 @@ impl SimResponse {
             let (name, value) = match format {
                 RetryAfterFormat::Seconds => (RETRY_AFTER, ceil_seconds(wait).into()),
                 RetryAfterFormat::Ms => {
-                    let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                    (HeaderName::from_static("retry-after-ms"), ms.into())
+                    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                    (HeaderName::from_static("retry-after-ms"), millis.into())
                 }
                 RetryAfterFormat::Date => (RETRY_AFTER, http_date(saturating_add(now, wait))),
             };

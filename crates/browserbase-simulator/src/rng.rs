@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn drawn_values_and_ids_are_valid() {
+    fn drawn_values_and_uuids_are_valid() {
         let mut rng = SeededRng::new(7, 0);
         for _ in 0..1000 {
             assert!(rng.below(3) < 3 && (-5..5).contains(&rng.in_range(-5..5)));

@@ -1,4 +1,5 @@
-//! Scenario files: the sessions and faults that the simulator plays, and the expectations of a program that watches.
+//! Scenario files: the sessions and faults that the simulator plays, and the output that a program that watches them
+//! should have.
 //!
 //! This documentation is the reference of the scenario language. The module parses and checks scenarios.
 //! [`World`](crate::World) and the server play them.
@@ -116,9 +117,9 @@
 //! [session.repeat]
 //! every = "45s"                 # required; the delay from one copy to the next
 //! count = 60                    # required; the number of sessions, including the original
-//! vary = "20s"                  # maximum extra delay of each session, and separately its maximum extra lifetime,
-//!                               # which delays `ends` and `vanishes`, not the timeout; both are random, but the same in
-//!                               # every run; default: 0s
+//! vary = "20s"                  # each session gets a random extra delay and a random extra lifetime, each of them up
+//!                               # to this duration and the same in every run; the extra lifetime delays `ends` and
+//!                               # `vanishes`, not the timeout; default: 0s
 //!                               # `{n}` in a text of `metadata` becomes the number of the copy, counted from 1
 //! ```
 //!
@@ -246,7 +247,7 @@ pub struct Scenario {
     /// The faults. The first that applies to a request wins.
     #[serde(rename = "fault")]
     pub faults: Vec<Fault>,
-    /// The expectations of a program that watches the scenario.
+    /// The expectations about the output of a program that watches the scenario.
     #[serde(rename = "expect")]
     pub expectations: Vec<Expectation>,
 }
@@ -300,7 +301,7 @@ impl Scenario {
         Self::parse_named(text, "scenario", Path::new("scenario"))
     }
 
-    fn parse_named(text: &str, name: &str, file: &Path) -> Result<Self, ScenarioError> {
+    fn parse_named(text: &str, default_name: &str, file: &Path) -> Result<Self, ScenarioError> {
         let invalid = |line, message| ScenarioError::Invalid { file: file.into(), line, message };
         let mut scenario: Self = toml::from_str(text).map_err(|error| {
             let line = error
@@ -310,13 +311,13 @@ impl Scenario {
             invalid(line, error.message().replace('\n', ", "))
         })?;
         if scenario.name.is_empty() {
-            name.clone_into(&mut scenario.name);
+            default_name.clone_into(&mut scenario.name);
         }
         scenario.validate().map_err(|message| invalid(None, message))?;
         Ok(scenario)
     }
 
-    /// Checks the rules that no single field can check. Returns an error message if the scenario breaks one.
+    /// Checks the rules that concern more than one field. The error is a message about the first broken rule.
     fn validate(&self) -> Result<(), String> {
         let mut ids: Vec<_> = self.sessions.iter().filter_map(|session| session.id.as_deref()).collect();
         ids.sort_unstable();
@@ -378,7 +379,7 @@ pub enum ScenarioError {
     Invalid {
         /// The file, or the built-in scenario's name.
         file: PathBuf,
-        /// The line, counted from 1. `None` if the error is not in one place.
+        /// The line, counted from 1. `None` if the error is on no particular line.
         line: Option<usize>,
         /// The error message.
         message: String,

@@ -1,5 +1,5 @@
-//! Times of a scenario. An [`Offset`] is a point on the scenario's timeline, or the signed distance of two points. A
-//! [`HumanDuration`] is a length of time.
+//! Times of a scenario. An [`Offset`] is a point on the scenario's timeline, or the signed distance between two points.
+//! A [`HumanDuration`] is a length of time.
 //!
 //! Both parse text such as `90s`, `1m 30s` or `40ms`. An offset may lie before the simulator's start (`-12m`).
 //! Arithmetic saturates.
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use keepwatch_core::clock::Timestamp;
 
 /// A point on the timeline, in microseconds since the simulator's start (negative before the start), or the signed
-/// distance of two points. Microseconds are the resolution of the API's times.
+/// distance between two points. Microseconds are the resolution of the API's times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Offset(i64);
@@ -25,7 +25,7 @@ pub struct HumanDuration(pub Duration);
 impl Offset {
     /// The simulator's start.
     pub const START: Self = Self(0);
-    /// The latest offset, for events that never happen.
+    /// The latest offset. It stands for a time that never comes.
     pub const NEVER: Self = Self(i64::MAX);
 
     /// Returns the offset `elapsed` after the start.
@@ -144,6 +144,6 @@ mod tests {
         assert_eq!(Offset::NEVER.plus(Offset(-1)), Offset::NEVER);
         assert_eq!(Offset::from_duration(Duration::MAX).to_timestamp(start), Timestamp::MAX_UTC);
         assert_eq!(Offset(-i64::MAX).to_timestamp(start), Timestamp::MIN_UTC);
-        assert_eq!(Offset(-1).minus(Offset::NEVER), Offset(i64::MIN));
+        assert_eq!(Offset(-2).minus(Offset::NEVER), Offset(i64::MIN));
     }
 }

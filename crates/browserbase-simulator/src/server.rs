@@ -90,8 +90,8 @@ impl SimServer {
         Offset::from_duration(self.elapsed())
     }
 
-    /// Returns the reading of the server's clock. It counts from the start, so a step of the machine's clock does not
-    /// move it.
+    /// Returns the reading of the server's clock. That clock counts from the start, so it does not step when the
+    /// machine's clock does.
     fn server_time(&self) -> Timestamp {
         self.now().plus(self.skew).to_timestamp(self.start.wall)
     }
@@ -104,7 +104,8 @@ impl SimServer {
             .map_or((Duration::ZERO, 0, FaultResponse::Normal), |fault| {
                 (fault.delay, fault.padding, fault.response)
             });
-        // The body comes first: a client that is still sending takes an early response for a broken connection.
+        // Reads the body before responding: a client that is still sending takes an early response for a broken
+        // connection.
         let body = request_body::read(body, self.connection_limits.request_timeout).await;
         sleep_real_time(self.latency.saturating_add(delay)).await;
         let mut response = match &fault_response {
@@ -124,7 +125,9 @@ impl SimServer {
                 }
             }
         };
-        limit_status.inspect(|status| status.write_headers(&mut response.headers));
+        if let Some(status) = limit_status {
+            status.write_headers(&mut response.headers);
+        }
         if padding > 0 {
             response.body.insert_str(0, &" ".repeat(padding));
         }
@@ -144,7 +147,7 @@ impl SimServer {
         SimResponse::error(&error, self.server_time())
     }
 
-    /// Returns the response without any fault.
+    /// Returns the response to a request that no fault affects.
     fn normal_response(
         &self,
         head: &Parts,
@@ -153,7 +156,7 @@ impl SimServer {
     ) -> HandlerResult {
         check_head(head)?;
         let body = match (body, route) {
-            // Only these requests have a body that the API reads.
+            // The API reads no other body, so the body of any other request can have any size.
             (Err(BodyError::TooLarge), route)
                 if !matches!(route, ApiRoute::Create | ApiRoute::Release(_)) =>
             {
@@ -170,6 +173,7 @@ impl SimServer {
         if needs_key && !is_authorised {
             return Err(Box::new(ErrorResponse::new(StatusCode::UNAUTHORIZED)));
         }
+        // A request without a valid API key gets a 401 even if its body is too large.
         let body = body?;
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let request = RequestParts {
@@ -245,7 +249,7 @@ pub(super) async fn serve(listener: TcpListener, server: Arc<SimServer>, running
     connections::serve(listener, router, limits, running).await;
 }
 
-/// The id in a path, or the error of a path that is not UTF-8.
+/// The id in a path, or the error if the id is not UTF-8.
 type PathId = Result<Path<String>, PathRejection>;
 
 /// Returns the route for the id in a path.
@@ -253,7 +257,7 @@ fn route_for_id(id: PathId, route: impl FnOnce(String) -> ApiRoute) -> ApiRoute 
     id.map_or(ApiRoute::InvalidPath, |Path(id)| route(id))
 }
 
-/// Handles a request to a path that supports GET and POST.
+/// Handles a request to a path that supports GET, HEAD and POST.
 async fn get_or_post(server: Arc<SimServer>, request: Request, get: ApiRoute, post: ApiRoute) -> Response {
     let route = match *request.method() {
         Method::GET | Method::HEAD => get,
@@ -263,7 +267,7 @@ async fn get_or_post(server: Arc<SimServer>, request: Request, get: ApiRoute, po
     server.handle(request, route).await
 }
 
-/// Handles a request to a path that supports only GET.
+/// Handles a request to a path that supports only GET and HEAD.
 async fn get_only(server: Arc<SimServer>, request: Request, get: ApiRoute) -> Response {
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     server.handle(request, if is_get { get } else { ApiRoute::MethodNotAllowed("GET, HEAD") }).await

@@ -53,11 +53,11 @@ impl SimSession {
         let expires = created.plus(spec.timeout.unwrap_or(project.default_timeout).into());
         // In the API, `createdAt` and `startedAt` come from different machines. Here, `createdAt` is
         // up to 5 ms later than `startedAt` in four of ten sessions, and up to 0.4 s earlier in the others.
-        let jitter = i64::try_from(fnv1a(id.bytes()) % 10).unwrap_or(0);
-        let stated_created = created.plus(Offset::from_micros(if jitter < 4 {
-            1_213 * (jitter + 1)
+        let variant = i64::try_from(fnv1a(id.bytes()) % 10).unwrap_or(0); // 0 to 9, fixed for each id
+        let stated_created = created.plus(Offset::from_micros(if variant < 4 {
+            1_213 * (variant + 1)
         } else {
-            -43_117 * jitter
+            -43_117 * variant
         }));
 
         let date = |at: Offset| Value::from(api_time(at.to_timestamp(start)));
@@ -126,7 +126,7 @@ impl SimSession {
         self.spec.starts.unwrap_or(self.created)
     }
 
-    /// Appends the session's JSON to `body`, without connect fields and overrides.
+    /// Appends the session's JSON to `body`. It has no connect fields, and the overrides are not applied.
     pub(super) fn write_json(&self, body: &mut String, snapshot: &SessionSnapshot, start: Timestamp) {
         let updated = api_time(snapshot.updated_at.to_timestamp(start));
         let SessionSnapshot { status, proxy_bytes, ended_at, .. } = snapshot;
@@ -142,7 +142,7 @@ impl SimSession {
         body.push('}');
     }
 
-    /// Applies the scenario's overrides for responses of the kind `scope` to `json`.
+    /// Returns `json`, changed by the overrides that apply at `at` to responses of the kind `scope`.
     pub(super) fn apply_overrides(&self, json: String, at: Offset, scope: OverrideScope) -> String {
         let overrides: Vec<_> = self
             .spec

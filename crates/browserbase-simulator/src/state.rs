@@ -20,7 +20,7 @@ const MAX_CONNECT_URLS: usize = 1_000;
 /// A request in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestLogEntry {
-    /// The time of arrival, since the simulator's start by its clock.
+    /// The time from the simulator's start to the arrival of the request, on the simulator's clock.
     pub at: Duration,
     /// The HTTP method.
     pub method: String,
@@ -30,7 +30,8 @@ pub struct RequestLogEntry {
     pub query: String,
     /// The status of the response. `None` if the server has sent no response.
     pub status: Option<u16>,
-    /// The time of the response, since the simulator's start by its clock. `None` if the server has sent no response.
+    /// The time from the simulator's start to the response, on the simulator's clock. `None` if the server has sent no
+    /// response.
     pub answered_at: Option<Duration>,
     /// The [`Fault::label`] of the fault that affected the request. `None` without a fault.
     pub fault: Option<&'static str>,
@@ -159,7 +160,8 @@ impl SimState {
         }
     }
 
-    /// Counts a request. `at` is its arrival, since the start. Returns the state of the limit, if there is one.
+    /// Counts a request that arrives at `at`, a time since the start. Returns the state of the rate limit, or `None` if
+    /// the simulator has no rate limit.
     pub(super) fn count_against_limit(&mut self, at: Duration) -> Option<RateLimitStatus> {
         self.rate_limit.as_mut().map(|limit| limit.count_request(at))
     }
@@ -195,7 +197,7 @@ impl SimState {
     }
 }
 
-/// Appends `item` to `queue` and evicts the oldest item if there are already `max`.
+/// Appends `item` to `queue` and evicts the oldest item if there are already `max` items.
 fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, max: usize) {
     if queue.len() >= max {
         queue.pop_front();

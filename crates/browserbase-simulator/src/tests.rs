@@ -44,7 +44,7 @@ fn simulator_with_limits(clock: &Clock, scenario: &str, connections: ConnectionL
     Simulator::start(clock.clone(), scenario, options).unwrap()
 }
 
-/// Waits for `future`. Panics after a minute, which is longer than it can take on a busy machine.
+/// Waits for `future`. Panics after a minute, which no test needs, even on a busy machine.
 async fn with_timeout<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.unwrap()
 }
@@ -101,7 +101,7 @@ async fn get(simulator: &Simulator, target: &str) -> HttpResponse {
 }
 
 #[tokio::test]
-async fn each_retrieval_has_new_signing_key() {
+async fn retrieval_has_headers_and_new_connect_url() {
     let clock = clock();
     let simulator = simulator(&clock, "[[session]]\nid = 'a b'\nmetadata = { env = 'é' }");
     let first = get(&simulator, "/v1/sessions/a%20b").await;
@@ -119,7 +119,7 @@ async fn each_retrieval_has_new_signing_key() {
         [&first, &second].map(|session| session["connectUrl"].as_str().unwrap().to_owned())
     );
 
-    clock.advance(Duration::from_secs(301));
+    clock.advance(Duration::from_secs(301)); // past the default timeout of 300 s
     let ended = get(&simulator, "/v1/sessions/a%20b").await;
     assert_eq!(ended.headers["date"], "Sat, 03 Oct 2026 16:10:35 GMT");
     let ended = ended.json();
@@ -149,7 +149,7 @@ async fn lists_and_projects_are_served() {
 }
 
 #[tokio::test]
-async fn errors_have_the_apis_format() {
+async fn errors_have_api_format() {
     let simulator = simulator(&clock(), "");
     for (method, target, headers, status, error, message) in [
         ("GET", "/v1/sessions", "", 401, "Unauthorized", "Missing or invalid API key"),
@@ -252,7 +252,8 @@ async fn fault_respects_window_target_and_count() {
 }
 
 #[tokio::test]
-async fn retry_delay_has_every_format() {
+async fn retry_delay_is_sent_in_each_format() {
+    // The delay is 2.5 s. Formats without a fraction round it up.
     for (format, header, value) in [
         ("seconds", "retry-after", "3"),
         ("ms", "retry-after-ms", "2500"),
@@ -287,7 +288,7 @@ async fn replies_and_padding_change_responses() {
     assert_eq!((html.status, html.headers["content-type"].as_str()), (200, "text/html; charset=utf-8"));
 
     let padded = get(&simulator(&clock(), "[[fault]]\npad = 2_000_000"), "/v1/sessions").await;
-    assert_eq!((padded.body.len(), padded.json()), (2_000_002, json!([])));
+    assert_eq!((padded.body.len(), padded.json()), (2_000_000 + "[]".len(), json!([])));
 }
 
 #[tokio::test]
@@ -321,7 +322,7 @@ async fn stopping_closes_idle_connections() {
 }
 
 #[tokio::test]
-async fn stopped_simulators_port_is_reusable() {
+async fn port_is_reusable_after_stop() {
     // Another test may take the port in between.
     for _ in 0..10 {
         let first = simulator(&clock(), "");
@@ -359,7 +360,7 @@ async fn control_changes_running_simulator() {
     let clock = clock();
     let simulator = simulator(&clock, "[[session]]\nid = 'a'");
     let control = simulator.control();
-    clock.advance(Duration::from_secs(400));
+    clock.advance(Duration::from_secs(400)); // past the default timeout of 300 s
     assert!(control.update_session("a", |session| session.overdue = true));
     assert_eq!(get(&simulator, "/v1/sessions/a").await.json()["status"], "RUNNING");
     assert!(control.end_session("a", FinalStatus::Error));
@@ -417,6 +418,7 @@ async fn server_clock_has_skew_but_no_steps() {
     let clock = clock();
     let simulator = simulator(&clock, "skew = '-45s'\n[[session]]\nid = 'a'");
     let now = clock.now();
+    // The machine's wall clock steps, and its monotonic clock does not.
     clock.set(Moment { wall: now.wall + chrono::TimeDelta::hours(5), ..now });
     let response = get(&simulator, "/v1/sessions/a").await;
     assert_eq!(response.headers["date"], "Sat, 03 Oct 2026 16:04:49 GMT");

@@ -26,7 +26,7 @@ pub struct World {
     pub(super) rules: LifecycleRules,
     /// The sessions, newest first, as in the API's lists.
     pub(super) sessions: Vec<SimSession>,
-    /// The index of each id in `sessions`.
+    /// The index in `sessions` of the session with each id.
     index_by_id: HashMap<String, usize>,
 }
 
@@ -131,6 +131,7 @@ impl World {
             connect_url
         });
         let body = session.apply_overrides(body, at, OverrideScope::Retrieve);
+        // An override may have removed the connect URL.
         let connect_url = connect_url.filter(|url| body.contains(url));
         Some((body, connect_url))
     }
@@ -138,13 +139,13 @@ impl World {
     /// Returns the body of `GET /v1/sessions` at `at`.
     #[must_use]
     pub(super) fn list(&self, at: Offset, filter: &ListFilter) -> String {
-        // A session has about 640 bytes, and the brackets have 2.
+        // The JSON of a session has about 640 bytes, and the brackets have 2.
         let mut body = String::with_capacity(self.sessions.len() * 640 + 2);
         body.push('[');
         for session in &self.sessions {
             let Some(snapshot) = session.snapshot(at) else { continue };
             if session.spec.unlisted.iter().any(|window| window.contains(at))
-                || filter.metadata.as_ref().is_some_and(|filter| !filter.matches(&session.metadata))
+                || filter.metadata.as_ref().is_some_and(|wanted| !wanted.matches(&session.metadata))
             {
                 continue;
             }

@@ -1,8 +1,9 @@
 //! The clients of Browserbase: which call of which client only disconnects, and which ends the session.
 //!
-//! [`CALLS`] is the only table. It was observed in November 2026, with unmodified clients and a proxy in front of the
-//! simulator, so it says what the clients send, not what the service does with it. Four clients leave a stamp in the
-//! metadata of their sessions: [`Metadata::client`] recognises them.
+//! [`CALLS`] is the table of these calls. We observed them in November 2026, with unmodified clients and a proxy in front
+//! of the simulator. The table therefore says what the clients send, not what the service does with it.
+//!
+//! Four clients leave a stamp in the metadata of their sessions: [`Metadata::client`] recognises them.
 
 use serde_json::Value;
 
@@ -40,7 +41,7 @@ pub enum CallEffect {
 /// One row of the table of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientCall {
-    /// The client, with the versions that were observed if others differ.
+    /// The client's name. It includes the observed version if other versions differ.
     pub client: &'static str,
     /// The call, or the other way in which the client leaves.
     pub call: &'static str,
@@ -109,7 +110,7 @@ impl KnownClient {
     pub fn advice(self, keep_alive: Option<bool>) -> String {
         let name = self.name();
         let disconnect = self.calls_with(Disconnects);
-        let ending = self.calls_with(Releases);
+        let release = self.calls_with(Releases);
         match (self, keep_alive) {
             // The supervisor of the MCP server releases only sessions without keep-alive.
             (Self::Mcp, Some(true)) => match disconnect {
@@ -121,18 +122,18 @@ impl KnownClient {
             (Self::Mcp, _) => {
                 format!("{name}: without keep-alive it releases the session when its process exits")
             }
-            (_, Some(false)) => match (disconnect, ending) {
-                (Some(disconnect), Some(ending)) => format!(
-                    "{name}'s {disconnect} disconnects and {ending} releases: without keep-alive, both end the session"
+            (_, Some(false)) => match (disconnect, release) {
+                (Some(disconnect), Some(release)) => format!(
+                    "{name}'s {disconnect} disconnects and {release} releases: without keep-alive, both end the session"
                 ),
                 (Some(disconnect), None) => {
                     format!("{name}'s {disconnect} disconnects, which ends a session without keep-alive")
                 }
                 (None, _) => String::new(),
             },
-            _ => match (disconnect, ending) {
-                (Some(disconnect), Some(ending)) => {
-                    format!("{name}'s {ending} releases the session, keep-alive or not; use {disconnect}")
+            _ => match (disconnect, release) {
+                (Some(disconnect), Some(release)) => {
+                    format!("{name}'s {release} releases the session, keep-alive or not; use {disconnect}")
                 }
                 (Some(disconnect), None) => format!(
                     "{name}'s {disconnect} only disconnects, which keep-alive survives, so look for another program"
@@ -144,7 +145,7 @@ impl KnownClient {
 }
 
 impl CallEffect {
-    /// All effects, in the order of the story.
+    /// All effects: first those that can end a session, then the others.
     pub const ALL: [Self; 5] = [Disconnects, ClosesBrowser, Releases, ClosesPage, Nothing];
 
     /// Returns the effect as a label of at most ten columns.
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn table_fits_a_report() {
+    fn table_fits_eighty_columns() {
         let table = table_text();
         assert_eq!(table.lines().count(), CALLS.len() + 1);
         assert!(table.lines().all(|line| text::width(line) < 80 && line == line.trim_end()), "{table}");

@@ -39,7 +39,7 @@ pub(super) struct WaitProgress {
 struct WaitedSession {
     id: SessionId,
     progress: SessionProgress,
-    /// True if it ended in a way that the exit code reports.
+    /// True if the exit code reports the way in which the session ended.
     has_failed: bool,
 }
 
@@ -103,8 +103,8 @@ impl WaitProgress {
         let waiting = self.sessions.iter_mut().filter(|session| session.progress == SessionProgress::Waiting);
         for WaitedSession { id, progress, has_failed } in waiting {
             let Some(record) = tracker.get(id) else { continue };
-            if let Presence::NotFound(absence) = &record.presence {
-                let (first_timing, error) = (absence.since, &absence.error);
+            if let Presence::NotFound(not_found_since) = &record.presence {
+                let (first_timing, error) = (not_found_since.since, &not_found_since.error);
                 self.not_found
                     .entry(id.clone())
                     .or_insert(GracePeriod { start: first_timing.sent, is_final_poll_requested: false });
@@ -173,8 +173,8 @@ impl WaitProgress {
     /// Returns when the next grace period ends, as a reading of the clock since boot. Ignores grace periods whose final
     /// poll was requested.
     pub(super) fn next_grace_end(&self) -> Option<Duration> {
-        let pending = self.not_found.values().filter(|period| !period.is_final_poll_requested);
-        pending.map(|period| period.start.boot.saturating_add(self.grace)).min()
+        let periods = self.not_found.values().filter(|period| !period.is_final_poll_requested);
+        periods.map(|period| period.start.boot.saturating_add(self.grace)).min()
     }
 
     /// For each grace period that is over at `now`, marks the final poll as requested. Returns true if it has marked

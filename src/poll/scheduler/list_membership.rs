@@ -19,12 +19,12 @@ pub(super) struct ListMembership {
     /// One flag for each list (running, pending): true once the list had a response, or a failure that concerns only
     /// this list.
     are_polled: [bool; 2],
-    /// The number of sessions in the longest list.
+    /// The maximum number of watched sessions that one list has contained so far.
     max_len: usize,
 }
 
 impl ListMembership {
-    /// Creates empty lists. Watches only `ids`.
+    /// Creates empty lists. Only the sessions `ids` are watched.
     pub(super) fn for_named(ids: &[SessionId]) -> Self {
         let named: HashSet<SessionId> = ids.iter().cloned().collect();
         Self { unseen: named.clone(), named: Some(named), ..Self::default() }
@@ -76,7 +76,8 @@ impl ListMembership {
         self.max_len = self.max_len.max(ids.len());
         let current = if list == List::Running { &mut self.running } else { &mut self.pending };
         let previous = std::mem::replace(current, ids);
-        // A session in both lists has just started. Remove it from the pending list, so that its departure is noticed.
+        // A session in both lists has just started. Remove it from the pending list. Otherwise, the pending list would
+        // hide that the session leaves the running list.
         let running = &self.running;
         self.pending.retain(|id| !running.contains(id));
         self.mark_polled(list);
@@ -89,7 +90,8 @@ impl ListMembership {
         *(if list == List::Running { running } else { pending }) = true;
     }
 
-    /// Returns the named sessions that neither list contains, once both lists were polled. Returns each session once.
+    /// Returns the named sessions that neither list contains, once both lists were polled. Returns each session
+    /// only once.
     pub(super) fn take_unseen(&mut self) -> Vec<SessionId> {
         if self.are_polled == [true; 2] { self.unseen.drain().collect() } else { Vec::new() }
     }
@@ -107,8 +109,8 @@ impl Scheduler {
         self.lists.is_some()
     }
 
-    /// Forgets the session of `request`, which has ended or is no longer watched. Stops polling the lists after the
-    /// last named session. Does nothing for other requests.
+    /// Forgets the session of `request`, which has ended or is no longer watched. Stops polling the lists if only
+    /// named sessions were watched and none is left. Does nothing for other requests.
     pub(super) fn forget_session(&mut self, request: &Request) {
         let (Request::Session(id), Some(lists)) = (request, &mut self.lists) else { return };
         lists.forget(id);
@@ -125,7 +127,7 @@ impl Scheduler {
         });
     }
 
-    /// Applies the contents of a list. Sessions that left the lists are due for a single poll. Sessions that are in a
+    /// Applies the contents of a list. Adds a poll target for each session that left the lists. Sessions that are in a
     /// list again are no longer polled singly.
     pub(super) fn apply_list(&mut self, list: List, ids: Vec<SessionId>, now: Duration) {
         let Some(lists) = &mut self.lists else { return };
@@ -142,9 +144,9 @@ impl Scheduler {
         });
         // A session that is no longer pending has probably started. If the running list is in flight, wait for it.
         let running_list = self.poll_targets.get(&Request::List(List::Running)).map(|target| target.state);
-        let has_probably_started =
+        let waits_for_running_list =
             list == List::Pending && matches!(running_list, Some(PollState::InFlight { .. }));
-        let due = if has_probably_started { self.next_grid_point(now, now, 1) } else { now };
+        let due = if waits_for_running_list { self.next_grid_point(now, now, 1) } else { now };
         for id in departed {
             self.add(Request::Session(id), due).left_lists_at = Some(now);
         }
@@ -182,8 +184,8 @@ impl Scheduler {
             || self.lists.as_ref().is_some_and(ListMembership::watches_only_named)
     }
 
-    /// Adds a single poll for each session that was alive at the end of an earlier run, unless a list contains it. Does
-    /// nothing if no list is polled.
+    /// Adds a poll target, due now, for each session of `ids` that is watched and that no list contains. An earlier run
+    /// saw these sessions alive. Does nothing if no list is polled.
     pub fn track_earlier_sessions(&mut self, ids: &[SessionId], now: Duration) {
         let Some(lists) = &self.lists else { return };
         let unlisted: Vec<SessionId> =
@@ -194,7 +196,8 @@ impl Scheduler {
         self.evict_oldest_departed();
     }
 
-    /// Adds a single poll, due now, for each named session that neither list contains.
+    /// Adds a poll target, due now, for each named session that no list has contained yet. Does nothing until both
+    /// lists were polled.
     fn poll_unseen(&mut self, now: Duration) {
         let unseen = self.lists.as_mut().map(ListMembership::take_unseen).unwrap_or_default();
         for id in unseen {

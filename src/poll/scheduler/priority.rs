@@ -1,4 +1,5 @@
-//! Priorities of due polls, and the limit on polls in flight. This module never changes when a poll is due.
+//! Priorities of due polls, and the limit on polls in flight. This module never changes the time at which a
+//! poll is due.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ impl Scheduler {
         }
         let mut slots_for_failing = self.free_slots_for_failing(slots);
         let mut due: Vec<Request> = Vec::new();
-        while due.len() < slots && self.rate_limiter.next_slot() <= now {
+        while due.len() < slots && self.rate_limiter.next_poll_time() <= now {
             let Some(request) = self.select_next(now, slots_for_failing) else { break };
             if let Some(target) = self.poll_targets.get_mut(&request) {
                 slots_for_failing = slots_for_failing.saturating_sub(usize::from(target.failures > 0));
@@ -72,13 +73,13 @@ impl Scheduler {
     /// Returns how many of the free `slots` are open to requests whose last poll failed. Such requests leave one slot
     /// free, so that requests that hang never block those that work.
     fn free_slots_for_failing(&self, slots: usize) -> usize {
-        let failing =
+        let is_failing_in_flight =
             |target: &&PollTarget| target.failures > 0 && matches!(target.state, PollState::InFlight { .. });
-        let in_flight =
-            self.poll_targets.values().filter(failing).count().saturating_sub(self.ignored_in_flight);
+        let failing_in_flight = self.poll_targets.values().filter(is_failing_in_flight).count();
+        let taken_by_failing = failing_in_flight.saturating_sub(self.ignored_in_flight);
         // After a failure that concerns all polls, only one poll may be in flight, so no slot can be left free.
         let reserved = usize::from(self.shared_failures == 0);
-        slots.min(MAX_IN_FLIGHT.saturating_sub(reserved).saturating_sub(in_flight))
+        slots.min(MAX_IN_FLIGHT.saturating_sub(reserved).saturating_sub(taken_by_failing))
     }
 
     /// Returns false for a repeated poll of the projects once all sessions have ended, because only sessions need the
@@ -103,12 +104,12 @@ impl Scheduler {
             PollState::Waiting(at) => Some(at),
             PollState::InFlight { .. } => None,
         });
-        next.min().map(|at| at.max(self.backoff_until).max(self.rate_limiter.next_slot()))
+        next.min().map(|at| at.max(self.backoff_until).max(self.rate_limiter.next_poll_time()))
     }
 }
 
 /// Returns the sort key for requests that are due at the same time. It makes their order deterministic: the lists come
-/// before every session id, the projects after it.
+/// before all session ids, and the projects after them.
 fn sort_key(request: &Request) -> &str {
     match request {
         Request::List(List::Running) => "",

@@ -6,6 +6,8 @@ use keepwatch_core::testing::id;
 use keepwatch_core::text::Untrusted;
 
 const INTERVAL: Duration = Duration::from_secs(3);
+/// The monotonic time at which each test starts.
+const START: Duration = Duration::from_secs(1000);
 
 fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -53,15 +55,15 @@ impl TestScheduler {
         Self::limited(targets, 1_000_000)
     }
 
-    /// Creates a scheduler that starts 1000 s after the zero of the clock, with at most `max_rps` polls per second.
+    /// Creates a scheduler that sends at most `max_rps` polls per second.
     fn limited(targets: &Targets, max_rps: u32) -> Self {
-        let now = secs(1000.0);
-        Self { scheduler: Scheduler::new(targets, PollLimits { interval: INTERVAL, max_rps }, now), now }
+        let limits = PollLimits { interval: INTERVAL, max_rps };
+        Self { scheduler: Scheduler::new(targets, limits, START), now: START }
     }
 
     /// Polls each of these ids singly, although they are more than four: the server has no lists. The projects were
     /// polled already.
-    fn singly(texts: &[&str]) -> Self {
+    fn polling_singly(texts: &[&str]) -> Self {
         let mut test = Self::watching(texts);
         assert_eq!(test.due(), ["RUNNING", "PENDING"]);
         test.respond_with_error("RUNNING", &error(ApiErrorKind::ListUnsupported));
@@ -78,7 +80,7 @@ impl TestScheduler {
 
     /// Sets the clock to `seconds` after the start.
     fn at(&mut self, seconds: f64) -> &mut Self {
-        self.now = secs(1000.0) + secs(seconds);
+        self.now = START + secs(seconds);
         self
     }
 
@@ -89,7 +91,7 @@ impl TestScheduler {
 
     /// Returns the time of the next request, in seconds after the start.
     fn next(&self) -> Option<f64> {
-        self.scheduler.next_due().map(|at| at.as_secs_f64() - 1000.0)
+        self.scheduler.next_due().map(|at| (at - START).as_secs_f64())
     }
 
     /// Responds to a request, without jitter. Returns the time of the next poll, in seconds after the start.
@@ -101,7 +103,7 @@ impl TestScheduler {
             text => Request::Session(id(text)),
         };
         let at = self.scheduler.on_outcome(&request, outcome, self.now, 0.0);
-        at.map(|at| at.as_secs_f64() - 1000.0)
+        at.map(|at| (at - START).as_secs_f64())
     }
 
     fn respond_alive(&mut self, texts: &[&str]) {
@@ -160,7 +162,7 @@ fn session_is_never_in_flight_twice() {
 fn slow_session_never_delays_others() {
     let mut test = TestScheduler::watching(&["a", "b", "c"]);
     test.due();
-    test.respond_alive(&["b", "c"]);
+    test.respond_alive(&["b", "c"]); // `a` never gets a response
     for round in 1..100 {
         let at = f64::from(round) * 3.0;
         assert_eq!(test.next(), Some(at));
@@ -183,11 +185,11 @@ fn rounds_stay_on_grid() {
 
 #[test]
 fn slow_response_skips_rounds() {
-    // The time at which the response arrives, and the next poll.
-    for (took, next) in [(2.9, 3.0), (3.2, 3.0), (4.4, 3.0), (4.6, 6.0), (10.0, 9.0), (10.6, 12.0)] {
+    // The arrival of the response, and the time of the next poll, in seconds. If that time has passed, the poll is due.
+    for (arrival, next) in [(2.9, 3.0), (3.2, 3.0), (4.4, 3.0), (4.6, 6.0), (10.0, 9.0), (10.6, 12.0)] {
         let mut test = TestScheduler::watching(&["a"]);
         test.due();
-        assert_eq!(test.at(took).respond("a", PollOutcome::Alive), Some(next), "{took}");
+        assert_eq!(test.at(arrival).respond("a", PollOutcome::Alive), Some(next), "response at {arrival} s");
     }
 }
 
@@ -196,7 +198,7 @@ fn pending_list_is_polled_every_third_round() {
     let mut test = TestScheduler::watching_all();
     for round in 0..12 {
         let due = test.at(f64::from(round) * 3.0).due();
-        assert_eq!(due.contains(&"PENDING".into()), round % 3 == 0, "{round}");
+        assert_eq!(due.contains(&"PENDING".into()), round % 3 == 0, "round {round}");
         assert!(due.contains(&"RUNNING".into()));
         due.iter().for_each(|list| test.respond_with_list(list, &["a"]));
     }
@@ -224,12 +226,12 @@ fn projects_are_polled_despite_ended_sessions() {
     });
     assert_eq!(test.due(), ["projects"]);
     test.respond_with_error("projects", &connection_refused());
-    assert_eq!(test.next(), None, "no retry after a failure");
+    assert_eq!(test.next(), None, "without live sessions, the projects are not polled again");
 }
 
 #[test]
-fn only_throttled_projects_delay_sessions() {
-    // The failure, and the next poll of the projects, in seconds.
+fn only_throttling_of_projects_delays_sessions() {
+    // The failure of the projects' poll, and the time of their next poll, in seconds.
     for (kind, next_poll) in [
         (ApiErrorKind::NotFound, 3600.0),
         (ApiErrorKind::Html, 3600.0),
@@ -248,7 +250,7 @@ fn only_throttled_projects_delay_sessions() {
     test.due();
     test.respond_alive(&["a"]);
     assert_eq!(test.respond_with_error("projects", &rate_limited(20.0)), Some(20.0));
-    assert_eq!(test.next(), Some(20.0), "a throttled request delays all");
+    assert_eq!(test.next(), Some(20.0), "a throttled poll delays all polls");
 }
 
 #[test]
@@ -275,12 +277,12 @@ fn unlisted_session_interval_doubles() {
     assert_eq!(intervals, [3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0, 300.0, 300.0]);
     // The list contains b again, so b is not polled singly any more.
     test.respond_alive(&["b"]);
-    let round = test.next().unwrap();
-    assert_eq!(test.at(round).due(), ["RUNNING"]);
+    let relisted_at = test.next().unwrap();
+    assert_eq!(test.at(relisted_at).due(), ["RUNNING"]);
     test.respond_with_list("RUNNING", &["a", "b"]);
     let polled: Vec<String> = (1..400)
-        .flat_map(|at| {
-            let due = test.at(round + f64::from(at) * 3.0).due();
+        .flat_map(|round| {
+            let due = test.at(relisted_at + f64::from(round) * 3.0).due();
             due.iter().for_each(|list| {
                 test.respond_with_list(list, if list == "RUNNING" { &["a", "b"] } else { &[] })
             });
@@ -301,6 +303,7 @@ fn ended_unlisted_session_is_dropped() {
     test.respond_with_list("RUNNING", &[]);
     assert_eq!(test.due(), ["a", "b"]);
     assert_eq!(test.respond("a", PollOutcome::Ended), None);
+    // The API no longer knows `b`, which left the list. So `b` has ended, too.
     assert_eq!(test.respond_with_error("b", &error(ApiErrorKind::NotFound)), None);
     assert_eq!(test.next(), Some(6.0));
     assert_eq!(test.at(6.0).due(), ["RUNNING"]);
@@ -344,7 +347,7 @@ fn oldest_unlisted_sessions_are_evicted_first() {
         respond_running(&mut test, &names);
     }
     let is_polled = |name: &String| test.scheduler.poll_targets.contains_key(&Request::Session(id(name)));
-    assert_eq!(old.iter().filter(|name| is_polled(name)).count(), 100, "`new` leaves room for 100 of them");
+    assert_eq!(old.iter().filter(|name| is_polled(name)).count(), 100, "`new` leaves room for 100 of `old`");
     assert!(new.iter().all(is_polled) && is_polled(&"named".into()));
 }
 
@@ -380,7 +383,7 @@ fn starting_session_is_not_polled_singly() {
             assert_eq!(test.due(), NO_REQUESTS, "{order:?}");
         }
         assert_eq!(test.at(12.0).due(), ["RUNNING"]);
-        // The scheduler notices that `a` left, although the newest pending list contained it.
+        // The scheduler notices that `a` left the running list, although `a` was in the pending list before.
         test.respond_with_list("RUNNING", &[]);
         assert_eq!(test.due(), ["a"]);
     }
@@ -449,13 +452,13 @@ fn session_failure_delays_only_that_session() {
         assert!(test.due().contains(&"a".into()));
         test.respond_alive(&["b"]);
         let next = test.respond_with_error("a", &error(ApiErrorKind::Timeout)).unwrap();
-        delays.push(next - (test.now - secs(1000.0)).as_secs_f64());
+        delays.push(next - (test.now - START).as_secs_f64());
         assert!(test.next().unwrap() < next, "b is still polled");
         test.at(next);
     }
     assert_eq!(delays, [6.0, 12.0, 24.0, 48.0, 60.0, 60.0]);
     test.due();
-    let now = (test.now - secs(1000.0)).as_secs_f64();
+    let now = (test.now - START).as_secs_f64();
     assert_eq!(test.respond("a", PollOutcome::Alive), Some(now + 3.0));
 }
 
@@ -464,6 +467,7 @@ fn jitter_shortens_delay() {
     let mut test = TestScheduler::watching(&["a"]);
     test.due();
     let request = Request::Session(id("a"));
+    // The first delay is 6 s without jitter. The maximum jitter subtracts a quarter.
     let at = test.scheduler.on_outcome(
         &request,
         PollOutcome::Failed(&error(ApiErrorKind::ConnectionClosed)),
@@ -475,7 +479,7 @@ fn jitter_shortens_delay() {
 
 #[test]
 fn shared_failure_delays_all() {
-    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e"]);
+    let mut test = TestScheduler::polling_singly(&["a", "b", "c", "d", "e"]);
     assert_eq!(test.due(), ["a", "b", "c", "d"]);
     for text in ["a", "b", "c", "d"] {
         assert_eq!(
@@ -544,17 +548,18 @@ fn long_retry_after_replaces_the_backoff() {
 
 #[test]
 fn refresh_ignores_hanging_requests() {
-    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e", "f"]);
+    let mut test = TestScheduler::polling_singly(&["a", "b", "c", "d", "e", "f"]);
     assert_eq!(test.due().len(), MAX_IN_FLIGHT);
-    test.at(1.0).scheduler.refresh(secs(1001.0));
+    test.at(1.0);
+    test.scheduler.refresh(test.now);
     assert_eq!(test.due(), ["e", "f"], "requests that hang do not block a refresh");
-    test.scheduler.refresh(secs(1001.0));
+    test.scheduler.refresh(test.now);
     assert_eq!(test.due(), NO_REQUESTS, "no request is in flight twice");
 }
 
 #[test]
 fn failing_sessions_leave_one_slot_free() {
-    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e"]);
+    let mut test = TestScheduler::polling_singly(&["a", "b", "c", "d", "e"]);
     test.due();
     for text in ["a", "b", "c", "d"] {
         test.respond_with_error(text, &error(ApiErrorKind::Timeout));
@@ -562,13 +567,17 @@ fn failing_sessions_leave_one_slot_free() {
     assert_eq!(test.due(), ["e"]);
     test.respond_alive(&["e"]);
     let due = test.at(20.0).due();
-    assert!(due.len() == MAX_IN_FLIGHT && due.contains(&"e".to_owned()), "{due:?}");
+    assert!(
+        due.len() == MAX_IN_FLIGHT && due.contains(&"e".to_owned()),
+        "three failing sessions, and `e`: {due:?}"
+    );
 }
 
 #[test]
 fn rejected_api_key_delays_all() {
     let mut test = TestScheduler::watching(&["a", "b"]);
     test.due();
+    // `Forbidden` concerns only this session.
     assert_eq!(test.respond_with_error("a", &error(ApiErrorKind::Forbidden)), Some(60.0));
     test.respond_alive(&["b"]);
     assert_eq!(test.at(3.0).due(), ["b"]);
@@ -579,11 +588,12 @@ fn rejected_api_key_delays_all() {
 
 #[test]
 fn refresh_overrides_every_delay() {
-    let mut test = TestScheduler::singly(&["a", "b", "c", "d", "e", "f"]);
+    let mut test = TestScheduler::polling_singly(&["a", "b", "c", "d", "e", "f"]);
     test.due();
     test.respond_with_error("a", &rate_limited(300.0));
     test.respond_with_error("b", &error(ApiErrorKind::NotFound));
-    test.at(1.0).scheduler.refresh(secs(1001.0));
+    test.at(1.0);
+    test.scheduler.refresh(test.now);
     assert_eq!(test.due(), ["e", "f", "a", "b"], "the longest waiting first");
     // A failure of a request from before the refresh is retried at once. The next failure counts.
     assert_eq!(test.respond_with_error("c", &connection_refused()), Some(1.0));
@@ -625,7 +635,7 @@ fn more_than_four_ids_use_lists() {
     for round in 0..20 {
         let due = test.at(f64::from(round) * 3.0).due();
         let lists = if round % 3 == 0 { vec!["RUNNING", "PENDING"] } else { vec!["RUNNING"] };
-        assert_eq!(due, lists, "{round}");
+        assert_eq!(due, lists, "round {round}");
         due.iter().for_each(|list| {
             test.respond_with_list(list, if list == "RUNNING" { &names[1..] } else { &names[..1] })
         });
@@ -684,7 +694,7 @@ fn named_unlisted_session_is_polled_singly() {
 }
 
 #[test]
-fn list_polls_stop_with_named_sessions() {
+fn list_polls_stop_after_last_named_session() {
     let names = ["a", "b", "c", "d", "e"];
     let mut test = TestScheduler::watching(&names);
     test.due();
@@ -811,14 +821,13 @@ fn newest_departures_go_first() {
     assert!(position("d") < position("c"), "the newest first: {polled:?}");
 }
 
-/// Four sessions that are polled each second need just the default limit.
 #[test]
-fn sessions_at_limit_are_polled_in_each_round() {
+fn default_limit_suffices_for_four_sessions() {
     let names = ["a", "b", "c", "d"];
     let interval = Duration::from_secs(1);
     let limits = PollLimits { interval, max_rps: 4 };
-    let now = secs(1000.0);
-    let mut test = TestScheduler { scheduler: Scheduler::new(&Targets::Ids(ids(&names)), limits, now), now };
+    let scheduler = Scheduler::new(&Targets::Ids(ids(&names)), limits, START);
+    let mut test = TestScheduler { scheduler, now: START };
     test.mark_projects_polled();
     let mut polls = 0;
     while let Some(next) = test.next().filter(|next| *next < 60.0) {
@@ -826,7 +835,8 @@ fn sessions_at_limit_are_polled_in_each_round() {
         polls += due.len();
         test.respond_alive(&due.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    assert!(polls >= 4 * 56, "{polls} polls in a minute");
+    // The poll window of the rate limiter is a little longer than a second, so a few of the 60 rounds are skipped.
+    assert!(polls >= 4 * 56, "each session has at least 56 polls in a minute: {polls} in all");
 }
 
 #[test]
@@ -840,7 +850,7 @@ fn polls_respect_both_rate_limits() {
     test.respond_alive(&["a", "b", "c"]);
     assert_eq!(test.at(window_end).due(), ["d"]);
     test.scheduler.update_rate_limit(RateLimit { remaining: 5, resets_in: secs(40.0) }, test.now);
-    let next = test.at(window_end + 0.5).next();
+    let next = test.at(window_end + 0.5).next(); // 40 s / (5 - 1), because one request is reserved for the user
     assert_eq!((test.due(), next), (vec![], Some(window_end + 10.0)), "polls slow down before a 429");
     test.scheduler.refresh(test.now);
     assert_eq!(test.due(), ["a", "b"], "the server's limit does not throttle a refresh");
@@ -934,7 +944,7 @@ proptest! {
             // `take_due` returns requests at the time that `next_due` announced, and not earlier.
             prop_assert_eq!(next_due.is_some_and(|at| at <= test.now), !due.is_empty());
             for request in due {
-                prop_assert!(!in_flight.contains(&request), "{request:?} twice");
+                prop_assert!(!in_flight.contains(&request), "no request is in flight twice: {request:?}");
                 in_flight.push(request);
             }
             // A refresh lets as many new requests start as are in flight.
@@ -952,12 +962,13 @@ fn added_session_counts_as_named() {
     test.due();
     test.respond("RUNNING", PollOutcome::Listed(ids(&["a"])));
     test.respond("PENDING", PollOutcome::Listed(vec![]));
-    test.at(1.0).scheduler.watch(id("x"), secs(1001.0));
+    test.at(1.0);
+    test.scheduler.watch(id("x"), test.now);
     assert_eq!(test.due(), ["x"], "an added session is polled at once");
     assert_eq!(
         test.respond("x", PollOutcome::Alive),
         Some(3.0),
-        "every interval, because no list contains it"
+        "an added session is polled in every interval while no list contains it"
     );
     test.at(3.0).due();
     assert_eq!(test.respond("x", PollOutcome::Failed(&error(ApiErrorKind::NotFound))), Some(6.0));
@@ -970,17 +981,17 @@ fn added_session_counts_as_named() {
     test.respond("RUNNING", PollOutcome::Listed(ids(&["a", "x"])));
     assert!(
         !test.scheduler.poll_targets.contains_key(&Request::Session(id("x"))),
-        "the list contains it now"
+        "a session that a list contains is not polled singly"
     );
 }
 
 #[test]
-fn single_list_polls_departures_singly() {
+fn departures_from_one_list_are_polled_singly() {
     let mut test = TestScheduler::new(&Targets::OneList(List::Pending));
     test.mark_projects_polled();
     assert_eq!(test.due(), ["PENDING"]);
     test.respond("PENDING", PollOutcome::Listed(ids(&["a"])));
-    test.at(9.0);
+    test.at(9.0); // the pending list is polled in every third round
     assert_eq!(test.due(), ["PENDING"]);
     test.respond("PENDING", PollOutcome::Listed(vec![]));
     assert_eq!(test.due(), ["a"]);

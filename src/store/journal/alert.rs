@@ -18,7 +18,7 @@ use keepwatch_core::session::SessionId;
 use keepwatch_core::text::Untrusted;
 use keepwatch_core::tracker::AlertKind;
 
-/// Maximum number of alerts that are read at a time, the newest.
+/// Maximum number of alerts that one query returns: the newest.
 pub(super) const MAX_READ: i64 = 10_000;
 
 /// An alert in the journal. The host, the project, the session and the kind identify it: panes observe the same alert at
@@ -39,7 +39,7 @@ pub struct StoredAlert {
     pub acknowledged: Option<Timestamp>,
 }
 
-/// Receives the acknowledged alerts in the file, of all hosts, each time after another process has acknowledged one.
+/// Receives the acknowledged alerts in the file, of all hosts, whenever another process has acknowledged an alert.
 #[derive(Clone)]
 pub struct AcknowledgementListener(Arc<dyn Fn(Vec<StoredAlert>) + Send + Sync>);
 
@@ -61,13 +61,14 @@ impl fmt::Debug for AcknowledgementListener {
 }
 
 impl StoredAlert {
-    /// Combines two states of the same alert: the earlier time of raising, and the later acknowledgement.
+    /// Combines two states of the same alert: keeps the earlier time of raising, and the later acknowledgement.
     pub(super) fn merge(&mut self, other: &Self) {
         self.raised = self.raised.min(other.raised);
         self.acknowledged = self.acknowledged.max(other.acknowledged);
     }
 
-    /// Inserts the alert, or merges it into the stored one. Returns true if that adds or moves an acknowledgement.
+    /// Inserts the alert, or merges it into the stored one. Returns true if this adds an
+    /// acknowledgement or makes it later.
     fn write(&self, db: &Connection) -> rusqlite::Result<bool> {
         let project = self.project.as_ref().map_or("", Untrusted::raw);
         let kind = self.kind.to_string();
@@ -124,17 +125,18 @@ impl StoredAlert {
     }
 }
 
-/// The acknowledgements in the file, at a check.
+/// The result of a check for alerts that another process has acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AcknowledgementCheck {
-    /// The token of acknowledgements.
+    /// The token in the file: a random number, which is replaced when an alert is acknowledged.
     pub(super) token: i64,
-    /// All acknowledged alerts, the newest first, if another process has acknowledged one since the last check.
+    /// The acknowledged alerts, the newest first, if another process has acknowledged one since the last check, and at the
+    /// first check. Otherwise `None`.
     pub(super) changed: Option<Vec<StoredAlert>>,
 }
 
 impl AcknowledgementCheck {
-    /// Reads the token. If it is not `known_token`, the token at the last check, also reads the acknowledged alerts.
+    /// Reads the token. If it differs from `known_token`, which the last check returned, also reads the acknowledged alerts.
     pub(super) fn read(db: &Connection, known_token: Option<i64>) -> rusqlite::Result<Self> {
         let token = db.prepare_cached("SELECT token FROM alert_change")?.query_row([], |row| row.get(0))?;
         // promise: acknowledged-elsewhere, mutant: known_token != Some(token) -> false
@@ -144,8 +146,8 @@ impl AcknowledgementCheck {
     }
 }
 
-/// Writes alerts, unless pruning has deleted the data of their sessions. Returns the new token of acknowledgements, if one
-/// of the alerts was not acknowledged before.
+/// Writes alerts, except those of sessions whose data pruning has deleted. If this adds an acknowledgement or makes one
+/// later, replaces the token and returns the new one.
 pub(super) fn write_alerts<'a>(
     db: &Connection,
     alerts: impl Iterator<Item = &'a StoredAlert>,
@@ -183,8 +185,8 @@ pub(super) fn alerts_of_host(db: &Connection, host: &str) -> rusqlite::Result<Ve
     rows.filter_map(Result::transpose).collect()
 }
 
-/// Deletes the alerts of sessions of which pruning has left nothing else, and the alerts that are older than `cutoff`, in
-/// milliseconds since 1970; `None` for no such time.
+/// Deletes the alerts of sessions of which pruning has left nothing else. Also deletes the alerts that are older than
+/// `cutoff`, in milliseconds since 1970. If `cutoff` is `None`, no alert is too old.
 pub(super) fn prune_alerts(db: &Connection, cutoff: Option<i64>) -> rusqlite::Result<()> {
     // promise: pruned-alerts
     db.prepare_cached(

@@ -1,12 +1,12 @@
-//! The names of keys: which key a control sequence or a code point stands for. It knows no state and reads no bytes.
+//! The names of keys: which key a control sequence or a code point stands for. Keeps no state.
 //!
 //! References: xterm's "Control Sequences" (`modifyOtherKeys`), and the kitty keyboard protocol.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// Returns the key that `ESC O` and this byte name, or `ESC [` and this final byte.
-pub(super) fn cursor_key(byte: u8) -> Option<KeyCode> {
-    Some(match byte {
+/// Returns the key that a sequence with this final byte names, after `ESC O` or `ESC [`.
+pub(super) fn cursor_key(final_byte: u8) -> Option<KeyCode> {
+    Some(match final_byte {
         b'A' => KeyCode::Up,
         b'B' => KeyCode::Down,
         b'C' => KeyCode::Right,
@@ -19,9 +19,9 @@ pub(super) fn cursor_key(byte: u8) -> Option<KeyCode> {
 
 /// Returns the key of the control sequence with these parameters and this final byte. Returns `None` for a reply of the
 /// terminal, a mouse event, a released key, or an unknown sequence.
-pub(super) fn sequence_key(parameters: &[u8], last: u8) -> Option<KeyEvent> {
-    // A key has the form `CODE : SHIFTED ; MODIFIERS : EVENT ; TEXT`, and modifyOtherKeys `27 ; MODIFIERS ; CODE`. All
-    // but CODE are optional.
+pub(super) fn sequence_key(parameters: &[u8], final_byte: u8) -> Option<KeyEvent> {
+    // The parameters of a key have the form `CODE : SHIFTED ; MODIFIERS : EVENT ; TEXT`, and those of modifyOtherKeys
+    // `27 ; MODIFIERS ; CODE`. All but CODE are optional.
     let parameters = std::str::from_utf8(parameters).ok()?;
     let mut numbers = Vec::new();
     for parameter in parameters.split(';') {
@@ -29,20 +29,22 @@ pub(super) fn sequence_key(parameters: &[u8], last: u8) -> Option<KeyEvent> {
         // Bytes other than digits mean a private sequence, such as a reply.
         numbers.push(fields.collect::<Result<Vec<u32>, _>>().ok()?);
     }
-    // Returns one number; 0 if it is missing.
+    // Returns the number at this place, such as (1, 0) for MODIFIERS, or 0 if there is none.
     let number = |parameter: usize, field: usize| {
         numbers.get(parameter).and_then(|fields| fields.get(field)).copied().unwrap_or(0)
     };
-    let is_modify_other_keys = last == b'~' && number(0, 0) == 27;
-    let is_release = number(1, 1) == 3;
+    let is_modify_other_keys = final_byte == b'~' && number(0, 0) == 27;
+    let is_release = number(1, 1) == 3; // EVENT
     if is_release {
         return None;
     }
     let modifiers = decode_modifiers(number(1, 0));
-    let code = match last {
-        b'A'..=b'D' | b'F' | b'H' => cursor_key(last)?,
+    let code = match final_byte {
+        b'A'..=b'D' | b'F' | b'H' => cursor_key(final_byte)?,
         // F1, F2 and F4 with modifiers. `R` would be F3, but also ends a report of the cursor's position.
-        b'P' | b'Q' | b'S' if numbers.len() > 1 => KeyCode::F(last.saturating_sub(b'P').saturating_add(1)),
+        b'P' | b'Q' | b'S' if numbers.len() > 1 => {
+            KeyCode::F(final_byte.saturating_sub(b'P').saturating_add(1))
+        }
         b'Z' => return Some(KeyEvent::new(KeyCode::BackTab, modifiers | KeyModifiers::SHIFT)),
         b'~' if is_modify_other_keys => return code_point_key(number(2, 0), 0, 0, modifiers),
         b'u' if !parameters.is_empty() => {
@@ -74,10 +76,10 @@ fn tilde_key(number: u32) -> Option<KeyCode> {
     }
 }
 
-/// Returns the modifiers of a control sequence. `parameter` is 1 plus the sum of the bits below.
+/// Returns the modifiers of a control sequence. `parameter` is 1 plus the sum of the modifiers' bits.
 fn decode_modifiers(parameter: u32) -> KeyModifiers {
     let bits = parameter.saturating_sub(1);
-    let all = [
+    let modifier_bits = [
         (1, KeyModifiers::SHIFT),
         (2, KeyModifiers::ALT),
         (4, KeyModifiers::CONTROL),
@@ -85,11 +87,11 @@ fn decode_modifiers(parameter: u32) -> KeyModifiers {
         (16, KeyModifiers::HYPER),
         (32, KeyModifiers::META),
     ];
-    all.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, modifier)| modifier).collect()
+    modifier_bits.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, modifier)| modifier).collect()
 }
 
 /// Returns the key with this code point in the kitty protocol or `modifyOtherKeys`. `shifted` is the code point that
-/// the key types with SHIFT, and `text` the one that it typed now; 0 if the terminal does not say.
+/// the key types with SHIFT, and `text` is the one that it typed now. Both are 0 if the terminal does not say.
 fn code_point_key(code: u32, shifted: u32, text: u32, modifiers: KeyModifiers) -> Option<KeyEvent> {
     let code = match code {
         9 if modifiers.contains(KeyModifiers::SHIFT) => KeyCode::BackTab,

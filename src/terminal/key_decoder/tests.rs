@@ -78,7 +78,8 @@ fn keystrokes_decode_to_their_keys() {
 
 #[test]
 fn kitty_and_modify_other_keys_decode() {
-    // `u` ends a sequence of the kitty protocol, `~` after 27 one of modifyOtherKeys. `sequence_key` has their form.
+    // `u` ends a sequence of the kitty protocol. `~` ends one of modifyOtherKeys, which starts with 27. `sequence_key`
+    // explains the parameters.
     for (bytes, code, modifiers) in [
         ("\x1b[27u", KeyCode::Esc, KeyModifiers::NONE),
         ("\x1b[13u", KeyCode::Enter, KeyModifiers::NONE),
@@ -102,7 +103,7 @@ fn kitty_and_modify_other_keys_decode() {
 
 #[test]
 fn replies_are_discarded_whole() {
-    // Replies, reports of the mouse and of the focus, released keys, and keys that are only modifiers.
+    // Replies, mouse and focus events, released keys, and keys that type nothing.
     for reply in [
         "\x1b]11;rgb:1c1c/1c1c/1c1c\x1b\\",
         "\x1b]10;rgb:cccc/cccc/cccc\x07",
@@ -128,11 +129,11 @@ fn replies_are_discarded_whole() {
         "\x1b[57358u", // Caps Lock
     ] {
         assert_eq!(decode(reply.as_bytes()), [], "{reply:?}");
-        let then_key = decode(format!("{reply}j").as_bytes());
-        assert_eq!(then_key, [letter('j')], "{reply:?}");
+        let with_keystroke = decode(format!("{reply}j").as_bytes());
+        assert_eq!(with_keystroke, [letter('j')], "{reply:?} and a keystroke");
         let mut decoder = TimedDecoder::new();
-        let singly: Vec<_> = reply.bytes().flat_map(|byte| decoder.decode(&[byte])).collect();
-        assert_eq!(singly, [], "{reply:?} byte by byte");
+        let byte_by_byte: Vec<_> = reply.bytes().flat_map(|byte| decoder.decode(&[byte])).collect();
+        assert_eq!(byte_by_byte, [], "{reply:?} byte by byte");
     }
 }
 
@@ -156,8 +157,9 @@ fn reply_split_after_its_escape_is_no_keystroke() {
                 inputs.extend(decoder.decode(piece.as_bytes()));
                 inputs.extend(decoder.be_silent(gap));
             }
-            inputs.retain(|input| *input != key(KeyCode::Esc) && *input != key(KeyCode::Up));
-            inputs.retain(|input| *input != letter('*')); // ESC O j is a key of the keypad
+            // The lone ESC counts as the Esc key. `ESC [ A` is the Up key, and `ESC O j` is `*` on the keypad.
+            let allowed = [key(KeyCode::Esc), key(KeyCode::Up), letter('*')];
+            inputs.retain(|input| !allowed.contains(input));
             assert_eq!(inputs, [], "{pieces:?} with gaps of {gap:?}");
         }
     }
@@ -178,6 +180,7 @@ fn trickled_sequences_are_no_keystrokes() {
         let mut inputs = Vec::new();
         for byte in bytes.bytes() {
             inputs.extend(decoder.decode(&[byte]));
+            // Long enough to make a lone ESC the Esc key, but faster than a person types.
             inputs.extend(decoder.be_silent(Duration::from_millis(70)));
         }
         inputs.retain(|input| *input != key(KeyCode::Esc) && !matches!(input, DecodedInput::Paste(_)));
@@ -206,28 +209,28 @@ fn paste_split_after_its_escape_is_one_text() {
 #[test]
 fn bracket_after_esc_is_a_keystroke_if_typed() {
     for introducer in ['[', ']'] {
-        let byte = [introducer as u8];
-        let after_esc = || {
+        let introducer_read = [introducer as u8];
+        let decoder_after_both = || {
             let mut decoder = TimedDecoder::new();
             decoder.decode(b"\x1b");
             decoder.be_silent(Duration::from_millis(200));
-            assert_eq!(decoder.decode(&byte), []);
+            assert_eq!(decoder.decode(&introducer_read), []);
             decoder
         };
-        assert_eq!(after_esc().be_silent(SEQUENCE_TIMEOUT), [letter(introducer)]);
+        assert_eq!(decoder_after_both().be_silent(SEQUENCE_TIMEOUT), [letter(introducer)]);
         for next in ['[', ']', 'j', 'q'] {
-            let inputs = after_esc().decode(&[next as u8]);
+            let inputs = decoder_after_both().decode(&[next as u8]);
             assert_eq!(inputs, [letter(introducer), letter(next)]);
         }
-        assert_eq!(after_esc().decode(b"\x03"), [letter(introducer), ctrl('c')]);
+        assert_eq!(decoder_after_both().decode(b"\x03"), [letter(introducer), ctrl('c')]);
         let mut decoder = TimedDecoder::new();
         decoder.decode(b"\x1b");
         decoder.be_silent(Duration::from_secs(2));
-        assert_eq!(decoder.decode(&byte), [letter(introducer)], "long after Esc");
+        assert_eq!(decoder.decode(&introducer_read), [letter(introducer)], "long after Esc");
     }
 }
 
-/// The network stalls for a minute at most, and for long enough to end the sequence.
+/// The network stalls for five seconds: long enough to end the sequence, but its rest may still follow.
 #[test]
 fn rest_of_ended_sequence_is_discarded() {
     for (start, rest) in [
@@ -269,15 +272,16 @@ fn typing_ends_every_sequence() {
     for start in ["\x1b]11;rgb", "\x1bPq", "\x1b_G", "\x1b[200~abc"] {
         let mut decoder = TimedDecoder::new();
         decoder.decode(start.as_bytes());
-        let keys: Vec<_> = (0..9)
+        // Nine keystrokes in 4.5 seconds: those of the first three seconds belong to the sequence.
+        let counted: Vec<_> = (0..9)
             .flat_map(|_| {
                 decoder.be_silent(Duration::from_millis(500));
                 decoder.decode(b"?")
             })
             .filter(|input| *input == letter('?'))
             .collect();
-        assert!(keys.len() >= 3, "{start:?}: {} keystrokes after three seconds", keys.len());
-        // A program that sends byte by byte never ends a sequence in this way.
+        assert!(counted.len() >= 3, "{start:?}: keystrokes count after three seconds: {counted:?}");
+        // The bytes of a program come faster. They never end a sequence in this way.
         let mut decoder = TimedDecoder::new();
         decoder.decode(start.as_bytes());
         for _ in 0..200 {
@@ -315,7 +319,7 @@ fn lone_escape_is_the_esc_key() {
     assert_eq!(decoder.decoder.silence_limit(), Some(ESCAPE_TIMEOUT));
     assert_eq!(decoder.decoder.on_silence(), Some(key(KeyCode::Esc)));
     assert_eq!(decoder.be_silent(Duration::from_secs(60)), []);
-    // The second ESC may still begin a sequence.
+    // The second ESC is no keystroke yet, because it may begin a sequence.
     assert_eq!(decode(b"\x1b\x1b"), [key(KeyCode::Esc)]);
 }
 
@@ -334,7 +338,7 @@ fn unfinished_paste_ends_by_silence_with_its_text() {
 }
 
 #[test]
-fn paste_beyond_its_limit_is_cut_and_its_rest_discarded() {
+fn paste_beyond_its_limit_is_truncated() {
     let mut decoder = TimedDecoder::new();
     decoder.decode(b"\x1b[200~");
     let inputs = decoder.decode(&vec![b'q'; MAX_PASTE_BYTES + 5000]);
@@ -342,7 +346,7 @@ fn paste_beyond_its_limit_is_cut_and_its_rest_discarded() {
     assert_eq!(decoder.decode(b"qqq\x1b[201~j"), [letter('j')]);
     decoder.decode(b"\x1b[200~");
     decoder.decode(&vec![b'q'; MAX_PASTE_BYTES + 5000]);
-    assert_eq!(decoder.decoder.on_silence(), None, "the paste was reported already");
+    assert_eq!(decoder.decoder.on_silence(), None, "a paste is reported once");
     assert_eq!(decoder.decode(b"j"), [letter('j')]);
 }
 
@@ -351,17 +355,18 @@ fn endless_sequence_ends_by_its_size() {
     for (start, byte) in [(b"\x1b]", b'c'), (b"\x1b[", b'1')] {
         let mut decoder = TimedDecoder::new();
         decoder.decode(start);
+        // Together more than `MAX_SEQUENCE_BYTES`.
         for _ in 0..20 {
-            assert_eq!(decoder.decode(&[byte; 4096]), []); // together more than `MAX_SEQUENCE_BYTES`
+            assert_eq!(decoder.decode(&[byte; 4096]), []);
         }
         assert_eq!(decoder.decode(b"j"), [letter('j')]);
     }
 }
 
 /// A second, simpler decoder. It sees all bytes at once and splits them into units: keystrokes, pastes, and sequences
-/// that are discarded. Each function returns the number of bytes of a unit, and the unit's input, if any. `bytes`
-/// begins with the unit, and `start` is the length of its introducer. To name the keys, it uses functions of the
-/// decoder under test.
+/// that are discarded. Each function but `inputs` returns the number of bytes of a unit, and the unit's input, if any.
+/// `bytes` begins with the unit, and `start` is the position after its introducer. To name the keys, this decoder uses
+/// functions of the decoder under test.
 mod reference {
     use super::*;
 
@@ -390,7 +395,7 @@ mod reference {
             [0x1b, 0x1b, ..] => (1, Some(key(KeyCode::Esc))),
             [0x1b, 0x03, ..] => (2, Some(ctrl('c'))),
             [0x1b] => (1, None),
-            // Of ESC before a C1 control character, only the ESC is dropped.
+            // ESC before a C1 control character is dropped. The control character is the next unit.
             [0x1b, 0x80..=0x9f, ..] | [0x1b, 0xc2, 0x80..=0x9f, ..] => (1, None),
             // A character with Alt.
             [0x1b, rest @ ..] => {
@@ -420,18 +425,18 @@ mod reference {
     fn single_shift(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
         let Some(&byte) = bytes.get(start) else { return (start, None) };
         match byte {
-            0x1b => (start, None),
-            3 => (start + 1, Some(ctrl('c'))),
+            ESC => (start, None),
+            CTRL_C => (start + 1, Some(ctrl('c'))),
             _ => (start + 1, KeyDecoder { state: State::SingleShift, ..KeyDecoder::new() }.decode_byte(byte)),
         }
     }
 
     fn control_string(bytes: &[u8], start: usize) -> (usize, Option<DecodedInput>) {
         for (at, byte) in bytes.iter().enumerate().skip(start) {
-            match byte {
-                7 | 0x18 | 0x1a => return (at + 1, None),
-                3 => return (at + 1, Some(ctrl('c'))),
-                0x1b => return (at, None),
+            match *byte {
+                BELL | CANCEL | SUBSTITUTE => return (at + 1, None),
+                CTRL_C => return (at + 1, Some(ctrl('c'))),
+                ESC => return (at, None),
                 0x9c if at > start && bytes[at - 1] == 0xc2 => return (at + 1, None),
                 _ => {}
             }
@@ -443,16 +448,16 @@ mod reference {
         let mut parameters = Vec::new();
         for (at, byte) in bytes.iter().enumerate().skip(start) {
             // The number of bytes after this one that belong to the sequence.
-            let skipped = match byte {
+            let skipped = match *byte {
                 b'[' if parameters.is_empty() => 1,
                 b'M' if parameters.is_empty() => 3,
                 b'~' if parameters == b"200" => return bracketed_paste(bytes, at + 1),
                 0x40..=0x7e if parameters.len() <= MAX_PARAMETER_BYTES => {
                     return (at + 1, sequence_key(&parameters, *byte).map(DecodedInput::Key));
                 }
-                0x40..=0x7e | 0x18 | 0x1a => return (at + 1, None),
-                3 => return (at + 1, Some(ctrl('c'))),
-                0x1b | 0x80.. => return (at, None),
+                0x40..=0x7e | CANCEL | SUBSTITUTE => return (at + 1, None),
+                CTRL_C => return (at + 1, Some(ctrl('c'))),
+                ESC | 0x80.. => return (at, None),
                 0x20..=0x3f => {
                     parameters.push(*byte);
                     continue;
@@ -460,9 +465,9 @@ mod reference {
                 _ => continue,
             };
             for (place, byte) in bytes.iter().enumerate().skip(at + 1).take(skipped) {
-                match byte {
-                    3 => return (place + 1, Some(ctrl('c'))),
-                    0x1b => return (place, None),
+                match *byte {
+                    CTRL_C => return (place + 1, Some(ctrl('c'))),
+                    ESC => return (place, None),
                     _ => {}
                 }
             }
@@ -480,7 +485,7 @@ mod reference {
     }
 }
 
-/// Generates known sequences, some of them cut or with one changed byte, and random bytes.
+/// Generates known sequences and random bytes. Some of the sequences are cut, or have one changed byte.
 fn terminal_bytes() -> impl Strategy<Value = Vec<u8>> {
     let known: Vec<&'static str> = vec![
         "\x1b]11;rgb:1c1c/1c1c/1c1c\x1b\\",
@@ -546,12 +551,12 @@ fn compare_with_reference(cases: u32) {
 }
 
 #[test]
-fn only_keystrokes_and_pastes_are_decoded() {
+fn decoder_agrees_with_reference() {
     compare_with_reference(10_000);
 }
 
 #[test]
 #[ignore = "takes a minute"]
-fn only_keystrokes_and_pastes_are_decoded_of_a_million() {
+fn decoder_agrees_with_reference_a_million_times() {
     compare_with_reference(1_000_000);
 }

@@ -19,11 +19,11 @@ use keepwatch_core::tracker::{Alert, Event, EventKind, MAX_WATCHED_GAP, Presence
 
 /// The maximum number of sessions to look at that the page lists.
 const MAX_TO_LOOK_AT: usize = 100;
-/// The maximum number of owners with a line of their own. The others share one.
+/// The number of owners with a line of their own, if all other owners share a line.
 const MAX_OWNERS: usize = 4;
 /// The maximum number of new sessions that the page names.
 const MAX_NEW_IDS: usize = 3;
-/// The maximum number of periods that the page lists: the longest.
+/// The maximum number of unwatched periods that the page lists. It lists the longest.
 const MAX_PERIODS: usize = 3;
 
 /// The report about an absence. All times are on the server's clock.
@@ -35,25 +35,25 @@ pub struct AwayReport {
     pub since: Timestamp,
     /// The end of the absence.
     pub until: Timestamp,
-    /// The sessions that ended since the start of the absence.
+    /// The numbers of sessions that ended since the start of the absence.
     pub ended: EndCounts,
     /// The sessions with an incident that the user has not acknowledged, the newest incident first. At most
     /// [`MAX_TO_LOOK_AT`].
     pub to_look_at: Vec<AwaySession>,
     /// The number of all sessions with an unacknowledged incident.
     pub to_look_at_count: usize,
-    /// The sessions that ran before the absence, and still run.
+    /// The number of live sessions that are not in `new`.
     pub still_running: usize,
-    /// The earliest expiry of the sessions in `still_running`.
+    /// The earliest expiry of the sessions that `still_running` counts.
     pub next_expiry: Option<Timestamp>,
     /// The number of live sessions that were created since the start of the absence.
     pub new: usize,
-    /// The number of sessions in `new` that are pending.
+    /// The number of pending sessions among those that `new` counts.
     pub new_pending: usize,
-    /// Some of the sessions in `new`, the newest first.
+    /// The ids of the newest sessions that `new` counts, the newest first. At most [`MAX_NEW_IDS`].
     pub new_ids: Vec<SessionId>,
-    /// The ended sessions by owner, the highest cost first. Owners whose sessions ended badly come before others if there
-    /// is no room for all.
+    /// The totals of the ended sessions by owner, the highest cost first. If there is no room for all owners, those whose
+    /// sessions ended badly take precedence.
     pub owners: Vec<(Option<Untrusted>, OwnerTotals)>,
     /// The number of owners that are not in `owners`, and the totals of their ended sessions.
     pub other_owners: (usize, OwnerTotals),
@@ -65,7 +65,7 @@ pub struct AwayReport {
     pub unwatched_count: usize,
 }
 
-/// The number of sessions that ended, in all and by kind of end.
+/// The numbers of sessions that ended, in all and by kind of end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndCounts {
     /// All.
@@ -74,17 +74,17 @@ pub struct EndCounts {
     pub errors: usize,
     /// Those with the alert [`Alert::EndedEarly`].
     pub early: usize,
-    /// Those with an incident that the user has acknowledged.
+    /// Those with an incident that are not to look at: the user has acknowledged it, or has muted the session.
     pub acknowledged: usize,
-    /// Those without an incident that completed.
+    /// Those that completed without an incident.
     pub completed: usize,
-    /// Those of `completed` that probably ended by a release from here.
+    /// Those of `completed` for which the user requested a release here. It is not certain that the release ended them.
     pub released_here: usize,
-    /// Those of `completed` that ended at their expiry.
+    /// Those of `completed` that ended at about their expiry, without such a release.
     pub at_expiry: usize,
-    /// Those that reached their timeout.
+    /// Those that reached their timeout, without an incident.
     pub timed_out: usize,
-    /// Those that the API no longer knows. They are not in `all`: it is not known when they ended.
+    /// The sessions that the API no longer knows. They are not in `all`, because the time of their end is unknown.
     pub not_found: usize,
 }
 
@@ -126,16 +126,16 @@ pub struct OwnerTotals {
     pub timed_out: usize,
 }
 
-/// A period in which nothing was watched.
+/// A period in which nothing was watched, or nothing of one profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnwatchedPeriod {
     /// The start.
     pub from: Timestamp,
-    /// The end, or `None` if the period lasts.
+    /// The end, or `None` if the period has not ended.
     pub to: Option<Timestamp>,
     /// The reason.
     pub reason: UnwatchedReason,
-    /// The profile, unless the reason concerns all of them.
+    /// The profile, or `None` if the reason concerns all profiles.
     pub profile: Option<ProfileId>,
 }
 
@@ -148,7 +148,7 @@ pub enum UnwatchedReason {
     Paused,
     /// This machine slept.
     Slept,
-    /// All polls failed, or those of the running sessions.
+    /// All polls failed, or the polls of the running sessions did.
     PollsFailed,
 }
 
@@ -215,8 +215,8 @@ impl Model {
                     continue;
                 }
                 let is_to_look_at = self.is_to_look_at(profile, record);
-                if is_to_look_at && let Some(raised) = newest_incident(record) {
-                    incidents.push((raised, profile, record));
+                if is_to_look_at && let Some(at) = newest_incident_time(record) {
+                    incidents.push((at, profile, record));
                 }
                 if ended_since(record, since) {
                     report.ended.add(record, is_to_look_at);
@@ -230,11 +230,11 @@ impl Model {
                 }
             }
         }
-        new.sort_unstable_by_key(|entry| Reverse(*entry));
+        new.sort_unstable_by_key(|session| Reverse(*session));
         report.new_ids = new.into_iter().take(MAX_NEW_IDS).map(|(_, id)| id.clone()).collect();
         report.set_owners(owners);
         report.to_look_at_count = incidents.len();
-        incidents.sort_unstable_by_key(|(raised, profile, record)| (Reverse(*raised), *profile, &record.id));
+        incidents.sort_unstable_by_key(|(at, profile, record)| (Reverse(*at), *profile, &record.id));
         let today = self.newest_input().map_or(until, |moment| self.profiles.screen_time(moment));
         let listed = incidents.into_iter().take(MAX_TO_LOOK_AT);
         report.to_look_at =
@@ -267,7 +267,7 @@ impl Model {
         self.profiles.screen_time(absence.until)
     }
 
-    /// Returns true if the session has an incident that the user has not acknowledged, and is not muted.
+    /// Returns true if the session has an incident and an unacknowledged alert, and the user has not muted the session.
     fn is_to_look_at(&self, profile: ProfileId, record: &Record) -> bool {
         record.has_incident()
             && !self.table.muted().contains(&record.id)
@@ -312,24 +312,25 @@ impl Model {
         moments.max_by_key(|moment| moment.boot)
     }
 
-    /// Returns the longest periods since the start of the absence in which nothing was watched, and the number of all.
+    /// Returns the longest periods since the start of the absence in which nothing was watched. Also returns the number of
+    /// all such periods.
     fn unwatched_periods(&self, absence: Absence) -> (Vec<UnwatchedPeriod>, usize) {
         let mut periods = Vec::new();
-        let first = self.profiles.first_id();
-        let (since, until) = (self.away_start(absence, first), self.absence_end(absence));
-        let whole = |reason| UnwatchedPeriod { from: since, to: Some(until), reason, profile: None };
+        let first_profile = self.profiles.first_id();
+        let (since, until) = (self.away_start(absence, first_profile), self.absence_end(absence));
+        let whole_absence = |reason| UnwatchedPeriod { from: since, to: Some(until), reason, profile: None };
         if absence.kind == AbsenceKind::NotRunning {
-            periods.push(whole(UnwatchedReason::NotRunning));
+            periods.push(whole_absence(UnwatchedReason::NotRunning));
         } else if absence.was_paused {
-            periods.push(whole(UnwatchedReason::Paused));
+            periods.push(whole_absence(UnwatchedReason::Paused));
         }
         for profile in self.profiles.ids() {
             let tracker = &self.profiles.get(profile).tracker;
             let since = self.away_start(absence, profile);
             let events = tracker.timeline().all().rev().take_while(|(_, event)| event.learned_at >= since);
             let past = events.filter_map(|(_, event)| unwatched_period(event, profile));
-            // Every profile has an event about a sleep of the machine.
-            periods.extend(past.filter(|period| period.profile.is_some() || profile == first));
+            // Every profile has an event about a sleep of the machine. The one of the first profile is enough.
+            periods.extend(past.filter(|period| period.profile.is_some() || profile == first_profile));
             let streak =
                 tracker.health().failure_streak.as_ref().filter(|streak| concerns_running(streak.list));
             periods.extend(streak.map(|streak| UnwatchedPeriod {
@@ -395,15 +396,15 @@ impl AwayReport {
         }
     }
 
-    /// Sets the totals by owner: those whose sessions ended badly and those with the highest costs one by one, and the
-    /// others together.
+    /// Sets `owners` and `other_owners`. If there is no room for all owners, those whose sessions ended badly take
+    /// precedence, and then those with the highest costs.
     fn set_owners(&mut self, owners: BTreeMap<Option<&str>, OwnerTotals>) {
         let mut owners: Vec<_> = owners.into_iter().collect();
         let by_cost = |a: &OwnerTotals, b: &OwnerTotals| b.dollars.total_cmp(&a.dollars);
         // An owner whose sessions ended badly must not be hidden among the others.
         let ended_badly = |totals: &OwnerTotals| totals.errors > 0 || totals.early > 0;
         owners.sort_by(|(_, a), (_, b)| ended_badly(b).cmp(&ended_badly(a)).then_with(|| by_cost(a, b)));
-        // A line for a single other owner needs no more room than that owner.
+        // A shared line for only one owner saves no room, so that owner gets its own line.
         let listed = if owners.len() > MAX_OWNERS.saturating_add(1) { MAX_OWNERS } else { owners.len() };
         let others = owners.split_off(listed);
         let mut totals = OwnerTotals::default();
@@ -418,21 +419,22 @@ fn has_alert(record: &Record, alert: Alert) -> bool {
     record.alerts.iter().any(|raised| raised.alert == alert)
 }
 
-/// Returns the time of a session's newest incident: that of its end, or the time at which the incident was raised.
-fn newest_incident(record: &Record) -> Option<Timestamp> {
+/// Returns the time of a session's newest incident, or `None` without an incident. If the session has ended, the time is
+/// that of its end, otherwise that at which the alert was raised.
+fn newest_incident_time(record: &Record) -> Option<Timestamp> {
     let raised =
         record.alerts.iter().filter(|raised| raised.alert.is_incident()).map(|raised| raised.at).max();
     raised.map(|raised| record.ended_at().unwrap_or(raised))
 }
 
-/// Returns true if the session ended at `since` or later. If it is not known when it ended, the first response that
+/// Returns true if the session ended at `since` or later. If the time of the end is unknown, the first response that
 /// shows the end counts.
 fn ended_since(record: &Record, since: Timestamp) -> bool {
     let Some(ended) = record.ended.as_ref().filter(|_| record.phase() == Phase::Ended) else { return false };
     record.ended_at().unwrap_or(ended.when.latest) >= since
 }
 
-/// Returns true if the API has not known the session since a time after the start of the absence.
+/// Returns true if the API does not know the session, and first said so after the start of the absence.
 fn not_found_since(record: &Record, absence: Absence) -> bool {
     match &record.presence {
         Presence::NotFound(not_found) => {
@@ -450,7 +452,8 @@ fn ended_at_expiry(record: &Record) -> bool {
     distance.and_then(|distance| distance.to_std().ok()).is_some_and(|distance| distance <= NEAR_EXPIRY)
 }
 
-/// Returns true unless only the polls of the pending sessions fail. `list` is the list whose polls fail, or `None` if all do.
+/// Returns true unless only the polls of the pending sessions fail. `list` is the list whose polls fail, or `None` if all
+/// polls fail.
 fn concerns_running(list: Option<List>) -> bool {
     list != Some(List::Pending)
 }

@@ -21,10 +21,10 @@ use keepwatch_core::clock::{Clock, Moment, Timestamp};
 use keepwatch_core::session::SessionId;
 use keepwatch_core::tracker::{Input, MAX_INCIDENT_AGE, SessionTracker};
 
-/// The period before this run from which inputs are loaded.
+/// The period before this run from which all inputs are loaded.
 const HISTORY_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
-/// The period before this run from which the sessions with an incident are loaded: an incident of
-/// [`MAX_INCIDENT_AGE`], and the session's life before it.
+/// The period before this run from which the sessions with an incident are loaded. An incident may be
+/// [`MAX_INCIDENT_AGE`] old. The day before that covers the session's life before the incident.
 const INCIDENT_PERIOD: Duration = MAX_INCIDENT_AGE.saturating_add(HISTORY_PERIOD);
 /// Maximum size of the loaded history of each period, in bytes. A busy day with a thousand sessions fits.
 const MAX_HISTORY_BYTES: usize = 24 * 1024 * 1024;
@@ -52,7 +52,7 @@ impl HistoryLoader {
             (self.journal.clone(), self.clock.now(), self.event_sender.clone());
         // If the thread cannot be started, nothing is restored.
         let _ = std::thread::Builder::new().name("history".into()).spawn(move || {
-            // The end of the last run comes first, so that the page about the time since can open with the history.
+            // The end of the last run comes first, so that the page about the absence can open once the history is loaded.
             if let Some(at) = last_run_end(&journal, &request).unwrap_or_default() {
                 event_sender.send(PersistenceEvent::LastRunEnded { at });
             }
@@ -78,7 +78,7 @@ fn load_history(
     let Some(reader) = JournalReader::open(journal)? else { return Ok((None, Vec::new())) };
     let alerts = reader.alerts(&writer.host)?;
     let day_start = time_before(now.wall, HISTORY_PERIOD);
-    let day = HistoryQuery {
+    let day_query = HistoryQuery {
         scope: &scope,
         since: day_start,
         until: None,
@@ -88,11 +88,11 @@ fn load_history(
     };
     // promise: incident-restored, mutant: earlier_incidents(&alerts, &scope, now.wall) -> Vec::new()
     let incident_scope = HistoryScope::Sessions(earlier_incidents(&alerts, &scope, now.wall));
-    let incidents = HistoryQuery {
+    let incident_query = HistoryQuery {
         scope: &incident_scope,
         since: time_before(now.wall, INCIDENT_PERIOD),
         until: Some(day_start),
-        ..day
+        ..day_query
     };
     let mut tracker = SessionTracker::new(alert_rules).with_owner_key(owner_key);
     // The tracker must have the named sessions before the first loaded input, so they are named at the start of the
@@ -100,18 +100,15 @@ fn load_history(
     if let (HistoryScope::Sessions(ids), true) = (&scope, are_named) {
         tracker.apply(Input::SessionsNamed { at: now.minus(INCIDENT_PERIOD), ids: ids.clone() });
     }
-    history::read_inputs(&reader, &[incidents, day], now, |input| drop(tracker.apply(input)))?;
-    let is_empty = history::newest_header(&reader, &day)?.is_none()
-        && history::newest_header(&reader, &incidents)?.is_none();
+    history::read_inputs(&reader, &[incident_query, day_query], now, |input| drop(tracker.apply(input)))?;
+    let is_empty = history::newest_header(&reader, &day_query)?.is_none()
+        && history::newest_header(&reader, &incident_query)?.is_none();
     Ok(((!is_empty).then_some(tracker), alerts))
 }
 
 /// Returns the time of the newest entry of another run of the same host and sessions, however long ago. Returns `None` if
 /// there is no such entry.
-fn last_run_end(
-    journal: &std::path::Path,
-    request: &HistoryRequest,
-) -> Result<Option<Timestamp>, JournalError> {
+fn last_run_end(journal: &Path, request: &HistoryRequest) -> Result<Option<Timestamp>, JournalError> {
     let Some(reader) = JournalReader::open(journal)? else { return Ok(None) };
     let query = HistoryQuery {
         host: Some(&request.writer.host),
@@ -121,8 +118,8 @@ fn last_run_end(
     history::newest_entry_time(&reader, &query)
 }
 
-/// Returns the sessions in `scope` with an incident from before the last day that nobody has acknowledged, and that has not
-/// expired. Of too many, returns the newest.
+/// Returns the sessions in `scope` with an unacknowledged incident that is older than a day and not older than
+/// [`MAX_INCIDENT_AGE`]. If there are more than [`MAX_INCIDENT_SESSIONS`], returns those with the newest incidents.
 fn earlier_incidents(alerts: &[StoredAlert], scope: &HistoryScope, now: Timestamp) -> Vec<SessionId> {
     let is_in_scope = |alert: &StoredAlert| match scope {
         HistoryScope::Sessions(ids) => ids.contains(&alert.session),
@@ -132,15 +129,17 @@ fn earlier_incidents(alerts: &[StoredAlert], scope: &HistoryScope, now: Timestam
     };
     // The incidents of the last day are in the last day's segments, unless the clocks differ: the time of an incident is
     // on the server's clock, and that of a segment is on ours.
-    let newest = time_before(now, HISTORY_PERIOD.saturating_sub(MAX_CLOCK_DIFFERENCE));
-    let oldest = time_before(now, MAX_INCIDENT_AGE);
-    let is_due = |alert: &&StoredAlert| {
-        alert.acknowledged.is_none() && (oldest..newest).contains(&alert.raised) && is_in_scope(alert)
+    let newest_time = time_before(now, HISTORY_PERIOD.saturating_sub(MAX_CLOCK_DIFFERENCE));
+    let oldest_time = time_before(now, MAX_INCIDENT_AGE);
+    let is_wanted = |alert: &&StoredAlert| {
+        alert.acknowledged.is_none()
+            && (oldest_time..newest_time).contains(&alert.raised)
+            && is_in_scope(alert)
     };
-    let mut due: Vec<&StoredAlert> = alerts.iter().filter(is_due).collect();
-    due.sort_by_key(|alert| std::cmp::Reverse(alert.raised));
-    let mut known = HashSet::new();
-    let sessions = due.into_iter().map(|alert| &alert.session).filter(|id| known.insert(*id));
+    let mut wanted: Vec<&StoredAlert> = alerts.iter().filter(is_wanted).collect();
+    wanted.sort_by_key(|alert| std::cmp::Reverse(alert.raised));
+    let mut seen = HashSet::new();
+    let sessions = wanted.into_iter().map(|alert| &alert.session).filter(|id| seen.insert(*id));
     sessions.take(MAX_INCIDENT_SESSIONS).cloned().collect()
 }
 

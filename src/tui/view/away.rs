@@ -9,7 +9,8 @@
 //!   ▌⚑ ✓ COMPLETED  6512bd43  checkout    on          20:14:12      10s  ended early, 14m 50s left
 //! ```
 //!
-//! The report is bounded and computed before, so drawing does not depend on the number of sessions.
+//! The report is bounded, and it is computed before the page is drawn. The time for drawing therefore does not depend on
+//! the number of sessions.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use keepwatch_core::tracker::cost::format_estimate;
 
 /// The minimum width of a page with all columns.
 const ALL_COLUMNS_MIN_WIDTH: u16 = 100;
-/// The minimum width of a page with owners, ends and running times.
+/// The minimum width of a page with the statuses, owners and times of end of the sessions to look at.
 const SOME_COLUMNS_MIN_WIDTH: u16 = 60;
 /// The minimum width of a page with the running times of owners.
 const OWNER_TABLE_MIN_WIDTH: u16 = 76;
@@ -45,14 +46,14 @@ const MARGIN: usize = 3;
 const STATUS_WIDTH: usize = 11;
 /// The width of an id.
 const ID_WIDTH: usize = 8;
-/// The width of the column of labels of the other ends.
+/// The width of a count and its label under `AS EXPECTED`.
 const END_LABEL_WIDTH: usize = 18;
 
 /// The lines of the page.
 struct PageLines {
     lines: Vec<OwnedLine>,
     /// The line of the first session to look at.
-    first_session: usize,
+    first_session_line: usize,
 }
 
 /// Returns the extent of the page in `area`.
@@ -60,7 +61,7 @@ pub(super) fn extent(model: &Model, area: Rect, now: Moment) -> Option<AwayExten
     let report = model.away.report()?;
     let height = usize::from(area.height.saturating_sub(1)); // the first row has the title
     let page = PageBuilder::new(model, report, area.width, now).page(height);
-    Some(AwayExtent { lines: page.lines.len(), height, first_session_line: page.first_session })
+    Some(AwayExtent { lines: page.lines.len(), height, first_session_line: page.first_session_line })
 }
 
 /// Draws the page.
@@ -80,7 +81,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, now: Moment) 
     };
     let title = span(builder.title(), theme.bold());
     drawing::draw_rule(buffer, drawing::row(area, 0), theme.dim(), &title, &note);
-    let selected_line = page.first_session.saturating_add(model.away.selected());
+    let selected_line = page.first_session_line.saturating_add(model.away.selected());
     for (offset, line) in page.lines.iter().skip(top).take(usize::from(body.height)).enumerate() {
         let row = drawing::row(body, offset);
         drawing::write_line(buffer, row, line);
@@ -123,7 +124,7 @@ impl<'m> PageBuilder<'m> {
     /// sections, otherwise one.
     fn page(&self, height: usize) -> PageLines {
         let (headline, to_look_at) = (self.headline(), self.to_look_at());
-        let first_of_section = usize::from(!self.report.to_look_at.is_empty());
+        let heading_lines = usize::from(!self.report.to_look_at.is_empty());
         let sections: Vec<Vec<OwnedLine>> =
             [headline, to_look_at, self.as_expected(), self.owners(), self.projects(), self.rests_on()]
                 .into_iter()
@@ -135,21 +136,21 @@ impl<'m> PageBuilder<'m> {
         let has_room = height >= content.saturating_add(gaps.saturating_mul(2)).saturating_add(1);
         let gap = if has_room { 2 } else { 1 };
         let mut lines = vec![Line::default(); top_margin];
-        let mut first_session = 0;
+        let mut first_session_line = 0;
         for (index, section) in sections.into_iter().enumerate() {
             if index > 0 {
                 // The headline belongs to the sessions below it.
                 lines.extend(vec![Line::default(); if index == 1 { 1 } else { gap }]);
             }
             if index == 1 {
-                first_session = lines.len().saturating_add(first_of_section);
+                first_session_line = lines.len().saturating_add(heading_lines);
             }
             lines.extend(section);
         }
-        PageLines { lines, first_session }
+        PageLines { lines, first_session_line }
     }
 
-    /// Returns the counts of ends with their cost, and what was not watched.
+    /// Returns the counts of ends with their cost, and the periods in which nothing was watched.
     fn headline(&self) -> Vec<OwnedLine> {
         let (theme, report) = (self.model.settings.theme, self.report);
         let since = self.minutes(report.since);
@@ -171,8 +172,8 @@ impl<'m> PageBuilder<'m> {
         let mut lines = self.wrapped(&sentence, theme.bold());
         if !report.unwatched.is_empty() {
             let periods: Vec<String> = report.unwatched.iter().map(|period| self.period(period)).collect();
-            let others = report.unwatched_count.saturating_sub(report.unwatched.len());
-            let others = if others > 0 { format!(", and {others} more") } else { String::new() };
+            let other_count = report.unwatched_count.saturating_sub(report.unwatched.len());
+            let others = if other_count > 0 { format!(", and {other_count} more") } else { String::new() };
             lines.extend(
                 self.wrapped(&format!("not watched: {}{others}", periods.join(", ")), theme.warning()),
             );
@@ -217,7 +218,7 @@ impl<'m> PageBuilder<'m> {
             if self.width >= ALL_COLUMNS_MIN_WIDTH {
                 columns.push(("KEEP-ALIVE".into(), 10));
             }
-            columns.push(("ENDED".into(), self.time_width()));
+            columns.push(("ENDED".into(), self.end_time_width()));
             if self.width >= ALL_COLUMNS_MIN_WIDTH {
                 columns.push((format!("{:>7}", "RAN"), 7));
             }
@@ -234,7 +235,7 @@ impl<'m> PageBuilder<'m> {
         lines
     }
 
-    /// Returns the width of the profile column. Returns `None` without room for it, or with a single profile.
+    /// Returns the width of the profile column, or `None` if there is no room for it or only one profile.
     fn profile_width(&self) -> Option<usize> {
         let labels = self.model.profiles.labels().filter(|_| self.width >= PROFILE_MIN_WIDTH)?;
         Some(labels.width().clamp(7, MAX_PROFILE_WIDTH)) // 7: the width of the heading
@@ -244,8 +245,8 @@ impl<'m> PageBuilder<'m> {
         if self.width >= ALL_COLUMNS_MIN_WIDTH { 14 } else { 12 }
     }
 
-    /// Returns the width of the column of ends.
-    fn time_width(&self) -> usize {
+    /// Returns the width of the column of the times of end.
+    fn end_time_width(&self) -> usize {
         let ends = self.report.to_look_at.iter().filter_map(|session| session.ended);
         let width = |at| text::width(&self.end_time(at));
         ends.map(width).max().unwrap_or(0).max(8) // 8: the width of a time of day
@@ -260,7 +261,7 @@ impl<'m> PageBuilder<'m> {
         let theme = self.model.settings.theme;
         let (glyph, style) =
             session.status.as_ref().map_or(("?", theme.unknown()), |status| theme.status(status));
-        let alert_style = theme.error();
+        let error_style = theme.error();
         let word =
             session.status.as_ref().map_or_else(String::new, |status| status.sanitise(MAX_STATUS_WORD_WIDTH));
         let mut spans = vec![
@@ -276,7 +277,7 @@ impl<'m> PageBuilder<'m> {
             let status_word = pad(&word, STATUS_WIDTH.saturating_sub(2));
             spans.push(span(
                 format!(" {}", text::truncate(&status_word, STATUS_WIDTH.saturating_sub(2))),
-                alert_style,
+                error_style,
             ));
             spans.push(span(format!("  {}  ", pad(&id, ID_WIDTH)), Style::new()));
             if let Some(width) = self.profile_width() {
@@ -293,18 +294,18 @@ impl<'m> PageBuilder<'m> {
                 spans.push(span(format!("  {keep_alive:10}"), style));
             }
             let ended = session.ended.map_or_else(|| "–".into(), |at| self.end_time(at));
-            spans.push(span(format!("  {}", pad(&ended, self.time_width())), Style::new()));
+            spans.push(span(format!("  {}", pad(&ended, self.end_time_width())), Style::new()));
             if self.width >= ALL_COLUMNS_MIN_WIDTH {
                 let ran = session.ran.map_or_else(|| "–".into(), text::format_countdown);
                 spans.push(span(format!("  {ran:>7}"), Style::new()));
             }
             spans.push(span("  ", Style::new()));
         }
-        spans.push(span(session.why.clone(), alert_style));
+        spans.push(span(session.why.clone(), error_style));
         spans.into()
     }
 
-    /// Returns an owner in at most the columns of the owner column.
+    /// Returns the text of an owner, truncated to the owner column. A dash stands for no owner and for a hidden one.
     fn owner(&self, owner: Option<&Untrusted>) -> String {
         let owner = owner.filter(|_| !self.model.hides_metadata);
         owner.map_or_else(|| "–".into(), |owner| owner.sanitise(self.owner_width()))
@@ -384,14 +385,14 @@ impl<'m> PageBuilder<'m> {
         let report = self.report;
         let ids: Vec<String> =
             report.new_ids.iter().map(|id| text::truncate(&id.prefix(ID_WIDTH), ID_WIDTH)).collect();
-        let others = report.new.saturating_sub(ids.len());
-        let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+        let other_count = report.new.saturating_sub(ids.len());
+        let others = if other_count > 0 { format!(" and {other_count} more") } else { String::new() };
         let pending =
             if report.new_pending > 0 { format!("; {} pending", report.new_pending) } else { String::new() };
         format!("{}{others}{pending}", ids.join(", "))
     }
 
-    /// Returns the ended sessions by owner.
+    /// Returns the table of owners, with the totals of their ended sessions.
     fn owners(&self) -> Vec<OwnedLine> {
         let (theme, report) = (self.model.settings.theme, self.report);
         if report.ended.all == 0 || self.model.hides_metadata {
@@ -452,7 +453,7 @@ impl<'m> PageBuilder<'m> {
         indented(&format!("{owner}{ended:>7}{ran:>10}{dollars:>10}    {badly}"))
     }
 
-    /// Returns the slots of each project now.
+    /// Returns a line for each project, with its slots that are in use now.
     fn projects(&self) -> Vec<OwnedLine> {
         let theme = self.model.settings.theme;
         let mut lines: Vec<OwnedLine> = Vec::new();
@@ -532,7 +533,7 @@ fn total_time(duration: Duration) -> String {
     }
 }
 
-/// Returns the time from `since` to `until` as their times of day in whole minutes tell it.
+/// Returns the difference between the two times, each of them floored to a whole minute, as the page shows them.
 fn minutes_between(since: Timestamp, until: Timestamp) -> Duration {
     let minute = |at: Timestamp| at.timestamp().div_euclid(60);
     Duration::from_secs(minute(until).saturating_sub(minute(since)).unsigned_abs().saturating_mul(60))

@@ -1,16 +1,16 @@
-//! Holds every alert about an end against the rule for such alerts, which this module implements a second time:
+//! Compares every alert about an end with the rule for such alerts, which this module implements a second time:
 //!
 //! ```text
 //!   ERROR                                                              error
-//!   COMPLETED, keep-alive on, more than 5 s before its expiry, after
-//!   less than a minute                                                 ended_early
+//!   COMPLETED with keep-alive, after less than a minute, more than 5 s
+//!   before its expiry, no release requested in the program             ended_early
 //!   keep-alive sessions of several owners ended together               ended_together
 //!   every other end                                                    no alert
 //! ```
 //!
-//! The recording of the soak is replayed. After each input, the alerts of the sessions that it changed must be those of
-//! the rule: an alert without the rule is false, the rule without an alert is missed. Apart from that, the report says
-//! how often the alerts were right by the ground truth, which the program cannot know.
+//! The recording of the soak is replayed. After each input, the sessions that it changed must have the alerts `error` and
+//! `ended_early` if and only if the rule says so. An alert `ended_together` must follow the rule, but this module does not
+//! notice a missing one. The findings also count the true causes of the ends, which the program cannot know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,8 +26,8 @@ use keepwatch_core::tracker::{Alert, EventKind, Record, SessionTracker};
 const EARLY: Duration = Duration::from_secs(60);
 /// The time before the expiry up to which an end can be a timeout.
 const NEAR_EXPIRY: Duration = Duration::from_secs(5);
-/// The difference to a limit at which this module does not decide. The program widens inexact ends by the uncertainty
-/// of the server clock.
+/// The distance from a limit within which this module does not decide. The program widens inexact ends by the
+/// uncertainty of the server clock.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The result of the comparison.
@@ -35,11 +35,11 @@ const TOLERANCE: Duration = Duration::from_secs(2);
 pub(super) struct AlertFindings {
     /// The number of alerts of each kind.
     raised: BTreeMap<&'static str, usize>,
-    /// One message for each alert that the rule does not explain, and for each that is missing.
+    /// One message for each alert that is against the rule, and for each missing alert.
     pub(super) problems: Vec<String>,
     /// The number of sessions with an alert about their end, by the true cause.
     causes: BTreeMap<String, usize>,
-    /// The number of ends by a failure of the platform or of the browser that raised no alert.
+    /// The number of failures without an alert: ends with ERROR, or caused by the platform or the browser.
     missed_failures: usize,
 }
 
@@ -49,38 +49,38 @@ pub(super) fn check_alerts(recording: &Path, truth: &[TruthEvent]) -> AlertFindi
     let recording = Recording::read(&mut file).unwrap();
     let mut tracker = SessionTracker::new(recording.header.alert_rules.clone());
     let mut findings = AlertFindings::default();
-    let mut alerted = BTreeSet::new();
-    let mut ended = BTreeSet::new();
-    let mut cluster = Vec::new(); // the sessions that ended together last
+    let mut alerted_ids = BTreeSet::new();
+    let mut ended_ids = BTreeSet::new();
+    let mut newest_cluster = Vec::new(); // the sessions of the newest event `ended_together`
     for (_, input) in recording.input_log.inputs() {
         let applied = tracker.apply(input);
         for event in &applied.events {
             if let EventKind::EndedTogether { ids, .. } = &event.kind {
-                cluster = ids.clone();
+                newest_cluster = ids.clone();
             }
             if let (Some(id), EventKind::AlertRaised(Alert::EndedTogether)) = (&event.id, &event.kind)
-                && !(cluster.contains(id) && owner_count(&tracker, &cluster) > 1)
+                && !(newest_cluster.contains(id) && owner_count(&tracker, &newest_cluster) > 1)
             {
                 findings
                     .problems
-                    .push(format!("{}: ended together by no cluster of several owners", id.raw()));
+                    .push(format!("{}: ended_together needs a cluster of several owners", id.raw()));
             }
             if let (Some(id), EventKind::AlertRaised(alert)) = (&event.id, &event.kind) {
                 *findings.raised.entry(alert.name()).or_insert(0) += 1;
                 if alert.is_about_end() {
-                    alerted.insert(id.raw().to_owned());
+                    alerted_ids.insert(id.raw().to_owned());
                 }
             }
         }
         let ids: BTreeSet<&SessionId> = applied.changed.iter().map(|(id, _)| id).collect();
         for record in ids.into_iter().filter_map(|id| tracker.get(id)) {
             if record.ended.is_some() {
-                ended.insert(record.id.raw().to_owned());
+                ended_ids.insert(record.id.raw().to_owned());
             }
             findings.problems.extend(compare(record));
         }
     }
-    count_causes(truth, &alerted, &ended, &mut findings);
+    count_causes(truth, &alerted_ids, &ended_ids, &mut findings);
     findings
 }
 
@@ -90,7 +90,7 @@ fn owner_count(tracker: &SessionTracker, ids: &[SessionId]) -> usize {
     owners.collect::<BTreeSet<&str>>().len()
 }
 
-/// Returns a message if the alerts of a session are not those of the rule.
+/// Returns a message if the alerts of a session are against the rule.
 fn compare(record: &Record) -> Option<String> {
     if record.has_contradictory_responses() {
         return None; // alerts wait until the responses agree
@@ -118,9 +118,9 @@ fn compare(record: &Record) -> Option<String> {
 /// Returns true if the session ended early by the rule, and `None` if it is too close to a limit to decide.
 fn ended_early(record: &Record) -> Option<bool> {
     let session = record.session.as_ref()?;
-    let is_kept = session.status == Status::Completed && session.keep_alive == Some(true);
+    let is_completed_keep_alive = session.status == Status::Completed && session.keep_alive == Some(true);
     let (Some(ran), Some(unused)) = (record.duration(), record.unused()) else { return Some(false) };
-    if !is_kept || record.release.is_some() {
+    if !is_completed_keep_alive || record.release.is_some() {
         return Some(false);
     }
     if ran.abs_diff(EARLY) <= TOLERANCE || unused.abs_diff(NEAR_EXPIRY) <= TOLERANCE {
@@ -129,18 +129,18 @@ fn ended_early(record: &Record) -> Option<bool> {
     Some(ran < EARLY && unused > NEAR_EXPIRY)
 }
 
-/// Compares the alerts with the true causes of the ends that the program saw.
+/// Counts the true causes of the ends with an alert, and the failures that the program saw without raising an alert.
 fn count_causes(
     truth: &[TruthEvent],
-    alerted: &BTreeSet<String>,
-    ended: &BTreeSet<String>,
+    alerted_ids: &BTreeSet<String>,
+    ended_ids: &BTreeSet<String>,
     findings: &mut AlertFindings,
 ) {
     for event in truth {
         let TruthEventKind::Ended { status, cause, .. } = &event.kind else { continue };
-        if alerted.contains(&event.id) {
+        if alerted_ids.contains(&event.id) {
             *findings.causes.entry(format!("{cause:?}").to_lowercase()).or_insert(0) += 1;
-        } else if ended.contains(&event.id)
+        } else if ended_ids.contains(&event.id)
             && (*status == FinalStatus::Error || matches!(cause, EndCause::Failure | EndCause::Platform))
         {
             findings.missed_failures += 1;

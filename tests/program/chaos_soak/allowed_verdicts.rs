@@ -1,5 +1,5 @@
 //! The verdicts that the documented rules allow for a session, given the ground truth about it and the fields that
-//! responses misreported. Independent of the program's own implementation of the rules.
+//! responses misreported. This module shares no code with the program's implementation of the rules.
 //!
 //! ```text
 //!   ERROR                                    error
@@ -13,7 +13,7 @@
 //! ```
 //!
 //! If responses give no end time, or an impossible one, the end is only known to be between two polls. If the expiry is
-//! between the same polls, the verdict must not say on which side of it the session ended.
+//! between the same polls, the verdict must not say on which side of the expiry the session ended.
 
 use std::collections::BTreeSet;
 
@@ -21,9 +21,9 @@ use browserbase_simulator::{EndCause, FinalStatus, Offset, TruthEvent, TruthEven
 
 /// A second, in microseconds.
 const SECOND: i64 = 1_000_000;
-/// Longest time between the end and the expiry of a session that ended at its expiry.
+/// Longest time between the end and the expiry of a session that ended at its expiry, in microseconds.
 const EXPIRY_TOLERANCE: i64 = 5 * SECOND;
-/// Largest difference between the clocks that set the API's `createdAt` and `startedAt`.
+/// Largest difference between the clocks that set the API's `createdAt` and `startedAt`, in microseconds.
 const CREATED_AT_ERROR: i64 = SECOND / 2;
 /// Name used here for "no verdict".
 pub(super) const NO_VERDICT: &str = "none";
@@ -165,7 +165,7 @@ impl SessionTruth {
             FinalStatus::Completed if end.stated == Some(end.at) => self.allowed_for_known_side(end, true),
             FinalStatus::Completed => {
                 let mut allowed = self.allowed_for_known_side(end, false);
-                allowed.insert(self.allowed_for_unknown_side(end.at));
+                allowed.insert(self.verdict_for_unknown_side(end.at));
                 allowed
             }
         }
@@ -189,13 +189,14 @@ impl SessionTruth {
         }
         match keep_alive {
             Some(false) if is_exact => self.allowed_without_keep_alive(end),
-            // `never_connected` needs the exact end. With keep-alive, the expiry is misreported here.
-            _ => [self.allowed_for_unknown_side(end.at)].into(),
+            // `never_connected` needs the exact end. A session with keep-alive gets here only if its expiry is
+            // misreported.
+            _ => [self.verdict_for_unknown_side(end.at)].into(),
         }
     }
 
     /// Returns the verdict for an end if the program cannot know on which side of the expiry it was.
-    fn allowed_for_unknown_side(&self, at: Offset) -> &'static str {
+    fn verdict_for_unknown_side(&self, at: Offset) -> &'static str {
         match (self.has_anomaly("keepAlive", at), self.keep_alive) {
             (true, _) => "unexplained",
             (false, true) => "keep_alive_ended",

@@ -22,9 +22,11 @@ const BUSY_SLACK: Duration = Duration::from_secs(3);
 /// Longest time between the moment that a response describes and the moment that it is sent.
 const MAX_RESPONSE_DELAY: Duration = Duration::from_millis(200);
 
-/// All requests, in order of arrival. The simulator's own log keeps only the last ones.
+/// All requests, in order of arrival. The simulator's own log keeps only the newest ones.
 #[derive(Debug)]
 pub(super) struct RequestLog {
+    /// The requests by arrival, path and query. [`Self::add`] gets each request several times, and keeps the newest
+    /// entry, which has the response.
     requests: BTreeMap<(Duration, String, String), RequestLogEntry>,
     /// Windows in which padding makes the response about one session too large for the program.
     too_large: Vec<Window>,
@@ -56,9 +58,9 @@ impl RequestLog {
 
     /// Counts the requests that each kind of fault affected.
     fn fault_counts(&self) -> BTreeMap<&'static str, usize> {
-        self.requests.values().filter_map(|entry| entry.fault).fold(BTreeMap::new(), |mut faults, fault| {
-            *faults.entry(fault).or_insert(0) += 1;
-            faults
+        self.requests.values().filter_map(|entry| entry.fault).fold(BTreeMap::new(), |mut counts, fault| {
+            *counts.entry(fault).or_insert(0) += 1;
+            counts
         })
     }
 
@@ -85,8 +87,8 @@ impl RequestLog {
 /// The ground truth, and the faults that may have hidden it from the program.
 pub(super) struct Checker {
     sessions: HashMap<String, SessionTruth>,
-    /// Start and end of each fault that makes polls fail, and the longest retry delay after it. This includes the
-    /// faults of requests for one session, because a failure that concerns all requests also delays the lists.
+    /// Start and end of each fault that makes polls fail, and the longest retry delay after it. Faults of requests for
+    /// one session are among them, because a failure that concerns all requests also delays the lists.
     faults: Vec<(Offset, Offset, Duration)>,
     interval: Duration,
     /// Time at which the soak cleared all faults.
@@ -137,10 +139,8 @@ impl Checker {
         let faults = faults.map(|fault| {
             let retry_delay = match &fault.response {
                 FaultResponse::Hang => REQUEST_TIMEOUT,
-                FaultResponse::Error(refusal) if matches!(refusal.status.as_u16(), 401 | 403) => {
-                    MAX_RETRY_DELAY
-                }
-                FaultResponse::Error(refusal) => refusal.retry_after.map_or(Duration::ZERO, |(wait, _)| wait),
+                FaultResponse::Error(error) if matches!(error.status.as_u16(), 401 | 403) => MAX_RETRY_DELAY,
+                FaultResponse::Error(error) => error.retry_after.map_or(Duration::ZERO, |(delay, _)| delay),
                 _ => fault.delay,
             };
             (fault.window.from, fault.window.to.min(faults_ended), retry_delay)
@@ -153,11 +153,15 @@ impl Checker {
         let mut listed = HashMap::new();
         for (query, running) in [("status=RUNNING", true), ("status=PENDING", false)] {
             for at in requests.truthful_responses("/v1/sessions", query) {
-                let from = at.minus(Offset::from_duration(MAX_RESPONSE_DELAY));
-                let is_in =
-                    |truth: &SessionTruth| truth.is_listed(from, running) && truth.is_listed(at, running);
+                // The list describes some moment between these two.
+                let earliest = at.minus(Offset::from_duration(MAX_RESPONSE_DELAY));
+                let is_in_list =
+                    |truth: &SessionTruth| truth.is_listed(earliest, running) && truth.is_listed(at, running);
                 listed.extend(
-                    self.sessions.iter().filter(|(_, truth)| is_in(truth)).map(|(id, _)| (id.as_str(), at)),
+                    self.sessions
+                        .iter()
+                        .filter(|(_, truth)| is_in_list(truth))
+                        .map(|(id, _)| (id.as_str(), at)),
                 );
             }
         }
@@ -178,30 +182,30 @@ impl Checker {
     /// Describes the truth and all requests about a session, for a failure message.
     pub(super) fn describe_session(&self, id: &str, requests: &RequestLog) -> String {
         let path = format!("/v1/sessions/{id}");
-        let own = requests.requests.values().filter(|entry| entry.path == path);
-        let own = own.map(|entry| format!("  {entry:?}\n"));
+        let own_requests = requests.requests.values().filter(|entry| entry.path == path);
+        let own_requests = own_requests.map(|entry| format!("  {entry:?}\n"));
         let (truth, listed) = (&self.sessions[id], self.listed_sessions(requests).remove(id));
         format!(
             "{id}, last listed at {listed:?}, faults ended at {:?}\n  {truth:?}\n{}",
             self.faults_ended,
-            own.collect::<String>()
+            own_requests.collect::<String>()
         )
     }
 
     /// Checks all sessions in `history`, the journal of a program that exited at `quit`.
     pub(super) fn check(&self, history: &[Value], requests: &RequestLog, quit: Offset) -> Findings {
-        let known: HashMap<&str, &Value> =
+        let journaled: HashMap<&str, &Value> =
             history.iter().map(|session| (session["session"].as_str().unwrap(), session)).collect();
         let listed = self.listed_sessions(requests);
         // A session in one of the last lists may not have reached the journal.
         let last_lists = quit.minus(Offset::from_duration(2 * self.interval));
-        let is_lost = |id: &str, last: Offset| last < last_lists && !known.contains_key(id);
+        let is_lost = |id: &str, last: Offset| last < last_lists && !journaled.contains_key(id);
         let lost = listed.iter().filter(|(id, last)| is_lost(id, **last));
         let lost = lost.map(|(id, _)| format!("{id} was listed and then lost: {:?}", self.sessions[*id]));
         let mut problems: Vec<String> = lost.collect();
         let longest_gap = self.check_gaps(requests, quit, &mut problems);
         let mut verdicts = BTreeMap::new();
-        for (id, session) in &known {
+        for (id, session) in &journaled {
             let truth = &self.sessions[*id];
             let verdict = session["verdict"]["name"].as_str().unwrap_or(NO_VERDICT);
             let allowed = truth.allowed_verdicts(self.faults_ended, quit, |at| {
@@ -223,13 +227,13 @@ impl Checker {
         let hidden = self
             .sessions
             .iter()
-            .filter(|(id, truth)| is_long_lived(truth) && !known.contains_key(id.as_str()))
+            .filter(|(id, truth)| is_long_lived(truth) && !journaled.contains_key(id.as_str()))
             .count();
         Findings {
             sessions: self.sessions.values().filter(|truth| truth.appeared < quit).count(),
-            seen: known.len(),
+            seen: journaled.len(),
             hidden,
-            ends: known.keys().filter(|id| self.sessions[**id].end_time() < quit).count(),
+            ends: journaled.keys().filter(|id| self.sessions[**id].end_time() < quit).count(),
             released: self.sessions.values().filter(|truth| truth.was_released(quit)).count(),
             verdicts,
             requests: requests.requests.len(),

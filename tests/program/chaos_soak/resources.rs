@@ -42,7 +42,7 @@ impl Measurement {
         let sockets = links.iter().filter(|link| link.to_string_lossy().starts_with("socket:")).count();
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        // After the program's name, fields 11 and 12 are the user and the system time.
+        // After the program's name, fields 11 and 12, counted from 0, are the user and the system time.
         let ticks = |index: usize| -> Option<u64> { fields.get(index)?.parse().ok() };
         Some(Self {
             rss_kb: number("VmRSS:")?,
@@ -97,18 +97,21 @@ impl ResourceHistory {
             ("files", self.max(|it| it.files), limits.files),
             ("kB", last.peak_kb, limits.rss_kb),
         ] {
-            assert!(used <= limit, "{used} {unit}, limit {limit}");
+            assert!(used <= limit, "at most {limit} {unit}, not {used}");
         }
         if let Some((warm_up, max_growth)) = growth {
             let growth = self.growth(warm_up);
-            assert!(growth <= max_growth, "memory grows by {growth:.0} kB a minute, limit {max_growth:.0}");
+            assert!(
+                growth <= max_growth,
+                "memory grows by at most {max_growth:.0} kB a minute, not {growth:.0}"
+            );
         }
     }
 }
 
 impl fmt::Display for ResourceHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Some((_, first)), Some((at, last))) = (self.0.first(), self.0.last()) else {
+        let (Some((_, first)), Some((last_at, last))) = (self.0.first(), self.0.last()) else {
             return writeln!(f, "  no measurements: this system has no /proc");
         };
         let step = (self.0.len() / 20).max(1);
@@ -120,7 +123,7 @@ impl fmt::Display for ResourceHistory {
                 "  {seconds:>5} s  {rss_kb:>6} kB  {threads} threads  {sockets} sockets  {files} files"
             )?;
         }
-        let half = at.to_duration() / 2;
+        let half = last_at.to_duration() / 2;
         writeln!(
             f,
             "  memory: {} kB at the start, {} kB at the end, {} kB at the peak; {:.0} kB a minute in the second half",
@@ -136,7 +139,7 @@ impl fmt::Display for ResourceHistory {
             self.max(|it| it.sockets),
             self.max(|it| it.files),
             // Hundredths of a second per second are per cent.
-            f64::from(u32::try_from(last.ticks).unwrap()) / at.to_duration().as_secs_f64()
+            f64::from(u32::try_from(last.ticks).unwrap()) / last_at.to_duration().as_secs_f64()
         )
     }
 }

@@ -24,7 +24,7 @@ const TEST_LENGTH: Duration = Duration::from_secs(4 * 60);
 /// Maximum number of tasks: one for the poller, four for the requests in flight, four for their connections, and four
 /// for connections that are being replaced.
 const MAX_TASKS: usize = 1 + 4 + 4 + 4;
-/// Minimum number of reports. They show enough kinds of faults.
+/// Number of reports that the test must exceed, so that it meets enough kinds of faults.
 const MIN_REPORTS: usize = 100;
 
 #[test]
@@ -62,10 +62,10 @@ fn task_count_is_bounded_during_faults() {
         }
     });
     println!("{max_tasks} tasks at most, {report_count} reports of {} sessions", tracker.len());
-    assert!(max_tasks <= MAX_TASKS, "{max_tasks} tasks");
+    assert!(max_tasks <= MAX_TASKS, "at most {MAX_TASKS} tasks are alive, not {max_tasks}");
     assert!(
         report_count > MIN_REPORTS && tracker.len() > 200,
-        "{report_count} reports of {} sessions",
+        "more than {MIN_REPORTS} reports of more than 200 sessions arrive, not {report_count} of {}",
         tracker.len()
     );
 }

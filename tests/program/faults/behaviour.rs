@@ -54,7 +54,7 @@ pub(crate) enum AfterBytes {
 }
 
 /// Returns the bytes of a response. `headers` are additional header lines, each with its line end.
-pub(crate) fn response(status: &str, content_type: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn response_bytes(status: &str, content_type: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: {content_type}\r\n{headers}content-length: {length}\r\n\r\n"
@@ -66,12 +66,15 @@ pub(crate) fn response(status: &str, content_type: &str, headers: &str, body: &[
 pub(crate) fn error_response(status: &str, headers: &str) -> Behaviour {
     let (code, name) = status.split_once(' ').unwrap();
     let body = format!(r#"{{"statusCode":{code},"error":"{name}","message":"{name}, says the server"}}"#);
-    Behaviour::SendsBytes(response(status, "application/json", headers, body.as_bytes()), AfterBytes::Closes)
+    Behaviour::SendsBytes(
+        response_bytes(status, "application/json", headers, body.as_bytes()),
+        AfterBytes::Closes,
+    )
 }
 
 /// Returns a behaviour that responds with status 200 and this body.
-pub(crate) fn body(content_type: &str, body: &str) -> Behaviour {
-    Behaviour::SendsBytes(response("200 OK", content_type, "", body.as_bytes()), AfterBytes::Closes)
+pub(crate) fn ok_response(content_type: &str, body: &str) -> Behaviour {
+    Behaviour::SendsBytes(response_bytes("200 OK", content_type, "", body.as_bytes()), AfterBytes::Closes)
 }
 
 /// Returns a behaviour that responds with these bytes, then does as `then` says.
@@ -85,6 +88,6 @@ pub(crate) fn gzip_bomb() -> Behaviour {
     let spaces = vec![b' '; 1024 * 1024];
     (0..64).for_each(|_| encoder.write_all(&spaces).unwrap());
     let compressed = encoder.finish().unwrap();
-    let bytes = response("200 OK", "application/json", "content-encoding: gzip\r\n", &compressed);
+    let bytes = response_bytes("200 OK", "application/json", "content-encoding: gzip\r\n", &compressed);
     Behaviour::SendsBytes(bytes, AfterBytes::Closes)
 }

@@ -16,7 +16,7 @@ pub(crate) const AUTHORITY: &str = include_str!("../../fixtures/tls/authority.pe
 /// Certificate of an authority that signed none of the server's certificates.
 pub(crate) const OTHER_AUTHORITY: &str = include_str!("../../fixtures/tls/other-authority.pem");
 /// Private key of all the server's certificates.
-const KEY: &str = include_str!("../../fixtures/tls/server.key");
+const PRIVATE_KEY: &str = include_str!("../../fixtures/tls/server.key");
 
 /// Certificate of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Certificate {
 /// Returns a TLS acceptor with this certificate that offers `protocol` by ALPN.
 pub(crate) fn acceptor(certificate: Certificate, protocol: &str) -> TlsAcceptor {
     let der = CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(PRIVATE_KEY.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = versions.unwrap().with_no_client_auth().with_single_cert(vec![der], key).unwrap();

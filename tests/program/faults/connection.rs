@@ -128,12 +128,12 @@ async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     port: u16,
     behaviours: &mut BehaviourReceiver,
 ) {
-    let Ok(mut to) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let Ok(mut target) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     if stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.is_err() {
         return;
     }
     tokio::select! {
-        _ = copy_bidirectional(&mut stream, &mut to) => {}
+        _ = copy_bidirectional(&mut stream, &mut target) => {}
         _ = behaviours.changed() => {}
     }
 }
@@ -182,13 +182,13 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         tokio::select! {
             request = connection.accept() => {
-                let Some(Ok((request, respond))) = request else { return };
+                let Some(Ok((request, responder))) = request else { return };
                 let path = request.uri().path_and_query().unwrap().as_str().to_owned();
                 let behaviour = behaviours.borrow().clone();
                 requests += 1;
                 match behaviour {
                     Behaviour::RefusesSecondStreams if requests % 2 == 0 => {
-                        refuse(respond);
+                        refuse(responder);
                         continue;
                     }
                     Behaviour::ClosesAtSecondRequest if requests > 1 => {
@@ -202,7 +202,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
                 if let Behaviour::Resets = behaviour {
                     return;
                 }
-                respond_http2(respond, response_body(shared, &path), &behaviour);
+                respond_http2(responder, response_body(shared, &path), &behaviour);
             }
             _ = behaviours.changed() => {
                 if let Behaviour::StopsResponding = &*behaviours.borrow() {
@@ -216,17 +216,17 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin>(
     drop(connection);
 }
 
-fn refuse(mut respond: SendResponse<Bytes>) {
-    respond.send_reset(h2::Reason::REFUSED_STREAM);
+fn refuse(mut responder: SendResponse<Bytes>) {
+    responder.send_reset(h2::Reason::REFUSED_STREAM);
 }
 
-fn respond_http2(mut respond: SendResponse<Bytes>, body: String, behaviour: &Behaviour) {
+fn respond_http2(mut responder: SendResponse<Bytes>, body: String, behaviour: &Behaviour) {
     if let Behaviour::ResetsStreams = behaviour {
-        return respond.send_reset(h2::Reason::INTERNAL_ERROR);
+        return responder.send_reset(h2::Reason::INTERNAL_ERROR);
     }
     let response =
         Response::builder().header("date", http_date(Clock::system().now().wall)).body(()).unwrap();
-    let Ok(mut stream) = respond.send_response(response, false) else { return };
+    let Ok(mut stream) = responder.send_response(response, false) else { return };
     if let Behaviour::CutsStreams = behaviour {
         let _ = stream.send_data(Bytes::from(body).slice(..9), false); // a part of the body
         return stream.send_reset(h2::Reason::CANCEL);

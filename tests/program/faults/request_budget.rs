@@ -30,19 +30,24 @@ pub(crate) fn assert_within_budget(row: &Row, requests: &[ReceivedRequest]) {
     for (first, from) in polls.iter().enumerate() {
         for (last, to) in polls.iter().enumerate().skip(first) {
             let time = to.at.duration_since(from.at);
-            // One more, such as a request that the client repeats at once over a new connection.
+            // One more is allowed: the client may repeat a request at once over a new connection.
             let max_count = healthy_request_count(row.target, time + MAX_DELAY) + 1;
             let count = last - first + 1;
             assert!(
                 count <= max_count,
-                "{}: {count} requests in {time:?}, limit {max_count}\n{}",
+                "{}: at most {max_count} requests in {time:?}, not {count}\n{}",
                 row.fault,
                 format_requests(requests)
             );
         }
     }
     let projects = requests.len() - polls.len();
-    assert!(projects <= 1 + row.failures, "{}: {projects} requests for projects", row.fault);
+    let max_projects = 1 + row.failures;
+    assert!(
+        projects <= max_projects,
+        "{}: at most {max_projects} requests for projects, not {projects}",
+        row.fault
+    );
     if !row.message.is_empty() {
         assert_backoff(row, &polls, requests);
     }
@@ -81,7 +86,7 @@ fn assert_backoff(row: &Row, polls: &[&ReceivedRequest], requests: &[ReceivedReq
             let min_delay = if row.retry_after > 0.0 { row.retry_after } else { backoff };
             assert!(
                 gap >= min_delay,
-                "{}: retried after {gap} s, at least {min_delay} s\n{}",
+                "{}: the retry comes after at least {min_delay} s, not {gap} s\n{}",
                 row.fault,
                 format_requests(requests)
             );
@@ -114,11 +119,12 @@ pub(crate) fn count_requests(row: &Row, requests: &[ReceivedRequest]) -> Option<
     };
     let (from, to) = (polls.get(first)?, polls.get(last)?);
     // Half a second more rounds the time to the nearest second.
-    let healthy = healthy_request_count(row.target, to.at.duration_since(from.at) + MAX_DELAY / 2);
+    let rounded_time = to.at.duration_since(from.at) + Duration::from_millis(500);
+    let healthy = healthy_request_count(row.target, rounded_time);
     let count = last - first + 1;
     assert!(
         !row.message.is_empty() || 2 * count >= healthy,
-        "{}: {count} requests, at least half of {healthy}\n{}",
+        "{}: the server gets at least half of {healthy} requests, not {count}\n{}",
         row.fault,
         format_requests(requests)
     );

@@ -3,7 +3,7 @@
 
 use keepwatch_core::clock::Clock;
 
-use super::behaviour::{AfterBytes, Behaviour, body, error_response, gzip_bomb, raw, response};
+use super::behaviour::{AfterBytes, Behaviour, error_response, gzip_bomb, ok_response, raw, response_bytes};
 use super::certificates::Certificate;
 use super::connection::http_date;
 use super::test_network::{IDS, Route};
@@ -141,7 +141,7 @@ const CUT_SHORT: &str = "the connection was closed after";
 pub(crate) fn unreachable() -> Vec<Row> {
     const REFUSED: &str = "refuses connections: nothing listens there";
     const PROXY: &str = "the proxy did not let the request through";
-    // The server is not to blame: the program cannot reach it by this route.
+    // The server is healthy, but the program cannot reach it by this route.
     let nowhere = |fault, message, route| {
         row(fault, message, || Behaviour::Normal)
             .with_route(route)
@@ -207,7 +207,7 @@ pub(crate) fn silence() -> Vec<Row> {
 pub(crate) fn invalid_responses() -> Vec<Row> {
     let many_headers = || {
         let headers: String = (0..10_000).map(|index| format!("x-{index}: y\r\n")).collect();
-        Behaviour::SendsBytes(response("200 OK", JSON, &headers, b"{}"), AfterBytes::Closes)
+        Behaviour::SendsBytes(response_bytes("200 OK", JSON, &headers, b"{}"), AfterBytes::Closes)
     };
     vec![
         row("reset", NO_RESPONSE, || Behaviour::Resets),
@@ -220,17 +220,19 @@ pub(crate) fn invalid_responses() -> Vec<Row> {
         row("ends in a chunk", CUT, || {
             raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{\"id", AfterBytes::Closes)
         }),
-        row("JSON that ends too early", "the JSON of the response is incomplete", || body(JSON, "{\"id\"")),
+        row("JSON that ends too early", "the JSON of the response is incomplete", || {
+            ok_response(JSON, "{\"id\"")
+        }),
         row("brotli, which was not requested", "the response is encoded as “br”", || {
             Behaviour::SendsBytes(
-                response("200 OK", JSON, "content-encoding: br\r\n", b"\x8b\x00\x80{}\x03"),
+                response_bytes("200 OK", JSON, "content-encoding: br\r\n", b"\x8b\x00\x80{}\x03"),
                 AfterBytes::Closes,
             )
         }),
-        row("HTML with 200", "got HTML instead of JSON", || body("text/html", "<html>Sign in</html>")),
-        row("not JSON", "the answer is not JSON", || body(JSON, "upstream error")),
-        row("nothing with 200", "the answer is empty", || body(JSON, "")),
-        row("JSON of another shape", "the answer is not what the API documents", || body(JSON, "[7]")),
+        row("HTML with 200", "got HTML instead of JSON", || ok_response("text/html", "<html>Sign in</html>")),
+        row("not JSON", "the answer is not JSON", || ok_response(JSON, "upstream error")),
+        row("nothing with 200", "the answer is empty", || ok_response(JSON, "")),
+        row("JSON of another shape", "the answer is not what the API documents", || ok_response(JSON, "[7]")),
         row("no HTTP", "does not speak HTTP", || raw("SSH-2.0-OpenSSH_9.9\r\n\r\n", AfterBytes::Hangs)),
         row("10,000 headers", "does not speak HTTP", many_headers),
         row("chunks that are none", "does not speak HTTP", || {
@@ -239,12 +241,12 @@ pub(crate) fn invalid_responses() -> Vec<Row> {
         row("a body without end", "larger than", || {
             raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{", AfterBytes::SendsSpaces)
         }),
-        row("lists: not JSON", "the answer is not JSON", || body(JSON, "upstream error"))
+        row("lists: not JSON", "the answer is not JSON", || ok_response(JSON, "upstream error"))
             .with_target(WatchTarget::Lists),
         row("lists: a gzip bomb", "larger than", gzip_bomb).with_target(WatchTarget::Lists),
         row("lists: gzip that is none", "does not speak HTTP", || {
             Behaviour::SendsBytes(
-                response("200 OK", JSON, "content-encoding: gzip\r\n", b"[]"),
+                response_bytes("200 OK", JSON, "content-encoding: gzip\r\n", b"[]"),
                 AfterBytes::Closes,
             )
         })
@@ -330,7 +332,7 @@ pub(crate) fn certificates() -> Vec<Row> {
     let shows = |fault, message, certificate| {
         row(fault, message, move || Behaviour::Shows(certificate)).with_route(Route::Tls)
     };
-    // The server is not to blame: the program's certificate store is missing or wrong.
+    // The server is healthy, but the program's certificate store is missing or wrong.
     let from_start = |fault, message, route| {
         row(fault, message, || Behaviour::Normal).with_route(route).failing_from_start()
     };

@@ -73,8 +73,8 @@ pub(crate) fn run(row: &Row) -> RowResult {
 }
 
 /// Ends the fault and returns the time until the program reports the recovery. If the row recovers late,
-/// asserts that the program does not retry early. If never, asserts that it reports the error only once. `line` is the
-/// event that reported the error.
+/// asserts that the program does not retry early. If the row never recovers, asserts that the program reports the error
+/// only once. `line` is the event that reported the error.
 fn recover(
     row: &Row,
     network: &TestNetwork,
@@ -93,7 +93,8 @@ fn recover(
             };
             program.wait_for_line(if row.is_not_found() { "\"found_again\"" } else { "\"polls_recovered\"" });
             let time = now().duration_since(fault_end);
-            assert!(time <= request_budget::max_recovery_time(row), "{}: recovered in {time:?}", row.fault);
+            let max_time = request_budget::max_recovery_time(row);
+            assert!(time <= max_time, "{}: recovers within {max_time:?}, not {time:?}", row.fault);
             Some(time)
         }
         Recovery::After(seconds) => {
@@ -160,7 +161,7 @@ fn assert_no_false_events(row: &Row, out: &str) {
     let watched = row.session_count();
     assert!(
         seen == watched || row.recovery == Recovery::Never,
-        "{}: {seen} sessions seen, not {watched}\n{out}",
+        "{}: the program sees {watched} sessions, not {seen}\n{out}",
         row.fault
     );
 }

@@ -1,4 +1,5 @@
-//! Tests the screen while the network fails. It keeps the last data, shows the error, and recovers without a keystroke.
+//! Tests the screen while the network fails. The screen keeps the last data, shows the error, and recovers
+//! without a keystroke.
 
 use super::behaviour::Behaviour;
 use super::test_network::{IDS, Route, TestNetwork};
@@ -13,7 +14,8 @@ fn watch(network: &TestNetwork) -> Terminal {
     Terminal::start(&[PROGRAM, "-i", "1s", IDS[0], IDS[1]], &env, 140, 40)
 }
 
-/// Returns true if the row of the second session, which is not selected, is dim. Returns `None` without that row.
+/// Returns `Some(true)` if the row of the second session, which is not selected, is dim. Returns `None` if the screen
+/// has no such row.
 fn is_dim(screen: &vt100::Screen) -> Option<bool> {
     let (row, line) =
         screen.rows(0, 140).enumerate().find(|(_, line)| line.contains("RUNNING    6512bd43"))?;

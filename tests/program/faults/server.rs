@@ -178,8 +178,8 @@ async fn listen(
 /// Listens with a full backlog until the behaviour changes: one connection that nobody accepts fills it. Other
 /// connections are neither accepted nor refused.
 async fn hold_without_accepting(address: SocketAddr, behaviours: &mut watch::Receiver<Behaviour>) {
-    let _full = rebind(address).await.listen(0).unwrap();
-    let _first = TcpStream::connect(address).await.unwrap();
+    let _listener = rebind(address).await.listen(0).unwrap();
+    let _waiting = TcpStream::connect(address).await.unwrap();
     let _ = behaviours.changed().await;
 }
 

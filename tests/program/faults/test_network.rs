@@ -179,7 +179,7 @@ impl TestNetwork {
     }
 }
 
-/// Returns a running session that expires in hours, as JSON.
+/// Returns a running session that expires in five hours, as JSON.
 fn session(id: &str) -> String {
     let now = Clock::system().now().wall;
     let at = |minutes| (now + chrono::TimeDelta::minutes(minutes)).to_rfc3339();

@@ -18,7 +18,7 @@ enum Anomaly {
     None,
     /// An undocumented region.
     UnknownRegion,
-    /// One or two fields that are always null or of the wrong type.
+    /// One or two fields that always have an invalid value, such as null or an array.
     InvalidFields,
     /// A field that is always missing.
     MissingField,
@@ -80,7 +80,7 @@ pub(super) fn apply(rng: &mut SeededRng, session: &mut ScenarioSession, created:
                 ["keepAlive", "expiresAt", "createdAt", "startedAt", "updatedAt", "region", "projectId"];
             session.overrides.push(FieldOverride { omit: vec![rng.choose(&fields).to_owned()], ..permanent });
         }
-        // The session ends before the window would begin.
+        // The session ends before the temporary override would begin.
         Anomaly::UnknownStatus | Anomaly::UnknownListStatus if to <= from => {}
         Anomaly::UnknownStatus => session
             .overrides
@@ -128,11 +128,11 @@ fn hostile_metadata(rng: &mut SeededRng) -> Value {
     match rng.below(9) {
         // Control sequences of terminals.
         0 => json!({ "owner": "\u{1b}]0;owned\u{7}\u{1b}[2J\u{1b}[31m", "\u{9b}31m": "\u{85}\u{0}" }),
-        // Bidi controls, invisible characters and tags.
+        // Bidirectional controls, invisible characters, and Unicode tag characters.
         1 => {
             json!({ "owner": "nimda\u{202e}\u{2066}\u{200b}\u{feff}", "tags": "\u{e0041}\u{e0042}\u{e007f}" })
         }
-        // A pile of marks, and wide clusters.
+        // Many combining marks on one letter, and wide grapheme clusters.
         2 => json!({ "owner": format!("z{}", "\u{0301}".repeat(120)), "wide": "看護 👩‍👩‍👧‍👦 ﷽" }),
         // A long text, and line breaks.
         3 => json!({ "owner": "x".repeat(450), "note": "line\r\nline\tline" }),
@@ -140,7 +140,7 @@ fn hostile_metadata(rng: &mut SeededRng) -> Value {
         4 => json!({ "api_key": "bb_live_cAnArYoFcHaOs77", "url": "wss://c/?signingKey=cAnArYoFcHaOs78" }),
         // Deep nesting.
         5 => json!({ "owner": (0..60).fold(json!("deep"), |inner, _| json!([inner])) }),
-        // Unusual keys.
+        // Unusual field names.
         6 => json!({ "": "", " ": " ", "__proto__": { "owner": true }, "'; DROP TABLE summary; --": 1e308 }),
         // Values that are not texts.
         7 => json!({ "owner": ["a", null, 3], "run": { "id": -0.0 }, "n": u64::MAX }),

@@ -1,4 +1,5 @@
-//! The faults of `chaos`: one after another in random order, each for a few seconds, with time to recover in between.
+//! The faults of `chaos`: one after another in random order, each for a few seconds. Between two faults, a watcher has
+//! time to recover.
 
 use std::time::Duration;
 
@@ -72,18 +73,18 @@ const ALL_FAULTS: [ChaosFault; 26] = [
     ChaosFault::CachedError,
 ];
 
-/// Generates the faults from shortly after the start until `end`.
-pub(super) fn generate(rng: &mut SeededRng, end: i64) -> Vec<Fault> {
+/// Generates the faults from shortly after the start until `scenario_end`.
+pub(super) fn generate(rng: &mut SeededRng, scenario_end: i64) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut at = 6 * SECOND;
-    while at < end {
+    while at < scenario_end {
         for kind in shuffled_faults(rng) {
             let to = at.saturating_add(rng.in_range(2 * SECOND..MAX_FAULT_MICROS));
             faults.push(build_fault(rng, kind, at, to));
             at = to.saturating_add(rng.in_range(GAP_MICROS));
         }
     }
-    faults.retain(|fault| fault.window.from < Offset::from_micros(end));
+    faults.retain(|fault| fault.window.from < Offset::from_micros(scenario_end));
     faults
 }
 
@@ -101,7 +102,8 @@ fn build_fault(rng: &mut SeededRng, kind: ChaosFault, from: i64, to: i64) -> Fau
     };
     let count = rng.percent_chance(20).then(|| 1 + u32::try_from(rng.below(3)).unwrap_or(0));
     let delay = Duration::from_millis(500 + rng.below(2500));
-    let padding = rng.choose(&[200_000, 2_000_000]); // 2,000,000 exceeds keepwatch's limit for a single session
+    // 2,000,000 bytes exceed keepwatch's limit on the response about a single session.
+    let padding = rng.choose(&[200_000, 2_000_000]);
     let fault = Fault::new(target, response_for(kind));
     Fault {
         window: Window { from: Offset::from_micros(from), to: Offset::from_micros(to) },
@@ -119,11 +121,11 @@ fn response_for(kind: ChaosFault) -> FaultResponse {
     };
     match kind {
         ChaosFault::Status(status) => FaultResponse::Error(Box::new(ErrorResponse::new(status))),
-        ChaosFault::RateLimited(format, wait) => {
-            error_with_retry(StatusCode::TOO_MANY_REQUESTS, wait, format)
+        ChaosFault::RateLimited(format, wait_millis) => {
+            error_with_retry(StatusCode::TOO_MANY_REQUESTS, wait_millis, format)
         }
-        ChaosFault::Unavailable(wait) => {
-            error_with_retry(StatusCode::SERVICE_UNAVAILABLE, wait, RetryAfterFormat::Seconds)
+        ChaosFault::Unavailable(wait_millis) => {
+            error_with_retry(StatusCode::SERVICE_UNAVAILABLE, wait_millis, RetryAfterFormat::Seconds)
         }
         ChaosFault::Hang => FaultResponse::Hang,
         ChaosFault::Html => FaultResponse::Html,

@@ -49,7 +49,7 @@ enum SessionOutcome {
     /// `ERROR`, usually after it started.
     Fails,
     /// `ERROR` before it started.
-    FailsPending,
+    FailsWhilePending,
     /// `COMPLETED` without keep-alive, because no browser client ever connected.
     Unused,
     /// `COMPLETED` together with sessions of other lanes.
@@ -59,7 +59,7 @@ enum SessionOutcome {
     /// 404 although it has not ended.
     Vanishes,
     /// `TIMED_OUT` at its expiry, and 404 soon after.
-    VanishesEnded,
+    VanishesAfterTimeout,
     /// An end with a status that the API does not document, and 404 minutes later.
     EndsWithUnknownStatus,
 }
@@ -72,13 +72,13 @@ const OUTCOME_WEIGHTS: &[(u64, SessionOutcome)] = &[
     (16, SessionOutcome::ClientLeaves),
     (13, SessionOutcome::EndsEarly),
     (10, SessionOutcome::Fails),
-    (2, SessionOutcome::FailsPending),
+    (2, SessionOutcome::FailsWhilePending),
     (5, SessionOutcome::Unused),
     (6, SessionOutcome::EndsInBulk),
     (4, SessionOutcome::Overdue),
     // promise: seeded-chaos, mutant: (3, -> (4,
     (3, SessionOutcome::Vanishes),
-    (3, SessionOutcome::VanishesEnded),
+    (3, SessionOutcome::VanishesAfterTimeout),
     (1, SessionOutcome::EndsWithUnknownStatus),
 ];
 
@@ -121,7 +121,8 @@ impl<'b> SessionLane<'b> {
         let mut created = self.free_at.saturating_add(gap);
         let schedule = draw_schedule(outcome, rng, created, self.bulk_end_times);
         let lifetime = schedule.lifetime();
-        if std::mem::take(&mut self.is_empty) {
+        if self.is_empty {
+            self.is_empty = false;
             // The first session of each lane has a random age at the simulator's start.
             created = rng.in_range((-lifetime).saturating_add(SECOND)..0);
         }
@@ -135,7 +136,7 @@ impl<'b> SessionLane<'b> {
 
 /// Chooses the schedule of a session at random. `created` matters only for a bulk end: the schedule is relative to the
 /// creation, but the bulk end is the same for all lanes. The first session of a lane misses the bulk end, because
-/// [`SessionLane::next_session`] moves it to an earlier creation afterwards.
+/// [`SessionLane::next_session`] afterwards moves the creation of that session to an earlier time.
 fn draw_schedule(
     outcome: SessionOutcome,
     rng: &mut SeededRng,
@@ -145,9 +146,9 @@ fn draw_schedule(
     let timeout_minutes: &[i64] = match outcome {
         SessionOutcome::Overdue => &[1, 2],
         SessionOutcome::LivesLong => &[60, 120, 360],
-        SessionOutcome::TimesOut | SessionOutcome::TimesOutAsCompleted | SessionOutcome::VanishesEnded => {
-            &[1, 2, 3, 5, 10, 15, 30]
-        }
+        SessionOutcome::TimesOut
+        | SessionOutcome::TimesOutAsCompleted
+        | SessionOutcome::VanishesAfterTimeout => &[1, 2, 3, 5, 10, 15, 30],
         // The other outcomes end or vanish before these timeouts.
         _ => &[30, 60, 360],
     };
@@ -180,7 +181,7 @@ fn draw_schedule(
             schedule.end = completed_at(early_end, rng.choose(&causes));
         }
         SessionOutcome::Fails => schedule.end = Some((early_end, FinalStatus::Error, EndCause::Failure)),
-        SessionOutcome::FailsPending => {
+        SessionOutcome::FailsWhilePending => {
             schedule.end =
                 Some((rng.in_range(3 * SECOND..40 * SECOND), FinalStatus::Error, EndCause::Failure));
         }
@@ -203,7 +204,7 @@ fn draw_schedule(
             schedule.end = Some((at, status, EndCause::Platform));
         }
         SessionOutcome::Vanishes => schedule.vanishes_at = Some(early_end),
-        SessionOutcome::VanishesEnded => {
+        SessionOutcome::VanishesAfterTimeout => {
             schedule.vanishes_at = Some(timeout.saturating_add(rng.in_range(SECOND..20 * SECOND)));
         }
         SessionOutcome::EndsWithUnknownStatus => {
@@ -222,12 +223,12 @@ fn build_session(
 ) -> ScenarioSession {
     let at = |age: i64| Offset::from_micros(created.saturating_add(age));
     let pending_time = match outcome {
-        SessionOutcome::FailsPending => HOUR, // longer than the session lives
+        SessionOutcome::FailsWhilePending => HOUR, // longer than the session lives
         _ => rng.choose_weighted(&[(60, 0), (30, SECOND), (8, 8 * SECOND), (2, 40 * SECOND)]),
     };
     let keep_alive = rng.percent_chance(50);
-    let has_traffic =
-        !matches!(outcome, SessionOutcome::Unused | SessionOutcome::FailsPending) && rng.percent_chance(55);
+    let has_traffic = !matches!(outcome, SessionOutcome::Unused | SessionOutcome::FailsWhilePending)
+        && rng.percent_chance(55);
     let mut session = ScenarioSession {
         appears: Offset::from_micros(created.max(0)),
         created: Some(at(0)),
@@ -253,7 +254,8 @@ fn build_session(
     session
 }
 
-/// Returns proxy traffic from a random time on, until a random time or the session's end, steady or in waves.
+/// Returns proxy traffic, steady or in waves. It begins at a random time, and ends at a random time or with the
+/// session.
 fn random_traffic(rng: &mut SeededRng, created: i64, lifetime: i64) -> ProxyTraffic {
     let from = created.saturating_add(rng.in_range(0..(lifetime / 2).max(1)));
     let to = from.saturating_add(rng.in_range(0..lifetime.max(1)));

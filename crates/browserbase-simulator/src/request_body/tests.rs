@@ -43,8 +43,9 @@ fn create_request_is_parsed_and_extra_fields_ignored() {
 }
 
 #[test]
-fn schema_violation_has_the_apis_message() {
+fn schema_violation_has_api_message() {
     for (body, message) in [
+        // A likely mistake: milliseconds.
         (json!({ "timeout": 1_800_000 }), "body/timeout must be <= 21600"),
         (json!({ "timeout": 21_601 }), "body/timeout must be <= 21600"),
         (json!({ "timeout": u64::MAX }), "body/timeout must be <= 21600"),

@@ -12,7 +12,8 @@ fn builtin_scenarios_parse_and_have_description() {
     }
 }
 
-/// Parses the first TOML block of the module's header on its own, and the others, which form the reference, as one.
+/// The first TOML block of the module's header is a whole scenario. The other blocks form the reference, and only
+/// together are a whole scenario.
 #[test]
 fn scenarios_in_module_header_parse() {
     let header: String = include_str!("../scenario.rs")
@@ -31,7 +32,7 @@ fn scenarios_in_module_header_parse() {
 
 #[test]
 fn error_names_line_and_problem() {
-    // An error that is found after the parsing of the TOML has no line.
+    // The errors without a line are found after the TOML is parsed.
     for (text, expected) in [
         ("about = 'x'\nlatency = '4 parsecs'", "in line 2: “4 parsecs” is not a length of time"),
         ("[[session]]\ncreated = '-12 moons'", "in line 2: “-12 moons” is not a time"),
@@ -63,7 +64,7 @@ fn error_names_line_and_problem() {
     ] {
         let error = Scenario::parse(text).expect_err(text).to_string();
         assert!(error.contains(expected), "{error}\n{text}");
-        assert!(!error.contains('\n'), "{error}");
+        assert!(!error.contains('\n'), "an error is a single line: {error}");
     }
 }
 

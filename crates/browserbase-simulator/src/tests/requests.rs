@@ -23,12 +23,13 @@ async fn session_is_created_listed_then_released() {
     assert_eq!(created["connectUrl"], *connect_urls.last().unwrap().expose());
 
     let session_path = format!("/v1/sessions/{}", created["id"].as_str().unwrap());
-    clock.advance(Duration::from_secs(1));
+    clock.advance(Duration::from_secs(1)); // from PENDING to RUNNING
     let owned = get(&simulator, "/v1/sessions?status=RUNNING&q=user_metadata['owner']:'growth'").await.json();
     assert_eq!((owned.as_array().unwrap().len(), &owned[0]["id"]), (1, &created["id"]));
 
     let released = post(&simulator, &session_path, RELEASE).await;
     assert_eq!((released.status, &released.json()["status"]), (200, &"RUNNING".into()));
+    // The session ends 2 s after the release request.
     clock.advance(Duration::from_millis(1900));
     assert_eq!(get(&simulator, &session_path).await.json()["status"], "RUNNING");
     clock.advance(Duration::from_millis(100));
@@ -54,6 +55,7 @@ async fn created_sessions_have_different_ids() {
 
 #[tokio::test]
 async fn full_project_answers_429_with_retry_delay() {
+    // The session that takes the only slot times out 30 s after the simulator's start.
     let simulator = simulator(&clock(), "[project]\nconcurrency = 1\n[[session]]\ncreated = '-4m 30s'");
     let response = post(&simulator, "/v1/sessions", "{}").await;
     assert_eq!(response.status, 429);
@@ -107,6 +109,7 @@ async fn live_views_logs_and_usage_are_served() {
     assert_eq!(get(&simulator, "/v1/sessions/b/debug").await.status, 409);
     assert_eq!(get(&simulator, "/v1/sessions/c/debug").await.status, 404);
     assert_eq!(get(&simulator, "/v1/sessions/b/logs").await.json(), json!([]));
+    // Both sessions have begun their first minute.
     assert_eq!(
         get(&simulator, "/v1/projects/p/usage").await.json(),
         json!({ "browserMinutes": 2, "proxyBytes": 0 })

@@ -23,7 +23,7 @@ fn statuses(world: &World, seconds: &[f64]) -> Vec<&'static str> {
 
 #[test]
 fn status_follows_timeline() {
-    for (timeline, seconds, expected) in [
+    for (fields, seconds, expected) in [
         ("", vec![0.0, 299.0, 300.0, 900.0], vec!["RUNNING", "RUNNING", "TIMED_OUT", "TIMED_OUT"]),
         ("timeout = '1m'", vec![59.9, 60.0], vec!["RUNNING", "TIMED_OUT"]),
         ("created = '-50s'\ntimeout = '1m'", vec![9.9, 10.0], vec!["RUNNING", "TIMED_OUT"]),
@@ -41,8 +41,8 @@ fn status_follows_timeline() {
         ),
         ("vanishes = '20s'", vec![19.9, 20.0, 400.0], vec!["RUNNING", "-", "-"]),
     ] {
-        let world = world(&format!("[[session]]\nid = 'a'\n{timeline}"));
-        assert_eq!(statuses(&world, &seconds), expected, "{timeline}");
+        let world = world(&format!("[[session]]\nid = 'a'\n{fields}"));
+        assert_eq!(statuses(&world, &seconds), expected, "{fields}");
     }
 }
 
@@ -96,7 +96,7 @@ fn list_is_filtered_and_newest_first() {
     let world = world(
         "[[session]]\nid = 'old'\ncreated = '-2m'\nmetadata = { env = 'staging' }\n\
          [[session]]\nid = 'new'\ncreated = '-1m'\nstarts = '9s'\n\
-         [[session]]\nid = 'over'\ncreated = '-3m'\nends = { at = '-1m' }\nmetadata = { env = 'staging' }\n\
+         [[session]]\nid = 'ended'\ncreated = '-3m'\nends = { at = '-1m' }\nmetadata = { env = 'staging' }\n\
          [[session]]\nid = 'hidden'\nunlisted = [{ to = '9s' }]\n[[session]]\nid = 'later'\nappears = '9s'",
     );
     let ids = |seconds, query| -> Vec<String> {
@@ -105,17 +105,17 @@ fn list_is_filtered_and_newest_first() {
             .map(|session| session["id"].as_str().unwrap().to_owned())
             .collect()
     };
-    assert_eq!(ids(0.0, ""), ["new", "old", "over"]);
+    assert_eq!(ids(0.0, ""), ["new", "old", "ended"]);
     assert_eq!(ids(0.0, "status=RUNNING"), ["old"]);
     assert_eq!(ids(0.0, "status=PENDING"), ["new"]);
-    assert_eq!(ids(0.0, "q=user_metadata['env']:'staging'"), ["old", "over"]);
+    assert_eq!(ids(0.0, "q=user_metadata['env']:'staging'"), ["old", "ended"]);
     assert_eq!(ids(0.0, "status=RUNNING&q=user_metadata['env']:'staging'"), ["old"]);
     assert_eq!(ids(0.0, "status=ERROR"), [] as [&str; 0]);
     assert_eq!(ids(9.0, "status=RUNNING"), ["later", "hidden", "new", "old"]);
 }
 
 #[test]
-fn list_and_retrieve_can_contradict() {
+fn list_and_retrieve_can_contradict_each_other() {
     let world = world(
         "[[session]]\nid = 'a'\nends = { at = '5s' }\n\
          says = [{ from = '5s', to = '9s', on = 'list', set = { status = 'RUNNING' }, without = ['endedAt'] },\n\
@@ -190,6 +190,10 @@ fn default_scenario_shows_every_status_then_keeps_running() {
     assert_eq!(seen, ["COMPLETED", "ERROR", "PENDING", "RUNNING", "TIMED_OUT"]);
     for minute in 0..=300 {
         let running = list(&world, f64::from(minute) * 60.0, "status=RUNNING").len();
-        assert!((2..=25).contains(&running), "{running} running after {minute} minutes");
+        // The project has 25 slots.
+        assert!(
+            (2..=25).contains(&running),
+            "2 to 25 sessions run at any time, not {running} as after {minute} minutes"
+        );
     }
 }

@@ -36,8 +36,8 @@ pub enum Alert {
     /// At most this much time is left until the session's expiry. The value is a threshold of [`AlertThresholds`].
     #[strum(serialize = "time_left")]
     TimeLeft(Duration),
-    /// The session had keep-alive on, and ended before its expiry and early, as [`EarlyLimit`](super::EarlyLimit)
-    /// defines it.
+    /// The session had keep-alive on. It ended before its expiry, and after so short a running time that its
+    /// [`EarlyLimit`](super::EarlyLimit) calls the end early.
     EndedEarly,
     /// The session ended as `ERROR`.
     Error,
@@ -61,7 +61,7 @@ pub enum Alert {
 pub struct RaisedAlert {
     /// The alert.
     pub alert: Alert,
-    /// The event.
+    /// The number of the event in the timeline.
     pub seq: Seq,
     /// The time of the event, on the server's clock.
     pub at: Timestamp,
@@ -72,7 +72,7 @@ pub struct RaisedAlert {
 pub enum Severity {
     /// Something may need attention soon. Yellow on the screen.
     Warning,
-    /// Something is wrong, or will be within moments. Red on the screen.
+    /// Something is wrong, or will be very soon. Red on the screen.
     Critical,
 }
 
@@ -171,13 +171,13 @@ mod tests {
             Alert::Pending(secs(60)),
         ];
         assert!(conditions.iter().all(|alert| !alert.is_incident() && !alert.is_about_end()));
-        let ends = [Alert::EndedEarly, Alert::EndedTogether, Alert::Error];
-        assert!(ends.iter().all(|alert| alert.is_incident() && alert.is_about_end()));
+        let about_end = [Alert::EndedEarly, Alert::EndedTogether, Alert::Error];
+        assert!(about_end.iter().all(|alert| alert.is_incident() && alert.is_about_end()));
         assert!(Alert::ReleaseFailed.is_incident() && !Alert::ReleaseFailed.is_about_end());
     }
 
     #[test]
-    fn shortest_of_several_left_is_critical() {
+    fn shortest_of_several_thresholds_is_critical() {
         let several = AlertThresholds::new(vec![secs(300), secs(60)], secs(600));
         let severity = |left, thresholds: &AlertThresholds| Alert::TimeLeft(secs(left)).severity(thresholds);
         assert_eq!(
@@ -185,6 +185,6 @@ mod tests {
             (Severity::Warning, Severity::Critical)
         );
         let one = AlertThresholds::new(vec![secs(60)], secs(600));
-        assert_eq!(severity(60, &one), Severity::Warning, "the only threshold is no last warning");
+        assert_eq!(severity(60, &one), Severity::Warning, "a single threshold is only a warning");
     }
 }

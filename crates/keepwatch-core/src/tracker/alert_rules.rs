@@ -3,7 +3,8 @@
 //! ```text
 //!   [[alert]]  filter = "owner:nightly"  early = "never"      the first rule whose filter matches
 //!   [[alert]]  filter = "region:us"      left = ["10m"]       decides all thresholds of the session
-//!   --alert-left 5m,1m  --alert-early 1m  …                   the default, for every other session and value
+//!   --alert-left 5m,1m  --alert-early 1m  …                   the default: for a session that no rule matches,
+//!                                                     and for a threshold that its rule does not set
 //! ```
 
 use std::time::Duration;
@@ -20,10 +21,11 @@ pub struct AlertRules {
     /// The thresholds of sessions that no rule matches.
     #[serde(flatten)]
     pub default: AlertThresholds,
-    /// The rules, in the order of the config file. The first rule that matches a session gives all its thresholds.
+    /// The rules, in the order of the config file. The first rule that matches a session decides all
+    /// thresholds of that session.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rules: Vec<AlertRule>,
-    /// The name of the profile for the filters, or an empty text if there is only one profile.
+    /// The profile's name, which the filters can match. Empty if there is only one profile.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     profile: String,
 }
@@ -62,7 +64,7 @@ impl AlertRules {
         self.rules.iter().position(|rule| rule.filter.matches(&FilterRow(record, &self.profile)))
     }
 
-    /// Returns the thresholds of a session that the rule with this number matches, or that no rule matches.
+    /// Returns the thresholds of the rule with this number, or the default thresholds for `None`: no rule matches.
     #[must_use]
     pub(super) fn thresholds(&self, rule: Option<usize>) -> &AlertThresholds {
         rule.and_then(|rule| self.rules.get(rule)).map_or(&self.default, |rule| &rule.thresholds)
@@ -108,15 +110,15 @@ impl From<AlertRule> for StoredRule {
 /// Thresholds for the alerts of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertThresholds {
-    /// Thresholds of time left until the expiry, the longest first.
+    /// The thresholds of time left until the expiry, the longest first.
     #[serde(rename = "left")]
     time_left: Vec<Duration>,
-    /// Threshold of time without proxy traffic, for a session that had traffic before.
+    /// The threshold of time without proxy traffic, for a session that had traffic before.
     pub idle: Duration,
     /// The limit for early ends of keep-alive sessions.
     #[serde(default)]
     pub early: EarlyLimit,
-    /// Threshold of time as `PENDING`.
+    /// The threshold of time as `PENDING`.
     #[serde(default = "default_pending")]
     pub pending: Duration,
 }

@@ -1,7 +1,7 @@
 //! Raises and clears the alerts of sessions, and records the events of end clusters. Also computes the time until the
 //! next change that depends on time alone.
 //!
-//! A sorted set has the deadlines of all sessions, so finding the alerts that are due does not take longer with more
+//! A sorted set holds the deadlines of all sessions, so finding the alerts that are due does not take longer with more
 //! sessions.
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use super::verdict::Cause;
 use crate::clock::{Moment, Timestamp, saturating_add};
 use crate::session::{Phase, SessionId, Status};
 
-/// The time from the user's request to release a session until its alert, if the session still runs.
+/// The time that a session has to end after the user requested its release. If it still runs then, it gets an alert.
 const RELEASE_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 impl SessionTracker {
@@ -87,7 +87,7 @@ impl SessionTracker {
         alerts.retain(|alert| {
             record
                 .raised_incident(*alert)
-                .is_none_or(|raised| is_newer(raised, MAX_INCIDENT_AGE, server_time))
+                .is_none_or(|raised| is_younger_than(raised, MAX_INCIDENT_AGE, server_time))
         });
         self.replace_alerts(id, &alerts, now, applied);
         let record = self.records.get(id);
@@ -97,7 +97,7 @@ impl SessionTracker {
         self.set_deadline(id, deadlines.earliest);
     }
 
-    /// Returns the alerts of a session that has ended. An orderly end has none.
+    /// Returns the alerts about the end of a session. An orderly end has none.
     fn end_alerts(&self, id: &SessionId, record: &Record) -> Vec<Alert> {
         let Some(verdict) = self.verdict(id) else { return Vec::new() };
         match verdict.cause {
@@ -113,21 +113,21 @@ impl SessionTracker {
         }
     }
 
-    /// Marks the sessions of a cluster that had keep-alive on and ended before their expiry, if they have different
-    /// owners. Each then gets [`Alert::EndedTogether`].
+    /// Considers only those sessions of a cluster that had keep-alive on and ended before their expiry. If they have
+    /// different owners, marks them, and each gets [`Alert::EndedTogether`].
     fn mark_ended_with_other_owners(&mut self, ids: &[SessionId], now: Moment, applied: &mut AppliedChanges) {
         let is_keep_alive_end = |id: &&SessionId| {
             let cause = self.verdict(id).map(|verdict| verdict.cause);
             matches!(cause, Some(Cause::KeepAliveEnded { unused: Some(_), .. }))
         };
-        let ended: Vec<&SessionId> = ids.iter().filter(is_keep_alive_end).collect();
+        let candidates: Vec<&SessionId> = ids.iter().filter(is_keep_alive_end).collect();
         let owners: BTreeSet<&str> =
-            ended.iter().filter_map(|id| Some(self.records.get(*id)?.owner.as_ref()?.raw())).collect();
+            candidates.iter().filter_map(|id| Some(self.records.get(*id)?.owner.as_ref()?.raw())).collect();
         // promise: different-owners, mutant: owners.len() < 2 -> false
         if owners.len() < 2 {
             return;
         }
-        for id in ended {
+        for id in candidates {
             if let Some(record) = self.records.get_mut(id) {
                 record.ended_with_other_owners = true;
             }
@@ -164,7 +164,7 @@ impl SessionTracker {
             alerts.contains(&raised.alert) || is_contradictory && raised.alert.is_about_end()
         });
         if record.alerts.len() != previous_count {
-            // If the server's clock goes back later, the replay would otherwise keep the alert.
+            // Without this, a replay would keep the alert if the server's clock goes back later.
             applied.must_be_stored = true;
             self.changes.count_session_change();
         }
@@ -218,7 +218,7 @@ fn is_running(record: &Record) -> bool {
 }
 
 /// Returns true if the alert was raised less than `age` before `now`.
-fn is_newer(raised: RaisedAlert, age: Duration, now: Timestamp) -> bool {
+fn is_younger_than(raised: RaisedAlert, age: Duration, now: Timestamp) -> bool {
     now < saturating_add(raised.at, age)
 }
 
@@ -251,7 +251,7 @@ fn pending_alert(
 ) {
     let is_pending = record.status() == Some(&Status::Pending) && !record.is_not_found();
     let Some(session) = record.session.as_ref().filter(|_| is_pending) else { return };
-    // The API sets `startedAt` of a pending session, too, so the creation counts.
+    // The API sets `startedAt` while a session is still pending, so the time counts from the creation.
     let Some(created) = session.created.or(session.started) else { return };
     let due = saturating_add(created, thresholds.pending);
     if server_time >= due {
@@ -264,8 +264,8 @@ fn pending_alert(
 /// Returns the alert that the requested release of a session causes now. If there is no such alert yet, returns the
 /// moment at which the session gets [`Alert::StillRunning`], unless the session ends before.
 ///
-/// Returns neither if the user requested no release. [`Alert::ReleaseFailed`] is an incident, so it stays after the end
-/// of the session.
+/// Returns neither if the user requested no release, or if the session has ended or is not found. An exception is
+/// [`Alert::ReleaseFailed`]: it is an incident, so it stays after the end of the session.
 fn release_alert_or_deadline(record: &Record, now: Moment) -> (Option<Alert>, Option<Moment>) {
     let Some(release) = &record.release else { return (None, None) };
     let is_gone = record.phase() == Phase::Ended || record.is_not_found();

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// The running time below which a keep-alive session that ended before its expiry ended early. Only such an end raises
-/// an alert, because a release is the documented way to end a keep-alive session.
+/// The rule that tells which ends of keep-alive sessions before their expiry are early. Only an early end raises an
+/// alert: a later end is probably a release, which is the documented way to end a keep-alive session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EarlyLimit {
-    /// Below this running time. The running time must be known.
+    /// An end after less than this running time is early. If the running time is unknown, the end is not early.
     Below(Duration),
     /// Every end before the expiry is early.
     Always,
@@ -33,15 +33,15 @@ impl EarlyLimit {
     }
 }
 
-/// One minute.
 impl Default for EarlyLimit {
+    /// Returns the limit of one minute.
     fn default() -> Self {
         Self::Below(Duration::from_secs(60))
     }
 }
 
-/// As in the option `--alert-early`: a duration, `always` or `never`.
 impl fmt::Display for EarlyLimit {
+    /// Writes the limit as the option `--alert-early` takes it: a duration, `always` or `never`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Below(limit) => f.write_str(&text::format_duration(*limit)),
@@ -57,14 +57,14 @@ mod tests {
 
     #[test]
     fn early_needs_short_known_running_time() {
-        let ran = |seconds| Some(Duration::from_secs(seconds));
+        let after = |seconds| Some(Duration::from_secs(seconds));
         let limit = EarlyLimit::default();
         assert_eq!(
-            [ran(0), ran(59), ran(60), None].map(|ran| limit.is_early(ran)),
+            [after(0), after(59), after(60), None].map(|ran| limit.is_early(ran)),
             [true, true, false, false]
         );
-        assert!(EarlyLimit::Always.is_early(None) && EarlyLimit::Always.is_early(ran(99_999)));
-        assert!(!EarlyLimit::Never.is_early(ran(1)));
+        assert!(EarlyLimit::Always.is_early(None) && EarlyLimit::Always.is_early(after(99_999)));
+        assert!(!EarlyLimit::Never.is_early(after(1)));
     }
 
     #[test]

@@ -27,9 +27,10 @@ const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// The maximum time from learning of an end that belongs to a cluster to reporting that cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
-/// The number of clusters a day above which chance is a plausible cause of a cluster: one in four days.
+/// If chance alone makes more such clusters a day than this (one in four days), it is a plausible cause of a cluster.
 const MAX_CHANCE_CLUSTERS_A_DAY: f64 = 0.25;
-/// The minimum spread of a cluster for the estimate of chance. `endedAt` may be rounded to whole seconds.
+/// The minimum spread that the estimate of chance assumes. `endedAt` may be rounded to whole seconds, so simultaneous
+/// timestamps can be almost a second apart.
 const MIN_SPREAD: Duration = Duration::from_secs(1);
 const SECONDS_A_DAY: f64 = 86_400.0;
 
@@ -85,8 +86,8 @@ impl EndClusters {
     /// Returns the time, on our clock since boot, at which the unreported clusters are due. `None` if no cluster is
     /// unreported.
     pub(super) fn due(&self) -> Option<Duration> {
-        let (first, newest) = (self.unreported.first()?, self.unreported.last()?);
-        Some(newest.learned_at.saturating_add(SETTLE_TIME).min(first.learned_at.saturating_add(MAX_WAIT)))
+        let (oldest, newest) = (self.unreported.first()?, self.unreported.last()?);
+        Some(newest.learned_at.saturating_add(SETTLE_TIME).min(oldest.learned_at.saturating_add(MAX_WAIT)))
     }
 
     /// If clusters are due, returns those with an unreported end, and marks all ends as reported. Otherwise returns
@@ -158,14 +159,14 @@ impl EndClusters {
 
     /// Returns true if independent ends would form such a cluster more often than [`MAX_CHANCE_CLUSTERS_A_DAY`].
     ///
-    /// An event needs less evidence than an alert. So this limit is much stricter than that of
-    /// [`EndClusters::cluster_of`]: two ends within a second are enough only on a project where no other session ended
-    /// in the [`BASELINE_PERIOD`].
+    /// Each cluster that [`EndClusters::cluster_of`] finds gets an event. Only a cluster that chance does not explain may
+    /// raise alerts, which need more evidence. This limit is therefore much stricter than that of `cluster_of`: two ends
+    /// within a second are enough only on a project where no other session ended in the [`BASELINE_PERIOD`].
     fn is_plausible_by_chance(&self, cluster: &EndCluster) -> bool {
         let first = cluster.ids.first().and_then(|id| Some((*self.end_by_session.get(id)?, id.clone())));
         let Some(first) = first else { return true };
         let baseline = BASELINE_PERIOD.to_std().unwrap_or_default().as_secs_f64();
-        // One more than were seen: no earlier end does not mean that the rate is zero.
+        // Count one end more than there are: if there is no earlier end, the rate is still not zero.
         let ends_a_second = (self.earlier_ends(&first) as f64 + 1.0) / baseline;
         let expected = ends_a_second * cluster.spread.max(MIN_SPREAD).as_secs_f64();
         // The probability that k further ends follow a given one within the spread is at most expected^k / k!.
@@ -204,9 +205,9 @@ mod tests {
         testing::id(&format!("s{number}"))
     }
 
-    /// Returns the clusters of the sessions 0, 1 and so on, which ended at these milliseconds after noon. The tracker
-    /// learned of all ends at boot.
-    fn clusters_of(times: &[u64]) -> EndClusters {
+    /// Returns the ends of the sessions 0, 1 and so on, at these milliseconds after noon. The tracker learned of all ends
+    /// at boot.
+    fn ends_at(times: &[u64]) -> EndClusters {
         let mut ends = EndClusters::default();
         for (number, time) in (0..).zip(times) {
             ends.add(&id(number), at(*time), millis(0));
@@ -216,26 +217,27 @@ mod tests {
 
     /// Returns the size and the spread of the cluster of the session `number`, which ended `time` milliseconds after
     /// noon.
-    fn cluster(ends: &EndClusters, number: u64, time: u64) -> Option<(usize, Duration)> {
+    fn size_and_spread(ends: &EndClusters, number: u64, time: u64) -> Option<(usize, Duration)> {
         ends.cluster_of(&id(number), at(time)).map(|cluster| (cluster.ids.len(), cluster.spread))
     }
 
     #[test]
     fn cluster_window_is_three_seconds() {
-        assert_eq!(cluster(&clusters_of(&[0, 3000]), 0, 0), Some((2, millis(3000))));
-        assert_eq!(cluster(&clusters_of(&[0, 3000]), 1, 3000), Some((2, millis(3000))));
-        assert_eq!(cluster(&clusters_of(&[0, 3001]), 0, 0), None);
-        assert_eq!(cluster(&clusters_of(&[0]), 0, 0), None, "one end is not a cluster");
-        assert_eq!(cluster(&clusters_of(&[0, 0]), 1, 0), Some((2, millis(0))));
+        assert_eq!(size_and_spread(&ends_at(&[0, 3000]), 0, 0), Some((2, millis(3000))));
+        assert_eq!(size_and_spread(&ends_at(&[0, 3000]), 1, 3000), Some((2, millis(3000))));
+        assert_eq!(size_and_spread(&ends_at(&[0, 3001]), 0, 0), None);
+        assert_eq!(size_and_spread(&ends_at(&[0]), 0, 0), None, "one end is not a cluster");
+        assert_eq!(size_and_spread(&ends_at(&[0, 0]), 1, 0), Some((2, millis(0))));
     }
 
     #[test]
     fn close_ends_are_cut_into_windows() {
-        let in_a_row = clusters_of(&[0, 2000, 4000, 6000, 8000]);
-        assert_eq!(cluster(&in_a_row, 0, 0), Some((2, millis(2000))));
-        assert_eq!(cluster(&in_a_row, 1, 2000), cluster(&in_a_row, 0, 0));
-        assert_eq!(cluster(&in_a_row, 2, 4000), Some((2, millis(2000))));
-        assert_eq!(cluster(&in_a_row, 4, 8000), None);
+        // The windows are [0, 2000], [4000, 6000] and [8000].
+        let in_a_row = ends_at(&[0, 2000, 4000, 6000, 8000]);
+        assert_eq!(size_and_spread(&in_a_row, 0, 0), Some((2, millis(2000))));
+        assert_eq!(size_and_spread(&in_a_row, 1, 2000), size_and_spread(&in_a_row, 0, 0));
+        assert_eq!(size_and_spread(&in_a_row, 2, 4000), Some((2, millis(2000))));
+        assert_eq!(size_and_spread(&in_a_row, 4, 8000), None);
     }
 
     #[test]
@@ -244,27 +246,32 @@ mod tests {
         for (at_once, is_cluster) in [(2, false), (5, false), (8, true)] {
             let mut times: Vec<u64> = (0..300).map(|number| number * 2000).collect();
             times.extend(std::iter::repeat_n(605_000, at_once));
-            let busy = clusters_of(&times);
-            let found = cluster(&busy, 300, 605_000);
+            let busy = ends_at(&times);
+            let found = size_and_spread(&busy, 300, 605_000);
             assert_eq!(found.is_some(), is_cluster, "{at_once} ends at once: {found:?}");
         }
-        let quiet = clusters_of(&[0, 60_000, 120_000, 180_000, 181_000]);
-        assert_eq!(cluster(&quiet, 4, 181_000), Some((2, millis(1000))));
+        let quiet = ends_at(&[0, 60_000, 120_000, 180_000, 181_000]);
+        assert_eq!(
+            size_and_spread(&quiet, 4, 181_000),
+            Some((2, millis(1000))),
+            "two ends are a cluster on a quiet project"
+        );
     }
 
     #[test]
     fn cluster_is_reported_after_settling() {
-        let mut ends = clusters_of(&[0, 1200, 900]);
+        let mut ends = ends_at(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
-        assert_eq!(due_clusters(&mut ends, millis(4999)), []);
-        ends.add(&id(9), at(60_000), millis(4999)); // an end without a cluster does not extend the wait
-        let clusters = due_clusters(&mut ends, millis(5000));
+        let before_due = SETTLE_TIME - millis(1);
+        assert_eq!(due_clusters(&mut ends, before_due), []);
+        ends.add(&id(9), at(60_000), before_due); // an end without a cluster does not extend the wait
+        let clusters = due_clusters(&mut ends, SETTLE_TIME);
         assert_eq!(clusters, [EndCluster { ids: vec![id(0), id(2), id(1)], spread: millis(1200) }]);
         assert_eq!((ends.due(), due_clusters(&mut ends, millis(99_999))), (None, vec![]));
     }
 
     #[test]
-    fn steady_ends_delay_report_by_max_wait() {
+    fn steady_ends_cannot_delay_report_past_max_wait() {
         let mut ends = EndClusters::default();
         // All ends are in one window. The tracker learns of one per second, so the clusters never settle.
         for number in 0..19 {
@@ -277,15 +284,15 @@ mod tests {
 
     #[test]
     fn revived_session_leaves_its_cluster() {
-        let mut ends = clusters_of(&[0, 1000]);
+        let mut ends = ends_at(&[0, 1000]);
         ends.remove(&id(1));
-        assert_eq!((cluster(&ends, 0, 0), ends.due()), (None, None));
+        assert_eq!((size_and_spread(&ends, 0, 0), ends.due()), (None, None));
         assert_eq!(due_clusters(&mut ends, MAX_WAIT), []);
         // The remaining end is not reported alone, but still counts for the next cluster.
         ends.add(&id(2), at(500), millis(60_000));
         let clusters = due_clusters(&mut ends, millis(70_000));
         assert_eq!(clusters, [EndCluster { ids: vec![id(0), id(2)], spread: millis(500) }]);
-        let mut ends = clusters_of(&[0, 1000, 9000, 9500]);
+        let mut ends = ends_at(&[0, 1000, 9000, 9500]);
         ends.remove(&id(3));
         let clusters = due_clusters(&mut ends, MAX_WAIT);
         assert_eq!(
@@ -297,7 +304,7 @@ mod tests {
 
     #[test]
     fn removed_end_does_not_affect_due_time() {
-        let mut ends = clusters_of(&[0, 1000]); // the end of session 1 is unreported since boot
+        let mut ends = ends_at(&[0, 1000]); // the end of session 1 is unreported since boot
         ends.add(&id(2), at(2000), millis(3000));
         ends.add(&id(3), at(2500), millis(4000));
         ends.remove(&id(1));
@@ -308,19 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn second_end_of_session_replaces_first() {
-        let mut ends = clusters_of(&[0, 60_000]);
+    fn new_end_of_session_replaces_old() {
+        let mut ends = ends_at(&[0, 60_000]);
         ends.add(&id(1), at(120_000), millis(0));
         ends.add(&id(1), at(2_000), millis(0));
         assert_eq!(ends.len(), 2);
-        assert_eq!((cluster(&ends, 1, 60_000), cluster(&ends, 1, 2_000)), (None, Some((2, millis(2000)))));
+        assert_eq!((size_and_spread(&ends, 1, 60_000), size_and_spread(&ends, 1, 2_000)), (None, Some((2, millis(2000)))));
     }
 
-    /// The first value is the number of ends in the ten minutes before the cluster, the second one the size of the
-    /// cluster and the third one its spread in milliseconds.
     #[test]
     fn chance_explains_small_clusters_of_busy_projects() {
-        for (earlier, size, spread, is_by_chance) in [
+        // The number of ends in the ten minutes before the cluster, the number of ends in it, and its spread.
+        for (earlier, size, spread_ms, is_by_chance) in [
             (0, 2, 900, false),
             (0, 2, 2500, true),
             (1, 2, 900, true),
@@ -332,12 +338,12 @@ mod tests {
         ] {
             let cluster_start = 600_000;
             let mut times: Vec<u64> = (0..earlier).map(|number| number * 30_000).collect();
-            times.extend((0..size).map(|number| cluster_start + number * spread / (size - 1)));
-            let mut ends = clusters_of(&times);
+            times.extend((0..size).map(|number| cluster_start + number * spread_ms / (size - 1)));
+            let mut ends = ends_at(&times);
             let clusters = ends.take_due(MAX_WAIT);
             let last = clusters.last().unwrap();
             assert_eq!(last.0.ids.len() as u64, size);
-            assert_eq!(last.1, is_by_chance, "{earlier} earlier ends, {size} ends within {spread} ms");
+            assert_eq!(last.1, is_by_chance, "{earlier} earlier ends, {size} ends within {spread_ms} ms");
         }
     }
 }

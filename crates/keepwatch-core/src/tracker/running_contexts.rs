@@ -1,15 +1,15 @@
 //! The contexts of the running sessions. A context holds cookies and storage. If two sessions use one context at the
 //! same time and save it at their ends, the second save replaces the first.
 //!
-//! The index changes only if a session starts or stops running with a context, so a query does not take longer with
-//! more sessions. It never has more entries than there are records.
+//! [`RunningContexts`] is an index by context, so a query does not take longer with more sessions. The index changes only
+//! if a session starts or stops running with a context. It never has more entries than the tracker has records.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::session::SessionId;
 use crate::text::Untrusted;
 
-/// The maximum number of sessions that a sentence names. It gives the number of the others.
+/// The maximum number of sessions that a sentence names. Of further sessions, the sentence gives only the number.
 const MAX_NAMED_SESSIONS: usize = 3;
 /// The number of characters of an id in a sentence.
 const SHORT_ID_LENGTH: usize = 8;
@@ -21,7 +21,7 @@ pub(super) struct RunningContexts(HashMap<Untrusted, BTreeSet<SessionId>>);
 /// The other running sessions that use the context of a session. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedContext {
-    /// The first of the other sessions, in the order of their ids, at most three.
+    /// Up to three of the other sessions: the first in the order of their ids.
     pub named: Vec<SessionId>,
     /// The number of the other sessions that are not in `named`.
     pub more: usize,
@@ -50,10 +50,10 @@ impl RunningContexts {
     /// Returns the other running sessions of the context, or `None` if there are none.
     pub(super) fn others(&self, id: &SessionId, context: &Untrusted) -> Option<SharedContext> {
         let sessions = self.0.get(context).filter(|sessions| sessions.contains(id))?;
-        let others = sessions.len().saturating_sub(1);
+        let other_count = sessions.len().saturating_sub(1);
         let named: Vec<SessionId> =
             sessions.iter().filter(|other| *other != id).take(MAX_NAMED_SESSIONS).cloned().collect();
-        (others > 0).then(|| SharedContext { more: others.saturating_sub(named.len()), named })
+        (other_count > 0).then(|| SharedContext { more: other_count.saturating_sub(named.len()), named })
     }
 }
 

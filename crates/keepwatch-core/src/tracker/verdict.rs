@@ -109,7 +109,7 @@ pub struct EndCluster {
 pub struct Verdict {
     /// The newest `status`.
     pub status: Status,
-    /// The probable cause: the row of the module's table that fits.
+    /// The probable cause: the first row of this module's table that fits.
     pub cause: Cause,
     /// The degree of certainty.
     pub confidence: Confidence,
@@ -117,8 +117,8 @@ pub struct Verdict {
     pub facts: Vec<Fact>,
     /// The running time. It is an upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// The time left until the expiry at the end, if that is more than [`NEAR_EXPIRY`]. It is a lower bound if the end
-    /// is known only from responses.
+    /// The time from the end to the expiry, if that is more than [`NEAR_EXPIRY`]. It is a lower bound if the end is known
+    /// only from responses.
     pub unused: Option<Duration>,
     /// The latest possible end.
     pub latest_end: Option<Timestamp>,
@@ -149,12 +149,11 @@ pub enum Cause {
         timeout: Option<Duration>,
         /// The project's default timeout.
         default_timeout: Option<Duration>,
-        /// The time left until the expiry, if that is more than [`NEAR_EXPIRY`]. The status and the times then
+        /// The time from the end to the expiry, if that is more than [`NEAR_EXPIRY`]. The status and the times then
         /// contradict each other.
         unused: Option<Duration>,
     },
-    /// `COMPLETED`, and this program requested the release. It is not certain that the release caused the
-    /// end.
+    /// `COMPLETED`, and this program requested the release. It is not certain that the release caused the end.
     ReleasedHere {
         /// The time of the request.
         requested_at: Timestamp,
@@ -170,7 +169,7 @@ pub enum Cause {
     /// `COMPLETED` with keep-alive on, if the end is not known to be at or after the expiry.
     #[strum(serialize = "keep_alive_ended")]
     KeepAliveEnded {
-        /// The time left until the expiry; `None` if the session may have reached its expiry.
+        /// The time from the end to the expiry; `None` if the session may have reached its expiry.
         unused: Option<Duration>,
         /// True if the session ran for less than [`KnownFacts::early_limit`]. A later end is probably a release, which
         /// is the documented way to end a keep-alive session.
@@ -188,7 +187,7 @@ pub enum Cause {
     /// `COMPLETED` with keep-alive off, if the end is not known to be at or after the expiry.
     #[strum(serialize = "disconnected_or_closed")]
     Disconnected {
-        /// The time left until the expiry; `None` if the session may have reached its expiry.
+        /// The time from the end to the expiry; `None` if the session may have reached its expiry.
         unused: Option<Duration>,
     },
     /// `COMPLETED` more than [`NEAR_EXPIRY`] after the expiry.

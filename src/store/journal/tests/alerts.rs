@@ -69,11 +69,11 @@ fn queued_alerts_are_merged_as_stored_ones() {
 fn alerts_differ_by_host_project_session_and_kind() {
     let mut harness = TestJournal::start(noon_clock());
     let one = alert("s-1", time("12:00:01"), None);
-    let left = |seconds| Alert::TimeLeft(Duration::from_secs(seconds)).kind();
+    let time_left = |seconds| Alert::TimeLeft(Duration::from_secs(seconds)).kind();
     let all = [
         one.clone(),
-        StoredAlert { kind: left(300), ..one.clone() },
-        StoredAlert { kind: left(60), ..one.clone() },
+        StoredAlert { kind: time_left(300), ..one.clone() },
+        StoredAlert { kind: time_left(60), ..one.clone() },
         StoredAlert { project: None, ..one.clone() },
         StoredAlert { session: id("s-2"), ..one.clone() },
     ];
@@ -101,14 +101,14 @@ fn acknowledgement_reaches_other_panes_once() {
     write(&mut harness, alert("s-1", raised, None));
     let (mut other, learned) = second_pane(&harness);
     assert!(other.flush(TEST_TIMEOUT));
-    assert_eq!(learned.try_recv().ok(), None, "nothing is acknowledged");
+    assert_eq!(learned.try_recv().ok(), None, "the listener is not called while nothing is acknowledged");
     write(&mut harness, alert("s-1", raised, Some(time("12:00:05"))));
     // A flush without data only reads.
     assert!(other.flush(TEST_TIMEOUT));
     assert_eq!(learned.try_recv().unwrap(), [alert("s-1", raised, Some(time("12:00:05")))]);
     assert!(other.flush(TEST_TIMEOUT));
-    assert_eq!(learned.try_recv().ok(), None, "told once");
-    // A batch also looks for them. What it writes itself is no news.
+    assert_eq!(learned.try_recv().ok(), None, "the listener learns of each acknowledgement once");
+    // A write of a batch also looks for acknowledgements. Those in the batch itself are no news.
     write(&mut harness, alert("s-2", raised, Some(time("12:00:06"))));
     let _ = other.write_alert(alert("s-3", raised, Some(time("12:00:07"))));
     assert!(other.flush(TEST_TIMEOUT));
@@ -124,7 +124,7 @@ fn unacknowledged_alert_is_no_news_for_other_panes() {
     write(&mut harness, alert("s-1", time("12:00:01"), Some(time("12:00:01"))));
     let (mut other, learned) = second_pane(&harness);
     assert!(other.flush(TEST_TIMEOUT));
-    assert_eq!(learned.try_recv().unwrap().len(), 1, "a new pane learns of the earlier ones");
+    assert_eq!(learned.try_recv().unwrap().len(), 1, "a new pane learns of earlier acknowledgements");
     write(&mut harness, alert("s-2", time("12:00:02"), None));
     write(&mut harness, alert("s-1", time("12:00:03"), None));
     assert!(other.flush(TEST_TIMEOUT));
@@ -161,7 +161,7 @@ fn alerts_are_pruned_with_their_sessions() {
     }
     assert!(harness.flush());
     let mut database = JournalDatabase::open(&harness.path()).unwrap();
-    // Deletes all finished segments: here only the first.
+    // A maximum of 1 byte deletes all finished segments: here only the first.
     prune(&mut database, None, DAY, 1).unwrap();
     assert_eq!(alerts(&harness), [alert("s-2", time("12:00:02"), None)]);
     // The acknowledgement of a pruned alert does not bring it back.
@@ -176,6 +176,7 @@ fn alerts_older_than_retention_are_pruned() {
     write(&mut harness, alert("acknowledged", time("12:00:01"), Some(time("12:00:09"))));
     write(&mut harness, alert("new", time("12:00:08"), None));
     let mut database = JournalDatabase::open(&harness.path()).unwrap();
+    // A day later, with a retention of a day: alerts from before 12:00:05 are too old.
     prune(&mut database, Some(saturating_add(time("12:00:05"), DAY)), DAY, u64::MAX).unwrap();
     let sessions: Vec<_> = alerts(&harness).into_iter().map(|alert| alert.session).collect();
     assert_eq!(sessions, [id("acknowledged"), id("new")]);

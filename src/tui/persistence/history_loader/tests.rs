@@ -16,7 +16,7 @@ fn project() -> Untrusted {
     Untrusted::new("p-1")
 }
 
-fn scope(run: u64) -> JournalScope {
+fn journal_scope(run: u64) -> JournalScope {
     JournalScope { run: RunId::new(noon(), run), profile: None, host: "api.example".into() }
 }
 
@@ -42,13 +42,13 @@ fn journal_of_noon() -> tempfile::TempDir {
     let (event_sender, _events) = PersistenceEventSender::channel();
     let mut sender = JournalSender::start(ProfileId::FIRST, &config, &clock, event_sender);
     let restore = Restore::for_targets(Targets::All);
-    let mut persistence = ProfilePersistence::new(None, false, Some((scope(1), restore)), moment(0));
+    let mut persistence = ProfilePersistence::new(None, false, Some((journal_scope(1), restore)), moment(0));
     let mut tracker = SessionTracker::default();
     let mut commands = persistence.start_segment(&tracker, None, moment(0));
     let running = ["failed", "acknowledged", "calm"].map(|name| session(name, Status::Running));
-    let failed = ["failed", "acknowledged"].map(|name| session(name, Status::Error));
+    let ended = ["failed", "acknowledged"].map(|name| session(name, Status::Error));
     let mut inputs = vec![received(1, Scope::List(List::Running), running.to_vec())];
-    inputs.extend(failed.map(|session| received(4, Scope::Session(session.id.clone()), vec![session])));
+    inputs.extend(ended.map(|session| received(4, Scope::Session(session.id.clone()), vec![session])));
     for input in inputs {
         commands.extend(persistence.apply(&mut tracker, input).1);
     }
@@ -73,7 +73,7 @@ fn journal_of_noon() -> tempfile::TempDir {
     folder
 }
 
-/// Returns a moment of a later run, on a clock that shows 30 days at its start.
+/// Returns the moment `days` days after noon, in a later run. Its monotonic clocks show 30 days at noon.
 fn later(days: u32) -> Moment {
     let boot = DAY * 30 + DAY * days;
     Moment { wall: saturating_add(noon(), DAY * days), mono: boot, boot }
@@ -86,7 +86,7 @@ fn load(
 ) -> (Option<SessionTracker>, Vec<StoredAlert>) {
     let request = HistoryRequest {
         scope: history_scope,
-        writer: scope(2),
+        writer: journal_scope(2),
         are_named: false,
         alert_rules: AlertRules::default(),
         owner_key: None,
@@ -94,14 +94,14 @@ fn load(
     load_history(&folder.path().join("journal.sqlite"), request, now).unwrap()
 }
 
-fn projects() -> HistoryScope {
+fn project_scope() -> HistoryScope {
     HistoryScope::Projects(vec![project()])
 }
 
 #[test]
 fn unacknowledged_incident_of_three_days_ago_is_restored() {
     let folder = journal_of_noon();
-    let (tracker, alerts) = load(&folder, projects(), later(3));
+    let (tracker, alerts) = load(&folder, project_scope(), later(3));
     let tracker = tracker.unwrap();
     assert_eq!(tracker.records().map(|record| record.id.raw()).collect::<Vec<_>>(), ["failed"]);
     let record = tracker.get(&id("failed")).unwrap();
@@ -109,24 +109,27 @@ fn unacknowledged_incident_of_three_days_ago_is_restored() {
     assert_eq!(record.alerts.iter().map(|raised| raised.alert).collect::<Vec<_>>(), [Alert::Error]);
     assert!(tracker.verdict(&record.id).is_some());
     let raised_after = record.alerts[0].at.signed_duration_since(noon()).num_seconds();
-    assert!((3..=5).contains(&raised_after), "the incident keeps its time: {raised_after}");
+    assert!(
+        (3..=5).contains(&raised_after),
+        "the incident keeps its time, about 4 s after noon: {raised_after}"
+    );
     let acknowledged: Vec<_> =
         alerts.iter().map(|alert| (alert.session.raw(), alert.acknowledged.is_some())).collect();
     assert_eq!(acknowledged, [("acknowledged", true), ("failed", false)]);
 }
 
 #[test]
-fn day_is_restored_whole() {
-    let (tracker, _) = load(&journal_of_noon(), projects(), later(0));
+fn last_day_is_restored_whole() {
+    let (tracker, _) = load(&journal_of_noon(), project_scope(), later(0));
     assert_eq!(tracker.unwrap().len(), 3);
 }
 
 #[test]
 fn incident_expires_after_seven_days() {
     let folder = journal_of_noon();
-    assert!(load(&folder, projects(), later(6)).0.is_some());
+    assert!(load(&folder, project_scope(), later(6)).0.is_some());
     // The incident was raised four seconds after noon.
-    assert!(load(&folder, projects(), later(7).plus(Duration::from_secs(5))).0.is_none());
+    assert!(load(&folder, project_scope(), later(7).plus(Duration::from_secs(5))).0.is_none());
 }
 
 #[test]
@@ -154,6 +157,7 @@ fn newest_incidents_are_restored_if_there_are_too_many() {
         acknowledged: None,
     };
     let alerts: Vec<_> = (0..300).map(alert).collect();
-    let found = earlier_incidents(&alerts, &projects(), later(3).wall);
+    let found = earlier_incidents(&alerts, &project_scope(), later(3).wall);
+    // The first 100 of the 300 alerts, `s-000` to `s-099`, are the oldest.
     assert_eq!((found.len(), &found[0], found.last()), (200, &id("s-299"), Some(&id("s-100"))));
 }

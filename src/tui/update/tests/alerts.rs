@@ -10,23 +10,22 @@ use keepwatch_core::tracker::Alert;
 fn world_with_alerts() -> World {
     let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.now = 4.0;
-    world.report_session(Session {
-        ended: Some(at(3.0)),
-        ..Session { status: Status::Error, ..session("a", 900) }
-    });
+    let ended = Some(at(3.0));
+    world.report_session(Session { status: Status::Error, ended, ..session("a", 900) });
     let keep_alive_session = Session { keep_alive: Some(true), ..session("b", 900) };
-    world.report_session(Session { status: Status::Completed, ended: Some(at(3.0)), ..keep_alive_session });
+    world.report_session(Session { status: Status::Completed, ended, ..keep_alive_session });
     world
 }
 
-fn alert_count(world: &World) -> usize {
+/// Returns the number of sessions with an unacknowledged alert.
+fn sessions_with_alerts(world: &World) -> usize {
     world.model.table.rows().counts().with_alerts
 }
 
 #[test]
 fn f_shows_only_sessions_with_alerts() {
     let mut world = world_with_alerts();
-    assert_eq!((alert_count(&world), world.rows().len()), (2, 3));
+    assert_eq!((sessions_with_alerts(&world), world.rows().len()), (2, 3));
     world.press("f");
     assert_eq!(world.rows(), ["a", "b"]);
     world.key(KeyCode::Esc);
@@ -37,22 +36,25 @@ fn f_shows_only_sessions_with_alerts() {
 fn acknowledged_alerts_are_not_counted() {
     let mut world = world_with_alerts();
     world.press("A");
-    assert_eq!((alert_count(&world), world.notice()), (0, "the flags of 2 sessions are acknowledged"));
+    assert_eq!(
+        (sessions_with_alerts(&world), world.notice()),
+        (0, "the flags of 2 sessions are acknowledged")
+    );
     world.press("A");
     assert_eq!(world.notice(), "there is no flag to acknowledge");
     world.now = 3300.0; // c has 5 min left
     let effects = world.tick(moment(world.now));
     assert!(matches!(effects[..], [Effect::SetTitle(_)]), "{effects:?}");
-    assert_eq!(alert_count(&world), 1);
+    assert_eq!(sessions_with_alerts(&world), 1);
 }
 
 #[test]
-fn open_details_acknowledge_alerts() {
+fn opening_details_acknowledges_alerts() {
     let mut world = world_with_alerts();
     world.press("f");
     world.model.select(id("a"));
     world.key(KeyCode::Enter);
-    assert_eq!((alert_count(&world), world.selected()), (1, Some("a")));
+    assert_eq!((sessions_with_alerts(&world), world.selected()), (1, Some("a")));
     world.now = 7.0;
     world.report_list(vec![session("c", 3600)]);
     assert_eq!(world.selected(), Some("a"), "the session with open details keeps its row");
@@ -81,7 +83,7 @@ fn expiry_alert_is_raised_on_its_second() {
     assert_eq!(wake_at, secs(600.0));
     assert_eq!(world.tick(moment(599.9)), []);
     world.tick(moment(600.0));
-    assert_eq!(alert_count(&world), 1);
+    assert_eq!(sessions_with_alerts(&world), 1);
     let names: Vec<_> =
         world.model.profiles.first().tracker.timeline().all().map(|(_, event)| event.kind.name()).collect();
     assert_eq!(names, ["first_seen", "flagged"]);
@@ -92,15 +94,15 @@ fn new_events_do_not_move_scrolled_page() {
     let mut world = World::with_running(&[]);
     world.send(Message::Resize(100, 12));
     let names: Vec<String> = (0..40).map(|number| format!("s{number:02}")).collect();
-    let all = || names.iter().map(|name| session(name, 9000)).collect::<Vec<_>>();
+    let forty_sessions = || names.iter().map(|name| session(name, 9000)).collect::<Vec<_>>();
     world.now = 4.0;
-    world.report_list(all());
+    world.report_list(forty_sessions());
     world.press("e");
     assert_eq!((world.focused_pane(), world.model.scroll.anchor()), (Some(Pane::Events), None));
     world.press("k");
     assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "one event above the newest, 39");
     world.now = 7.0;
-    world.report_list(all().into_iter().chain([session("new", 9000)]).collect());
+    world.report_list(forty_sessions().into_iter().chain([session("new", 9000)]).collect());
     assert_eq!(world.model.scroll.anchor(), Some(event_ref(38)), "the scrolled page does not move");
     world.press("g");
     let newest_visible = world.model.scroll.anchor().unwrap().seq;
@@ -168,7 +170,7 @@ fn events_page_acts_on_selected_event() {
     assert!(world.notice().contains("Esc leads there"));
 }
 
-/// Returns a world as [`world_with_alerts`] does, that stores its inputs in a journal.
+/// A world that stores its inputs in a journal. `a` and `b` ended in an error, and `c` runs.
 fn world_with_journal() -> World {
     let mut world = World::with_running(&[("a", 900), ("b", 900), ("c", 3600)]);
     world.model.enable_persistence(Some(&RunId::new(at(0.0), 1)), false, moment(0.0));
@@ -221,18 +223,19 @@ fn acknowledgements_are_stored_at_once() {
 #[test]
 fn acknowledgement_of_other_pane_clears_alert() {
     let mut world = world_with_journal();
-    assert_eq!(alert_count(&world), 2);
+    assert_eq!(sessions_with_alerts(&world), 2);
+    // The same session and kind on another host are another alert.
     let other_host =
         StoredAlert { host: "other.example".into(), ..stored_alert("b", Alert::Error, 4.0, Some(5.0)) };
     let all = vec![stored_alert("a", Alert::Error, 4.0, Some(5.0)), other_host];
     world.press("f");
     let effects = world.send(acknowledged_elsewhere(all));
-    assert_eq!((alert_count(&world), stored(&effects)), (1, vec![]));
+    assert_eq!((sessions_with_alerts(&world), stored(&effects)), (1, vec![]));
     assert_eq!(world.rows(), ["b"]);
 }
 
 #[test]
-fn end_acknowledged_before_is_acknowledged_when_seen_again() {
+fn end_acknowledged_elsewhere_counts_as_acknowledged() {
     let mut world = World::with_running(&[("a", 900)]);
     world.model.settings.bell = true;
     world.model.enable_persistence(Some(&RunId::new(at(0.0), 1)), false, moment(0.0));
@@ -241,22 +244,23 @@ fn end_acknowledged_before_is_acknowledged_when_seen_again() {
     world.now = 500.0;
     let failed = ResponseBody::Session(ended_session("a", Status::Error));
     let effects = world.report(Request::Session(id("a")), Ok(failed));
-    assert_eq!(alert_count(&world), 0);
+    assert_eq!(sessions_with_alerts(&world), 0);
     assert!(!effects.contains(&Effect::RingBell), "{effects:?}");
 }
 
 #[test]
 fn condition_that_returns_is_unacknowledged() {
-    let overdue = |acknowledged| {
+    let sessions_with_alerts_after = |acknowledged_at| {
         let mut world = World::with_running(&[("c", 900)]);
         world.model.enable_persistence(Some(&RunId::new(at(0.0), 1)), false, moment(0.0));
-        world.send(acknowledged_elsewhere(vec![stored_alert("c", Alert::Overdue, 0.0, Some(acknowledged))]));
-        world.now = 1000.0; // the session has been overdue for 100 s
+        let acknowledged = stored_alert("c", Alert::Overdue, 0.0, Some(acknowledged_at));
+        world.send(acknowledged_elsewhere(vec![acknowledged]));
+        world.now = 1000.0; // the session, whose timeout is 900 s, raises its alert now
         world.report_list(vec![session("c", 900)]);
-        alert_count(&world)
+        sessions_with_alerts(&world)
     };
     // The other pane polls at other times, so its acknowledgement may be a minute older than the alert here.
-    assert_eq!([overdue(1005.0), overdue(950.0), overdue(930.0)], [0, 0, 1]);
+    assert_eq!([1005.0, 950.0, 930.0].map(sessions_with_alerts_after), [0, 0, 1]);
 }
 
 #[test]
@@ -265,11 +269,11 @@ fn each_threshold_of_time_left_is_acknowledged_alone() {
     world.model.paused = true;
     world.tick(moment(600.0));
     world.now = 601.0;
-    assert_eq!(alert_count(&world), 1, "5 min left");
+    assert_eq!(sessions_with_alerts(&world), 1, "5 min left");
     world.press("A");
-    assert_eq!(alert_count(&world), 0);
+    assert_eq!(sessions_with_alerts(&world), 0);
     world.tick(moment(840.0));
-    assert_eq!(alert_count(&world), 1, "1 min left");
+    assert_eq!(sessions_with_alerts(&world), 1, "1 min left");
 }
 
 #[test]
@@ -288,7 +292,7 @@ fn loaded_history_acknowledges_nothing_by_itself() {
                 stored_alert("b", Alert::Error, 4.0, None),
             ],
         }));
-        assert_eq!(alert_count(&world), if acknowledged.is_some() { 1 } else { 2 });
+        assert_eq!(sessions_with_alerts(&world), if acknowledged.is_some() { 1 } else { 2 });
     }
 }
 
@@ -296,6 +300,7 @@ fn loaded_history_acknowledges_nothing_by_itself() {
 fn incident_of_a_week_ago_counts_as_acknowledged() {
     let mut world = world_with_journal();
     let week = 7.0 * 24.0 * 60.0 * 60.0;
+    // It is 4 s past noon: the incident of `a` is a week old, and that of `b` is one second younger.
     let alerts = vec![
         stored_alert("a", Alert::Error, 4.0 - week, None),
         stored_alert("b", Alert::Error, 5.0 - week, None),
@@ -305,5 +310,5 @@ fn incident_of_a_week_ago_counts_as_acknowledged() {
         tracker: None,
         alerts,
     }));
-    assert_eq!(alert_count(&world), 1);
+    assert_eq!(sessions_with_alerts(&world), 1);
 }

@@ -6,11 +6,11 @@ use keepwatch_core::session::Metadata;
 
 const MINUTE: f64 = 60.0;
 
-/// Returns a session with an owner that ended `ended` seconds after noon.
-fn ended(text: &str, owner: &str, status: Status, ended: f64) -> Session {
+/// Returns a session of `owner` that ended `second` seconds after noon.
+fn ended(text: &str, owner: &str, status: Status, second: f64) -> Session {
     Session {
         status,
-        ended: Some(at(ended)),
+        ended: Some(at(second)),
         metadata: Some(Metadata::new(&format!(r#"{{"owner":"{owner}"}}"#))),
         ..session(text, 3600)
     }
@@ -20,8 +20,8 @@ fn keep_alive(session: Session) -> Session {
     Session { keep_alive: Some(true), ..session }
 }
 
-/// A world in which four sessions run at noon. The user presses a key after 2 s, and then leaves. An error, an early end
-/// and an orderly end follow. It is 20 minutes past noon.
+/// A world in which four sessions run at noon. The user presses a key after 2 s, and then leaves. During the absence, `b`
+/// ends early, `a` ends in an error, and `c` completes. It is now 20 minutes past noon.
 fn world_after_absence() -> World {
     let mut world = World::with_running(&[("a", 3600), ("b", 3600), ("c", 3600), ("d", 3600)]);
     world.now = 2.0;
@@ -35,7 +35,7 @@ fn world_after_absence() -> World {
     world
 }
 
-/// A world whose last run ended `minutes` before noon. Its journal has been read.
+/// A world that has read in its journal that the last run ended `minutes` before noon.
 fn world_after_run(minutes: f64) -> World {
     let mut world = World::with_running(&[("a", 3600)]);
     world.now = 2.0;
@@ -66,7 +66,7 @@ fn ids_to_look_at(world: &World) -> Vec<&str> {
 }
 
 #[test]
-fn w_counts_ends_since_last_key() {
+fn w_counts_ends_since_last_keystroke() {
     let mut world = world_after_absence();
     world.press("w");
     assert_eq!(world.focused_pane(), Some(Pane::Away));
@@ -100,7 +100,7 @@ fn owners_are_sorted_by_cost() {
         })
         .collect();
     assert_eq!(owners, [(Some("mcp"), 2, 1, 0), (Some("checkout"), 1, 0, 1)]);
-    // Five minutes twice, and one minute: 11 billed minutes.
+    // 11 billed minutes at $0.12 an hour: five minutes twice, and one minute.
     assert!((report(&world).together.dollars - 0.022).abs() < 1e-9, "{:?}", report(&world).together);
     world.press("H");
     assert!(!screen(&world).contains("mcp"), "{}", screen(&world));
@@ -125,13 +125,17 @@ fn newest_absence_counts() {
     world.press("jk");
     world.now = 25.0 * MINUTE;
     world.press("w");
-    assert_eq!(report(&world).since, at(2.0), "the keystrokes since then are close together");
+    assert_eq!(report(&world).since, at(2.0), "keystrokes less than 10 minutes apart are no absence");
     world.press("w");
     world.now = 40.0 * MINUTE;
     world.press("w");
     assert_eq!((report(&world).since, report(&world).ended.all), (at(25.0 * MINUTE), 0));
     assert!(screen(&world).contains("since 12:25: no session ended"), "{}", screen(&world));
-    assert_eq!(ids_to_look_at(&world), ["a", "b"], "nobody has acknowledged these");
+    assert_eq!(
+        ids_to_look_at(&world),
+        ["a", "b"],
+        "unacknowledged sessions stay to look at after a newer absence"
+    );
 }
 
 #[test]
@@ -150,7 +154,7 @@ fn resize_and_paste_are_no_keystrokes() {
 #[test]
 fn page_opens_itself_after_end_between_runs() {
     let mut world = world_after_run(60.0);
-    assert_eq!(world.focused_pane(), Some(Pane::Table), "nothing has ended");
+    assert_eq!(world.focused_pane(), Some(Pane::Table), "the page stays closed until a session has ended");
     world.report_session(ended_before_start("b"));
     assert_eq!(world.focused_pane(), Some(Pane::Away));
     assert_eq!((report(&world).since, report(&world).ended.errors), (at(-60.0 * MINUTE), 1));
@@ -163,28 +167,32 @@ fn page_opens_itself_after_end_between_runs() {
     world.now = 30.0 * MINUTE;
     world.key(KeyCode::Esc);
     world.press("w");
-    assert_eq!(report(&world).since, at(-60.0 * MINUTE), "the first keystroke ends no other absence");
+    assert_eq!(
+        report(&world).since,
+        at(-60.0 * MINUTE),
+        "the first keystroke after an absence between runs ends no other absence"
+    );
 }
 
 #[test]
 fn page_does_not_interrupt() {
     let mut short = world_after_run(9.0);
     short.report_session(ended_before_start("b"));
-    assert_eq!(short.focused_pane(), Some(Pane::Table), "the last run ended nine minutes ago");
+    assert_eq!(short.focused_pane(), Some(Pane::Table), "nine minutes between runs are no absence");
 
     let mut world = world_after_run(60.0);
     world.report_session(ended("a", "mcp", Status::Error, 1.5));
-    assert_eq!(world.focused_pane(), Some(Pane::Table), "the session ended during this run");
+    assert_eq!(world.focused_pane(), Some(Pane::Table), "an end during this run does not open the page");
 
     let mut world = world_after_run(60.0);
     world.press("j");
     world.report_session(ended_before_start("b"));
-    assert_eq!(world.focused_pane(), Some(Pane::Table), "the user has pressed a key");
+    assert_eq!(world.focused_pane(), Some(Pane::Table), "the page does not open by itself after a keystroke");
     world.press("w");
-    assert_eq!(report(&world).ended.errors, 1, "but w opens it");
+    assert_eq!(report(&world).ended.errors, 1, "w opens the page at any time");
 
     let mut world = world_after_run(60.0);
-    // A pasted id opens the input line, and is no keystroke.
+    // A pasted id opens the input line, and is no keystroke. The page must not replace the input line.
     world.send(Message::Paste("45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff".into()));
     world.report_session(ended_before_start("b"));
     assert!(matches!(world.model.focus, Focus::AddSession { .. }), "{:?}", world.model.focus);
@@ -196,7 +204,7 @@ fn newest_run_of_several_profiles_counts() {
     world.send(Message::Persistence(PersistenceEvent::LastRunEnded { at: at(-2.0 * MINUTE) }));
     world.send(Message::Persistence(PersistenceEvent::LastRunEnded { at: at(-90.0 * MINUTE) }));
     world.report_session(ended_before_start("b"));
-    assert_eq!(world.focused_pane(), Some(Pane::Table));
+    assert_eq!(world.focused_pane(), Some(Pane::Table), "two minutes since the newest run are no absence");
 }
 
 #[test]
@@ -208,17 +216,17 @@ fn enter_opens_selected_session() {
     assert_eq!(world.selected(), Some("b"));
     world.key(KeyCode::Esc);
     world.press("w");
-    assert_eq!(ids_to_look_at(&world), ["a"], "open details acknowledge");
+    assert_eq!(ids_to_look_at(&world), ["a"], "opening the details acknowledges the alerts");
     assert_eq!(report(&world).ended.acknowledged, 1);
 }
 
 #[test]
-fn other_keys_lead_away_from_page() {
+fn keystrokes_leave_page_except_filter() {
     for (letters, pane) in [("ww", Pane::Table), ("we", Pane::Events), ("wR", Pane::Recent)] {
         let mut world = world_after_absence();
         world.press(letters);
         assert_eq!(world.focused_pane(), Some(pane), "{letters}");
-        assert_eq!(world.model.away.report().is_some(), pane == Pane::Away);
+        assert!(world.model.away.report().is_none(), "{letters}");
     }
     let mut world = world_after_absence();
     world.press("w");
@@ -254,7 +262,7 @@ fn periods_without_polls_are_named() {
     let mut world = World::with_running(&[("a", 3600)]);
     world.now = 2.0;
     world.press("j");
-    world.now = 60.0;
+    world.now = 60.0; // the failed request was sent a little earlier, at 12:00:59.9
     world.report(Request::List(List::Running), Err(timeout_error()));
     world.now = 5.0 * MINUTE;
     world.report_list(vec![session("a", 3600)]);
@@ -266,7 +274,7 @@ fn periods_without_polls_are_named() {
     world.now = 11.0 * MINUTE;
     world.report(Request::List(List::Running), Err(timeout_error()));
     world.now = 11.0 * MINUTE + 30.0;
-    world.report_list(vec![session("a", 3600)]); // an outage of half a minute is not worth a word
+    world.report_list(vec![session("a", 3600)]); // an outage of half a minute is too short to be named
     world.now = 14.0 * MINUTE;
     world.press("w");
     let reasons: Vec<_> = report(&world).unwatched.iter().map(|period| period.reason).collect();

@@ -26,7 +26,7 @@ pub struct VerdictText {
     pub how_sure: &'static str,
     /// Advice to the user, in the order of the steps. There is at least one step.
     pub what_to_do: Vec<AdviceStep>,
-    /// A known fault of a client that fits the facts. It does not change the verdict.
+    /// A known fault of a client, if it fits the facts. It does not change the verdict.
     pub hint: Option<&'static str>,
     /// A sentence about the sessions that ended at about the same time, if there is a cluster.
     pub end_cluster: Option<String>,
@@ -165,26 +165,26 @@ impl Verdict {
                     Some(_) => ", its own",
                     None => "",
                 };
-                fitting([format!("{timeout_text}{origin}"), timeout_text], "timeout")
+                first_that_fits([format!("{timeout_text}{origin}"), timeout_text], "timeout")
             }
             Cause::TimedOut { timeout: None, .. } => "timeout".into(),
             Cause::ReleasedHere { .. } => "released by you".into(),
             Cause::AtExpiry { .. } => "timeout, by its times".into(),
             Cause::KeepAliveEnded { is_early: false, .. } => "released or closed".into(),
             Cause::KeepAliveEnded { unused: Some(unused), .. } => {
-                fitting([format!("ended early, {} left", countdown(unused))], "ended early")
+                first_that_fits([format!("ended early, {} left", countdown(unused))], "ended early")
             }
             Cause::KeepAliveEnded { unused: None, .. } => "released, closed or fault".into(),
             Cause::NeverConnected { .. } => "nobody connected in 5m?".into(),
             Cause::Disconnected { .. } => "client left, or released".into(),
             Cause::EndedPastExpiry { overrun } => {
-                fitting([format!("ended {} past expiry", countdown(overrun))], "ended past expiry")
+                first_that_fits([format!("ended {} past expiry", countdown(overrun))], "ended past expiry")
             }
             Cause::Unexplained => "cause not known".into(),
             Cause::Gone { error } if error.kind == ApiErrorKind::Gone => "aged out".into(),
             Cause::Gone { .. } => "not found".into(),
             Cause::Overdue { overrun } => {
-                fitting([format!("{} past its expiry", countdown(overrun))], "past its expiry")
+                first_that_fits([format!("{} past its expiry", countdown(overrun))], "past its expiry")
             }
         }
     }
@@ -260,13 +260,13 @@ impl Verdict {
                     "a release is the documented way to end a keep-alive session; a closed browser or a platform fault \
                      looks the same"
                 };
-                let timeout = if unused.is_some() { "" } else { "; so does its timeout" };
+                // The text about the late end says "looks the same", which the timeout continues.
+                let timeout = if *is_early || unused.is_some() { "" } else { "; so does its timeout" };
                 let unconnected = if *matches_never_connected {
                     "; or nobody connected within 5 min, if that ends keep-alive sessions, too (not documented)"
                 } else {
                     ""
                 };
-                let timeout = if *is_early { "" } else { timeout };
                 format!("{rule}{timeout}{unconnected}")
             }
             Cause::NeverConnected { age } => format!(
@@ -418,7 +418,7 @@ fn step(text: impl Into<String>) -> AdviceStep {
 }
 
 /// Returns the first of the texts that fits into [`MAX_SHORT_COLUMNS`], or `shortest`.
-fn fitting<const N: usize>(texts: [String; N], shortest: &str) -> String {
+fn first_that_fits<const N: usize>(texts: [String; N], shortest: &str) -> String {
     let fits = |text: &String| text::width(text) <= MAX_SHORT_COLUMNS;
     texts.into_iter().find(fits).unwrap_or_else(|| shortest.to_owned())
 }

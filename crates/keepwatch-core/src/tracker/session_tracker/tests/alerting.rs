@@ -30,6 +30,7 @@ fn seconds_until_deadline(tracker: &SessionTracker, seconds: f64) -> Option<f64>
 
 #[test]
 fn time_left_alert_is_raised_on_time() {
+    // The session expires 900 s after noon, so the thresholds of 300 s and 60 s left are due at 600 s and 840 s.
     let mut tracker = tracker_with_named(&["a"]);
     assert_eq!(seconds_until_deadline(&tracker, 0.0), None);
     tracker.apply(session_response(0.5, 1.0, session("a", Status::Running)));
@@ -83,7 +84,7 @@ fn tracker_with_release() -> SessionTracker {
 fn release_without_end_raises_alert() {
     let still_running = Alert::StillRunning(Duration::from_secs(30));
     let mut tracker = tracker_with_release();
-    // A response after the request does not move the deadline.
+    // A response after the request does not move the deadline: 30 s after the request at 10 s.
     tracker.apply(session_response(11.0, 11.1, session("a", Status::Running)));
     assert_eq!(seconds_until_deadline(&tracker, 11.1).map(f64::round), Some(29.0));
     assert_eq!(
@@ -144,18 +145,19 @@ fn not_found_session_is_not_still_running() {
     assert_eq!(alert_count(&tracker), 1, "an incident stays until it is acknowledged");
 }
 
-fn rules(early: EarlyLimit) -> AlertThresholds {
+/// Returns thresholds that turn off all alerts with a threshold, except the one about early ends.
+fn early_thresholds(early: EarlyLimit) -> AlertThresholds {
     AlertThresholds::none().with_early(early)
 }
 
-/// A keep-alive session that started at noon.
+/// Returns a keep-alive session that started at noon with a timeout of 15 minutes.
 fn keep_alive_session(name: &str, status: Status) -> Session {
     Session { keep_alive: Some(true), ..session(name, status) }
 }
 
 /// Returns the alerts that are raised if a keep-alive session of 15 minutes ends this many seconds after its start.
 fn alerts_of_end(early: EarlyLimit, seconds: f64) -> Vec<Alert> {
-    let mut tracker = SessionTracker::new(rules(early));
+    let mut tracker = SessionTracker::new(early_thresholds(early));
     tracker.apply(session_response(0.5, 0.6, keep_alive_session("a", Status::Running)));
     let ended = Session { keep_alive: Some(true), ..ended_session("a", Status::Completed, seconds) };
     raised_alerts(apply(&mut tracker, session_response(seconds + 0.5, seconds + 0.6, ended)))
@@ -175,9 +177,9 @@ fn only_short_keep_alive_session_ended_early() {
 }
 
 #[test]
-fn verdict_uses_early_limit_of_the_rule() {
+fn verdict_uses_configured_early_limit() {
     let is_early = |early, seconds| {
-        let mut tracker = SessionTracker::new(rules(early));
+        let mut tracker = SessionTracker::new(early_thresholds(early));
         tracker.apply(session_response(0.5, 0.6, keep_alive_session("a", Status::Running)));
         let ended = Session { keep_alive: Some(true), ..ended_session("a", Status::Completed, seconds) };
         tracker.apply(session_response(seconds + 0.5, seconds + 0.6, ended));
@@ -186,13 +188,13 @@ fn verdict_uses_early_limit_of_the_rule() {
     };
     let ten_minutes = EarlyLimit::Below(Duration::from_secs(600));
     assert!(is_early(ten_minutes, 500.0) && !is_early(EarlyLimit::default(), 500.0));
-    assert!(is_early(EarlyLimit::Never, 10.0), "no alert, but the same verdict");
+    assert!(is_early(EarlyLimit::Never, 10.0), "`never` turns off the alert, not the verdict");
 }
 
 /// The polls around the end are far apart, so the session may have run for longer than the limit.
 #[test]
 fn uncertain_running_time_is_not_early() {
-    let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+    let mut tracker = SessionTracker::new(early_thresholds(EarlyLimit::default()));
     tracker.apply(session_response(0.5, 0.6, keep_alive_session("a", Status::Running)));
     let ended = Session { ended: None, ..keep_alive_session("a", Status::Completed) };
     assert_eq!(raised_alerts(apply(&mut tracker, session_response(70.0, 70.1, ended))), []);
@@ -200,9 +202,9 @@ fn uncertain_running_time_is_not_early() {
 
 #[test]
 fn first_matching_rule_decides() {
-    let rule = |filter, early| AlertRule::new(crate::filter::Filter::parse(filter).unwrap(), rules(early));
+    let rule = |filter, early| AlertRule::new(crate::filter::Filter::parse(filter).unwrap(), early_thresholds(early));
     let rules = AlertRules::new(
-        rules(EarlyLimit::default()),
+        early_thresholds(EarlyLimit::default()),
         vec![
             rule("owner:nightly", EarlyLimit::Never),
             rule("owner:night", EarlyLimit::Always),
@@ -234,7 +236,7 @@ fn first_matching_rule_decides() {
 
 /// Ends keep-alive sessions with these owners at these seconds after noon. Returns the alerts that are raised.
 fn alerts_of_ends(ends: &[(&str, f64)]) -> Vec<Alert> {
-    let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+    let mut tracker = SessionTracker::new(early_thresholds(EarlyLimit::default()));
     let mut alerts = Vec::new();
     let session = |number: usize, status| {
         let metadata = Some(Metadata::new(&format!(r#"{{"owner":"{}"}}"#, ends[number].0)));
@@ -259,7 +261,7 @@ fn ends_of_other_owners_together_are_incidents() {
     let together = [("a", 500.0), ("b", 500.4), ("c", 501.2)];
     assert_eq!(alerts_of_ends(&together), [Alert::EndedTogether; 3]);
     assert_eq!(alerts_of_ends(&[("a", 500.0), ("b", 500.9)]), [Alert::EndedTogether; 2]);
-    assert_eq!(alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]), [], "one owner's job has ended");
+    assert_eq!(alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]), [], "ends of one owner raise no alert");
     let apart = [("a", 480.0), ("b", 520.0), ("c", 610.0), ("d", 700.0), ("a", 701.5), ("b", 880.0)];
     assert_eq!(alerts_of_ends(&apart), [], "two of several ends may be close by chance");
 }
@@ -286,7 +288,7 @@ fn pending_session_can_be_overdue() {
 
 #[test]
 fn incident_lasts_seven_days() {
-    let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+    let mut tracker = SessionTracker::new(early_thresholds(EarlyLimit::default()));
     tracker.apply(session_response(0.5, 0.6, session("a", Status::Running)));
     tracker.apply(session_response(9.5, 9.6, ended_session("a", Status::Error, 9.0)));
     let week = 7.0 * 24.0 * 3600.0;
@@ -309,7 +311,7 @@ fn second_failed_release_is_a_new_incident() {
     };
     assert_eq!(raised_alerts(apply(&mut tracker, failed())), [Alert::ReleaseFailed]);
     tracker.apply(Input::ReleaseRequested { at: moment(20.0), id: id("a") });
-    assert_eq!(alert_count(&tracker), 0, "the user has seen the failure");
+    assert_eq!(alert_count(&tracker), 0, "a new release request clears the alert about the old one");
     assert_eq!(raised_alerts(apply(&mut tracker, failed())), [Alert::ReleaseFailed]);
 }
 
@@ -329,7 +331,7 @@ proptest! {
     #[test]
     fn orderly_end_raises_no_alert(
         end in prop_oneof![Just(OrderlyEnd::Completed), Just(OrderlyEnd::TimedOut), Just(OrderlyEnd::CompletedAtExpiry)],
-        timeout in 75..21_600_u32,
+        timeout in 75..21_600_u32, // so that an end 10 s before the expiry is later than the early limit of 60 s
         ran in 60..21_600_u32,
         late_millis in 0..5000_u32,
         poll_interval in 1..60_u32,
@@ -357,7 +359,7 @@ proptest! {
             ..session("a", Status::Running)
         };
         let ended = Session { status, ended: has_ended_at.then(|| at(end_time)), ..running.clone() };
-        let mut tracker = SessionTracker::new(rules(EarlyLimit::default()));
+        let mut tracker = SessionTracker::new(early_thresholds(EarlyLimit::default()));
         let project = crate::session::Project {
             id: Untrusted::new("p-1"),
             name: Untrusted::new("p-1"),
@@ -367,7 +369,8 @@ proptest! {
         tracker.apply(Input::ProjectsReceived { at: request_timing(0.1, 0.2), projects: vec![project] });
         let reported_at = end_time + late;
         let mut events = Vec::new();
-        // A poll soon after the start, the polls around the end, and one later.
+        // The tracker gets the polls of the first 100 s, the polls around the end, and one poll later. One poll is
+        // exactly at `reported_at`.
         let mut poll = reported_at % f64::from(poll_interval);
         while poll < reported_at + f64::from(poll_interval) {
             let is_ended = poll >= reported_at;

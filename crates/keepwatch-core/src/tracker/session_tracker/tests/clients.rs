@@ -1,4 +1,4 @@
-//! What the tracker knows of the clients of sessions: contexts that they share, and the clients that metadata names.
+//! Tests of contexts that running sessions share, and of advice about the client that a session's metadata names.
 
 use super::*;
 use crate::clients::KnownClient;
@@ -26,21 +26,23 @@ fn sharing_tracker() -> SessionTracker {
     tracker
 }
 
-fn partners(tracker: &SessionTracker) -> [Option<SharedContext>; 3] {
+/// Returns the shared contexts of the sessions "a", "b" and "c".
+fn shared_contexts(tracker: &SessionTracker) -> [Option<SharedContext>; 3] {
     ["a", "b", "c"].map(|id_text| tracker.shared_context(&id(id_text)))
 }
 
-fn alone_with(id_text: &str) -> Option<SharedContext> {
+fn shared_only_with(id_text: &str) -> Option<SharedContext> {
     Some(SharedContext { named: vec![id(id_text)], more: 0 })
 }
 
 #[test]
 fn running_sessions_share_a_context() {
-    assert_eq!(partners(&sharing_tracker()), [alone_with("b"), alone_with("a"), None]);
+    assert_eq!(shared_contexts(&sharing_tracker()), [shared_only_with("b"), shared_only_with("a"), None]);
 }
 
 #[test]
-fn sharing_ends_with_one_of_the_sessions() {
+fn sharing_ends_if_one_session_leaves() {
+    // After each of these inputs, "b" no longer runs with the context "ctx-1".
     let inputs = [
         session_response(
             4.0,
@@ -63,13 +65,13 @@ fn sharing_ends_with_one_of_the_sessions() {
 fn sharing_returns_with_the_session() {
     let mut tracker = sharing_tracker();
     tracker.apply(running_list(4.0, vec![with_context("a", "ctx-1")]));
-    assert_eq!(partners(&tracker), [None, None, None]);
+    assert_eq!(shared_contexts(&tracker), [None, None, None]);
     // The list lacks "b", but a request by its id confirms that it runs.
     tracker.apply(session_response(5.0, 5.2, with_context("b", "ctx-1")));
-    assert_eq!(partners(&tracker), [alone_with("b"), alone_with("a"), None]);
+    assert_eq!(shared_contexts(&tracker), [shared_only_with("b"), shared_only_with("a"), None]);
     tracker.apply(not_found_response("b", 6.0, 6.2));
     tracker.apply(session_response(7.0, 7.2, with_context("b", "ctx-1")));
-    assert_eq!(partners(&tracker), [alone_with("b"), alone_with("a"), None]);
+    assert_eq!(shared_contexts(&tracker), [shared_only_with("b"), shared_only_with("a"), None]);
 }
 
 #[test]
@@ -94,6 +96,7 @@ fn evidence_of_end(metadata: Option<&str>, seconds: f64) -> String {
 #[test]
 fn advice_speaks_of_the_client_in_metadata() {
     let stagehand = r#"{"stagehand":"true","stagehand_sdk_language":"typescript"}"#;
+    // The evidence wraps the advice. Joining its lines makes the text searchable.
     let text = evidence_of_end(Some(stagehand), 480.0).replace("\n               ", " ");
     assert!(
         text.contains(
