@@ -128,7 +128,8 @@ fn rows(profiles: &Profiles, filter: &str, column: SortColumn) -> Rows {
         alerts_only: false,
         muted: &muted,
         acknowledged: &acknowledged,
-        pinned: None,
+        with_details: None,
+        max_pinned: 12,
     };
     Rows::build(profiles, Sort { column, reversed: false }, &criteria)
 }

@@ -3,8 +3,9 @@
 //!
 //! | cause                    | reaction                                                           | status  |
 //! |--------------------------|--------------------------------------------------------------------|---------|
-//! | TERM, INT, QUIT, XCPU    | notifies the event loop; at a second signal or after 500 ms, exits | 128 + n |
-//! |                          | without waiting for the event loop                                 |         |
+//! | TERM, INT, QUIT, XCPU,   | notifies the event loop; at a second signal or after 500 ms, exits | 128 + n |
+//! | ALRM, IO, PROF, USR1,    | without waiting for the event loop                                 |         |
+//! | USR2, VTALRM             |                                                                    |         |
 //! | HUP                      | restores the terminal, if it still exists, and exits               | 129     |
 //! | the terminal hung up     | exits at once: there is nothing to restore                         | 129     |
 //! | a panic, in any thread   | restores the terminal, reports the panic, exits (see `panics`)     | 101     |
@@ -26,7 +27,10 @@ use std::{io, thread};
 
 use rustix::event::PollFlags;
 use rustix::process::{Signal, getpgrp, getpid, getsid, kill_current_process_group, kill_process};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGXCPU};
+use signal_hook::consts::{
+    SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM,
+    SIGXCPU,
+};
 use signal_hook::iterator::Signals;
 
 use super::tty_writer::Tty;
@@ -64,7 +68,12 @@ pub(super) fn install_handlers(tty: &Arc<Tty>) -> io::Result<()> {
     panics::make_panics_fatal(Arc::clone(tty));
     // promise: exit-signals, mutant: SIGTERM, SIGINT, SIGQUIT, SIGTSTP -> SIGTSTP
     // promise: cpu-limit, mutant: SIGXCPU, SIGTERM -> SIGTERM
-    let mut signals = Signals::new([SIGHUP, SIGXCPU, SIGTERM, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
+    let mut signals = Signals::new([
+        SIGHUP, SIGXCPU, SIGTERM, SIGINT, SIGQUIT, SIGTSTP,
+        SIGCONT, // these have a meaning for this program
+        SIGALRM, SIGIO, SIGPROF, SIGUSR1, SIGUSR2,
+        SIGVTALRM, // these would end it and leave the terminal in raw mode
+    ])?;
     // promise: background-start
     wait_for_foreground(&mut signals, tty)?;
     let (signals_tty, watchdog_tty) = (Arc::clone(tty), Arc::clone(tty));

@@ -262,6 +262,17 @@ fn cpu_limit_restores_terminal() {
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 128 + 24);
 }
 
+/// By default, these signals end a program at once.
+#[test]
+fn unusual_signals_restore_terminal() {
+    for signal in [Signal::ALARM, Signal::IO, Signal::PROF, Signal::USR1, Signal::USR2, Signal::VTALARM] {
+        let mut terminal = demo();
+        terminal.signal(signal);
+        let code = terminal.wait_for_restored_exit().exit_code();
+        assert_eq!(code, 128 + u32::try_from(signal.as_raw()).unwrap(), "{signal:?}");
+    }
+}
+
 #[test]
 fn file_size_limit_is_reported_on_screen() {
     let api = TestSimulator::serve("[[session]]\nid = \"s-1\"\n");

@@ -320,7 +320,10 @@ mod tests {
         ends.add(&id(1), at(120_000), millis(0));
         ends.add(&id(1), at(2_000), millis(0));
         assert_eq!(ends.len(), 2);
-        assert_eq!((size_and_spread(&ends, 1, 60_000), size_and_spread(&ends, 1, 2_000)), (None, Some((2, millis(2000)))));
+        assert_eq!(
+            (size_and_spread(&ends, 1, 60_000), size_and_spread(&ends, 1, 2_000)),
+            (None, Some((2, millis(2000))))
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::end_clusters::CLUSTER_WINDOW;
-use super::session_tracker::MAX_FINAL_SESSIONS;
+use super::session_tracker::{MAX_FINAL_SESSIONS, MAX_INCIDENT_SESSIONS};
 use super::timeline::{MAX_EVENTS, MAX_EVENTS_PER_SESSION};
 use super::verdict::{Cause, Confidence, Fact, NEAR_EXPIRY, NEVER_CONNECTED, NEVER_CONNECTED_SLACK, Verdict};
 use super::*;
@@ -81,7 +81,7 @@ fn assert_bounded(tracker: &SessionTracker) {
     let named_count = tracker.records().filter(|record| record.is_named).count();
     let final_count = tracker.records().filter(|record| record.is_final()).count();
     assert!(
-        final_count <= MAX_FINAL_SESSIONS + named_count,
+        final_count <= MAX_FINAL_SESSIONS + MAX_INCIDENT_SESSIONS + named_count,
         "{final_count} final records, {named_count} named"
     );
     assert!(tracker.deadlines.len() <= tracker.records.len());

@@ -202,7 +202,9 @@ fn uncertain_running_time_is_not_early() {
 
 #[test]
 fn first_matching_rule_decides() {
-    let rule = |filter, early| AlertRule::new(crate::filter::Filter::parse(filter).unwrap(), early_thresholds(early));
+    let rule = |filter, early| {
+        AlertRule::new(crate::filter::Filter::parse(filter).unwrap(), early_thresholds(early))
+    };
     let rules = AlertRules::new(
         early_thresholds(EarlyLimit::default()),
         vec![
@@ -261,7 +263,11 @@ fn ends_of_other_owners_together_are_incidents() {
     let together = [("a", 500.0), ("b", 500.4), ("c", 501.2)];
     assert_eq!(alerts_of_ends(&together), [Alert::EndedTogether; 3]);
     assert_eq!(alerts_of_ends(&[("a", 500.0), ("b", 500.9)]), [Alert::EndedTogether; 2]);
-    assert_eq!(alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]), [], "ends of one owner raise no alert");
+    assert_eq!(
+        alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]),
+        [],
+        "ends of one owner raise no alert"
+    );
     let apart = [("a", 480.0), ("b", 520.0), ("c", 610.0), ("d", 700.0), ("a", 701.5), ("b", 880.0)];
     assert_eq!(alerts_of_ends(&apart), [], "two of several ends may be close by chance");
 }
