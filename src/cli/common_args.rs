@@ -63,10 +63,10 @@ pub struct AlertArgs {
     /// Alert when a keep-alive session ends before its expiry and ran for less than this; or always, or never
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_early_limit)]
     pub alert_early: EarlyLimit,
-    /// Alert when the proxy of a session has carried nothing for this long, after it carried something
+    /// Alert when the proxy of a session has carried nothing for this long, after it carried something; 0s for never
     #[arg(long, alias = "idle", value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub alert_idle: Duration,
-    /// Alert when a session has been PENDING for this long
+    /// Alert when a session has been PENDING for this long; 0s for never
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]
     pub alert_pending: Duration,
 }

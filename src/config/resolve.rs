@@ -370,18 +370,23 @@ fn is_read_only(env: &Environment) -> bool {
 
 /// Returns the thresholds of the options, and the rules of the config file with these thresholds as defaults.
 fn alert_rules(alerts: &cli::AlertArgs, file: &ConfigFile) -> AlertRules {
-    let default = AlertThresholds::new(without_zero(&alerts.alert_left), alerts.alert_idle)
+    let default = AlertThresholds::new(without_zero(&alerts.alert_left), or_never(alerts.alert_idle))
         .with_early(alerts.alert_early)
-        .with_pending(alerts.alert_pending);
+        .with_pending(or_never(alerts.alert_pending));
     let rules = file.alert_rules().iter().map(|rule| {
         let left = rule.left.as_ref().map_or_else(|| default.time_left().to_vec(), |left| without_zero(left));
-        let thresholds = AlertThresholds::new(left, rule.idle.unwrap_or(default.idle))
+        let thresholds = AlertThresholds::new(left, rule.idle.map_or(default.idle, or_never))
             .with_early(rule.early.unwrap_or(default.early))
-            .with_pending(rule.pending.unwrap_or(default.pending));
+            .with_pending(rule.pending.map_or(default.pending, or_never));
         AlertRule::new(rule.filter.clone(), thresholds)
     });
     let rules = rules.collect();
     AlertRules::new(default, rules)
+}
+
+/// Returns a threshold. `0s` means never, as for the thresholds of time left.
+fn or_never(threshold: Duration) -> Duration {
+    if threshold.is_zero() { Duration::MAX } else { threshold }
 }
 
 /// Returns the thresholds of time left. `0s` means never.

@@ -9,7 +9,8 @@
 //!
 //! An acknowledgement belongs to a session and a kind of alert, because each run and each pane observes an alert at
 //! another time. The API reports an end only once, so an acknowledged end stays acknowledged. All other alerts can come
-//! back: an acknowledgement covers those that were raised before it, or shortly after it.
+//! back: an acknowledgement covers those that were raised before it. If it was made in another pane or run, it also covers
+//! those that were raised shortly after it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,6 +44,8 @@ struct Acknowledgement {
     kind: AlertKind,
     /// The time, on the server's clock.
     at: Timestamp,
+    /// True if a keystroke in this pane acknowledged the alert. This pane knows exactly which alerts it showed before.
+    is_own: bool,
 }
 
 impl AcknowledgedAlerts {
@@ -66,14 +69,25 @@ impl AcknowledgedAlerts {
         else {
             return false;
         };
-        let until = newest.at.checked_add_signed(SAME_ALERT_WITHIN).unwrap_or(newest.at);
+        let until = if newest.is_own {
+            newest.at
+        } else {
+            newest.at.checked_add_signed(SAME_ALERT_WITHIN).unwrap_or(newest.at)
+        };
         // promise: condition-returns, mutant: raised_at <= until -> true
         alert.is_about_end() || raised_at <= until
     }
 
     /// Acknowledges the alerts of this kind that a session had at the time `at`, on the server's clock. Returns true
     /// unless an acknowledgement at that time or later is known.
-    fn acknowledge(&mut self, profile: ProfileId, id: &SessionId, kind: AlertKind, at: Timestamp) -> bool {
+    fn acknowledge(
+        &mut self,
+        profile: ProfileId,
+        id: &SessionId,
+        kind: AlertKind,
+        at: Timestamp,
+        is_own: bool,
+    ) -> bool {
         let sessions = self.per_profile.entry(profile).or_default();
         if !sessions.contains_key(id) {
             sessions.insert(id.clone(), Vec::new());
@@ -81,8 +95,8 @@ impl AcknowledgedAlerts {
         let Some(of_session) = sessions.get_mut(id) else { return false };
         match of_session.iter_mut().find(|known| known.kind == kind) {
             Some(known) if known.at >= at => return false,
-            Some(known) => known.at = at,
-            None => of_session.push(Acknowledgement { kind, at }),
+            Some(known) => *known = Acknowledgement { kind, at, is_own },
+            None => of_session.push(Acknowledgement { kind, at, is_own }),
         }
         true
     }
@@ -96,7 +110,7 @@ impl AcknowledgedAlerts {
             let expired_at = Some(saturating_add(alert.raised, MAX_INCIDENT_AGE)).filter(|at| *at <= now);
             // promise: sighting-acknowledges-nothing, mutant: alert.acknowledged.or(expired_at) -> Some(alert.raised)
             if let Some(at) = alert.acknowledged.or(expired_at) {
-                is_changed |= self.acknowledge(profile, &alert.session, alert.kind, at);
+                is_changed |= self.acknowledge(profile, &alert.session, alert.kind, at, false);
             }
         }
         is_changed
@@ -153,7 +167,7 @@ impl Model {
                 if !self.acknowledged.covers(profile, &record.id, raised.alert, raised.at) {
                     // The estimate of the server's clock may have gone back since the alert was raised.
                     let at = at.max(raised.at);
-                    self.acknowledged.acknowledge(profile, &record.id, raised.alert.kind(), at);
+                    self.acknowledged.acknowledge(profile, &record.id, raised.alert.kind(), at, true);
                     newly_acknowledged.push((&record.id, *raised, Some(at)));
                 }
             }
@@ -180,11 +194,11 @@ mod tests {
         let (kind, at) = (Alert::Error.kind(), Timestamp::UNIX_EPOCH);
         let count = |acknowledged: &AcknowledgedAlerts| acknowledged.per_profile[&ProfileId::FIRST].len();
         for number in 0..MAX_EXTRA_SESSIONS {
-            acknowledged.acknowledge(ProfileId::FIRST, &id(&format!("s-{number}")), kind, at);
+            acknowledged.acknowledge(ProfileId::FIRST, &id(&format!("s-{number}")), kind, at, true);
         }
         acknowledged.limit(ProfileId::FIRST, &tracker);
         assert_eq!(count(&acknowledged), MAX_EXTRA_SESSIONS);
-        acknowledged.acknowledge(ProfileId::FIRST, &id("one-more"), kind, at);
+        acknowledged.acknowledge(ProfileId::FIRST, &id("one-more"), kind, at, true);
         acknowledged.limit(ProfileId::FIRST, &tracker);
         assert_eq!(count(&acknowledged), 0);
     }

@@ -7,6 +7,7 @@ use super::aggregate::{DailyTotals, MergedSession};
 use crate::commands::text_table::{column_widths, format_row, table_width};
 use keepwatch_core::session::Status;
 use keepwatch_core::text::{self, Untrusted};
+use keepwatch_core::tracker::EarlyLimit;
 use keepwatch_core::tracker::cost::format_estimate;
 
 /// The maximum width of a table on a terminal, in columns.
@@ -108,6 +109,10 @@ fn verdict(session: &MergedSession) -> String {
             .iter()
             .find(|(name, _)| *name == verdict.name)
             .map(|(_, short)| (*short).to_owned());
+        // After the first minute, a release is the usual end of a keep-alive session.
+        let is_usual_end = verdict.name == "keep_alive_ended_early"
+            && session.running_time().is_some_and(|ran| !EarlyLimit::default().is_early(Some(ran)));
+        let short = if is_usual_end { Some("released".to_owned()) } else { short };
         // One column is left for the question mark.
         let short = short.unwrap_or_else(|| text::sanitise(&verdict.name, MAX_VERDICT_COLUMNS - 1));
         // “perhaps” is the name of `Confidence::Possible` in the journal.

@@ -87,7 +87,7 @@ fn sessions_and_days_have_a_table_each() {
         "\
 SESSION   OWNER    STARTED      RAN       VERDICT      PROXY    EST.
 c20ad4d7  -        11-23 08:00  10m 00s+  was running  -        $0.02
-6512bd43  nightly  11-22 21:04  30m 00s   ended early  18.2 MB  $0.28
+6512bd43  nightly  11-22 21:04  30m 00s   released     18.2 MB  $0.28
 +  at least: it lived when it was last seen
 
 DAY         OWNER    SESSIONS  RAN      PROXY    EST.   WATCHED
@@ -140,7 +140,7 @@ fn tables_fit_80_columns() {
 fn every_verdict_has_a_short_text() {
     // “said” and “perhaps” are the schema names of `Confidence::Reported` and `Confidence::Possible`.
     for (name, confidence, short) in [
-        ("keep_alive_ended_early", "likely", "ended early"),
+        ("keep_alive_ended_early", "perhaps", "released?"), // after 30 minutes, the usual end
         ("error", "said", "error"),
         ("never_connected", "perhaps", "no client?"),
         ("released_here", "perhaps", "released here?"),
@@ -157,6 +157,10 @@ fn every_verdict_has_a_short_text() {
         );
         assert!(text.contains(&format!("  {short}  ")), "{text}");
     }
+    let summary = ended_early(1);
+    let short = SessionSummary { ended: summary.started.map(|at| at + Duration::from_secs(10)), ..summary };
+    let text = table::sessions(&MergedSession::merge_all(vec![short]), options(false));
+    assert!(text.contains("  ended early  "), "{text}");
     // Every name in the source of `Verdict::name` must be in `SHORT_VERDICTS`.
     let source = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),

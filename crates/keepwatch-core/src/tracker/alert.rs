@@ -126,11 +126,14 @@ impl Alert {
     #[must_use]
     pub fn severity(self, thresholds: &AlertThresholds) -> Severity {
         match self {
-            Self::EndedEarly | Self::EndedTogether | Self::Error | Self::Overdue | Self::ReleaseFailed => {
-                Severity::Critical
-            }
+            Self::EndedEarly | Self::Error | Self::Overdue | Self::ReleaseFailed => Severity::Critical,
             Self::TimeLeft(left) if thresholds.is_shortest_of_several(left) => Severity::Critical,
-            Self::TimeLeft(_) | Self::StillRunning(_) | Self::Idle(_) | Self::Pending(_) => Severity::Warning,
+            // A bulk release would otherwise hide an `ERROR`.
+            Self::TimeLeft(_)
+            | Self::StillRunning(_)
+            | Self::Idle(_)
+            | Self::Pending(_)
+            | Self::EndedTogether => Severity::Warning,
         }
     }
 }

@@ -49,7 +49,9 @@ impl SessionTracker {
             }
             self.update_alerts(&id, now, applied);
         }
-        for (cluster, is_by_chance) in self.end_clusters.take_due(now.boot) {
+        for (cluster, is_by_chance) in
+            self.end_clusters.take_due(now.boot, self.watched_since.unwrap_or(server_time))
+        {
             let times = cluster.ids.iter().filter_map(|id| self.records.get(id)?.session.as_ref()?.ended);
             let when =
                 TimeInterval { earliest: times.clone().min(), latest: times.max().unwrap_or(server_time) };

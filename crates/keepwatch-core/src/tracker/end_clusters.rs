@@ -29,6 +29,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(5);
 const MAX_WAIT: Duration = Duration::from_secs(20);
 /// If chance alone makes more such clusters a day than this (one in four days), it is a plausible cause of a cluster.
 const MAX_CHANCE_CLUSTERS_A_DAY: f64 = 0.25;
+/// The minimum period for the estimate of chance, even if the watch has just begun.
+const MIN_BASELINE: TimeDelta = TimeDelta::minutes(2);
 /// The minimum spread that the estimate of chance assumes. `endedAt` may be rounded to whole seconds, so simultaneous
 /// timestamps can be almost a second apart.
 const MIN_SPREAD: Duration = Duration::from_secs(1);
@@ -92,7 +94,7 @@ impl EndClusters {
 
     /// If clusters are due, returns those with an unreported end, and marks all ends as reported. Otherwise returns
     /// nothing. The flag is true if [`EndClusters::is_plausible_by_chance`] holds for the cluster.
-    pub(super) fn take_due(&mut self, now: Duration) -> Vec<(EndCluster, bool)> {
+    pub(super) fn take_due(&mut self, now: Duration, watched_since: Timestamp) -> Vec<(EndCluster, bool)> {
         if self.due().is_none_or(|due| now < due) {
             return Vec::new();
         }
@@ -103,7 +105,7 @@ impl EndClusters {
             }
             let cluster = self.cluster_of(&id, at);
             clusters.extend(cluster.map(|cluster| {
-                let is_by_chance = self.is_plausible_by_chance(&cluster);
+                let is_by_chance = self.is_plausible_by_chance(&cluster, watched_since);
                 (cluster, is_by_chance)
             }));
         }
@@ -162,10 +164,12 @@ impl EndClusters {
     /// Each cluster that [`EndClusters::cluster_of`] finds gets an event. Only a cluster that chance does not explain may
     /// raise alerts, which need more evidence. This limit is therefore much stricter than that of `cluster_of`: two ends
     /// within a second are enough only on a project where no other session ended in the [`BASELINE_PERIOD`].
-    fn is_plausible_by_chance(&self, cluster: &EndCluster) -> bool {
+    fn is_plausible_by_chance(&self, cluster: &EndCluster, watched_since: Timestamp) -> bool {
         let first = cluster.ids.first().and_then(|id| Some((*self.end_by_session.get(id)?, id.clone())));
         let Some(first) = first else { return true };
-        let baseline = BASELINE_PERIOD.to_std().unwrap_or_default().as_secs_f64();
+        // Ends before the watch began are not known.
+        let watched = first.0.signed_duration_since(watched_since).clamp(MIN_BASELINE, BASELINE_PERIOD);
+        let baseline = watched.to_std().unwrap_or_default().as_secs_f64();
         // Count one end more than there are: if there is no earlier end, the rate is still not zero.
         let ends_a_second = (self.earlier_ends(&first) as f64 + 1.0) / baseline;
         let expected = ends_a_second * cluster.spread.max(MIN_SPREAD).as_secs_f64();
@@ -196,9 +200,14 @@ mod tests {
         saturating_add(testing::noon(), millis(milliseconds))
     }
 
+    /// Returns the start of the watch: ten minutes before noon.
+    fn watched_since() -> Timestamp {
+        testing::noon() - BASELINE_PERIOD
+    }
+
     /// Returns the clusters that are due, without the estimate of chance.
     fn due_clusters(ends: &mut EndClusters, now: Duration) -> Vec<EndCluster> {
-        ends.take_due(now).into_iter().map(|(cluster, _)| cluster).collect()
+        ends.take_due(now, watched_since()).into_iter().map(|(cluster, _)| cluster).collect()
     }
 
     fn id(number: u64) -> SessionId {
@@ -343,10 +352,23 @@ mod tests {
             let mut times: Vec<u64> = (0..earlier).map(|number| number * 30_000).collect();
             times.extend((0..size).map(|number| cluster_start + number * spread_ms / (size - 1)));
             let mut ends = ends_at(&times);
-            let clusters = ends.take_due(MAX_WAIT);
+            let clusters = ends.take_due(MAX_WAIT, watched_since());
             let last = clusters.last().unwrap();
             assert_eq!(last.0.ids.len() as u64, size);
             assert_eq!(last.1, is_by_chance, "{earlier} earlier ends, {size} ends within {spread_ms} ms");
         }
+    }
+
+    /// Two ends within a second, soon after the start, prove nothing: other sessions may have ended before.
+    #[test]
+    fn short_watch_explains_close_ends_by_chance() {
+        for (watched_secs, is_by_chance) in [(10, true), (300, true), (600, false)] {
+            let mut ends = ends_at(&[0, 300]);
+            let watched_since = testing::noon() - TimeDelta::seconds(watched_secs);
+            assert_eq!(ends.take_due(MAX_WAIT, watched_since)[0].1, is_by_chance, "{watched_secs} s");
+        }
+        let mut ends = ends_at(&[0, 500, 1200]);
+        let clusters = ends.take_due(MAX_WAIT, testing::noon() - TimeDelta::seconds(10));
+        assert!(!clusters[0].1, "three within 1.2 s are more than chance explains");
     }
 }

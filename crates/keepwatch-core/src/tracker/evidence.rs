@@ -100,7 +100,8 @@ fn headline(
         return match &record.presence {
             Presence::NotFound(_) => {
                 "No reply ever said anything of this session but that it is not there: the id is wrong, the session \
-                 is another project's, or it has aged out."
+                 is another project's, or it has aged out: Browserbase keeps ended sessions for 7 days (Free, Developer) \
+                 or 30 days (Startup)."
                     .into()
             }
             Presence::NoResponseYet | Presence::Present | Presence::Unlisted { .. } => {
@@ -118,7 +119,11 @@ fn headline(
         .and_then(|(expires, received)| expires.signed_duration_since(received).to_std().ok());
     let time_left =
         duration_left.map(|left| format!(", with {} left", text::format_countdown(left))).unwrap_or_default();
-    format!("{} at the newest reply{time_left}: there is no end to explain.", session.status.sanitise(24))
+    let explanation = match session.ended {
+        Some(_) if record.is_alive() => "it has an endedAt, which contradicts its status",
+        _ => "there is no end to explain",
+    };
+    format!("{} at the newest reply{time_left}: {explanation}.", session.status.sanitise(24))
 }
 
 fn verdict_section(report: &mut ReportBuilder, id: &SessionId, verdict: &Verdict, as_of: Option<Timestamp>) {

@@ -77,6 +77,8 @@ pub struct SessionTracker {
     list_count: u64,
     /// The number of sessions in the longest list.
     max_listed: usize,
+    /// The time of the first input, on the server's clock.
+    pub(super) watched_since: Option<Timestamp>,
     /// The moment of the input applied last.
     last_input_moment: Option<Moment>,
     /// The moment of the newest input that a recording would contain. `SessionTracker::detect_clock_step` compares the
@@ -118,6 +120,7 @@ impl SessionTracker {
             short_sessions: ShortSessions::default(),
             list_count: 0,
             max_listed: 0,
+            watched_since: None,
             last_input_moment: None,
             clock_reference: None,
         }
@@ -175,6 +178,8 @@ impl SessionTracker {
             Input::Slept { from, to } => self.apply_sleep(from, to, &mut applied),
             Input::TimePassed { .. } => {}
         }
+        let server_time = self.clock.at(now);
+        self.watched_since.get_or_insert(server_time);
         self.advance_time(now, &mut applied);
         self.evict();
         if !is_tick || !applied.events.is_empty() || applied.must_be_stored {

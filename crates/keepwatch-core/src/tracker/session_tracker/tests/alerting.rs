@@ -262,7 +262,7 @@ fn alerts_of_ends(ends: &[(&str, f64)]) -> Vec<Alert> {
 fn ends_of_other_owners_together_are_incidents() {
     let together = [("a", 500.0), ("b", 500.4), ("c", 501.2)];
     assert_eq!(alerts_of_ends(&together), [Alert::EndedTogether; 3]);
-    assert_eq!(alerts_of_ends(&[("a", 500.0), ("b", 500.9)]), [Alert::EndedTogether; 2]);
+    assert_eq!(alerts_of_ends(&[("a", 700.0), ("b", 700.9)]), [Alert::EndedTogether; 2]);
     assert_eq!(
         alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]),
         [],
