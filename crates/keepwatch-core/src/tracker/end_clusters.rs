@@ -27,7 +27,7 @@ const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// The maximum time from learning of an end that belongs to a cluster to reporting that cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
-/// If chance alone makes more such clusters a day than this (one in four days), it is a plausible cause of a cluster.
+/// If chance alone causes more such clusters a day than this, chance is a plausible cause: one cluster in four days.
 const MAX_CHANCE_CLUSTERS_A_DAY: f64 = 0.25;
 /// The minimum spread that the estimate of chance assumes. `endedAt` may be rounded to whole seconds, so simultaneous
 /// timestamps can be almost a second apart.
@@ -159,9 +159,9 @@ impl EndClusters {
 
     /// Returns true if independent ends would form such a cluster more often than [`MAX_CHANCE_CLUSTERS_A_DAY`].
     ///
-    /// Each cluster that [`EndClusters::cluster_of`] finds gets an event. Only a cluster that chance does not explain may
-    /// raise alerts, which need more evidence. This limit is therefore much stricter than that of `cluster_of`: two ends
-    /// within a second are enough only on a project where no other session ended in the [`BASELINE_PERIOD`].
+    /// Each cluster that [`EndClusters::cluster_of`] finds gets an event. An alert needs more evidence than an event.
+    /// This limit is therefore much stricter than that of `cluster_of`: two ends within a second are enough only on a
+    /// project where no other session ended in the [`BASELINE_PERIOD`].
     fn is_plausible_by_chance(&self, cluster: &EndCluster) -> bool {
         let first = cluster.ids.first().and_then(|id| Some((*self.end_by_session.get(id)?, id.clone())));
         let Some(first) = first else { return true };
@@ -205,8 +205,8 @@ mod tests {
         testing::id(&format!("s{number}"))
     }
 
-    /// Returns the ends of the sessions 0, 1 and so on, at these milliseconds after noon. The tracker learned of all ends
-    /// at boot.
+    /// Returns the ends of the sessions 0, 1 and so on, at these milliseconds after noon. The tracker learned of all
+    /// ends at boot.
     fn ends_at(times: &[u64]) -> EndClusters {
         let mut ends = EndClusters::default();
         for (number, time) in (0..).zip(times) {
@@ -262,7 +262,7 @@ mod tests {
     fn cluster_is_reported_after_settling() {
         let mut ends = ends_at(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
-        let before_due = SETTLE_TIME - millis(1);
+        let before_due = SETTLE_TIME.saturating_sub(millis(1));
         assert_eq!(due_clusters(&mut ends, before_due), []);
         ends.add(&id(9), at(60_000), before_due); // an end without a cluster does not extend the wait
         let clusters = due_clusters(&mut ends, SETTLE_TIME);
@@ -320,7 +320,10 @@ mod tests {
         ends.add(&id(1), at(120_000), millis(0));
         ends.add(&id(1), at(2_000), millis(0));
         assert_eq!(ends.len(), 2);
-        assert_eq!((size_and_spread(&ends, 1, 60_000), size_and_spread(&ends, 1, 2_000)), (None, Some((2, millis(2000)))));
+        assert_eq!(
+            (size_and_spread(&ends, 1, 60_000), size_and_spread(&ends, 1, 2_000)),
+            (None, Some((2, millis(2000))))
+        );
     }
 
     #[test]

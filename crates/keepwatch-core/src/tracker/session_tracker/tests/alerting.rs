@@ -84,7 +84,7 @@ fn tracker_with_release() -> SessionTracker {
 fn release_without_end_raises_alert() {
     let still_running = Alert::StillRunning(Duration::from_secs(30));
     let mut tracker = tracker_with_release();
-    // A response after the request does not move the deadline: 30 s after the request at 10 s.
+    // The deadline stays 30 s after the release request, which is 40 s after noon. A later response does not move it.
     tracker.apply(session_response(11.0, 11.1, session("a", Status::Running)));
     assert_eq!(seconds_until_deadline(&tracker, 11.1).map(f64::round), Some(29.0));
     assert_eq!(
@@ -202,7 +202,9 @@ fn uncertain_running_time_is_not_early() {
 
 #[test]
 fn first_matching_rule_decides() {
-    let rule = |filter, early| AlertRule::new(crate::filter::Filter::parse(filter).unwrap(), early_thresholds(early));
+    let rule = |filter, early| {
+        AlertRule::new(crate::filter::Filter::parse(filter).unwrap(), early_thresholds(early))
+    };
     let rules = AlertRules::new(
         early_thresholds(EarlyLimit::default()),
         vec![
@@ -261,7 +263,11 @@ fn ends_of_other_owners_together_are_incidents() {
     let together = [("a", 500.0), ("b", 500.4), ("c", 501.2)];
     assert_eq!(alerts_of_ends(&together), [Alert::EndedTogether; 3]);
     assert_eq!(alerts_of_ends(&[("a", 500.0), ("b", 500.9)]), [Alert::EndedTogether; 2]);
-    assert_eq!(alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]), [], "ends of one owner raise no alert");
+    assert_eq!(
+        alerts_of_ends(&[("a", 500.0), ("a", 500.4), ("a", 501.2)]),
+        [],
+        "ends of one owner raise no alert"
+    );
     let apart = [("a", 480.0), ("b", 520.0), ("c", 610.0), ("d", 700.0), ("a", 701.5), ("b", 880.0)];
     assert_eq!(alerts_of_ends(&apart), [], "two of several ends may be close by chance");
 }
@@ -369,8 +375,8 @@ proptest! {
         tracker.apply(Input::ProjectsReceived { at: request_timing(0.1, 0.2), projects: vec![project] });
         let reported_at = end_time + late;
         let mut events = Vec::new();
-        // The tracker gets the polls of the first 100 s, the polls around the end, and one poll later. One poll is
-        // exactly at `reported_at`.
+        // The tracker gets the polls of the first 100 s, the polls around the end, and one poll later. One poll is at
+        // `reported_at`.
         let mut poll = reported_at % f64::from(poll_interval);
         while poll < reported_at + f64::from(poll_interval) {
             let is_ended = poll >= reported_at;
