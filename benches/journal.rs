@@ -96,7 +96,8 @@ fn send_blocking(journal: &mut Journal<Value>, mut send: impl FnMut(&mut Journal
     assert_eq!(send(journal), SendResult::Queued);
 }
 
-/// Writes the large journal and returns its path. Each entry has about 100 bytes, the size of an entry without changes.
+/// Writes the large journal and returns its path. Each entry has about 100 bytes, the size of an entry if no session
+/// has changed.
 fn write_large_journal(folder: &Path) -> PathBuf {
     let path = folder.join("journal.sqlite");
     let options =
@@ -126,7 +127,7 @@ fn write_large_journal(folder: &Path) -> PathBuf {
                     at: started + chrono::TimeDelta::seconds(i64::try_from(seq).unwrap()),
                     body: json!({ "same": [seq, seq + 3000], "took": 84, "replies": 12, "text": "x".repeat(50) }),
                     estimated_size: 100,
-                    // The entries of a segment are about 90 sessions in turn.
+                    // The entries of a segment concern 90 sessions in turn.
                     sessions: vec![id(segment * 90 + seq % 90)],
                     projects: Vec::new(),
                 })

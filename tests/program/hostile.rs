@@ -1,7 +1,6 @@
 //! Tests the program with a server whose every text is hostile. The tests run the screen and all commands on a
 //! terminal. They check that only text of bounded length and the program's own sequences reach the terminal.
 
-use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -29,7 +28,7 @@ fn texts() -> [String; 9] {
 }
 
 /// Returns metadata that is nested a thousand levels deep, as JSON.
-fn deep() -> String {
+fn deep_metadata() -> String {
     format!("{}\"deep\u{202e}\"{}", "{\"level\\u001b[1m\":".repeat(1000), "}".repeat(1000))
 }
 
@@ -54,7 +53,11 @@ fn session(id: &str, seed: usize, is_over: bool) -> String {
     }
     let session = session.to_string();
     if seed.is_multiple_of(7) {
-        session.replacen("\"userMetadata\":{", &format!("\"userMetadata\":{{\"down\":{},", deep()), 1)
+        session.replacen(
+            "\"userMetadata\":{",
+            &format!("\"userMetadata\":{{\"down\":{},", deep_metadata()),
+            1,
+        )
     } else {
         session
     }
@@ -73,15 +76,19 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (should_fail, sessions_are_over) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        let (fails, ended) = (Arc::clone(&should_fail), Arc::clone(&sessions_are_over));
+        let server = Self {
+            url,
+            should_fail: Arc::clone(&should_fail),
+            sessions_are_over: Arc::clone(&sessions_are_over),
+        };
         thread::spawn(move || {
-            for (turn, stream) in listener.incoming().enumerate() {
-                let error = if fails.load(Ordering::SeqCst) { error(turn) } else { String::new() };
+            for (request_number, stream) in listener.incoming().enumerate() {
+                let error = should_fail.load(Ordering::SeqCst).then(|| error_response(request_number));
                 // The client may have closed the connection.
-                let _ = respond(stream.unwrap(), error, ended.load(Ordering::SeqCst));
+                let _ = respond(stream.unwrap(), error, sessions_are_over.load(Ordering::SeqCst));
             }
         });
-        Self { url, should_fail, sessions_are_over }
+        server
     }
 
     fn start_program(&self, args: &[&str], env: &[(&str, &str)]) -> Terminal {
@@ -102,15 +109,16 @@ impl Server {
     }
 }
 
-/// Reads a request and responds with `error`, or with the hostile resource if `error` is empty.
-fn respond(mut stream: TcpStream, error: String, is_over: bool) -> std::io::Result<()> {
+/// Reads a request and responds with `error`. If that is `None`, responds with the hostile resource.
+fn respond(mut stream: TcpStream, error: Option<String>, is_over: bool) -> std::io::Result<()> {
     let (mut request, mut header) = (String::new(), String::new());
     let mut lines = BufReader::new(stream.try_clone()?);
     lines.read_line(&mut request)?;
+    // The empty line after the headers has two bytes, CR and LF.
     while lines.read_line(&mut header)? > 2 {
         header.clear();
     }
-    if !error.is_empty() {
+    if let Some(error) = error {
         return stream.write_all(error.as_bytes());
     }
     let path = request.split(' ').nth(1).unwrap_or_default();
@@ -150,13 +158,13 @@ fn decoded(segment: &str) -> String {
     url::Url::parse(&format!("x://h/?{query}")).unwrap().query_pairs().next().unwrap().0.into_owned()
 }
 
-/// Returns an error response. `turn` selects the hostile text, and one of the seven ways in which a server's text
-/// reaches an error.
-fn error(turn: usize) -> String {
+/// Returns an error response. The number of the request selects one of the hostile texts, and one of seven ways in
+/// which a server's text reaches an error.
+fn error_response(request_number: usize) -> String {
     let texts = texts();
-    let text = &texts[turn % texts.len()];
+    let text = &texts[request_number % texts.len()];
     let message = json!({ "statusCode": 1, "error": text, "message": text }).to_string();
-    let (status, headers, body): (&str, String, String) = match turn % 7 {
+    let (status, headers, body): (&str, String, String) = match request_number % 7 {
         0 => ("400 Bad Request", String::new(), message),
         1 => ("429 Too Many Requests", "retry-after: 1\r\n".to_owned(), message),
         2 => ("500 \u{9b}31m\u{202e}", String::new(), format!("<html>{text}")),
@@ -178,19 +186,20 @@ fn is_hostile(c: char) -> bool {
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Asserts that the output consists of text and the program's own escape sequences.
+/// Asserts that an output consists of text and the program's own escape sequences. `name` names the output in the
+/// failure message.
 fn assert_harmless(raw: &[u8], name: &str) {
     let text = String::from_utf8_lossy(raw);
     // The program's own sequences move the cursor and set colours, modes and the title. None of them contains any of
     // the following.
     for bad in ["\u{1b}]52", "]0;owned\u{7}", "\u{1b}[2J\u{1b}]", "\u{1b}[1m\u{202e}"] {
-        assert!(!text.contains(bad), "{name}: {bad:?}");
+        assert!(!text.contains(bad), "{name} must not contain {bad:?}");
     }
     let hostile = text.chars().find(|c| is_hostile(*c) && *c != '\u{7}');
-    assert_eq!(hostile, None, "{name}");
+    assert_eq!(hostile, None, "{name} has no hostile character");
     // The program keeps up to four combining marks on one letter, which some languages need. The hostile text has 2000.
-    let marks = text.split(|c| c != '\u{301}').map(|run| run.chars().count()).max().unwrap_or(0);
-    assert!(marks <= 4, "{name}: {marks} marks on one letter");
+    let most_marks = text.split(|c| c != '\u{301}').map(|marks| marks.chars().count()).max().unwrap_or(0);
+    assert!(most_marks <= 4, "{name}: a letter has at most 4 marks, not {most_marks}");
 }
 
 #[test]
@@ -208,12 +217,12 @@ fn hostile_text_on_screen_is_sanitised() {
         terminal.press("\x1b");
         terminal.wait_until(&format!("a screen without {text}"), |screen| !screen.contents().contains(text));
     };
-    terminal.press("j\rG\tG");
+    terminal.press("j\rG\tG"); // the details of the second row, down to their end, and the next pane
     terminal.press("e");
     leave_with_esc(&mut terminal, "Events of all sessions");
     terminal.press("/meta.run.id:bidi\r");
     terminal.wait_for("meta.run.id:bidi");
-    terminal.press("sssS");
+    terminal.press("sssS"); // three other orders, and the last one reversed
     terminal.wait_for("reversed");
     terminal.press("R");
     leave_with_esc(&mut terminal, "ewest"); // Newest, newest
@@ -223,7 +232,7 @@ fn hostile_text_on_screen_is_sanitised() {
     // One round for each kind of error.
     for _ in 0..7 {
         terminal.press("r");
-        terminal.press("cyl");
+        terminal.press("cyl"); // requests the connect URL and the live view URL
     }
     terminal.press("!");
     leave_with_esc(&mut terminal, "┌ Polling");
@@ -276,7 +285,7 @@ fn hostile_text_in_commands_is_sanitised() {
     for (command, expected) in commands {
         let (printed, code) = server.run_to_end(command, &[]);
         assert_eq!(code, expected, "{command:?} printed {printed}");
-        assert!(printed.len() < 200_000, "{command:?} printed {} bytes", printed.len());
+        assert!(printed.len() < 200_000, "{command:?} prints less than 200 kB, not {} bytes", printed.len());
         all.push_str(&printed);
     }
     for word in ["title", "clip", "c1", "bidi", "zero", "tags", "marks", "lines", "日本語"] {
@@ -303,10 +312,7 @@ fn hostile_text_in_commands_is_sanitised() {
 
 #[test]
 fn megabyte_of_text_is_truncated() {
-    let mut line = String::new();
-    for text in texts() {
-        let _ = write!(line, "{text}");
-    }
+    let line = texts().concat();
     let large = line.repeat(1_000_000 / line.len());
     let shown = keepwatch_core::text::sanitise(&large, 80);
     assert!(keepwatch_core::text::width(&shown) <= 80 && shown.len() < 4000, "{shown}");

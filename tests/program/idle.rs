@@ -1,5 +1,5 @@
-//! Tests the cost of leaving the program running, in counts: requests, bytes sent to the terminal, and wakeups of its
-//! threads. A reference program that polls once a second measures the time: a test waits for a number of its polls.
+//! Tests the cost of an idle program in counts: its requests, the bytes that it writes to the terminal, and the wakeups
+//! of its threads. Polls measure the time: a program polls once a second, and a test waits for a number of polls.
 
 use crate::harness::{Terminal, TestSimulator, wait_until};
 
@@ -41,7 +41,7 @@ fn context_switches(terminal: &Terminal) -> usize {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn ended_sessions_cost_nothing() {
+fn ended_session_costs_no_requests_or_output() {
     let api = TestSimulator::serve(BOTH_SESSIONS);
     let idle = Terminal::keepwatch(&api, &["-i", "1s", ENDED_ID], &[], 120, 40);
     idle.wait_for("COMPLETED");
@@ -57,7 +57,7 @@ fn ended_sessions_cost_nothing() {
     wait_seconds(6);
     assert_eq!((request_count(&api, ENDED_ID), idle.raw().len()), before);
     let wakeups = context_switches(&idle) - switches_before;
-    assert!(wakeups <= 2, "{wakeups} wakeups in six seconds");
+    assert!(wakeups <= 2, "at most two wakeups in six seconds, not {wakeups}");
 }
 
 #[test]
@@ -75,17 +75,18 @@ fn unchanged_list_costs_one_request_and_frame() {
     let (raw, log) = (terminal.raw(), api.log());
     let count =
         |query: &str| log[requests_before..].iter().filter(|request| request.query.ends_with(query)).count();
-    let (running, pending, all) =
+    let (running, pending, total) =
         (count("status=RUNNING"), count("status=PENDING"), log.len() - requests_before);
     // Pending sessions are polled in every third round.
     assert!(running >= 6 && pending.abs_diff(running / 3) <= 1, "{running} running, {pending} pending");
-    assert_eq!(all, running + pending, "no other request is sent");
-    // A response changes only its time, which an empty screen shows twice, and its latency. That takes one frame of at
-    // most 90 bytes, which begins with `ESC [ ? 2026 h`. One more frame may be of a response before the first count.
+    assert_eq!(total, running + pending, "no other request is sent");
+    // A new response changes two texts: its time, which an empty screen shows twice, and its latency. That takes one
+    // frame of at most 90 bytes, which begins with `ESC [ ? 2026 h`. One more frame may show a response that arrived
+    // before the first count.
     let frames = raw[bytes_before..].windows(8).filter(|bytes| bytes == b"\x1b[?2026h").count();
     let bytes = raw.len() - bytes_before;
     assert!(
-        frames <= all + 1 && bytes <= 90 * (all + 1),
-        "{frames} frames of {bytes} bytes for {all} responses"
+        frames <= total + 1 && bytes <= 90 * (total + 1),
+        "{frames} frames with {bytes} bytes in all, for {total} responses"
     );
 }

@@ -29,7 +29,7 @@ screen_tests! {
     i08_timeout_warning_is_shown: "I08",
     i09_stalled_traffic_is_shown: "I09",
     i10_releasing_is_shown_until_end: "I10",
-    i11_screen_says_that_copying_fetches_a_fresh_url: "I11",
+    i11_screen_says_copied_url_is_fresh: "I11",
     i12_screen_claims_no_more_than_api: "I12",
     i13_short_sessions_are_summed_up: "I13",
     i14_end_stays_visible: "I14",
@@ -69,7 +69,7 @@ fn run_at(name: &str, scenario: &Scenario, speed: u32) {
             terminal.wait_for("Release this session?");
             terminal.press(&format!("{}\r", &id[id.len() - 4..]));
         }
-        wait_for_all(&terminal, name, expect);
+        wait_for_phrases(&terminal, name, expect);
     }
     terminal.press("q");
     assert_eq!(terminal.wait_for_restored_exit().exit_code(), 0);
@@ -84,7 +84,7 @@ fn select(terminal: &mut Terminal, id: &str) {
     terminal.wait_until("the selected session", |screen| screen.contents().contains(&id[..8]));
 }
 
-fn wait_for_all(terminal: &Terminal, name: &str, expect: &Expectation) {
+fn wait_for_phrases(terminal: &Terminal, name: &str, expect: &Expectation) {
     let session = expect.session.as_deref().unwrap_or_default();
     let description = format!("{:?} of session {session} in {name}", expect.screen);
     terminal.wait_until(&description, |screen| {

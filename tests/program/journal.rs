@@ -34,7 +34,7 @@ fn child_that_writes() {
     let clock = Clock::system();
     let mut journal: Journal<Value> =
         Journal::spawn(path.into(), JournalOptions::new(clock.clone()), |error| match error {
-            JournalError::Slow { .. } | JournalError::Recovered => {}
+            JournalError::Slow { .. } | JournalError::Recovered => {} // on a busy machine
             other => {
                 println!("\nERROR {other:?}");
             }
@@ -52,6 +52,7 @@ fn child_that_writes() {
         estimated_size: 10,
     };
     assert_eq!(journal.begin_segment(segment), SendResult::Queued);
+    // The monotonic clock started at zero, when this process created `clock`.
     let until = Duration::from_secs(seconds.parse().unwrap());
     let mut sent: u64 = 0;
     while clock.now().mono < until {
@@ -141,17 +142,20 @@ fn assert_intact(path: &Path) {
 fn killed_writer_loses_at_most_a_second() {
     // On a busy machine the writer's thread may wait for a processor, so it is enough if one of five tries keeps the
     // limit.
-    let mut lost = Vec::new();
-    while lost.len() < 5 && lost.last().is_none_or(|lost| *lost > 1000) {
-        lost.push(lost_when_killed());
+    let mut lost_millis = Vec::new();
+    while lost_millis.len() < 5 && lost_millis.last().is_none_or(|lost| *lost > 1000) {
+        lost_millis.push(lost_millis_when_killed());
     }
-    println!("lost {lost:?} ms");
-    assert!(lost.last().is_some_and(|lost| *lost <= 1000), "lost {lost:?} ms");
+    println!("lost {lost_millis:?} ms");
+    assert!(
+        lost_millis.last().is_some_and(|lost| *lost <= 1000),
+        "one try loses at most 1000 ms, not {lost_millis:?} ms"
+    );
 }
 
 /// Kills a process that writes, and checks that the journal is intact. Returns the time, in milliseconds, from the last
 /// entry in the journal to the last entry that the process sent.
-fn lost_when_killed() -> i64 {
+fn lost_millis_when_killed() -> i64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
     let mut child = spawn_writer(&path, 600);
@@ -165,15 +169,16 @@ fn lost_when_killed() -> i64 {
         if let Some(words) = words_after(&line, "SENT") {
             let numbers: Vec<i64> = words.iter().filter_map(|word| word.parse().ok()).collect();
             // The last line may be cut.
-            if let [number, at] = numbers[..] {
-                sent.push((number, at));
+            if let [number, at_millis] = numbers[..] {
+                sent.push((number, at_millis));
             }
+            // The child sends at most one entry a millisecond, so this takes three seconds or more.
             if sent.len() == 3000 {
                 child.kill().unwrap();
             }
         }
     }
-    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    assert_eq!(child.wait().unwrap().signal(), Some(9)); // SIGKILL
     let reader = JournalReader::open(&path).unwrap().unwrap();
     let kept: Vec<i64> = reader
         .entries(only_segment(&reader, &run))
@@ -184,11 +189,11 @@ fn lost_when_killed() -> i64 {
         (0..i64::try_from(kept.len()).unwrap()).collect::<Vec<_>>(),
         "the kept entries have no gap"
     );
-    let last_sent = sent.last().unwrap().1;
-    // The journal may have an entry whose line was not printed any more.
-    let last_kept =
+    let last_sent_at = sent.last().unwrap().1;
+    // The journal may have an entry whose line the killed process did not print any more.
+    let last_kept_at =
         kept.last().map_or(sent[0].1, |number| sent[usize::try_from(*number).unwrap().min(sent.len() - 1)].1);
-    let lost = last_sent - last_kept;
+    let lost = last_sent_at - last_kept_at;
     drop(reader);
     assert_intact(&path);
     // The next run continues the journal.
@@ -220,10 +225,10 @@ fn write_from_two_processes(seconds: u64) -> (u64, u64) {
     let mut read_count = 0_u64;
     while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
         if let Some(reader) = JournalReader::open(&path).unwrap() {
-            let sizes = reader.stats().unwrap();
+            let stats = reader.stats().unwrap();
             let segments = reader.segments(Timestamp::UNIX_EPOCH, SegmentFilter::All).unwrap();
-            let lines = segments.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap).count();
-            assert!(u64::try_from(lines).unwrap() >= sizes.entries);
+            let entries = segments.iter().flat_map(|it| reader.entries(it.id)).map(Result::unwrap).count();
+            assert!(u64::try_from(entries).unwrap() >= stats.entries, "every counted entry can be read");
             read_count += 1;
         }
         std::thread::park_timeout(Duration::from_millis(50));
@@ -311,7 +316,7 @@ fn history_shows_recent_sessions_offline() {
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 5, "{out}");
     assert!(lines[1].starts_with("6512bd43  nightly·[31m  "), "{out}");
-    assert!(lines[1].contains("  ended early  18.2 MB  $0.28"), "{out}");
+    assert!(lines[1].contains("  released  18.2 MB  $0.28"), "{out}");
     assert!(lines[4].ends_with("  87 %"), "{out}"); // watched for 1566 of 1800 s
     assert!(!out.contains('\u{1b}') && lines.iter().all(|line| line.chars().count() <= 80));
 
@@ -339,7 +344,7 @@ fn filter_error_is_underlined() {
 }
 
 #[test]
-fn missing_journal_error_names_its_path() {
+fn error_names_path_of_missing_journal() {
     let home = Home::new();
     for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {
         let (code, out, err) = home.run(args);
@@ -369,7 +374,8 @@ fn journal_clear_needs_confirmation() {
     }
     let (_, out, _) = home.run(&["journal", "size"]);
     assert!(out.contains("\nsessions  0\noldest    -\n"), "{out}");
-    // A reader cannot remove the files that SQLite keeps beside the journal. Only their owner may read them.
+    // SQLite's files beside the journal are still there, because a reader cannot remove them. Only the owner may read
+    // the journal and these files.
     for file in std::fs::read_dir(home.journal().parent().unwrap()).unwrap() {
         assert_eq!(file.unwrap().metadata().unwrap().mode() & 0o777, 0o600);
     }
@@ -391,7 +397,7 @@ fn journal_clear_warns_of_other_writers() {
 }
 
 #[test]
-fn damaged_journal_is_one_error_line() {
+fn damaged_journal_causes_one_error_line() {
     let home = Home::with_journal();
     std::fs::write(home.journal(), "garbage ".repeat(1000)).unwrap();
     for args in [&["history"][..], &["journal", "size"], &["journal", "clear", "--yes"]] {
@@ -402,24 +408,25 @@ fn damaged_journal_is_one_error_line() {
 }
 
 #[test]
-fn journal_clear_needs_no_room() {
+fn journal_clear_needs_no_disk_space() {
     let home = Home::with_journal();
-    let log = home.journal().with_extension("sqlite-wal");
-    wait_until("the end of the writer", || !log.exists());
-    // No file may grow beyond 4 kB, so SQLite cannot write its log.
+    // SQLite removes its write-ahead log when the last writer ends.
+    let write_ahead_log = home.journal().with_extension("sqlite-wal");
+    wait_until("the end of the writer", || !write_ahead_log.exists());
+    // No file may grow beyond 8 blocks of 512 bytes, so SQLite cannot write its write-ahead log.
     let script = format!("trap '' XFSZ; ulimit -f 8; exec '{PROGRAM}' journal clear --yes");
-    let limited = || {
+    let clear_with_limit = || {
         output(
             Command::new("sh").args(["-c", &script]).env_clear().envs(clean_env()).env("HOME", home.path()),
         )
     };
-    let open = JournalReader::open(&home.journal()).unwrap().unwrap();
-    let refused = limited();
+    let open_reader = JournalReader::open(&home.journal()).unwrap().unwrap();
+    let refused = clear_with_limit();
     let err = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{err}");
     assert!(err.contains("another keepwatch has the file open; quit it and clear again"), "{err}");
-    drop(open);
-    let cleared = limited();
+    drop(open_reader);
+    let cleared = clear_with_limit();
     let err = String::from_utf8(cleared.stderr).unwrap();
     assert_eq!(
         (cleared.status.code(), cleared.stdout.as_slice()),

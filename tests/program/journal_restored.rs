@@ -5,7 +5,7 @@ use std::fs;
 use crate::command_line::run_with;
 use crate::harness::{KEY, PROGRAM, Terminal, TestSimulator, wait_until};
 
-/// A session that ends, with secrets in its metadata, and a session that stays.
+/// Two sessions. The first ends after 2 s of its 15 minutes, and has secrets in its metadata. The second keeps running.
 const TWO_SESSIONS: &str = r#"
 about = "one that ends, one that stays"
 [[session]]
@@ -19,6 +19,7 @@ id = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"
 timeout = "15m"
 "#;
 const ENDED_ID: &str = "45c48cce-2e2d-4fba-8f1a-2d7bcf1aa7ff";
+const RUNNING_ID: &str = "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2";
 
 #[test]
 fn next_run_restores_sessions_without_secrets() {
@@ -62,7 +63,8 @@ fn next_run_restores_sessions_without_secrets() {
     let path = file.to_str().unwrap();
     assert_eq!(run_with(&["export", ENDED_ID, "--to", path], &env, "").code, 0);
     let printed = run_with(&["export", ENDED_ID, "--to", "-"], &env, "");
-    // The readings of clocks without a date differ from run to run.
+    // The two exports differ in the readings of the monotonic clock and of the clock since boot, so the test compares
+    // only their numbers of lines.
     assert_eq!(printed.out.lines().count(), std::fs::read_to_string(path).unwrap().lines().count());
     let explained = run_with(&["explain", "--from", "-", ENDED_ID], &env, &printed.out);
     assert!(explained.out.contains("14m 58s early"), "{}{}", explained.out, explained.err);
@@ -179,8 +181,8 @@ fn killed_run_leaves_readable_journal() {
 fn unwritable_journal_is_shown_in_header() {
     let folder = tempfile::tempdir().unwrap();
     let api = TestSimulator::serve(TWO_SESSIONS);
-    let directory = [("KEEPWATCH_JOURNAL", folder.path().to_str().unwrap())];
-    let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &directory, 100, 30);
+    let env = [("KEEPWATCH_JOURNAL", folder.path().to_str().unwrap())]; // a folder cannot be a journal
+    let mut watcher = Terminal::keepwatch(&api, &["-i", "1s"], &env, 100, 30);
     let screen = watcher.wait_for("journal off");
     assert!(screen.contains("RUNNING") || watcher.wait_for("RUNNING").contains("journal off"), "{screen}");
     watcher.press("q");
@@ -204,7 +206,7 @@ fn redacted_metadata_is_not_a_change() {
     let folder = tempfile::tempdir().unwrap();
     let api = TestSimulator::serve(TWO_SESSIONS);
     for options in [&["-i", "1s"][..], &["-i", "1s", "--no-metadata"]] {
-        // A journal for each list of options, which have different lengths.
+        // Each list of options has its own journal. The lists differ in length, so the length is the name.
         let journal = folder.path().join(format!("{}.sqlite", options.len()));
         let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
         // The second run restores the sessions of the first.
@@ -219,7 +221,7 @@ fn redacted_metadata_is_not_a_change() {
             watcher.press("q");
             assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
         }
-        let running = run_with(&["history", "8f14e45f-ceea-467f-a0e6-a9f2e4f8b1c2"], &env, "");
+        let running = run_with(&["history", RUNNING_ID], &env, "");
         assert!(!running.out.contains("metadata changed"), "{}", running.out);
         let ended = run_with(&["history", ENDED_ID], &env, "");
         assert!(!ended.out.contains("metadata changed"), "{}", ended.out);
@@ -244,8 +246,8 @@ fn foreign_or_newer_file_is_left_alone() {
         let refused = run_with(args, &[("KEEPWATCH_JOURNAL", newer.to_str().unwrap())], "");
         assert!(refused.code == 1 && refused.err.contains("newer keepwatch"), "{}", refused.err);
     }
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "no command creates a file: {names:?}");
     assert_eq!(fs::read(&newer).unwrap(), bytes);
 }
 
@@ -282,16 +284,16 @@ fn cleared_sessions_stay_deleted_after_quit() {
     let env = [("KEEPWATCH_JOURNAL", journal.to_str().unwrap())];
     let api = TestSimulator::serve(TWO_SESSIONS);
     let history = || run_with(&["history", "--json"], &env, "").out;
-    let mut panes = [(); 2].map(|()| Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40));
-    panes.iter_mut().for_each(|pane| drop(pane.wait_for("unused")));
+    let mut watchers = [(); 2].map(|()| Terminal::keepwatch(&api, &["-i", "1s"], &env, 120, 40));
+    watchers.iter_mut().for_each(|watcher| drop(watcher.wait_for("unused")));
     wait_until("the ended session in the journal", || history().contains(ENDED_ID));
     assert_eq!(run_with(&["journal", "clear", "--yes"], &env, "").code, 0);
     assert!(!history().contains(ENDED_ID), "{}", history());
-    // The session that still runs is seen again, and only what is seen from now on is written.
+    // Both programs still see the running session. They write what they see from now on, and nothing older.
     wait_until("the running session in the journal", || history().contains("8f14e45f"));
-    for pane in &mut panes {
-        pane.press("q");
-        assert_eq!(pane.wait_for_restored_exit().exit_code(), 0);
+    for watcher in &mut watchers {
+        watcher.press("q");
+        assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
     }
     let listed = history();
     assert!(!listed.contains(ENDED_ID) && listed.contains("8f14e45f"), "{listed}");
@@ -300,7 +302,7 @@ fn cleared_sessions_stay_deleted_after_quit() {
         assert!(missing.code == 4 && missing.err.contains("no such session"), "{}", missing.err);
     }
     let text = String::from_utf8_lossy(&fs::read(&journal).unwrap()).into_owned();
-    assert!(!text.contains("growth"), "metadata of the ended session is in the file");
+    assert!(!text.contains("growth"), "the file has no metadata of the ended session");
 }
 
 #[test]
@@ -313,24 +315,21 @@ fn history_and_export_agree_on_sessions() {
     watcher.wait_for("unused");
     watcher.press("q");
     assert_eq!(watcher.wait_for_restored_exit().exit_code(), 0);
-    let run = |sql: &str| {
+    // Changes the journal, and then runs three commands about the ended session.
+    let run_commands_after = |sql: &str| {
         rusqlite::Connection::open(&journal).unwrap().execute(sql, []).unwrap();
         [&["export", ENDED_ID][..], &["history", ENDED_ID], &["history", &ENDED_ID[..8]]]
             .map(|args| run_with(args, &env, ""))
     };
-    for known in run("UPDATE segment SET finished = 1") {
+    for known in run_commands_after("UPDATE segment SET finished = 1") {
         assert!(known.code == 0 && !known.out.is_empty(), "{}", known.err);
     }
-    for without_entries in run("DELETE FROM mention") {
-        let missing = "only the row that “keepwatch history” prints";
-        assert!(
-            without_entries.code == 1 && without_entries.err.contains(missing),
-            "{}",
-            without_entries.err
-        );
+    for without_entries in run_commands_after("DELETE FROM mention") {
+        let reason = "only the row that “keepwatch history” prints";
+        assert!(without_entries.code == 1 && without_entries.err.contains(reason), "{}", without_entries.err);
     }
-    run("INSERT INTO mention SELECT session, (SELECT max(id) FROM segment) FROM summary");
-    for deleted in run("DELETE FROM summary") {
+    run_commands_after("INSERT INTO mention SELECT session, (SELECT max(id) FROM segment) FROM summary");
+    for deleted in run_commands_after("DELETE FROM summary") {
         assert!(deleted.code == 4 && deleted.err.contains("no such session"), "{}", deleted.err);
     }
     assert!(!run_with(&["history"], &env, "").out.contains(&ENDED_ID[..8]));

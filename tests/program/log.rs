@@ -111,9 +111,9 @@ fn log_names_signal_and_lost_terminal() {
 }
 
 #[test]
-fn log_is_off_by_default() {
+fn log_is_off_unless_configured() {
     let home = tempfile::tempdir().unwrap();
-    let at = |name: &str| home.path().join(name);
+    let path = |name: &str| home.path().join(name);
     let api = TestSimulator::serve(ONE_SESSION);
     let env = |more: &[(&'static str, String)]| {
         let base =
@@ -124,31 +124,32 @@ fn log_is_off_by_default() {
     let run = |args: &[&str], more: &[(&'static str, String)]| {
         let env = env(more);
         let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let run = run_with(&[&["get", ID], args].concat(), &env, "");
-        assert_eq!(run.code, 0, "{}", run.err);
+        let output = run_with(&[&["get", ID], args].concat(), &env, "");
+        assert_eq!(output.code, 0, "{}", output.err);
     };
     run(&[], &[]);
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
-    fs::create_dir_all(at(".config/keepwatch")).unwrap();
-    fs::write(at(".config/keepwatch/config.toml"), "log = \"~/by-file\"\n[explain]\nlog = \"beside\"\n")
+    fs::create_dir_all(path(".config/keepwatch")).unwrap();
+    // In the config file, a relative path starts at the folder of the file.
+    fs::write(path(".config/keepwatch/config.toml"), "log = \"~/by-file\"\n[explain]\nlog = \"beside\"\n")
         .unwrap();
     run(&[], &[]);
-    assert!(read(&at("by-file")).contains("started as `keepwatch get SESSION_ID`"));
-    let variable = ("KEEPWATCH_LOG", at("by-variable").to_str().unwrap().to_owned());
+    assert!(read(&path("by-file")).contains("started as `keepwatch get SESSION_ID`"));
+    let variable = ("KEEPWATCH_LOG", path("by-variable").to_str().unwrap().to_owned());
     run(&[], std::slice::from_ref(&variable));
-    run(&["--log", at("by-option").to_str().unwrap()], std::slice::from_ref(&variable));
-    let lines = |name: &str| read(&at(name)).matches("started as").count();
-    assert_eq!((lines("by-file"), lines("by-variable"), lines("by-option")), (1, 1, 1));
+    run(&["--log", path("by-option").to_str().unwrap()], std::slice::from_ref(&variable));
+    let runs = |name: &str| read(&path(name)).matches("started as").count();
+    assert_eq!((runs("by-file"), runs("by-variable"), runs("by-option")), (1, 1, 1));
     let env = env(&[]);
     let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(run_with(&["explain", ID], &env, "").code, 0);
-    assert_eq!(lines(".config/keepwatch/beside"), 1);
+    assert_eq!(runs(".config/keepwatch/beside"), 1);
 }
 
 #[test]
-fn unwritable_log_exits_before_any_request() {
+fn unwritable_log_ends_program_before_any_request() {
     let folder = tempfile::tempdir().unwrap();
-    let (target, link) = (folder.path().join("aim"), folder.path().join("link"));
+    let (target, link) = (folder.path().join("target"), folder.path().join("link"));
     symlink(&target, &link).unwrap();
     let api = TestSimulator::serve(ONE_SESSION);
     let env = [("BROWSERBASE_BASE_URL", api.url.as_str()), ("BROWSERBASE_API_KEY", KEY)];

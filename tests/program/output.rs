@@ -1,4 +1,4 @@
-//! Standard output that is full, non-blocking, or not read.
+//! Tests the program with a standard output that is full, non-blocking, or not read.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::{KEY, PROGRAM, TestSimulator, clean_env, wait_for_exit, wait_until};
 
-/// Returns a command without input. `api` is the simulator that it talks to.
+/// Returns the command `keepwatch ARGS`, with an empty standard input. `api` is the simulator that keepwatch polls.
 fn keepwatch(api: Option<&TestSimulator>, args: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(args).env_clear().envs(clean_env()).env("BROWSERBASE_API_KEY", KEY);
@@ -21,7 +21,7 @@ fn keepwatch(api: Option<&TestSimulator>, args: &[&str]) -> Command {
     command
 }
 
-/// Returns a pipe that is full. Its writing end is non-blocking. Also returns the number of bytes in it.
+/// Returns the two ends of a full pipe, and the number of bytes in the pipe. The writing end is non-blocking.
 fn full_pipe() -> (PipeReader, PipeWriter, usize) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
@@ -37,7 +37,7 @@ fn start(mut command: Command, writer: PipeWriter) -> Child {
     command.stdout(writer).spawn().unwrap()
 }
 
-/// True if the main thread of `child` sleeps, or has ended.
+/// Returns true if the main thread of `child` sleeps or has ended.
 fn is_idle(child: &Child) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     stat.contains(") S ") || stat.contains(") Z ")
@@ -59,25 +59,25 @@ fn nonblocking_stdout_gets_everything() {
         (&["explain", "s-1"], true),
     ] {
         let (mut reader, writer, filled) = full_pipe();
-        let requests = api.log().len();
+        let requests_before = api.log().len();
         let child = start(keepwatch(Some(&api), args), writer);
         // Read nothing before the program waits for the pipe.
-        wait_until("a request", || !has_requests || api.log().len() > requests);
+        wait_until("a request", || !has_requests || api.log().len() > requests_before);
         wait_until("the wait for the pipe", || is_idle(&child));
         let reading = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             reader.read_to_end(&mut bytes).unwrap();
             bytes
         });
-        let output = collect_output_of(child);
+        let exit = wait_for_code_and_error(child);
         let printed = reading.join().unwrap().split_off(filled);
-        assert_eq!(output, (Some(0), String::new()), "{args:?}");
-        assert!(printed.ends_with(b"\n"), "{args:?}: cut in a line");
+        assert_eq!(exit, (Some(0), String::new()), "{args:?}");
+        assert!(printed.ends_with(b"\n"), "{args:?}: the output ends with a whole line");
     }
 }
 
 /// Waits until `child` exits. Returns its exit code and its standard error.
-fn collect_output_of(mut child: Child) -> (Option<i32>, String) {
+fn wait_for_code_and_error(mut child: Child) -> (Option<i32>, String) {
     let mut errors = child.stderr.take().unwrap();
     let reading = std::thread::spawn(move || {
         let mut text = String::new();
@@ -89,10 +89,10 @@ fn collect_output_of(mut child: Child) -> (Option<i32>, String) {
 }
 
 #[test]
-fn full_device_fails_every_command() {
+fn full_device_causes_one_error_line() {
     for args in [&["--help"][..], &["--version"], &["help", "get"], &["config"], &["completions", "bash"]] {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let (code, error) = collect_output_of(keepwatch(None, args).stdout(full).spawn().unwrap());
+        let (code, error) = wait_for_code_and_error(keepwatch(None, args).stdout(full).spawn().unwrap());
         assert_eq!(code, Some(1), "{args:?}: {error}");
         assert!(error.starts_with("keepwatch: standard output can not be written: "), "{args:?}: {error}");
         assert_eq!(error.lines().count(), 1, "{args:?}: {error}");
@@ -106,10 +106,11 @@ fn stalled_reader_does_not_stop_polls() {
     );
     let (reader, writer) = std::io::pipe().unwrap();
     let child = start(keepwatch(Some(&api), &["events", "-i", "1s"]), writer);
+    // A pipe holds 64 KiB, but is not always filled to the last byte.
     wait_until("a full pipe", || rustix::io::ioctl_fionread(&reader).unwrap() >= 56_000);
-    let requests = api.log().len();
-    // More than the program can queue while it does not process them.
-    wait_until("more polls", || api.log().len() >= requests + 24);
+    let requests_before = api.log().len();
+    // 24 reports are more than the program's queue holds, so the program must have taken some of them from it.
+    wait_until("more polls", || api.log().len() >= requests_before + 24);
     // The reader reads again, and gets every event.
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(reader));
     for _ in 0..500 {
@@ -117,7 +118,7 @@ fn stalled_reader_does_not_stop_polls() {
         assert_eq!(event["event"], "first_seen");
     }
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::INT).unwrap();
-    assert_eq!(collect_output_of(child), (Some(130), String::new()));
+    assert_eq!(wait_for_code_and_error(child), (Some(130), String::new()));
 }
 
 #[test]
@@ -127,9 +128,10 @@ fn unread_events_are_counted_at_the_end() {
     );
     let (reader, writer) = std::io::pipe().unwrap();
     let child = start(keepwatch(Some(&api), &["events", "-i", "1s"]), writer);
+    // A pipe holds 64 KiB, but is not always filled to the last byte.
     wait_until("a full pipe", || rustix::io::ioctl_fionread(&reader).unwrap() >= 56_000);
     kill_process(Pid::from_raw(child.id().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
-    let (code, error) = collect_output_of(child);
+    let (code, error) = wait_for_code_and_error(child);
     assert_eq!(code, Some(143), "{error}");
     let printed = std::io::read_to_string(reader).unwrap().lines().count();
     let unread = error.strip_prefix("keepwatch: ").and_then(|error| error.split_once(' '));
@@ -137,6 +139,7 @@ fn unread_events_are_counted_at_the_end() {
         panic!("{printed} events were printed, and this error: {error:?}")
     };
     assert_eq!(sentence, "events were not printed: the reader of standard output does not read\n");
-    // The event that is printed only in part counts as printed here, and as unread there.
-    assert!((500..=501).contains(&(printed + unread.parse::<usize>().unwrap())), "{printed} {unread}");
+    // An event that was printed only in part is counted twice: as a printed line here, and as unread by the program.
+    let total = printed + unread.parse::<usize>().unwrap();
+    assert!((500..=501).contains(&total), "{printed} events were printed, and {unread} were not");
 }

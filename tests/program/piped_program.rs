@@ -1,5 +1,5 @@
-//! Runs the program without a terminal. Tests read its output line by line. When it exits, all of its output is
-//! searched for secrets.
+//! Runs the program without a terminal. Tests read its output line by line. [`PipedProgram::finish`] searches the whole
+//! output for secrets.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -80,7 +80,7 @@ impl PipedProgram {
     /// Asserts that the program prints nothing for `time`.
     pub(crate) fn assert_silent_for(&mut self, time: Duration) {
         let line = self.lines.recv_timeout(time);
-        assert!(line.is_err(), "printed {line:?} after\n{}", self.out);
+        assert!(line.is_err(), "nothing is printed for {time:?}, not {line:?} after\n{}", self.out);
     }
 
     /// Waits until the program exits, and asserts that it printed no secret.

@@ -29,7 +29,7 @@ struct Row {
     markers: Vec<String>,
 }
 
-/// A source file with and without the statement that keeps a promise.
+/// A source file, before and after a change of the statement that keeps a promise.
 struct Mutant {
     file: PathBuf,
     original: String,
@@ -93,17 +93,20 @@ fn statement_length(code: &str) -> usize {
 fn mutants(sources: &BTreeMap<PathBuf, String>) -> BTreeMap<String, Mutant> {
     let mut mutants = BTreeMap::new();
     for (file, original) in sources.iter().filter(|(file, _)| !file.starts_with("tests")) {
-        let mut end = 0;
+        let mut line_end = 0;
         for line in original.split_inclusive('\n') {
-            end += line.len();
+            line_end += line.len();
             let Some(marker) = line.trim().strip_prefix("// promise: ") else { continue };
-            let (before, code) = original.split_at(end);
+            let (before, code) = original.split_at(line_end);
             let (statement, after) = code.split_at(statement_length(code));
             let (name, mutated) = match marker.split_once(", mutant: ") {
                 None => (marker, String::new()),
                 Some((name, edit)) => {
                     let (from, to) = edit.split_once(" -> ").unwrap();
-                    assert!(statement.contains(from), "{name}: “{from}” is not in\n{statement}");
+                    assert!(
+                        statement.contains(from),
+                        "{name}: the statement contains “{from}”:\n{statement}"
+                    );
                     (name, statement.replacen(from, to, 1))
                 }
             };
@@ -125,8 +128,8 @@ fn promises_name_tests_and_markers_that_exist() {
     for Row { promise, test, markers } in &rows {
         let name = test.rsplit([' ', ':']).next().unwrap();
         let definition = format!("fn {name}(");
-        assert!(sources.values().any(|text| text.contains(&definition)), "{promise}: no test {name}");
-        assert!(!markers.is_empty(), "{promise}: no marker");
+        assert!(sources.values().any(|text| text.contains(&definition)), "{promise}: the test {name} exists");
+        assert!(!markers.is_empty(), "{promise}: the row names a marker");
     }
     let named: BTreeSet<&String> = rows.iter().flat_map(|row| &row.markers).collect();
     let mutants = mutants(&sources);
@@ -181,7 +184,8 @@ fn passes(tree: &Path, test: &str) -> Result<bool, String> {
     has_ended.then(|| output.status.success()).ok_or_else(|| printed.into_owned())
 }
 
-/// Each line of `KEEPWATCH_PROTECTION` selects the rows that contain that line: in the promise, the test or a marker.
+/// Each line of `KEEPWATCH_PROTECTION` selects the mutants whose promise, test or marker contains that line. Without
+/// lines, all mutants are selected.
 #[test]
 #[ignore = "builds the program once for each marker"]
 fn each_test_fails_on_its_mutants() {
@@ -216,6 +220,6 @@ fn each_test_fails_on_its_mutants() {
             }
         }
     }
-    assert!(count > 0, "no row contains {selection}");
-    assert!(surviving.is_empty(), "these tests do not fail: {}", surviving.join(", "));
+    assert!(count > 0, "a row contains a line of the selection: {selection}");
+    assert!(surviving.is_empty(), "every test fails on its mutants, except {}", surviving.join(", "));
 }

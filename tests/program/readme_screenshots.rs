@@ -2,7 +2,7 @@
 //! client polls it over HTTP, and the program's view draws the result. Only the clock is scripted.
 //!
 //! `KEEPWATCH_PICTURES=write cargo test --test program picture` writes the pictures. Without the variable, the test
-//! compares them.
+//! compares the stored pictures with the screen.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -59,8 +59,8 @@ const PALETTES: [Palette; 2] = [
     },
 ];
 
-/// Returns the model after [`PICTURE_SECOND`] seconds of the default scenario, polled each second, and the moment of
-/// the picture.
+/// Polls the default scenario every second for [`PICTURE_SECOND`] seconds. Returns the model after that, and the moment
+/// of the picture.
 async fn model() -> (Model, Moment) {
     let start = moment_since(time("21:06:20"), 0);
     let clock = Clock::scripted(start);
@@ -97,7 +97,7 @@ async fn model() -> (Model, Moment) {
                     &report.request,
                     PollOutcome::from(&report.result),
                     report.received.mono,
-                    0.0,
+                    0.0, // no jitter
                 );
                 model.update(Message::Report(model.profiles().first_id(), Box::new(report)), clock.now());
             }
@@ -111,7 +111,7 @@ async fn model() -> (Model, Moment) {
     (model, clock.now())
 }
 
-/// Sends one request, and reports a latency of 84 ms.
+/// Sends one request. Returns its report, which has a latency of 84 ms whatever the real latency is.
 async fn timed_request(client: &Client, clock: &Clock, request: Request) -> Report {
     let sent = clock.now();
     let response = send_request(client, None, &request).await;
@@ -131,12 +131,12 @@ fn svg(buffer: &Buffer, palette: &Palette) -> String {
     for row in 0..ROWS {
         let mut column = 0;
         while column < COLUMNS {
-            let first = &buffer[(column, row)];
+            let first_cell = &buffer[(column, row)];
             let start = column;
             let mut text = String::new();
             // Two spaces end the text element. A font may draw wide letters narrower, which must not shift the text
             // after the gap.
-            while column < COLUMNS && same_look(first, &buffer[(column, row)]) && !text.ends_with("  ") {
+            while column < COLUMNS && same_look(first_cell, &buffer[(column, row)]) && !text.ends_with("  ") {
                 let symbol = buffer[(column, row)].symbol();
                 text.push_str(symbol);
                 // A wide letter takes two cells.
@@ -150,12 +150,13 @@ fn svg(buffer: &Buffer, palette: &Palette) -> String {
             let x = f64::from(start + leading_spaces) * cell_width + margin;
             let y = f64::from(row) * line_height + line_height - 4.0 + margin; // of the baseline
             let length = f64::from(u16::try_from(keepwatch_core::text::width(text)).unwrap()) * cell_width;
-            let bold = if first.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
+            let bold =
+                if first_cell.modifier.contains(Modifier::BOLD) { " font-weight=\"bold\"" } else { "" };
             let text = text.replace('&', "&amp;").replace('<', "&lt;");
             writeln!(
                 svg,
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{length:.1}\" fill=\"{}\"{bold} xml:space=\"preserve\">{text}</text>",
-                colour(first, palette)
+                colour(first_cell, palette)
             )
             .unwrap();
         }

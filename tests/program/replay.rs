@@ -1,8 +1,7 @@
-//! Tests of recordings: makes one on a terminal against the simulator, replays it on another terminal, and runs
-//! `explain` on the file.
+//! Tests recordings. The first test makes a recording on a terminal against the simulator, replays it on another
+//! terminal, and runs `explain` on the file.
 
 use std::os::unix::fs::PermissionsExt as _;
-
 use std::process::Command;
 
 use browserbase_simulator::Scenario;
@@ -92,32 +91,32 @@ fn unusable_recording_file_is_refused() {
     assert!(refused.code == 2 && refused.err.contains("nothing is written over"), "{}", refused.err);
 }
 
-const ONE: &str = "[[session]]\nid = \"one\"\ntimeout = \"1h\"";
-const LOST: &str = "was deleted, moved or replaced";
+const ONE_SESSION: &str = "[[session]]\nid = \"one\"\ntimeout = \"1h\"";
+const LOST_MESSAGE: &str = "was deleted, moved or replaced";
 
 #[test]
-fn lost_recording_is_said_on_screen_and_at_exit() {
+fn screen_and_exit_mention_lost_recording() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.ndjson");
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let args = ["-i", "1s", "--record", file.to_str().unwrap()];
     let mut screen = Terminal::keepwatch(&api, &args, &[], 160, 40);
     screen.wait_for("RUNNING");
     std::fs::remove_file(&file).unwrap();
-    screen.wait_for(LOST);
+    screen.wait_for(LOST_MESSAGE);
     screen.wait_for("recording lost");
     screen.press("q");
     assert_eq!(screen.wait_for_restored_exit().exit_code(), 0);
     let after = screen.screen();
-    assert!(after.contains("keepwatch: the recording") && after.contains(LOST), "{after}");
+    assert!(after.contains("keepwatch: the recording") && after.contains(LOST_MESSAGE), "{after}");
     assert!(!file.exists());
 }
 
 #[test]
-fn lost_recording_is_said_once_by_events() {
+fn events_command_mentions_lost_recording_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.ndjson");
-    let api = TestSimulator::serve(ONE);
+    let api = TestSimulator::serve(ONE_SESSION);
     let args = ["events", "-i", "1s", "--record", file.to_str().unwrap()];
     let mut events = PipedProgram::start(&api, &args);
     events.wait_for_line("first_seen");
@@ -127,7 +126,7 @@ fn lost_recording_is_said_once_by_events() {
     wait_until("more polls", || api.log().len() > before + 2);
     events.signal(Signal::INT);
     let ended = events.finish(&api);
-    assert_eq!(ended.err.matches(LOST).count(), 1, "{}", ended.err);
+    assert_eq!(ended.err.matches(LOST_MESSAGE).count(), 1, "{}", ended.err);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "another");
     let moved = folder.path().join("moved.ndjson");
     let explained = run_with(&["explain", "--from", moved.to_str().unwrap(), "one"], &[], "");
@@ -171,6 +170,6 @@ fn dash_is_never_a_new_file() {
         let run = output(&mut command);
         let err = String::from_utf8_lossy(&run.stderr);
         assert!(run.status.code() == Some(2) && err.contains(reason), "{args:?} {env:?}: {err}");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?} created a file");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?} creates no file");
     }
 }

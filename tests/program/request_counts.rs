@@ -1,5 +1,5 @@
-//! Tests limits of the number of requests. The program's poller and tracker watch a simulator on a fast clock, and the
-//! tests count the requests in the simulator's log.
+//! Tests upper limits on the number of requests. The program's poller and tracker watch a simulator on a fast clock.
+//! The tests count the requests in the simulator's log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,14 +43,14 @@ fn running_session(name: &str) -> ScenarioSession {
     }
 }
 
-/// Returns a session that completes at second `at`.
-fn ending_session(name: &str, at: i64) -> ScenarioSession {
-    let end = ScenarioEnd::new(seconds(at), FinalStatus::Completed);
+/// Returns a session that completes at this second of the scenario.
+fn ending_session(name: &str, second: i64) -> ScenarioSession {
+    let end = ScenarioEnd::new(seconds(second), FinalStatus::Completed);
     ScenarioSession { ends: Some(end), ..running_session(name) }
 }
 
 fn running_sessions(prefix: &str, count: usize) -> impl Iterator<Item = ScenarioSession> {
-    (0..count).map(move |at| running_session(&format!("{prefix}-{at:04}")))
+    (0..count).map(move |number| running_session(&format!("{prefix}-{number:04}")))
 }
 
 fn named_targets(names: &[&str]) -> Targets {
@@ -59,7 +59,7 @@ fn named_targets(names: &[&str]) -> Targets {
 
 /// Faults and request limit of the server.
 #[derive(Default)]
-struct ServerLimits {
+struct ServerOptions {
     faults: Vec<Fault>,
     limit: Option<RequestLimit>,
 }
@@ -73,7 +73,7 @@ struct WatchResult {
     lists: BTreeMap<String, usize>,
     /// Number of requests for each single session, by its id.
     singles: BTreeMap<String, usize>,
-    /// Arrival time of each request.
+    /// Time from the start of the simulator to the arrival of each request.
     times: Vec<Duration>,
     /// Number of requests that got a 429.
     throttled: usize,
@@ -98,7 +98,7 @@ fn watch(
     speed: u32,
     targets: &Targets,
     sessions: impl Iterator<Item = ScenarioSession>,
-    server: &ServerLimits,
+    server: &ServerOptions,
     max_seconds: u64,
     is_over: impl Fn(&SessionTracker) -> bool,
 ) -> WatchResult {
@@ -158,11 +158,11 @@ fn thousand_sessions_are_polled_by_list() {
             speed,
             &Targets::All,
             running_sessions("s", 996).chain(other_sessions),
-            &ServerLimits::default(),
+            &ServerOptions::default(),
             60,
             |_| false,
         );
-        // In a minute, a poll of the running sessions every 3 s, and of the pending ones every 9 s.
+        // In this minute, the running sessions are polled every 3 s, and the pending sessions every 9 s.
         assert!(
             result.list_count("RUNNING") <= 21 && result.list_count("PENDING") <= 8,
             "{:?}",
@@ -172,34 +172,34 @@ fn thousand_sessions_are_polled_by_list() {
         assert_eq!(result.tracker.len(), 1000);
         assert_eq!(WatchResult::ended_count(&result.tracker, "end"), 3);
         let mut singles = result.singles.clone();
-        let unlisted = singles.remove("unlisted-1").unwrap();
+        let unlisted_polls = singles.remove("unlisted-1").unwrap();
         assert!(
-            (1..=4).contains(&unlisted),
-            "expected polls at 21 s, and 3, 6 and 12 s after that, not {unlisted}"
+            (1..=4).contains(&unlisted_polls),
+            "expected at most 4 polls (at 21 s, and 3, 6 and 12 s after that), not {unlisted_polls}"
         );
         assert_eq!(singles, ["end-1", "end-2", "end-3"].map(|name| (name.to_owned(), 1)).into());
-        let reported = result.events.iter().filter(|kind| matches!(kind, EventKind::Unlisted)).count();
-        assert_eq!(reported, 1);
+        let unlisted_events = result.events.iter().filter(|kind| matches!(kind, EventKind::Unlisted)).count();
+        assert_eq!(unlisted_events, 1);
     });
 }
 
 #[test]
 fn ended_sessions_are_retrieved_once() {
     at_speed(HALF_SPEED, |speed| {
-        let bulk = (0..200).map(|at| ending_session(&format!("bulk-{at:03}"), 11));
+        let bulk = (0..200).map(|number| ending_session(&format!("bulk-{number:03}"), 11));
         let is_over = |tracker: &SessionTracker| WatchResult::ended_count(tracker, "bulk") == 200;
         let result = watch(
             speed,
             &Targets::All,
             running_sessions("s", 20).chain(bulk),
-            &ServerLimits::default(),
+            &ServerOptions::default(),
             240,
             is_over,
         );
         assert!(is_over(&result.tracker), "{:?}", result.elapsed);
         assert!(result.singles.len() == 200 && result.singles.values().all(|count| *count == 1));
         let elapsed = u64::try_from(result.elapsed.as_millis()).unwrap();
-        // A burst of four, then four a second, and one for a fraction of a request.
+        // The rate limiter allows a burst of four requests, and then four a second. One more allows for rounding down.
         let max_requests = usize::try_from(4 + elapsed * 4 / 1000 + 1).unwrap();
         let count = result.times.len();
         assert!(count <= max_requests, "{count} requests in {elapsed} ms, limit {max_requests}");
@@ -222,7 +222,7 @@ fn many_named_sessions_are_polled_by_list() {
             speed,
             &named_targets(&names),
             running_sessions("other", 50).chain(named),
-            &ServerLimits::default(),
+            &ServerOptions::default(),
             60,
             is_over,
         );
@@ -237,7 +237,7 @@ fn missing_list_endpoint_falls_back_to_ids() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d", "e"];
         let fault = Fault::with_status(FaultTarget::List, StatusCode::NOT_FOUND);
-        let without_lists = ServerLimits { faults: vec![fault], ..ServerLimits::default() };
+        let without_lists = ServerOptions { faults: vec![fault], ..ServerOptions::default() };
         let result = watch(
             speed,
             &named_targets(&names),
@@ -257,9 +257,9 @@ fn missing_list_endpoint_falls_back_to_ids() {
 fn polls_stay_within_rate_limit() {
     at_speed(SPEED, |speed| {
         let names = ["a", "b", "c", "d"];
-        let server = ServerLimits {
+        let server = ServerOptions {
             limit: Some(RequestLimit { requests: 20, window: Duration::from_secs(60) }),
-            ..ServerLimits::default()
+            ..ServerOptions::default()
         };
         // Without the limit, four sessions polled every 3 s would take 80 requests a minute.
         let result = watch(

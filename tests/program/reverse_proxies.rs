@@ -53,7 +53,7 @@ const MAX_KEPT_CONNECTIONS: usize = 2 * 4;
 
 const IDS: [&str; 4] = ["first", "second", "third", "fourth"];
 
-/// Sessions that run for longer than the test.
+/// Returns a scenario whose sessions run for longer than the test.
 fn scenario() -> String {
     let session = |id: &&str| {
         format!("[[session]]\nid = \"{id}\"\ncreated = \"-2m\"\ntimeout = \"6h\"\nkeep_alive = true\n")
@@ -78,8 +78,8 @@ struct Row {
     closes: bool,
 }
 
-/// Returns all rows. The settings that close idle connections are the poll interval, at which the server and the
-/// program act at the same time, and a moment less.
+/// Returns all rows. An idle timeout is either the poll interval, so that the server and the program act at the same
+/// time, or a moment less.
 fn rows() -> Vec<Row> {
     use Protocol::{Http1, Http1OverTls, Http2OverTls};
     use ServerProgram::{Caddy, Haproxy, Nginx};
@@ -223,7 +223,7 @@ fn check_polls(row: &Row, api: &TestSimulator, length: Duration) -> Polls {
         let rounds = (length - times[0]).as_secs_f64() / INTERVAL.1.as_secs_f64();
         let expected = if is_pending { rounds / PENDING_ROUNDS } else { rounds };
         let count = f64::from(u32::try_from(times.len()).unwrap());
-        // One more poll than intervals, and one whose first was late.
+        // There is one poll more than intervals. If the first poll was late, the time after it has room for another.
         let range = MIN_SHARE * expected..=expected + 2.0;
         assert!(range.contains(&count), "{row}: {count} polls of {target}, expected {range:?}");
         polls.total += times.len();

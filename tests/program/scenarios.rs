@@ -104,7 +104,7 @@ fn every_scenario_with_expectations_has_a_test() {
 }
 
 #[test]
-fn expectations_use_known_events() {
+fn expectations_are_well_formed() {
     for name in TESTED {
         let scenario = Scenario::builtin(name).unwrap();
         for expect in &scenario.expectations {
@@ -113,9 +113,10 @@ fn expectations_use_known_events() {
                 .iter()
                 .chain(&expect.absent_events)
                 .find(|it| !EVENT_NAMES.contains(&it.as_str()));
-            assert_eq!(unknown, None, "{name}");
+            assert_eq!(unknown, None, "{name} uses only known event names");
             let may_be_long = matches!(*name, "I09" | "I10"); // these incidents take longer
-            assert!(expect.within.0 <= Duration::from_secs(30) || may_be_long, "{name}");
+            let is_short = expect.within.0 <= Duration::from_secs(30);
+            assert!(is_short || may_be_long, "{name} takes at most 30 s");
         }
         assert!(
             scenario.expectations.iter().any(|expect| !expect.screen.is_empty()),
@@ -133,7 +134,7 @@ fn run_scenario(name: &str) {
     });
 }
 
-/// Watches a scenario, and keeps the resulting tracker, events and recording.
+/// The watcher of one scenario, with the resulting tracker, events and recording.
 struct Watcher {
     name: String,
     scenario: Scenario,
@@ -194,7 +195,8 @@ impl Watcher {
             simulator.connect_urls().iter().map(|url| url.expose().to_owned()).collect();
         assert_eq!(urls.len(), watcher.copies, "every connect URL is new");
         assert!(
-            urls.iter().all(|url| !watcher.entries.iter().any(|entry| format!("{entry:?}").contains(url)))
+            urls.iter().all(|url| !watcher.entries.iter().any(|entry| format!("{entry:?}").contains(url))),
+            "the recording has no connect URL"
         );
         watcher.assert_replay_matches();
     }
@@ -268,7 +270,7 @@ impl Watcher {
             if let Err(unmet) = self.check(expect) {
                 assert!(!is_over, "{unmet}\n{}", self.describe(expect));
             } else if is_over || !expect.requires_absence() {
-                continue; // an absence has to last until the end, but anything else is met as soon as it has happened
+                continue; // what must not happen is checked until the end, and anything else only until it happens
             }
             let left = expect.within.0.saturating_sub(elapsed);
             wait = Some(wait.map_or(left, |wait| wait.min(left)));

@@ -121,7 +121,7 @@ fn recent_pane_finds_ended_session() {
 }
 
 #[test]
-fn pasted_session_is_added() {
+fn pasted_session_is_added_then_muted() {
     let other = "6512bd43-d9ca-4e02-9a67-91f2c1a0b3de";
     let api =
         TestSimulator::serve(&format!("{ONE_SESSION}[[session]]\nid = \"{other}\"\ntimeout = \"1h\"\n"));
@@ -274,7 +274,7 @@ fn pause_stops_polling() {
     let (polls_at_pause, reference_polls) = (polls(), requests(other));
     wait_until("four polls of the other program", || requests(other) >= reference_polls + 4);
     // One request may have been in flight.
-    assert!(polls() <= polls_at_pause + 1, "{} polls while paused", polls() - polls_at_pause);
+    assert!(polls() <= polls_at_pause + 1, "at most one poll while paused, not {}", polls() - polls_at_pause);
     let polls_before_copy = polls();
     terminal.press("c");
     wait_until("a request while paused", || polls() > polls_before_copy);

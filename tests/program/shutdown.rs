@@ -1,4 +1,5 @@
-//! Tests the ways in which the program exits or suspends. In each way, the program restores the terminal.
+//! Tests the ways in which the program exits or suspends. In each way, the program restores the terminal, unless the
+//! terminal is closed.
 
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ fn closed_terminal_ends_program() {
 }
 
 #[test]
-fn closed_terminal_ends_program_ignoring_sighup() {
+fn closed_terminal_ends_program_that_ignores_sighup() {
     let script = format!("trap '' HUP; exec '{PROGRAM}' demo");
     let mut terminal = Terminal::start(&["/bin/sh", "-c", &script], &[], 100, 30);
     terminal.wait_for("RUNNING");
@@ -218,13 +219,13 @@ fn child_that_panics() {
     let (events, _inbox) = channel();
     let mut screen = Screen::enter("panic", &events).unwrap();
     screen.draw(|frame| frame.buffer_mut().set_string(0, 0, "about to panic", ratatui::style::Style::new()));
-    let panics = || panic!("on purpose");
+    let panic_on_purpose = || panic!("on purpose");
     runtime.block_on(async {
         match location.as_str() {
             "error" => return, // drops the screen, as `?` does
-            "thread" => drop(std::thread::spawn(panics)),
-            "task" => drop(tokio::spawn(async move { panics() })),
-            _ => panics(), // "loop": in the task of the event loop
+            "thread" => drop(std::thread::spawn(panic_on_purpose)),
+            "task" => drop(tokio::spawn(async move { panic_on_purpose() })),
+            _ => panic_on_purpose(), // "loop": in the task of the event loop
         }
         std::future::pending::<()>().await;
     });
@@ -346,7 +347,7 @@ impl ShellJob {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn background_start_ends_by_signal() {
+fn background_program_ends_by_signal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
         let job = ShellJob::start_demo("&");
         job.wait_until_stopped();
@@ -356,7 +357,7 @@ fn background_start_ends_by_signal() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn background_start_shows_screen_after_fg() {
+fn background_program_shows_screen_after_fg() {
     let mut job = ShellJob::start_demo("&");
     job.wait_until_stopped();
     job.terminal.press("fg\n");

@@ -24,7 +24,7 @@ keep_alive = true
 const REDRAWS: usize = 150;
 
 /// Maximum growth of the program's memory, in KiB. The allocator may take this much without a leak.
-const MAX_GROWTH: usize = 3 * 1024;
+const MAX_GROWTH_KIB: usize = 3 * 1024;
 
 /// Starts the program, and waits for the session.
 fn start_watching(api: &TestSimulator) -> Terminal {
@@ -45,7 +45,7 @@ fn resident_kib(terminal: &Terminal) -> usize {
 }
 
 fn count(raw: &[u8], sequence: &[u8]) -> usize {
-    raw.windows(sequence.len()).filter(|at| *at == sequence).count()
+    raw.windows(sequence.len()).filter(|bytes| *bytes == sequence).count()
 }
 
 /// Asserts that the screen is the same as after a redraw. First ends the session, so that no clock on the screen runs.
@@ -78,6 +78,7 @@ fn redraw(terminal: &mut Terminal, times: usize) {
     }
 }
 
+/// Checks that polls continue and memory does not grow while the terminal is stopped for this time.
 fn check_stopped_terminal(duration: Duration) {
     let api = TestSimulator::serve(ONE_SESSION);
     let mut terminal = start_watching(&api);
@@ -86,11 +87,11 @@ fn check_stopped_terminal(duration: Duration) {
     terminal.set_read_mode(ReadMode::Stopped);
     redraw(&mut terminal, REDRAWS);
     let polls_before = polls(&api);
-    let wanted = usize::try_from(duration.as_secs()).unwrap(); // one poll a second
-    wait_until("polls while the terminal is stopped", || polls(&api) >= polls_before + wanted);
+    let poll_count = usize::try_from(duration.as_secs()).unwrap(); // one poll a second
+    wait_until("polls while the terminal is stopped", || polls(&api) >= polls_before + poll_count);
     redraw(&mut terminal, REDRAWS);
     let growth = resident_kib(&terminal).saturating_sub(memory_before);
-    assert!(growth < MAX_GROWTH, "{growth} KiB");
+    assert!(growth < MAX_GROWTH_KIB, "memory grows by less than {MAX_GROWTH_KIB} KiB, not by {growth}");
     terminal.set_read_mode(ReadMode::Quickly);
     assert_screen_is_current(&api, &mut terminal);
     terminal.press("q");
@@ -119,7 +120,7 @@ fn slow_terminal_gets_fewer_frames() {
     redraw(&mut terminal, REDRAWS);
     wait_until("polls while the terminal is slow", || polls(&api) >= polls_before + 2);
     let growth = resident_kib(&terminal).saturating_sub(memory_before);
-    assert!(growth < MAX_GROWTH, "{growth} KiB");
+    assert!(growth < MAX_GROWTH_KIB, "memory grows by less than {MAX_GROWTH_KIB} KiB, not by {growth}");
     terminal.set_read_mode(ReadMode::Quickly);
     assert_screen_is_current(&api, &mut terminal);
     // By now the terminal has read the frames that were in the buffers, and a few more.

@@ -16,7 +16,7 @@ fn wait_for_earlier_bytes(terminal: &mut Terminal) {
     terminal.press("?");
     terminal.wait_for("back; never quits");
     terminal.press("?");
-    terminal.wait_until("the help is closed", |screen| !screen.contents().contains("back; never quits"));
+    terminal.wait_until("a screen without help", |screen| !screen.contents().contains("back; never quits"));
 }
 
 #[test]

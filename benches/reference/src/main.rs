@@ -42,11 +42,11 @@ enum Message {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let (sender, mut inbox) = unbounded_channel();
-    let key_sender = sender.clone();
+    let terminal_sender = sender.clone();
     let mut terminal = ratatui::try_init()?;
-    std::thread::spawn(
-        move || while read().is_ok_and(|event| key_sender.send(Message::Terminal(event)).is_ok()) {},
-    );
+    std::thread::spawn(move || {
+        while read().is_ok_and(|event| terminal_sender.send(Message::Terminal(event)).is_ok()) {}
+    });
     let (mut sessions, mut poll_status) = (Vec::new(), "asking".to_owned());
     let mut table = TableState::new().with_selected(0);
     let mut poll_task = None;
@@ -100,13 +100,12 @@ fn draw(frame: &mut Frame<'_>, sessions: &[Session], poll_status: &str, table: &
     let [header, body] =
         ratatui::layout::Layout::vertical([Length(1), Length(frame.area().height - 1)]).areas(frame.area());
     frame.render_widget(format!("{} sessions, {poll_status}", sessions.len()), header);
-    // Rows outside the viewport are empty, so that they cost almost nothing. Twice the viewport's height leaves room
-    // for a selection that scrolls.
+    // Rows that are not visible are empty, so that they cost almost nothing. Twice the table's height leaves room for a
+    // selection that scrolls.
     let first_row = table.offset();
     let rows_end = first_row + usize::from(body.height) * 2;
-    let rows = sessions.iter().enumerate().map(|(index, session)| match session {
-        session if (first_row..rows_end).contains(&index) => row(session),
-        _ => Row::default(),
+    let rows = sessions.iter().enumerate().map(|(index, session)| {
+        if (first_row..rows_end).contains(&index) { row(session) } else { Row::default() }
     });
     let widths = [Length(36), Length(10), Length(16), Length(10), Length(12)];
     frame.render_stateful_widget(
@@ -117,12 +116,12 @@ fn draw(frame: &mut Frame<'_>, sessions: &[Session], poll_status: &str, table: &
 }
 
 fn row(session: &Session) -> Row<'_> {
-    let left = session.expires_at.map_or(0, |expires| (expires - Utc::now()).num_seconds());
+    let seconds_left = session.expires_at.map_or(0, |expires| (expires - Utc::now()).num_seconds());
     Row::new([
         session.id.clone(),
         session.status.clone(),
         session.region.clone().unwrap_or_default(),
-        format!("{}:{:02}", left / 60, left.abs() % 60),
+        format!("{}:{:02}", seconds_left / 60, seconds_left.abs() % 60),
         session.proxy_bytes.unwrap_or_default().to_string(),
     ])
 }

@@ -1,7 +1,7 @@
 //! The clients of Browserbase: which call of which client only disconnects, and which ends the session.
 //!
-//! [`CALLS`] is the table of these calls. We observed them in November 2026, with unmodified clients and a proxy in front
-//! of the simulator. The table therefore says what the clients send, not what the service does with it.
+//! [`CALLS`] is the table of these calls. We observed them in November 2026, with unmodified clients and a proxy in
+//! front of the simulator. The table therefore says what the clients send, not what the service does with it.
 //!
 //! Four clients leave a stamp in the metadata of their sessions: [`Metadata::client`] recognises them.
 
@@ -41,7 +41,7 @@ pub enum CallEffect {
 /// One row of the table of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientCall {
-    /// The client's name. It includes the observed version if other versions differ.
+    /// The client's name, with its version if the calls of other versions have other effects.
     pub client: &'static str,
     /// The call, or the other way in which the client leaves.
     pub call: &'static str,

@@ -113,7 +113,7 @@ impl ServerSettings {
             Protocol::Http1OverTls => (" ssl", nginx_certificate()),
             Protocol::Http2OverTls => (" ssl http2", nginx_certificate()),
         };
-        // With a master process, killing that one would leave its workers.
+        // If nginx had a master process, killing the master would leave its workers running.
         format!(
             "daemon off; master_process off; pid pid; error_log stderr;
             events {{}}
@@ -209,7 +209,7 @@ impl ReverseProxy {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config"), settings.config(address.port(), upstream)).unwrap();
         let output = folder.path().join("output");
-        // nginx opens its standard output once more, so both must append.
+        // nginx opens this file a second time, as `/dev/stdout`, so each of the two must append.
         let output = OpenOptions::new().create(true).append(true).open(output).unwrap();
         let child = settings
             .program
@@ -315,6 +315,7 @@ struct LoggedRequest {
 impl LoggedRequest {
     /// Parses a line of the server's output. Returns `None` for any line that is not about a request.
     fn parse(line: &str) -> Option<Self> {
+        // Caddy logs JSON. nginx and HAProxy log three words.
         if let Ok(line) = serde_json::from_str::<Value>(line) {
             let request = line.get("request")?;
             return Some(Self {
@@ -323,11 +324,11 @@ impl LoggedRequest {
                 http_version: request["proto"].as_str()?.to_owned(),
             });
         }
-        let mut fields = line.split(' ');
+        let mut words = line.split(' ');
         Some(Self {
-            connection: fields.next()?.parse().ok()?,
-            status: fields.next()?.parse().ok()?,
-            http_version: fields.next()?.to_owned(),
+            connection: words.next()?.parse().ok()?,
+            status: words.next()?.parse().ok()?,
+            http_version: words.next()?.to_owned(),
         })
     }
 }

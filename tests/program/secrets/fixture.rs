@@ -1,6 +1,6 @@
-//! Prepares a home folder that receives everything keepwatch writes, and helpers. Helpers are programs that keepwatch
-//! starts. They log their arguments, environment and standard input. The tests search all of the home folder for
-//! secrets.
+//! Prepares a home folder and helpers. keepwatch writes all its files to the home folder. Helpers are programs that
+//! keepwatch starts. They log their arguments, environment and standard input. The tests search all of the home folder
+//! for secrets.
 //!
 //! ```text
 //!   home/             no secrets: config, journal, log, recordings, exports, arguments and environment of helpers
@@ -31,6 +31,7 @@ pub(super) struct Fixture {
 
 /// Exit code and output of a command.
 pub(super) struct CommandOutput {
+    /// Exit code, or -1 if a signal ended the command.
     pub(super) code: i32,
     /// Standard output and standard error, in the order written.
     pub(super) output: String,
@@ -67,8 +68,8 @@ impl Fixture {
     }
 
     /// Installs a script that logs its arguments and environment to the home folder, and its standard input to the
-    /// secret folder. Another process writes the script: a test that forks at the same time would inherit the open
-    /// file, and a file that is open for writing cannot be executed.
+    /// secret folder. Another process writes the script. If this process wrote it, a test that forks at the same time
+    /// would inherit the open file, and a file that is open for writing cannot be executed.
     fn install_helper(&self, name: &str, code: i32) {
         let (logs, input) = (self.path("helpers"), self.secret_folder.path().join(name));
         let action = match name {

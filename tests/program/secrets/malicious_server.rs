@@ -1,5 +1,5 @@
-//! An API that hides secrets in every text of its responses: values, names, headers and error messages. Also has
-//! [`Bystander`], a host to which keepwatch must never connect.
+//! An API that hides secrets in every text of its responses: values, names, headers and error messages. [`Bystander`]
+//! is a host to which keepwatch must never connect.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use keepwatch_core::clock::{Clock, Timestamp, saturating_add};
 
 /// Part of every secret, and of no other text.
 pub(super) const CANARY: &str = "cAnArY";
-/// The API key. It does not look like one, so the program must redact it by its value.
+/// The API key. It does not look like an API key, so the program must redact it by its value.
 pub(super) const KEY: &str = "cAnArY-opaque-key-0f3a9";
 
 /// Id of a running session.
@@ -43,33 +43,33 @@ struct ServerState {
     /// Paths of the requests with the API key.
     authorised_paths: Mutex<Vec<String>>,
     /// Number of requests, with or without the API key.
-    requests: AtomicU32,
+    request_count: AtomicU32,
     /// True if the running session has failed.
     is_over: AtomicBool,
 }
 
 impl MaliciousServer {
-    /// Starts an API that redirects requests for projects to `elsewhere`.
-    pub(super) fn serve(elsewhere: &Bystander) -> Self {
+    /// Starts an API that redirects requests for projects to `bystander`.
+    pub(super) fn serve(bystander: &Bystander) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::<ServerState>::default();
         let server_state = Arc::clone(&state);
-        let (elsewhere, started) = (elsewhere.url.clone(), Clock::system().now().wall);
+        let (bystander_url, started) = (bystander.url.clone(), Clock::system().now().wall);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (state, elsewhere) = (Arc::clone(&server_state), elsewhere.clone());
+                let (state, bystander_url) = (Arc::clone(&server_state), bystander_url.clone());
                 thread::spawn(move || {
                     let Some(request) = read_request(&stream) else { return };
                     let is_first = state.log_request(&request);
-                    let number = state.requests.fetch_add(1, Ordering::SeqCst);
+                    let number = state.request_count.fetch_add(1, Ordering::SeqCst);
                     let context = ResponseContext {
                         number,
                         started,
                         is_first,
                         is_over: state.is_over.load(Ordering::SeqCst),
                     };
-                    respond(stream, &request, context, &elsewhere);
+                    respond(stream, &request, context, &bystander_url);
                 });
             }
         });
@@ -106,7 +106,7 @@ struct ResponseContext {
 }
 
 impl ServerState {
-    /// Logs a request if it has the API key. Returns true if no request for the same path is logged yet.
+    /// Logs a request if it has the API key. Returns true if no request for the same path was logged before.
     fn log_request(&self, request: &Request) -> bool {
         let mut paths = self.authorised_paths.lock().unwrap();
         let is_first = !paths.contains(&request.path);
@@ -138,18 +138,19 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
     Some(request)
 }
 
-fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, elsewhere: &str) {
+fn respond(mut stream: TcpStream, request: &Request, context: ResponseContext, bystander_url: &str) {
     let ResponseContext { number, is_first, is_over, .. } = context;
     let Request { method, path, has_key } = request;
     let is_session = |id: &str| path.starts_with(&format!("/v1/sessions/{id}"));
-    // The first session has a secret as its id. The program must drop it: ids go to files and browsers.
+    // The first session has a secret as its id. The program must drop this session, because ids go to files and
+    // browsers.
     let mut running = vec![session(&format!("bb_live_{CANARY}id"), context)];
     running.extend((!is_over).then(|| session(ID, context)));
     let (status, more_headers, body) = match (method.as_str(), path.as_str()) {
         _ if !has_key => (401, String::new(), error()),
         ("POST", _) => (409, String::new(), error()),
         (_, "/v1/projects") => {
-            (302, format!("location: {elsewhere}/?token={CANARY}location\r\n"), String::new())
+            (302, format!("location: {bystander_url}/?token={CANARY}location\r\n"), String::new())
         }
         (_, path) if path.ends_with("/debug") => (200, String::new(), live_urls(number)),
         (_, path) if path.contains("status=RUNNING") => (200, String::new(), list(&running)),
@@ -221,7 +222,7 @@ fn session(id: &str, context: ResponseContext) -> String {
     )
 }
 
-/// A host that records everything sent to it. The program must send it nothing.
+/// A host that records the first bytes of each connection to it. The program must not connect to it.
 pub(super) struct Bystander {
     pub(super) url: String,
     received: Arc<Mutex<Vec<String>>>,

@@ -18,10 +18,10 @@ fn assert_no_secret_on(terminal: &Terminal) {
     assert_no_secret("the terminal's output", &String::from_utf8_lossy(&terminal.raw()));
 }
 
-/// Presses `keys`, and waits for the text `then` on the screen.
-fn press_and_wait(terminal: &mut Terminal, keys: &str, then: &str) {
-    terminal.press(keys);
-    terminal.wait_for(then);
+/// Sends `keystrokes`, and waits until `text` is on the screen.
+fn press_and_wait(terminal: &mut Terminal, keystrokes: &str, text: &str) {
+    terminal.press(keystrokes);
+    terminal.wait_for(text);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn secrets_stay_out_of_every_output() {
         let contents = fs::read(format!("/proc/{}/{name}", terminal.pid())).unwrap();
         assert_no_secret(name, &String::from_utf8_lossy(&contents));
     }
-    for (keys, then) in [
+    for (keystrokes, text) in [
         ("c", "connect URL copied to tmux"),
         ("ys", "Selenium URL copied to tmux"),
         ("yl", "live view URL copied to tmux"),
@@ -47,9 +47,9 @@ fn secrets_stay_out_of_every_output() {
         ("e/owner:checkout\r", "owner:checkout"),
         ("!", "requests"),
         ("!\r", "not documented"),
-        ("HH", "not documented"),
+        ("HH", "not documented"), // hides the metadata, and shows it again
     ] {
-        press_and_wait(&mut terminal, keys, then);
+        press_and_wait(&mut terminal, keystrokes, text);
     }
     terminal.press("o");
     assert!(fixture.helper_log("xdg-open").contains("xdg-open https://www.browserbase.com/sessions/"));

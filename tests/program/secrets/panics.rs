@@ -1,5 +1,5 @@
-//! Tests that a panic while secrets are in memory reveals none of them: in the panic report, in the log, and in the
-//! `Debug` output of types that hold secrets.
+//! Tests that a panic while secrets are in memory reveals none of them in the panic report or in the log. A panic
+//! report may contain the `Debug` output of types that hold secrets, so that output is tested, too.
 
 use std::path::Path;
 use std::process::Command;
@@ -34,8 +34,8 @@ fn debug_output() -> String {
         live_view: Some(secret()),
     };
     let vars = [("BROWSERBASE_API_KEY", KEY), ("OTHER", CANARY)];
-    let (env, typed) = (Environment::new(vars), RawArgs::parse(["keepwatch", "events"]).unwrap());
-    let config = Config::new(&typed, &env, &ConfigFile::default()).unwrap();
+    let (env, raw_args) = (Environment::new(vars), RawArgs::parse(["keepwatch", "events"]).unwrap());
+    let config = Config::new(&raw_args, &env, &ConfigFile::default()).unwrap();
     let endpoint = Endpoint::new("https://api.example", "a test", false).unwrap();
     let client = Client::new(endpoint, Secret::new(KEY.into()));
     let id = id("s-1");

@@ -115,7 +115,7 @@ fn evidence_has_no_secret() {
         explained.output
     );
     assert_no_secret("the evidence", &explained.output);
-    // The server puts a secret into the id of each request, which the evidence has.
+    // The evidence contains the id of the request. The server puts a secret into that id.
     let unknown_session = fixture.run(&["explain", "no-such-1"]);
     assert!(
         unknown_session.code == 4 && unknown_session.output.contains("-••••"),
@@ -131,7 +131,7 @@ fn window_title_has_no_secret() {
     let mut terminal = fixture.start_terminal(&["-i", "1s"], &[]);
     terminal.wait_for_osc("a title", |osc| osc.titles.iter().any(|title| title.contains("1 running")));
     press_and_wait(&mut terminal, "Y", &format!("{CANARY}connect"));
-    // Changes the title while the URL is shown.
+    // The failed session changes the title while the URL is on the screen.
     fixture.api.fail_session();
     let osc = terminal
         .wait_for_osc("another title", |osc| osc.titles.iter().any(|title| title.contains("1 error")));
@@ -192,7 +192,7 @@ fn secret_like_id_is_refused() {
 }
 
 #[test]
-fn open_key_file_causes_warning() {
+fn key_file_open_to_others_causes_warning() {
     let fixture = Fixture::new();
     let key = fixture.secret_path("key");
     let (path, url) = (key.to_str().unwrap(), fixture.api.url.as_str());

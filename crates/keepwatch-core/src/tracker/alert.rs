@@ -36,8 +36,8 @@ pub enum Alert {
     /// At most this much time is left until the session's expiry. The value is a threshold of [`AlertThresholds`].
     #[strum(serialize = "time_left")]
     TimeLeft(Duration),
-    /// The session had keep-alive on. It ended before its expiry, and after so short a running time that its
-    /// [`EarlyLimit`](super::EarlyLimit) calls the end early.
+    /// The session had keep-alive on. It ended before its expiry, and its [`EarlyLimit`](super::EarlyLimit) counts that
+    /// end as early.
     EndedEarly,
     /// The session ended as `ERROR`.
     Error,

@@ -4,7 +4,7 @@
 //!   [[alert]]  filter = "owner:nightly"  early = "never"      the first rule whose filter matches
 //!   [[alert]]  filter = "region:us"      left = ["10m"]       decides all thresholds of the session
 //!   --alert-left 5m,1m  --alert-early 1m  …                   the default: for a session that no rule matches,
-//!                                                     and for a threshold that its rule does not set
+//!                                                             and for a threshold that its rule does not set
 //! ```
 
 use std::time::Duration;
@@ -21,8 +21,8 @@ pub struct AlertRules {
     /// The thresholds of sessions that no rule matches.
     #[serde(flatten)]
     pub default: AlertThresholds,
-    /// The rules, in the order of the config file. The first rule that matches a session decides all
-    /// thresholds of that session.
+    /// The rules, in the order of the config file. The first rule that matches a session decides all thresholds of that
+    /// session.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rules: Vec<AlertRule>,
     /// The profile's name, which the filters can match. Empty if there is only one profile.
@@ -64,7 +64,7 @@ impl AlertRules {
         self.rules.iter().position(|rule| rule.filter.matches(&FilterRow(record, &self.profile)))
     }
 
-    /// Returns the thresholds of the rule with this number, or the default thresholds for `None`: no rule matches.
+    /// Returns the thresholds of the rule with this number, or the default thresholds if `rule` is `None`.
     #[must_use]
     pub(super) fn thresholds(&self, rule: Option<usize>) -> &AlertThresholds {
         rule.and_then(|rule| self.rules.get(rule)).map_or(&self.default, |rule| &rule.thresholds)

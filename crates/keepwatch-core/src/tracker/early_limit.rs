@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// The rule that tells which ends of keep-alive sessions before their expiry are early. Only an early end raises an
+/// The limit that decides if an end of a keep-alive session before its expiry is early. Only an early end raises an
 /// alert: a later end is probably a release, which is the documented way to end a keep-alive session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -27,7 +27,7 @@ const BASELINE_PERIOD: TimeDelta = TimeDelta::minutes(10);
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 /// The maximum time from learning of an end that belongs to a cluster to reporting that cluster.
 const MAX_WAIT: Duration = Duration::from_secs(20);
-/// If chance alone makes more such clusters a day than this (one in four days), it is a plausible cause of a cluster.
+/// If chance alone causes more such clusters a day than this, chance is a plausible cause: one cluster in four days.
 const MAX_CHANCE_CLUSTERS_A_DAY: f64 = 0.25;
 /// The minimum period for the estimate of chance, even if the watch has just begun.
 const MIN_BASELINE: TimeDelta = TimeDelta::minutes(2);
@@ -214,8 +214,8 @@ mod tests {
         testing::id(&format!("s{number}"))
     }
 
-    /// Returns the ends of the sessions 0, 1 and so on, at these milliseconds after noon. The tracker learned of all ends
-    /// at boot.
+    /// Returns the ends of the sessions 0, 1 and so on, at these milliseconds after noon. The tracker learned of all
+    /// ends at boot.
     fn ends_at(times: &[u64]) -> EndClusters {
         let mut ends = EndClusters::default();
         for (number, time) in (0..).zip(times) {
@@ -271,7 +271,7 @@ mod tests {
     fn cluster_is_reported_after_settling() {
         let mut ends = ends_at(&[0, 1200, 900]);
         assert_eq!(ends.due(), Some(SETTLE_TIME));
-        let before_due = SETTLE_TIME - millis(1);
+        let before_due = SETTLE_TIME.saturating_sub(millis(1));
         assert_eq!(due_clusters(&mut ends, before_due), []);
         ends.add(&id(9), at(60_000), before_due); // an end without a cluster does not extend the wait
         let clusters = due_clusters(&mut ends, SETTLE_TIME);

@@ -1,8 +1,8 @@
 //! The contexts of the running sessions. A context holds cookies and storage. If two sessions use one context at the
 //! same time and save it at their ends, the second save replaces the first.
 //!
-//! [`RunningContexts`] is an index by context, so a query does not take longer with more sessions. The index changes only
-//! if a session starts or stops running with a context. It never has more entries than the tracker has records.
+//! [`RunningContexts`] is an index by context, so a query does not take longer with more sessions. The index changes
+//! only if a session starts or stops running with a context. It never has more entries than the tracker has records.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -9,16 +9,16 @@
 //!                agrees with the estimate? ──yes──► the estimate becomes more precise
 //!                    │ no
 //!                    ▼
-//!                our clock agrees with the new Date only,
+//!                our clock agrees only with the new Date,
 //!                or the contradiction lasts? ──yes──► the estimate starts again
 //!                    │ no
 //!                    ▼
 //!                the estimate stays
 //! ```
 //!
-//! Without any accepted `Date`, the server's time is our wall clock. It is never before a timestamp of a session,
-//! because the API wrote that timestamp earlier: a machine whose clock is slow would otherwise show more time left than
-//! there is.
+//! Without any accepted `Date`, the server's time is our wall clock, unless a session has a later timestamp. The API
+//! wrote that timestamp in the past, so the server's time cannot be before it. Without this rule, a machine whose clock
+//! is slow would show more time left than there is.
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ const DATE_RESOLUTION: Duration = Duration::from_secs(1);
 /// The minimum number of consecutive responses that contradict the estimate, and agree with each other, after which the
 /// estimate starts again.
 const MIN_CONTRADICTING_RESPONSES: u8 = 3;
-/// The minimum time for which these responses must have contradicted a confirmed estimate. If two servers with
-/// different clocks answer in turn, or a cache answers some requests, `Date` changes back within seconds. A clock that
-/// was set does not.
+/// The minimum time for which responses must contradict a confirmed estimate until it starts again. If two servers with
+/// different clocks answer in turn, or a cache answers some requests, `Date` changes back within seconds. If the
+/// server's clock was set, `Date` does not change back.
 const MIN_CONTRADICTION: Duration = Duration::from_secs(60);
 /// The number of times that `Date` must return to the estimate until it counts as jumping back and forth.
 const MIN_RETURNS: u8 = 2;
@@ -88,14 +88,15 @@ pub struct ServerClock {
     /// The number of times that `Date` returned to the estimate after a contradiction. Stops at [`MIN_RETURNS`]. Zero
     /// again after [`DISPUTE_PERIOD`] without a contradiction.
     returns: u8,
-    /// While `Date` jumps back and forth: the number of contradicting dates.
+    /// The number of contradicting dates while `Date` jumps back and forth. `None` while it does not.
     jumping_dates: Option<u64>,
     /// The minimum server time at our boot, from the timestamps of sessions.
     floor: Option<Timestamp>,
-    /// True after [`DateProblem::Ignored`]. It is reported once.
+    /// True once [`DateProblem::Ignored`] was returned, so that it is returned only once.
     has_reported_ignored: bool,
-    /// True if a session showed that a `Date` far ahead of our own clock is wrong. Responses without sessions do not
-    /// show it. False again once a timestamp shows that our own clock is slow.
+    /// True if a session showed that a `Date` far ahead of our own clock is wrong. This field remembers the fact,
+    /// because a response without sessions cannot show it. False again once a timestamp shows that our own clock is
+    /// slow.
     distrusts_future: bool,
 }
 
@@ -121,15 +122,14 @@ pub struct ClockUpdate {
 /// A problem with the `Date` of responses. Offsets are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateProblem {
-    /// A `Date` is wrong and therefore ignored. It is earlier or later than the server's time by this much; negative if
-    /// it is earlier.
+    /// A `Date` is wrong and therefore ignored.
     Ignored {
-        /// The `Date` minus the server's time.
+        /// The `Date` minus the server's time. Negative if the `Date` is earlier.
         offset_ms: i64,
     },
     /// `Date` began to jump back and forth.
     Jumping {
-        /// The newest contradicting `Date` minus the server's time that others show.
+        /// The newest contradicting `Date` minus the server's time according to the other dates.
         offset_ms: i64,
     },
     /// `Date` no longer jumps.
@@ -178,7 +178,7 @@ impl ServerClock {
         }
         let ignored_range = refuted_estimate.or(reported_range.filter(|_| accepted_range.is_none()));
         if let (Some(range), Some(count), true) = (ignored_range, self.jumping_dates, self.range.is_some()) {
-            // The jumps have been reported.
+            // The problem `Jumping` has been returned before, so this date is only counted.
             self.jumping_dates = Some(count.saturating_add(1));
             self.disputed = Some((range, at.received.boot));
         } else if let Some(range) = ignored_range.filter(|_| !self.has_reported_ignored) {
@@ -200,7 +200,7 @@ impl ServerClock {
         };
     }
 
-    /// Updates `range` from the range that a `Date` allows.
+    /// Updates `range` from the range that a `Date` allows. Returns the problem that begins or ends with this `Date`.
     fn compare_with_estimate(
         &mut self,
         reported_range: TimeRange,
@@ -228,15 +228,16 @@ impl ServerClock {
             }
             Some((range, None)) => {
                 let received = at.received.boot;
-                let first = Challenger { range: reported_range, count: 1, since: received };
-                let challenger =
-                    self.challenger.map_or(first, |known| match intersect(known.range, reported_range) {
+                let new_challenger = Challenger { range: reported_range, count: 1, since: received };
+                let challenger = self.challenger.map_or(new_challenger, |previous| {
+                    match intersect(previous.range, reported_range) {
                         Some(range) => {
-                            let count = known.count.saturating_add(1).min(MIN_CONTRADICTING_RESPONSES);
-                            Challenger { range, count, since: known.since }
+                            let count = previous.count.saturating_add(1).min(MIN_CONTRADICTING_RESPONSES);
+                            Challenger { range, count, since: previous.since }
                         }
-                        None => first,
-                    });
+                        None => new_challenger,
+                    }
+                });
                 self.jumping_dates = self.jumping_dates.map(|count| count.saturating_add(1));
                 // promise: jumping-date, mutant: MIN_CONTRADICTION -> Duration::ZERO
                 let min_contradiction = match self.agreement_count {
@@ -262,10 +263,10 @@ impl ServerClock {
             }
         };
         self.range = Some(range);
-        let is_disputed = |(_, received): &(TimeRange, Duration)| {
+        let is_recent = |(_, received): &(TimeRange, Duration)| {
             at.received.boot.saturating_sub(*received) < DISPUTE_PERIOD
         };
-        self.disputed = self.disputed.filter(is_disputed);
+        self.disputed = self.disputed.filter(is_recent);
         if self.disputed.is_none() {
             self.returns = 0;
             let steady = self.jumping_dates.take().map(|contradicting| DateProblem::Steady { contradicting });

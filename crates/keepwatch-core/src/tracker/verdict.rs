@@ -117,8 +117,8 @@ pub struct Verdict {
     pub facts: Vec<Fact>,
     /// The running time. It is an upper bound if the end is known only from responses ([`Fact::ResponsesAroundEnd`]).
     pub duration: Option<Duration>,
-    /// The time from the end to the expiry, if that is more than [`NEAR_EXPIRY`]. It is a lower bound if the end is known
-    /// only from responses.
+    /// The time from the end to the expiry, if that is more than [`NEAR_EXPIRY`]. It is a lower bound if the end is
+    /// known only from responses.
     pub unused: Option<Duration>,
     /// The latest possible end.
     pub latest_end: Option<Timestamp>,

@@ -1,7 +1,7 @@
 //! Checks a `Date` against the timestamps of the sessions, and against our own clock.
 //!
 //! A cache or a proxy can replace the `Date` of a fresh response by an old one, without an `Age` header. Such a `Date`
-//! would move every countdown. Three clocks are compared: the `Date`, our own clock, and the timestamps.
+//! would move every countdown. This module compares three clocks: the `Date`, our own clock, and the timestamps.
 //!
 //! ```text
 //!   Date and our clock agree      → the Date is right; a timestamp after it is the API's mistake
@@ -24,7 +24,7 @@ use crate::tracker::input::RequestTiming;
 /// The maximum difference of clocks that agree, beyond the resolution of `Date`. The timestamps of a session come from
 /// several machines of the API, whose clocks differ slightly.
 const TOLERANCE: Duration = Duration::from_secs(1);
-/// The minimum time by which a `Date` is ahead of our own clock if it is from the future. Clocks of healthy machines
+/// A `Date` can be from the future only if it is ahead of our own clock by more than this. Clocks of healthy machines
 /// differ by less.
 const MIN_FUTURE: Duration = Duration::from_secs(5 * 60);
 /// The maximum time for which a running session normally outlives its expiry.
@@ -33,18 +33,19 @@ const MAX_OVERRUN: Duration = Duration::from_secs(60);
 /// wrong time zone. A later timestamp is a mistake of the API, and must not move the countdowns of other sessions.
 const MAX_TIMESTAMP_LEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The facts that a response gives about the server's clock, besides its `Date`. Times named "at boot" are server times
-/// at the moment when our clock since boot was zero.
+/// The facts that a response gives about the server's clock, besides its `Date`. A time "at our boot" is the time when
+/// our clock since boot was zero.
 pub(super) struct ClockEvidence<'a> {
     at: &'a RequestTiming,
     sessions: &'a [&'a Session],
-    /// The time of our wall clock at our boot.
+    /// The time at our boot according to our wall clock.
     own_time_at_boot: Timestamp,
     /// The minimum server time at our boot, from the timestamps of this response and of earlier ones.
     min_time_at_boot: Option<Timestamp>,
     /// True if an earlier response showed that a `Date` far ahead of our own clock is wrong.
     distrusts_future: bool,
-    /// The new value of the parameter `floor`: without `endedAt`, which can be a time that the API only plans.
+    /// The minimum server time at our boot, like `min_time_at_boot`, but without `endedAt`: the API may only plan that
+    /// time.
     pub(super) floor: Option<Timestamp>,
 }
 
@@ -59,12 +60,12 @@ impl<'a> ClockEvidence<'a> {
     ) -> Self {
         let max_plausible = saturating_add(at.received.wall, MAX_TIMESTAMP_LEAD);
         let plausible = |time: &Timestamp| *time <= max_plausible;
-        let starts = |session: &&Session| [session.created, session.started, session.updated];
-        let newest_start = sessions.iter().flat_map(starts).flatten().filter(plausible).max();
+        let past_times = |session: &&Session| [session.created, session.started, session.updated];
+        let newest_past_time = sessions.iter().flat_map(past_times).flatten().filter(plausible).max();
         let newest_end = sessions.iter().filter_map(|session| session.ended).filter(plausible).max();
         // The API wrote each timestamp before the response was received.
         let at_boot = |time: Timestamp| saturating_sub(time, at.received.boot);
-        let new_floor = floor.max(newest_start.map(at_boot));
+        let new_floor = floor.max(newest_past_time.map(at_boot));
         Self {
             at,
             sessions,

@@ -57,8 +57,8 @@ fn server_ahead_is_measured() {
     assert_eq!(clock.skew(), TimeDelta::milliseconds(600_325));
 }
 
-/// Returns the timing of a request that was sent `seconds` after our boot, at noon, and took 0.1 s. The `Date` of its
-/// response is `ahead` seconds ahead of our clock.
+/// Returns the timing of a request that was sent `seconds` after noon and took 0.1 s. Our boot was at noon. The `Date`
+/// of the response is `ahead` seconds ahead of our clock.
 fn timing_ahead(seconds: f64, ahead: f64) -> RequestTiming {
     let date = Some(at((seconds + 0.05 + ahead).floor()));
     RequestTiming { date, ..request_timing(seconds, seconds + 0.1) }
@@ -69,13 +69,14 @@ fn lasting_contradiction_restarts_estimate() {
     let mut clock = ServerClock::default();
     clock.observe_date(&timing_ahead(0.0, 0.0));
     clock.observe_date(&timing_ahead(1.0, 0.0));
+    // The contradiction begins at 3 s, so it has lasted for `MIN_CONTRADICTION` (60 s) at 63 s.
     for seconds in (3..=60).step_by(3).map(f64::from) {
         clock.observe_date(&timing_ahead(seconds, 300.0));
         assert_eq!(clock.at(crate::testing::moment(seconds)), at(seconds), "{seconds} s");
     }
     clock.observe_date(&timing_ahead(63.0, 300.0));
-    let ahead = clock.at(crate::testing::moment(70.0)).signed_duration_since(at(370.0));
-    assert!(ahead.num_milliseconds().abs() <= 1000, "{ahead}");
+    let error = clock.at(crate::testing::moment(70.0)).signed_duration_since(at(70.0 + 300.0));
+    assert!(error.num_milliseconds().abs() <= 1000, "{error}");
 }
 
 #[test]
@@ -86,12 +87,15 @@ fn three_dates_restart_unconfirmed_estimate() {
     clock.observe_date(&timing_ahead(6.0, 300.0));
     assert!(clock.at(crate::testing::moment(6.0)) > at(800.0), "two dates are not enough");
     clock.observe_date(&timing_ahead(9.0, 300.0));
-    let ahead = clock.at(crate::testing::moment(10.0)).signed_duration_since(at(310.0));
-    assert!(ahead.num_milliseconds().abs() <= 1000, "{ahead}");
+    let error = clock.at(crate::testing::moment(10.0)).signed_duration_since(at(10.0 + 300.0));
+    assert!(error.num_milliseconds().abs() <= 1000, "{error}");
 }
 
-/// Observes a date every second for ten minutes. The offset of each date from the truth follows from the second.
-/// Returns the problems, and the largest error of the estimate, in milliseconds, after each response but the first.
+/// Observes a date every second for ten minutes. Compared with the true time, our own clock is `own_ahead` seconds
+/// ahead, and the date of each second is `offset(second)` seconds ahead.
+///
+/// Returns the problems, and the largest error of the estimate in milliseconds. The error after the first response does
+/// not count.
 fn problems_and_error(own_ahead: f64, offset: impl Fn(u32) -> f64) -> (Vec<DateProblem>, i64) {
     let (mut clock, mut problems, mut max_error) = (ServerClock::default(), Vec::new(), 0);
     for second in 0..600_u32 {
@@ -107,7 +111,7 @@ fn problems_and_error(own_ahead: f64, offset: impl Fn(u32) -> f64) -> (Vec<DateP
 }
 
 #[test]
-fn jumping_date_is_one_problem_and_steady_time() {
+fn jumping_date_is_reported_once_and_ignored() {
     // Our own clock is right, or ten minutes ahead of both servers.
     for own_ahead in [0.0, 600.0] {
         for jump in [3600.0, -3600.0] {
@@ -123,8 +127,8 @@ fn jumping_date_is_one_problem_and_steady_time() {
 }
 
 #[test]
-fn jumping_date_follows_own_clock() {
-    // The first dates are wrong.
+fn wrong_first_dates_count_as_jumping() {
+    // The dates of the first five seconds are wrong, then five are right, and so on.
     let offset = |second: u32| if (second / 5).is_multiple_of(2) { -3600.0 } else { 0.0 };
     let (problems, _) = problems_and_error(0.0, offset);
     assert!(matches!(problems[..], [DateProblem::Jumping { .. }]), "{problems:?}");
@@ -132,6 +136,7 @@ fn jumping_date_follows_own_clock() {
 
 #[test]
 fn steady_date_ends_the_jumps() {
+    // The dates of the seconds 1, 3, … 19 are wrong: ten dates.
     let offset = |second: u32| if second < 20 && second % 2 == 1 { 3600.0 } else { 0.0 };
     let (problems, error) = problems_and_error(0.0, offset);
     assert!(
@@ -142,17 +147,18 @@ fn steady_date_ends_the_jumps() {
 }
 
 #[test]
-fn single_odd_date_is_no_problem() {
+fn single_wrong_date_is_no_problem() {
     let (problems, error) = problems_and_error(0.0, |second| if second == 30 { 3600.0 } else { 0.0 });
     assert_eq!((problems, error), (Vec::new(), 0));
 }
 
-/// A session that started 95 s before noon, and expires 45 min after noon.
-fn session_of_47_minutes() -> Session {
+/// Returns a session that started 95 s before noon, and expires 45 min after noon.
+fn session_around_noon() -> Session {
     running_session("a", at(-95.0), Duration::from_secs(95 + 45 * 60))
 }
 
-/// Observes ten responses with a date and a session. Returns the clock, and the problems.
+/// Observes ten responses with this session and with dates that are `ahead` seconds ahead of our clock. Returns the
+/// clock, and the problems.
 fn observe_with_session(ahead: f64, session: &Session) -> (ServerClock, Vec<DateProblem>) {
     let (mut clock, mut problems) = (ServerClock::default(), Vec::new());
     for second in 0..10 {
@@ -164,11 +170,12 @@ fn observe_with_session(ahead: f64, session: &Session) -> (ServerClock, Vec<Date
 #[test]
 fn stale_date_is_ignored_and_reported_once() {
     for ahead in [-3600.0, -7200.0, -120.0] {
-        let (clock, problems) = observe_with_session(ahead, &session_of_47_minutes());
+        let (clock, problems) = observe_with_session(ahead, &session_around_noon());
         let [DateProblem::Ignored { offset_ms }] = problems[..] else { panic!("{problems:?}") };
         #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
         let expected = ahead as i64;
-        assert_eq!((offset_ms - 500).div_euclid(1000) + 1, expected, "{offset_ms}");
+        let rounded_seconds = (offset_ms + 500).div_euclid(1000);
+        assert_eq!(rounded_seconds, expected, "{offset_ms} ms");
         assert_eq!(clock.at(crate::testing::moment(20.0)), at(20.0));
         assert_eq!(
             (clock.is_known(), clock.skew(), clock.uncertainty()),
@@ -208,27 +215,27 @@ fn session_refutes_earlier_stale_dates() {
     clock.observe_date(&timing_ahead(0.0, -3600.0));
     clock.observe_date(&timing_ahead(1.0, -3600.0));
     assert!(clock.is_known());
-    let problem = clock.observe(&timing_ahead(2.0, -3600.0), &[&session_of_47_minutes()]).problem;
+    let problem = clock.observe(&timing_ahead(2.0, -3600.0), &[&session_around_noon()]).problem;
     assert!(matches!(problem, Some(DateProblem::Ignored { .. })), "{problem:?}");
-    // Later ones without sessions are ignored as well.
+    // The dates of later responses without sessions are ignored, too.
     clock.observe_date(&timing_ahead(3.0, -3600.0));
     assert_eq!(clock.at(crate::testing::moment(3.0)), at(3.0));
 }
 
 #[test]
 fn date_from_future_is_ignored() {
-    let (clock, problems) = observe_with_session(3600.0, &session_of_47_minutes());
+    let (clock, problems) = observe_with_session(3600.0, &session_around_noon());
     assert!(matches!(problems[..], [DateProblem::Ignored { offset_ms: 3_500_000.. }]), "{problems:?}");
     assert_eq!(clock.at(crate::testing::moment(20.0)), at(20.0));
 }
 
 #[test]
-fn future_date_without_sessions_is_ignored_later() {
+fn refuted_future_date_stays_ignored_without_sessions() {
     let mut clock = ServerClock::default();
-    let session = session_of_47_minutes();
+    let session = session_around_noon();
     let mut problems = Vec::new();
     for second in (0..60).step_by(3) {
-        // The response without sessions comes first.
+        // The first response without sessions cannot refute its date. The later ones rely on earlier sessions.
         problems.extend(clock.observe(&timing_ahead(f64::from(second), 3600.0), &[]).problem);
         problems.extend(clock.observe(&timing_ahead(f64::from(second), 3600.0), &[&session]).problem);
         assert_eq!(clock.at(crate::testing::moment(second)), at(second), "{second}");
@@ -245,8 +252,8 @@ fn server_ahead_is_believed_if_session_is_ahead() {
     let session = running_session("a", at(3600.0 - 95.0), Duration::from_secs(95 + 45 * 60));
     let (clock, problems) = observe_with_session(3600.0, &session);
     assert_eq!(problems, []);
-    let ahead = clock.at(crate::testing::moment(20.0)).signed_duration_since(at(3620.0));
-    assert!(ahead.num_milliseconds().abs() <= 1000, "{ahead}");
+    let error = clock.at(crate::testing::moment(20.0)).signed_duration_since(at(20.0 + 3600.0));
+    assert!(error.num_milliseconds().abs() <= 1000, "{error}");
 }
 
 #[test]
@@ -260,7 +267,7 @@ fn overdue_session_does_not_refute_date() {
 #[test]
 fn impossible_timestamp_does_not_refute_date() {
     let future = running_session("a", at(7200.0), Duration::from_secs(900));
-    let absurd = Session { created: Some(Timestamp::MAX_UTC), ..session_of_47_minutes() };
+    let absurd = Session { created: Some(Timestamp::MAX_UTC), ..session_around_noon() };
     for session in [future, absurd] {
         let (clock, problems) = observe_with_session(0.0, &session);
         assert_eq!((problems, clock.is_known()), (Vec::new(), true));
@@ -276,7 +283,7 @@ fn time_is_never_before_a_timestamp() {
     clock.observe(&request_timing(1.0, 1.1), &[&session]);
     assert_eq!(clock.at(crate::testing::moment(1.1)), at(3600.0));
     assert_eq!(clock.at(crate::testing::moment(11.1)), at(3610.0));
-    assert_eq!(clock.skew().num_seconds(), 3598);
+    assert_eq!(clock.skew().num_seconds(), 3598); // 3600 s minus 1.1 s, rounded down
     // A good date takes over.
     clock.observe(&timing_ahead(20.0, 3700.0), &[&session]);
     assert!(clock.is_known() && clock.at(crate::testing::moment(20.0)) > at(3719.0));
@@ -331,20 +338,20 @@ fn contradicting_date_widens_uncertainty_for_five_minutes() {
     let mut clock = five_minutes_ahead();
     let uncertainty_before = clock.uncertainty();
     let at = |ms: u64| moment("12:00:00", 0).plus(Duration::from_millis(ms));
-    let timing_ahead = |seconds: u64, seconds_ahead: u64| RequestTiming {
+    let timing_at = |seconds: u64, seconds_ahead: u64| RequestTiming {
         sent: at(seconds * 1000),
         received: at(seconds * 1000 + 100),
         date: Some(saturating_add(time("12:00:00"), Duration::from_secs(seconds + seconds_ahead))),
         age: Duration::ZERO,
     };
     // This date is 540 s ahead of our clock, and the estimate only 300 s. The uncertainty becomes about 240 s.
-    clock.observe_date(&timing_ahead(10, 540));
+    clock.observe_date(&timing_at(10, 540));
     assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
     // Less than five minutes after the contradicting date.
-    clock.observe_date(&timing_ahead(309, 300));
+    clock.observe_date(&timing_at(309, 300));
     assert!(clock.uncertainty() > Duration::from_secs(200), "{:?}", clock.uncertainty());
     // More than five minutes after the contradicting date.
-    clock.observe_date(&timing_ahead(311, 300));
+    clock.observe_date(&timing_at(311, 300));
     assert_eq!(clock.uncertainty(), uncertainty_before);
 }
 
@@ -374,12 +381,7 @@ fn missing_date_uses_wall_clock() {
 #[test]
 fn change_lies_between_two_responses() {
     let clock = ServerClock::default();
-    let before =
-        RequestTiming { date: None, ..timing(moment("12:00:00", 0), moment("12:00:01", 1_000), "12:00:00") };
-    let after = RequestTiming {
-        date: None,
-        ..timing(moment("12:00:03", 3_000), moment("12:00:04", 4_000), "12:00:00")
-    };
+    let (before, after) = (request_timing(0.0, 1.0), request_timing(3.0, 4.0));
     let when = TimeInterval::between(&clock, Some(&before), &after);
     assert_eq!(when, TimeInterval { earliest: Some(time("12:00:00")), latest: time("12:00:04") });
     assert_eq!(when.width(), Some(Duration::from_secs(4)));

@@ -260,7 +260,7 @@ impl Verdict {
                     "a release is the documented way to end a keep-alive session; a closed browser or a platform fault \
                      looks the same"
                 };
-                // The text about the late end says "looks the same", which the timeout continues.
+                // "so does" continues "looks the same" in the rule for ends that are not early.
                 let timeout = if *is_early || unused.is_some() { "" } else { "; so does its timeout" };
                 let unconnected = if *matches_never_connected {
                     "; or nobody connected within 5 min, if that ends keep-alive sessions, too (not documented)"

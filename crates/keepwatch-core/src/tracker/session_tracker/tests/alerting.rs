@@ -84,7 +84,7 @@ fn tracker_with_release() -> SessionTracker {
 fn release_without_end_raises_alert() {
     let still_running = Alert::StillRunning(Duration::from_secs(30));
     let mut tracker = tracker_with_release();
-    // A response after the request does not move the deadline: 30 s after the request at 10 s.
+    // The deadline stays 30 s after the release request, which is 40 s after noon. A later response does not move it.
     tracker.apply(session_response(11.0, 11.1, session("a", Status::Running)));
     assert_eq!(seconds_until_deadline(&tracker, 11.1).map(f64::round), Some(29.0));
     assert_eq!(
@@ -375,8 +375,8 @@ proptest! {
         tracker.apply(Input::ProjectsReceived { at: request_timing(0.1, 0.2), projects: vec![project] });
         let reported_at = end_time + late;
         let mut events = Vec::new();
-        // The tracker gets the polls of the first 100 s, the polls around the end, and one poll later. One poll is
-        // exactly at `reported_at`.
+        // The tracker gets the polls of the first 100 s, the polls around the end, and one poll later. One poll is at
+        // `reported_at`.
         let mut poll = reported_at % f64::from(poll_interval);
         while poll < reported_at + f64::from(poll_interval) {
             let is_ended = poll >= reported_at;
