@@ -67,7 +67,7 @@ type TimeRange = (Timestamp, Timestamp);
 /// clock since boot runs on.
 ///
 /// A single contradicting response may come from another machine behind the same host name. A confirmed estimate
-/// therefore starts again only if the contradiction lasts for [`MIN_CONTRADICTION`], without a response that agrees with
+/// therefore starts again only if the contradiction lasts for `MIN_CONTRADICTION`, without a response that agrees with
 /// the estimate. It starts again at once if our own clock agrees with the new range and not with the old one. Without
 /// these rules, times on the screen would jump between the clocks of two machines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
