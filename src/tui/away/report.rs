@@ -38,7 +38,7 @@ pub struct AwayReport {
     /// The numbers of sessions that ended since the start of the absence.
     pub ended: EndCounts,
     /// The sessions with an incident that the user has not acknowledged, the newest incident first. At most
-    /// [`MAX_TO_LOOK_AT`].
+    /// `MAX_TO_LOOK_AT`.
     pub to_look_at: Vec<AwaySession>,
     /// The number of all sessions with an unacknowledged incident.
     pub to_look_at_count: usize,
@@ -50,7 +50,7 @@ pub struct AwayReport {
     pub new: usize,
     /// The number of pending sessions among those that `new` counts.
     pub new_pending: usize,
-    /// The ids of the newest sessions that `new` counts, the newest first. At most [`MAX_NEW_IDS`].
+    /// The ids of the newest sessions that `new` counts, the newest first. At most `MAX_NEW_IDS`.
     pub new_ids: Vec<SessionId>,
     /// The totals of the ended sessions by owner, the highest cost first. If there is no room for all owners, those whose
     /// sessions ended badly take precedence.
@@ -59,7 +59,7 @@ pub struct AwayReport {
     pub other_owners: (usize, OwnerTotals),
     /// The totals of all ended sessions.
     pub together: OwnerTotals,
-    /// The periods in which nothing was watched, in chronological order. At most [`MAX_PERIODS`], the longest.
+    /// The periods in which nothing was watched, in chronological order. At most `MAX_PERIODS`, the longest.
     pub unwatched: Vec<UnwatchedPeriod>,
     /// The number of all periods in which nothing was watched.
     pub unwatched_count: usize,
