@@ -202,6 +202,9 @@ impl<'a> SessionFieldsBuilder<'a> {
             let text = format!("the reply calls it {}", session.id.sanitise_line());
             self.list.add_wrapped("other id", &text, theme.warning());
         }
+        if record.is_alive() && record.session.as_ref().is_some_and(|session| session.ended.is_some()) {
+            self.list.add_wrapped("endedAt", "is set, which contradicts the status", theme.warning());
+        }
     }
 
     /// Adds the verdict, which says why the session ended, or that the session is overdue. Also adds the session's

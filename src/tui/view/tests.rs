@@ -907,6 +907,22 @@ fn banner_tells_limits_of_429_apart() {
 }
 
 #[test]
+fn story_names_contradictory_ended_at() {
+    let mut model = empty_model(Targets::All);
+    let session = Session {
+        ended: Some(at("21:06:00")),
+        ..running_session("odd", at("21:00:00"), Duration::from_secs(3600))
+    };
+    apply_inputs(&mut model, [fixture::session_input(ago(1), "odd", session)]);
+    let screen = text_at_size(&mut model, (120, 40), now());
+    assert!(screen.contains("endedAt is set"), "the row says it: {screen}");
+    assert!(
+        screen.contains("endedAt    is set, which contradicts the status"),
+        "the story says it: {screen}"
+    );
+}
+
+#[test]
 fn story_names_alert_rule() {
     let filter = Filter::parse("id:kept").unwrap();
     let rules = AlertRules::new(
