@@ -151,7 +151,7 @@ pub(super) fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Ef
 pub(super) fn lay_out(model: &mut Model, now: Moment) {
     let viewport = view::viewport(model, now);
     if model.set_viewport(viewport) {
-        // Other rows are pinned, so the note below the table may appear or disappear.
+        // Other rows are pinned, so another session may be selected, with details of another height.
         let viewport = view::viewport(model, now);
         model.set_viewport(viewport);
     }

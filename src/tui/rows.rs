@@ -149,8 +149,8 @@ pub struct Rows {
     rows: Vec<SessionId>,
     /// The number of pinned rows: the first rows, whose sessions have unacknowledged alerts.
     pinned: usize,
-    /// The number of further rows with unacknowledged alerts, which are in their usual place.
-    unpinned_alerts: usize,
+    /// The further rows with unacknowledged alerts, which are in their usual place, in ascending order.
+    unpinned_alerts: Vec<usize>,
     counts: StatusCounts,
     /// The slots that the sessions of each profile use. Empty before the rows are built.
     slot_usage: BTreeMap<ProfileId, SlotUsage>,
@@ -215,12 +215,15 @@ impl Rows {
             order.then(a_bytes.cmp(b_bytes)).then_with(|| a_id.cmp(b_id))
         });
         alerted.sort_unstable();
-        let pinned: Vec<&SessionId> =
-            alerted.iter().take(criteria.max_pinned).map(|(_, _, id)| *id).collect();
-        let unpinned_alerts = alerted.len().saturating_sub(pinned.len());
+        let mut pinned: Vec<&SessionId> = alerted.into_iter().map(|(_, _, id)| id).collect();
+        let unpinned = pinned.split_off(criteria.max_pinned.min(pinned.len()));
+        let unpinned: HashSet<&SessionId> = unpinned.into_iter().collect();
         let pinned_set: HashSet<&SessionId> = pinned.iter().copied().collect();
         let others = shown.into_iter().map(|(_, _, id)| id).filter(|id| !pinned_set.contains(id));
-        let rows = pinned.iter().copied().chain(others).cloned().collect();
+        let rows: Vec<SessionId> = pinned.iter().copied().chain(others).cloned().collect();
+        let rows_with_numbers = rows.iter().enumerate().filter(|_| !unpinned.is_empty());
+        let unpinned_alerts =
+            rows_with_numbers.filter(|(_, id)| unpinned.contains(id)).map(|(row, _)| row).collect();
         Self {
             rows,
             pinned: pinned.len(),
@@ -273,7 +276,16 @@ impl Rows {
     /// Returns the number of rows with unacknowledged alerts that are not pinned, because there are too many.
     #[must_use]
     pub fn unpinned_alerts(&self) -> usize {
-        self.unpinned_alerts
+        self.unpinned_alerts.len()
+    }
+
+    /// Returns the number of rows with unacknowledged alerts that are not pinned and not among the `count` rows from row
+    /// `top` on.
+    #[must_use]
+    pub fn alerts_out_of_view(&self, top: usize, count: usize) -> usize {
+        let before = |row: usize| self.unpinned_alerts.partition_point(|alert_row| *alert_row < row);
+        let in_view = before(top.saturating_add(count)).saturating_sub(before(top));
+        self.unpinned_alerts.len().saturating_sub(in_view)
     }
 
     /// Returns true if there are no rows.

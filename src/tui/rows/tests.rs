@@ -234,6 +234,7 @@ fn urgent_alerts_are_pinned_up_to_the_limit() {
     let limited = rows(1);
     assert_eq!(ids(&limited), ["failed", "left-1m", "left-5m", "calm", "done"]);
     assert_eq!((limited.pinned(), limited.unpinned_alerts()), (1, 2));
+    assert_eq!([0, 2, 3].map(|top| limited.alerts_out_of_view(top, 3)), [0, 1, 2]);
     let reversed = Sort { reversed: true, ..Sort::default() };
     let reversed = Rows::build(&profiles, reversed, &RowCriteria { max_pinned: 1, ..criteria("") });
     assert_eq!(ids(&reversed), ["failed", "done", "calm", "left-5m", "left-1m"]);

@@ -134,7 +134,6 @@ fn body(model: &Model, screen: Rect, area: Rect) -> BodyArea {
     let has_note = full_height > max_height
         || !model.table.filter().is_empty()
         || model.table.shows_alerts_only()
-        || model.table.rows().unpinned_alerts() > 0
         || is_any_project_full
         || model.table.rows().counts().muted > 0
         || model.settings.query.is_some()

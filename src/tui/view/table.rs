@@ -317,10 +317,10 @@ pub(super) fn draw_note(buffer: &mut Buffer, area: Rect, model: &Model, visible_
     }
     let no_slot_texts = model.profiles.ids().filter_map(|profile| no_slot_text(model, profile));
     parts.extend(no_slot_texts.map(|text| vec![span(text, theme.warning())]));
-    let unpinned = model.table.rows().unpinned_alerts();
-    if unpinned > 0 {
+    let out_of_view = model.table.rows().alerts_out_of_view(model.table.top(), usize::from(visible_rows));
+    if out_of_view > 0 {
         let theme = model.settings.theme;
-        parts.push(vec![span(format!("{} {unpinned} more", theme.alert_glyph()), theme.alert())]);
+        parts.push(vec![span(format!("{} {out_of_view} more", theme.alert_glyph()), theme.alert())]);
     }
     for (arrow, count) in [("↑", model.table.top()), ("↓", rows_below)] {
         if count > 0 {
